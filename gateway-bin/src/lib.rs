@@ -1,0 +1,1 @@
+//! A configuration document in, a running gateway out.

@@ -1,0 +1,1 @@
+//! Mechanism of an embeddable API gateway.

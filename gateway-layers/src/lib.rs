@@ -1,0 +1,1 @@
+//! Policy for an API gateway: tower layers and filters.

@@ -1,0 +1,1 @@
+//! Behaviour through real sockets.
