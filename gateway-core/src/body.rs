@@ -1,0 +1,330 @@
+//! [`Body`]: the one body type of requests and responses.
+
+use std::fmt;
+use std::mem;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+
+use crate::error::{BoxError, Error, Reason};
+
+/// How a body came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// Every byte and the trailers were handed on.
+    Complete,
+    /// The source failed; what was handed on is not the whole message.
+    Broken(Reason),
+    /// The reader lost interest (the client left, the answer was discarded).
+    Dropped,
+}
+
+type Hook = Box<dyn FnOnce(End) + Send>;
+
+/// A message body: empty, in memory, received by hyper, or any stream of frames.
+///
+/// The first three cost no allocation, and a layer that wraps a body does not change its type, so
+/// that a stack of layers stays one type. A body ends exactly once: see [`on_end`](Self::on_end).
+#[derive(Default)]
+pub struct Body {
+    repr: Repr,
+    hook: Option<Hook>,
+}
+
+#[derive(Default)]
+enum Repr {
+    #[default]
+    Empty,
+    Full(Bytes),
+    Incoming(hyper::body::Incoming, Reason),
+    Boxed(Pin<Box<dyn http_body::Body<Data = Bytes, Error = Error> + Send>>),
+}
+
+impl Body {
+    /// A body without a byte.
+    pub const fn empty() -> Self {
+        Self { repr: Repr::Empty, hook: None }
+    }
+
+    /// A body that is in memory as a whole.
+    pub fn full(bytes: impl Into<Bytes>) -> Self {
+        let bytes = bytes.into();
+        let repr = if bytes.is_empty() { Repr::Empty } else { Repr::Full(bytes) };
+        Self { repr, hook: None }
+    }
+
+    /// A body made of any stream of frames. Its errors become [`Reason::ModuleFailed`], unless
+    /// they are an [`Error`] already.
+    pub fn new<B>(body: B) -> Self
+    where
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        Self::from_boxed(Box::pin(Converted { body }))
+    }
+
+    /// A body that hyper receives. A failure of it is reported as `broken`.
+    pub fn incoming(body: hyper::body::Incoming, broken: Reason) -> Self {
+        if http_body::Body::is_end_stream(&body) {
+            return Self::empty();
+        }
+        Self { repr: Repr::Incoming(body, broken), hook: None }
+    }
+
+    /// A body made of a boxed stream of frames, taken as it is.
+    pub fn from_boxed(
+        body: Pin<Box<dyn http_body::Body<Data = Bytes, Error = Error> + Send>>,
+    ) -> Self {
+        Self { repr: Repr::Boxed(body), hook: None }
+    }
+
+    /// Calls `hook` once when the body ends, however it ends. Hooks run in the order in which
+    /// they were added.
+    #[must_use]
+    pub fn on_end(mut self, hook: impl FnOnce(End) + Send + 'static) -> Self {
+        self.hook = Some(match self.hook.take() {
+            None => Box::new(hook),
+            Some(first) => Box::new(move |end| {
+                first(end);
+                hook(end);
+            }),
+        });
+        self
+    }
+
+    /// Wraps the stream of frames and keeps the hooks outside of it.
+    #[must_use]
+    pub fn map<B>(mut self, wrap: impl FnOnce(Self) -> B) -> Self
+    where
+        B: http_body::Body<Data = Bytes, Error = Error> + Send + 'static,
+    {
+        let inner = Self { repr: mem::take(&mut self.repr), hook: None };
+        self.repr = Repr::Boxed(Box::pin(wrap(inner)));
+        self
+    }
+
+    /// The whole body, when it is in memory as a whole. What is left is empty; the hooks run once
+    /// the rest is polled to its end or [`finish`](Self::finish) is called.
+    pub fn take_full(&mut self) -> Option<Bytes> {
+        match mem::take(&mut self.repr) {
+            Repr::Empty => Some(Bytes::new()),
+            Repr::Full(bytes) => Some(bytes),
+            other => {
+                self.repr = other;
+                None
+            }
+        }
+    }
+
+    /// Ends the body: runs the hooks and drops the stream.
+    pub fn finish(&mut self, end: End) {
+        self.repr = Repr::Empty;
+        self.run_hooks(end);
+    }
+
+    fn run_hooks(&mut self, end: End) {
+        if let Some(hook) = self.hook.take() {
+            hook(end);
+        }
+    }
+}
+
+impl http_body::Body for Body {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let frame = match &mut self.repr {
+            Repr::Empty => None,
+            Repr::Full(bytes) => {
+                let bytes = mem::take(bytes);
+                self.repr = Repr::Empty;
+                Some(Ok(Frame::data(bytes)))
+            }
+            Repr::Incoming(body, broken) => ready!(Pin::new(body).poll_frame(cx))
+                .map(|frame| frame.map_err(|error| Error::new(*broken).with_source(error))),
+            Repr::Boxed(body) => ready!(body.as_mut().poll_frame(cx)),
+        };
+        match &frame {
+            None => self.finish(End::Complete),
+            Some(Err(error)) => {
+                let reason = error.reason();
+                self.finish(End::Broken(reason));
+            }
+            Some(Ok(_)) => {}
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.repr {
+            Repr::Empty => true,
+            Repr::Full(_) => false,
+            Repr::Incoming(body, _) => body.is_end_stream(),
+            Repr::Boxed(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.repr {
+            Repr::Empty => SizeHint::with_exact(0),
+            Repr::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Repr::Incoming(body, _) => body.size_hint(),
+            Repr::Boxed(body) => body.size_hint(),
+        }
+    }
+}
+
+impl Drop for Body {
+    fn drop(&mut self) {
+        if self.hook.is_some() {
+            let complete = http_body::Body::is_end_stream(self);
+            self.run_hooks(if complete { End::Complete } else { End::Dropped });
+        }
+    }
+}
+
+impl From<hyper::body::Incoming> for Body {
+    /// A request body as hyper receives it: a failure is [`Reason::RequestBroken`].
+    fn from(body: hyper::body::Incoming) -> Self {
+        Self::incoming(body, Reason::RequestBroken)
+    }
+}
+
+impl From<Bytes> for Body {
+    fn from(bytes: Bytes) -> Self {
+        Self::full(bytes)
+    }
+}
+
+impl From<String> for Body {
+    fn from(text: String) -> Self {
+        Self::full(text)
+    }
+}
+
+impl From<&'static str> for Body {
+    fn from(text: &'static str) -> Self {
+        Self::full(text)
+    }
+}
+
+impl From<Vec<u8>> for Body {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self::full(bytes)
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match &self.repr {
+            Repr::Empty => "Empty",
+            Repr::Full(_) => "Full",
+            Repr::Incoming(..) => "Incoming",
+            Repr::Boxed(_) => "Boxed",
+        };
+        f.debug_tuple("Body").field(&kind).finish()
+    }
+}
+
+pin_project_lite::pin_project! {
+    /// A foreign body whose errors become ours.
+    struct Converted<B> {
+        #[pin]
+        body: B,
+    }
+}
+
+impl<B> http_body::Body for Converted<B>
+where
+    B: http_body::Body<Data = Bytes>,
+    B::Error: Into<BoxError>,
+{
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let frame = ready!(self.project().body.poll_frame(cx));
+        Poll::Ready(frame.map(|frame| frame.map_err(|error| into_error(error.into()))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// The [`Error`] inside of `error`, or `error` as the failure of a module.
+pub(crate) fn into_error(error: BoxError) -> Error {
+    match error.downcast::<Error>() {
+        Ok(error) => *error,
+        Err(error) => Error::new(Reason::ModuleFailed).with_source(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use http_body_util::{BodyExt, StreamBody};
+
+    use super::*;
+
+    fn recorded(body: Body) -> (Body, Arc<Mutex<Vec<End>>>) {
+        let ends = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&ends);
+        (body.on_end(move |end| seen.lock().unwrap().push(end)), ends)
+    }
+
+    #[tokio::test]
+    async fn a_body_read_to_its_end_is_complete() {
+        let (body, ends) = recorded(Body::full("abc"));
+        assert_eq!(body.collect().await.unwrap().to_bytes(), "abc");
+        assert_eq!(*ends.lock().unwrap(), [End::Complete]);
+    }
+
+    #[tokio::test]
+    async fn a_dropped_body_says_so() {
+        let (body, ends) = recorded(Body::full("abc"));
+        drop(body);
+        assert_eq!(*ends.lock().unwrap(), [End::Dropped]);
+        let (body, ends) = recorded(Body::empty());
+        drop(body);
+        assert_eq!(*ends.lock().unwrap(), [End::Complete]);
+    }
+
+    #[tokio::test]
+    async fn a_failing_source_is_broken_not_complete() {
+        let frames = futures_util::stream::iter([
+            Ok(Frame::data(Bytes::from("a"))),
+            Err(Error::new(Reason::UpstreamIncomplete)),
+        ]);
+        let (body, ends) = recorded(Body::new(StreamBody::new(frames)));
+        assert!(body.collect().await.is_err());
+        assert_eq!(*ends.lock().unwrap(), [End::Broken(Reason::UpstreamIncomplete)]);
+    }
+
+    #[test]
+    fn hooks_run_in_order_and_once() {
+        let order = Arc::new(Mutex::new(Vec::new()));
+        let (first, second) = (Arc::clone(&order), Arc::clone(&order));
+        let mut body = Body::full("x")
+            .on_end(move |_| first.lock().unwrap().push(1))
+            .on_end(move |_| second.lock().unwrap().push(2));
+        assert_eq!(body.take_full().unwrap(), "x");
+        body.finish(End::Complete);
+        drop(body);
+        assert_eq!(*order.lock().unwrap(), [1, 2]);
+    }
+}

@@ -1,0 +1,39 @@
+//! Interim answers (1xx) on their way to the client.
+
+use std::fmt;
+use std::sync::Arc;
+
+use http::{HeaderMap, StatusCode};
+
+/// Takes interim answers on behalf of a client connection.
+pub trait InterimSink: Send + Sync {
+    /// Writes one interim answer to the client, at once.
+    fn send(&self, status: StatusCode, headers: &HeaderMap);
+}
+
+/// The way back to the client for interim answers (RFC 9110, section 15.2).
+#[derive(Clone)]
+pub struct Interim {
+    sink: Arc<dyn InterimSink>,
+}
+
+impl Interim {
+    /// Interim answers go to `sink`.
+    pub fn new(sink: Arc<dyn InterimSink>) -> Self {
+        Self { sink }
+    }
+
+    /// Sends one interim answer. Anything but `102` to `199` is not sent: `100` is sent by the
+    /// server when the body is asked for, `101` is final.
+    pub fn send(&self, status: StatusCode, headers: &HeaderMap) {
+        if (102..200).contains(&status.as_u16()) {
+            self.sink.send(status, headers);
+        }
+    }
+}
+
+impl fmt::Debug for Interim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Interim")
+    }
+}

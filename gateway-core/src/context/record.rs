@@ -1,0 +1,57 @@
+//! [`Record`]: what happened to a request, written inside, read by observers.
+
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// What happened to a request so far.
+#[derive(Debug, Default)]
+pub struct Record {
+    attempts: AtomicU32,
+    sent: AtomicU64,
+    last: Mutex<Option<Attempt>>,
+}
+
+/// One try at one endpoint.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Attempt {
+    /// The cluster.
+    pub cluster: Arc<str>,
+    /// The endpoint's address as configured.
+    pub endpoint: Arc<str>,
+}
+
+impl Attempt {
+    /// A try at `endpoint` of `cluster`.
+    pub fn new(cluster: Arc<str>, endpoint: Arc<str>) -> Self {
+        Self { cluster, endpoint }
+    }
+}
+
+impl Record {
+    /// Notes that an endpoint was picked for one more try.
+    pub fn attempt(&self, attempt: Attempt) {
+        self.attempts.fetch_add(1, Ordering::Relaxed);
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(attempt);
+    }
+
+    /// How many tries were made at endpoints.
+    pub fn attempts(&self) -> u32 {
+        self.attempts.load(Ordering::Relaxed)
+    }
+
+    /// The latest try.
+    pub fn last_attempt(&self) -> Option<Attempt> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Counts `bytes` of the answer's body.
+    pub fn add_sent(&self, bytes: u64) {
+        self.sent.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Bytes of the answer's body handed to the client's connection.
+    pub fn sent(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,350 @@
+//! [`Error`] and [`Reason`]: why the gateway answered itself.
+//!
+//! Errors travel typed from where they arise to the edge, where exactly one place turns them into
+//! a response. Everything between (retry, breaker, log, metrics) sees what really happened.
+
+use std::borrow::Cow;
+use std::error::Error as StdError;
+use std::fmt;
+use std::time::Duration;
+
+use http::{Method, StatusCode};
+
+/// Any error, erased.
+pub type BoxError = Box<dyn StdError + Send + Sync>;
+
+macro_rules! reasons {
+    ($($(#[doc = $doc:literal])+ $name:ident $code:literal $status:literal $grpc:ident $proxy:ident $title:literal;)+) => {
+        /// Why the gateway made an answer itself: one entry for every such answer.
+        ///
+        /// The [`code`](Self::code) is stable. It is the last part of the problem document's
+        /// `type` (RFC 9457, section 3.1.1), the `details` of `Proxy-Status` (RFC 9209, section
+        /// 2.1.5), the field in the log and the label of the metric.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum Reason {
+            $($(#[doc = $doc])+ $name,)+
+        }
+
+        impl Reason {
+            /// Every reason there is, in the order of the catalogue.
+            pub const ALL: &'static [Self] = &[$(Self::$name),+];
+
+            /// The stable name, in `snake_case`.
+            pub const fn code(self) -> &'static str {
+                match self { $(Self::$name => $code,)+ }
+            }
+
+            /// The HTTP status of the answer.
+            pub const fn status(self) -> StatusCode {
+                match self { $(Self::$name => status($status),)+ }
+            }
+
+            /// The status of the answer to a gRPC caller.
+            pub const fn grpc_status(self) -> GrpcStatus {
+                match self { $(Self::$name => GrpcStatus::$grpc,)+ }
+            }
+
+            /// The proxy error type of RFC 9209, section 2.3.
+            pub const fn proxy_error(self) -> &'static str {
+                match self { $(Self::$name => stringify!($proxy),)+ }
+            }
+
+            /// One line for people: the `title` of the problem document.
+            pub const fn title(self) -> &'static str {
+                match self { $(Self::$name => $title,)+ }
+            }
+
+            /// What it means and what to do about it.
+            pub const fn explanation(self) -> &'static str {
+                match self { $(Self::$name => concat!($($doc),+),)+ }
+            }
+        }
+    };
+}
+
+const fn status(code: u16) -> StatusCode {
+    match StatusCode::from_u16(code) {
+        Ok(status) => status,
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+reasons! {
+    /// No route takes this host, path, header and query combination.
+    RouteNotFound "route_not_found" 404 Unimplemented destination_not_found "No route takes this request";
+    /// A route takes the path but not the method; `Allow` lists the methods that would be taken.
+    MethodNotAllowed "method_not_allowed" 405 Unimplemented http_request_denied "The method is not allowed here";
+    /// The bytes are not one well-formed HTTP request; the connection is closed.
+    RequestMalformed "request_malformed" 400 Internal http_request_error "The request is malformed";
+    /// `Content-Length` and `Transfer-Encoding` do not state one length (RFC 9112, section 6.3).
+    FramingInvalid "framing_invalid" 400 Internal http_request_error "The request's length is ambiguous";
+    /// `Host` is missing, repeated, malformed or contradicts the request target.
+    HostInvalid "host_invalid" 400 Internal http_request_error "The request's host is invalid";
+    /// The path cannot be understood in one way only.
+    PathInvalid "path_invalid" 400 Internal http_request_error "The request's path is invalid";
+    /// The request target is longer than the listener's limit.
+    UriTooLong "uri_too_long" 414 Internal http_request_error "The request target is too long";
+    /// The header section is larger than the listener's limit, or has too many fields.
+    HeadersTooLarge "headers_too_large" 431 ResourceExhausted http_request_error "The request's headers are too large";
+    /// The body is larger than the route's limit.
+    BodyTooLarge "body_too_large" 413 ResourceExhausted http_request_denied "The request's body is too large";
+    /// `CONNECT` without an extended protocol: the gateway is no forward proxy.
+    ConnectNotAllowed "connect_not_allowed" 405 Unimplemented http_request_denied "CONNECT is not allowed";
+    /// `Expect` asks for something else than `100-continue`.
+    ExpectationUnknown "expectation_unknown" 417 Internal http_request_error "The expectation is not understood";
+    /// The client took longer to send its request than the listener allows.
+    RequestTimeout "request_timeout" 408 DeadlineExceeded http_request_error "The request took too long to arrive";
+    /// The client's connection or stream ended before the answer; nobody reads this answer.
+    ClientGone "client_gone" 499 Cancelled http_request_error "The client went away";
+    /// The request body could not be read to its end.
+    RequestBroken "request_broken" 400 Cancelled http_request_error "The request broke off";
+    /// The gateway is shutting down and takes no new request.
+    Draining "draining" 503 Unavailable connection_limit_reached "The gateway is shutting down";
+    /// The cluster has no endpoint that may be used.
+    NoEndpoint "no_endpoint" 503 Unavailable destination_unavailable "No endpoint is available";
+    /// Every connection of the endpoint is busy and too many requests wait for one already.
+    PendingOverflow "pending_overflow" 503 Unavailable connection_limit_reached "Too many requests wait for a connection";
+    /// Every connection of the endpoint stayed busy for longer than a request may wait.
+    PendingTimeout "pending_timeout" 503 Unavailable connection_limit_reached "No connection became free in time";
+    /// The endpoint did not accept a connection.
+    ConnectFailed "connect_failed" 502 Unavailable connection_refused "The upstream cannot be reached";
+    /// The connection was not established in time.
+    ConnectTimeout "connect_timeout" 504 Unavailable connection_timeout "Connecting to the upstream took too long";
+    /// The TLS handshake with the endpoint failed.
+    TlsFailed "tls_failed" 502 Unavailable tls_protocol_error "No secure connection to the upstream";
+    /// The endpoint closed or reset the connection before it answered.
+    UpstreamClosed "upstream_closed" 502 Unavailable connection_terminated "The upstream closed without an answer";
+    /// The endpoint's answer is not HTTP, or ambiguous.
+    UpstreamProtocol "upstream_protocol" 502 Unavailable http_protocol_error "The upstream's answer is not valid HTTP";
+    /// The answer's header section is too large.
+    UpstreamHeadersTooLarge "upstream_headers_too_large" 502 Unavailable http_response_header_section_size "The upstream's headers are too large";
+    /// The endpoint switched protocols without being asked, or to another one than asked for.
+    UpstreamUpgrade "upstream_upgrade" 502 Unavailable http_upgrade_failed "The upstream switched protocols wrongly";
+    /// The endpoint sent interim answers without end.
+    UpstreamInterim "upstream_interim" 502 Unavailable http_protocol_error "Too many interim answers";
+    /// The answer broke off in its body.
+    UpstreamIncomplete "upstream_incomplete" 502 Unavailable http_response_incomplete "The upstream's answer broke off";
+    /// One attempt took longer than it may (`try_timeout`).
+    TryTimeout "try_timeout" 504 DeadlineExceeded http_response_timeout "The upstream did not answer in time";
+    /// The upstream sent or took nothing for longer than the idle timeout.
+    StreamIdle "stream_idle" 504 DeadlineExceeded connection_read_timeout "The exchange stood still";
+    /// The request took longer than its route allows (`timeout`).
+    RouteTimeout "route_timeout" 504 DeadlineExceeded http_response_timeout "The request ran out of time";
+    /// A module failed.
+    ModuleFailed "module_failed" 500 Internal proxy_internal_error "The module failed";
+    /// A module or layer panicked while it handled this request.
+    Panicked "panicked" 500 Internal proxy_internal_error "The gateway failed on this request";
+    /// The route's rewrite or redirect does not fit this request.
+    RewriteFailed "rewrite_failed" 500 Internal proxy_configuration_error "The request cannot be rewritten";
+}
+
+impl Reason {
+    /// The reason with this [`code`](Self::code).
+    pub fn from_code(code: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|reason| reason.code() == code)
+    }
+
+    /// True when the request's own bytes were at fault, so that nothing more on the connection
+    /// can be trusted and it is closed after the answer.
+    pub const fn closes_connection(self) -> bool {
+        matches!(
+            self,
+            Self::RequestMalformed
+                | Self::FramingInvalid
+                | Self::HostInvalid
+                | Self::PathInvalid
+                | Self::UriTooLong
+                | Self::HeadersTooLarge
+                | Self::RequestTimeout
+                | Self::RequestBroken
+                | Self::ConnectNotAllowed
+        )
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code())
+    }
+}
+
+/// A status of the gRPC protocol, as sent in `grpc-status`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum GrpcStatus {
+    /// The caller went away.
+    Cancelled = 1,
+    /// Out of time.
+    DeadlineExceeded = 4,
+    /// Too much of something.
+    ResourceExhausted = 8,
+    /// No such method.
+    Unimplemented = 12,
+    /// Something is broken.
+    Internal = 13,
+    /// Try again later.
+    Unavailable = 14,
+}
+
+impl GrpcStatus {
+    /// The number on the wire.
+    pub const fn code(self) -> u8 {
+        self as u8
+    }
+}
+
+/// A failure on the request path: a [`Reason`] with its particulars.
+///
+/// One word wide. `Display` prints the reason and the detail, not the source.
+pub struct Error {
+    inner: Box<Inner>,
+}
+
+struct Inner {
+    reason: Reason,
+    detail: Cow<'static, str>,
+    retry_after: Option<Duration>,
+    allow: Vec<Method>,
+    source: Option<BoxError>,
+}
+
+impl Error {
+    /// A failure for `reason`.
+    pub fn new(reason: Reason) -> Self {
+        let inner = Inner {
+            reason,
+            detail: Cow::Borrowed(""),
+            retry_after: None,
+            allow: Vec::new(),
+            source: None,
+        };
+        Self { inner: Box::new(inner) }
+    }
+
+    /// Says what happened in this case. Shown to the client: no secrets, no addresses.
+    #[must_use]
+    pub fn with_detail(mut self, detail: impl Into<Cow<'static, str>>) -> Self {
+        self.inner.detail = detail.into();
+        self
+    }
+
+    /// Keeps the error that led to this one, for the log. Never shown to the client.
+    #[must_use]
+    pub fn with_source(mut self, source: impl Into<BoxError>) -> Self {
+        self.inner.source = Some(source.into());
+        self
+    }
+
+    /// Tells the client when to try again (`Retry-After`, RFC 9110, section 10.2.3).
+    #[must_use]
+    pub fn with_retry_after(mut self, delay: Duration) -> Self {
+        self.inner.retry_after = Some(delay);
+        self
+    }
+
+    /// The methods that would have been taken (`Allow`, RFC 9110, section 10.2.1).
+    #[must_use]
+    pub fn with_allow(mut self, methods: Vec<Method>) -> Self {
+        self.inner.allow = methods;
+        self
+    }
+
+    /// Why.
+    pub fn reason(&self) -> Reason {
+        self.inner.reason
+    }
+
+    /// What happened in this case; empty when the reason says it all.
+    pub fn detail(&self) -> &str {
+        &self.inner.detail
+    }
+
+    /// When the client may try again.
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.inner.retry_after
+    }
+
+    /// The methods that would have been taken.
+    pub fn allow(&self) -> &[Method] {
+        &self.inner.allow
+    }
+}
+
+impl From<Reason> for Error {
+    fn from(reason: Reason) -> Self {
+        Self::new(reason)
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Error")
+            .field("reason", &self.inner.reason)
+            .field("detail", &self.inner.detail)
+            .field("source", &self.inner.source)
+            .finish()
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.inner.reason.code())?;
+        if !self.inner.detail.is_empty() {
+            write!(f, ": {}", self.inner.detail)?;
+        }
+        Ok(())
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.inner.source.as_deref().map(|source| source as &(dyn StdError + 'static))
+    }
+}
+
+/// The chain of causes below `error`, joined for a log line.
+pub(crate) fn causes(error: &dyn StdError) -> String {
+    let mut text = String::new();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        if !text.is_empty() {
+            text.push_str(": ");
+        }
+        text.push_str(&cause.to_string());
+        next = cause.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn codes_are_unique_and_found_again() {
+        let codes: HashSet<_> = Reason::ALL.iter().map(|reason| reason.code()).collect();
+        assert_eq!(codes.len(), Reason::ALL.len());
+        for reason in Reason::ALL {
+            assert_eq!(Reason::from_code(reason.code()), Some(*reason));
+            assert!(reason.status().is_client_error() || reason.status().is_server_error());
+        }
+    }
+
+    #[test]
+    fn an_error_is_one_word_wide() {
+        assert_eq!(size_of::<Error>(), size_of::<usize>());
+        assert_eq!(size_of::<Result<(), Error>>(), size_of::<usize>());
+    }
+
+    #[test]
+    fn display_prints_its_own_level() {
+        let error = Error::new(Reason::ConnectFailed)
+            .with_detail("endpoint a")
+            .with_source(std::io::Error::other("refused"));
+        assert_eq!(error.to_string(), "connect_failed: endpoint a");
+        assert_eq!(causes(&error), "refused");
+    }
+}

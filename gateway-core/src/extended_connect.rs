@@ -1,0 +1,82 @@
+//! Extended CONNECT (RFC 8441): WebSocket over HTTP/2.
+//!
+//! Inside of the gateway there is one form of upgrade, that of HTTP/1.1 (`GET` with `Upgrade`), so
+//! routes, layers and modules see one kind of request. This file translates at the door.
+
+use std::time::Duration;
+
+use bytes::BytesMut;
+use http::header::{self, HeaderName, HeaderValue};
+use http::{Method, StatusCode};
+use hyper::body::Incoming;
+use hyper::ext::Protocol;
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+
+use crate::body::Body;
+use crate::error::{Error, Reason};
+use crate::message::{Response, Tunnel};
+use crate::server::tunnel;
+use crate::task;
+
+/// The client's end of a tunnel that is yet to be.
+pub(crate) struct Pending {
+    upgrade: OnUpgrade,
+}
+
+/// Turns an extended CONNECT into the upgrade it stands for; refuses an ordinary CONNECT.
+pub(crate) fn accept(request: &mut http::Request<Incoming>) -> Result<Option<Pending>, Error> {
+    if request.method() != Method::CONNECT {
+        return Ok(None);
+    }
+    let Some(protocol) = request.extensions().get::<Protocol>().cloned() else {
+        return Err(Reason::ConnectNotAllowed.into());
+    };
+    if !protocol.as_str().eq_ignore_ascii_case("websocket") {
+        return Err(Error::new(Reason::ConnectNotAllowed).with_detail("an unknown protocol"));
+    }
+    let upgrade = hyper::upgrade::on(&mut *request);
+    *request.method_mut() = Method::GET;
+    let headers = request.headers_mut();
+    headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    headers.remove(header::CONTENT_LENGTH);
+    // A fixed key is enough: it only proves to us that the upstream read the request.
+    headers.insert(header::SEC_WEBSOCKET_KEY, HeaderValue::from_static(WEBSOCKET_KEY));
+    headers
+        .entry(header::SEC_WEBSOCKET_VERSION)
+        .or_insert(HeaderValue::from_static("13"));
+    Ok(Some(Pending { upgrade }))
+}
+
+/// The key towards upstreams, and what they must answer to it (RFC 6455, section 4.2.2).
+pub(crate) const WEBSOCKET_KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
+const WEBSOCKET_ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
+
+impl Pending {
+    /// Turns the answer to the upgrade into that to the CONNECT, and joins both ends.
+    pub(crate) fn connect(self, mut response: Response, idle: Duration) -> Response {
+        if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            return response;
+        }
+        let tunnel = response.extensions().get::<Tunnel>().and_then(Tunnel::take);
+        let accepted = response.headers().get(header::SEC_WEBSOCKET_ACCEPT);
+        let valid = accepted.is_some_and(|value| value == WEBSOCKET_ACCEPT);
+        let (Some(far), true) = (tunnel, valid) else {
+            let error = Error::new(Reason::UpstreamUpgrade).with_detail("a wrong accept key");
+            return crate::respond::problem(&error);
+        };
+        for name in [header::UPGRADE, header::CONNECTION, header::SEC_WEBSOCKET_ACCEPT] {
+            response.headers_mut().remove::<HeaderName>(name);
+        }
+        *response.status_mut() = StatusCode::OK;
+        let upgrade = self.upgrade;
+        task::spawn_detached(async move {
+            match upgrade.await {
+                Ok(near) => tunnel::join(TokioIo::new(near), BytesMut::new(), far, idle).await,
+                Err(error) => tracing::debug!(%error, "the client did not take its tunnel"),
+            }
+        });
+        response.map(|_| Body::empty())
+    }
+}

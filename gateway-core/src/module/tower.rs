@@ -1,0 +1,82 @@
+//! Modules made of tower services.
+
+use std::fmt;
+use std::future::{Future, poll_fn};
+
+use bytes::Bytes;
+use tower_service::Service;
+
+use super::{Module, ModuleService};
+use crate::body::{Body, into_error};
+use crate::error::BoxError;
+use crate::message::{Outcome, Request};
+
+/// A module made of a tower [`Service`]; see [`Module::from_service`].
+#[derive(Clone)]
+pub struct TowerModule<S> {
+    service: S,
+}
+
+impl<S> TowerModule<S> {
+    /// The module that calls a clone of `service` for every request.
+    pub fn new(service: S) -> Self {
+        Self { service }
+    }
+}
+
+impl<S, B> ModuleService for TowerModule<S>
+where
+    S: Service<Request, Response = http::Response<B>> + Clone + Send + Sync + 'static,
+    S::Future: Send,
+    S::Error: Into<BoxError>,
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    fn call(&self, request: Request) -> impl Future<Output = Outcome> + Send {
+        let mut service = self.service.clone();
+        async move {
+            let ready = poll_fn(|cx| service.poll_ready(cx)).await;
+            ready.map_err(|error| into_error(error.into()))?;
+            let response = service.call(request).await;
+            Ok(response.map_err(|error| into_error(error.into()))?.map(same_or_boxed))
+        }
+    }
+}
+
+/// A body of ours as it is, a foreign one boxed.
+fn same_or_boxed<B>(body: B) -> Body
+where
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    let mut body = Some(body);
+    let any: &mut dyn std::any::Any = &mut body;
+    if let Some(ours) = any.downcast_mut::<Option<Body>>().and_then(Option::take) {
+        return ours;
+    }
+    body.map(Body::new).unwrap_or_default()
+}
+
+impl Module {
+    /// A module made of any tower service: a stack of layers, an axum `Router`, a tonic service.
+    ///
+    /// The service is cloned for every request, so cloning should be cheap. Its errors become
+    /// [`Reason::ModuleFailed`](crate::Reason::ModuleFailed) unless they are an
+    /// [`Error`](crate::Error) already.
+    pub fn from_service<S, B>(service: S) -> Self
+    where
+        S: Service<Request, Response = http::Response<B>> + Clone + Send + Sync + 'static,
+        S::Future: Send,
+        S::Error: Into<BoxError>,
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        Self::new(TowerModule::new(service))
+    }
+}
+
+impl<S> fmt::Debug for TowerModule<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TowerModule")
+    }
+}

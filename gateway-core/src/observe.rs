@@ -1,0 +1,154 @@
+//! [`Observer`]: one trait through which logs, metrics, traces and audit see what happens.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{Method, StatusCode, Version};
+
+use crate::body::End;
+use crate::context::RequestContext;
+use crate::error::{Error, Reason};
+
+/// Receives typed events. Every method does nothing unless overridden; none may block.
+pub trait Observer: Send + Sync + 'static {
+    /// A request is over: its answer's body came to an end, whichever.
+    fn request_finished(&self, event: &RequestFinished<'_>) {
+        let _ = event;
+    }
+
+    /// One try at an endpoint is over: its answer's head came, or it failed.
+    fn attempt_finished(&self, event: &AttemptFinished<'_>) {
+        let _ = event;
+    }
+
+    /// Something that lasts changed its state: a listener, a drain, an endpoint.
+    fn state_changed(&self, event: &StateChanged<'_>) {
+        let _ = event;
+    }
+}
+
+/// A request is over.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct RequestFinished<'a> {
+    /// What is known about the request.
+    pub context: &'a RequestContext,
+    /// The request's method.
+    pub method: &'a Method,
+    /// The normalised path, without the query (which may carry secrets).
+    pub path: &'a str,
+    /// The protocol of the client's connection.
+    pub version: Version,
+    /// The status of the answer.
+    pub status: StatusCode,
+    /// Why the gateway answered itself; `None` for an answer of a module or upstream.
+    pub reason: Option<Reason>,
+    /// The failure in full when there was one.
+    pub error: Option<&'a Error>,
+    /// How the answer's body ended.
+    pub end: End,
+    /// From the request's head until the answer's head.
+    pub head_after: Duration,
+    /// From the request's head until the answer's end.
+    pub duration: Duration,
+}
+
+/// One try at an endpoint is over.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct AttemptFinished<'a> {
+    /// The cluster's name.
+    pub cluster: &'a str,
+    /// The endpoint's address as configured.
+    pub endpoint: &'a str,
+    /// The answer's status, or why there is none.
+    pub outcome: Result<StatusCode, Reason>,
+    /// From the pick until the answer's head.
+    pub duration: Duration,
+    /// True when a pooled connection carried the request.
+    pub reused: bool,
+}
+
+/// Something that lasts changed its state.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct StateChanged<'a> {
+    /// The kind of thing: `listener`, `drain`, `endpoint`, `snapshot`.
+    pub subject: &'static str,
+    /// Its name.
+    pub name: &'a str,
+    /// The state it left.
+    pub from: &'static str,
+    /// The state it is in.
+    pub to: &'static str,
+    /// Why, for people.
+    pub cause: &'a str,
+}
+
+impl<'a> StateChanged<'a> {
+    /// `subject` `name` went from one state to another because of `cause`.
+    pub fn new(
+        subject: &'static str,
+        name: &'a str,
+        from: &'static str,
+        to: &'static str,
+        cause: &'a str,
+    ) -> Self {
+        Self { subject, name, from, to, cause }
+    }
+}
+
+impl<'a> AttemptFinished<'a> {
+    /// A try at `endpoint` of `cluster` that ended with `outcome`.
+    pub fn new(
+        cluster: &'a str,
+        endpoint: &'a str,
+        outcome: Result<StatusCode, Reason>,
+        duration: Duration,
+        reused: bool,
+    ) -> Self {
+        Self { cluster, endpoint, outcome, duration, reused }
+    }
+}
+
+/// Observers that all see the same events. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct Observers {
+    list: Option<Arc<[Arc<dyn Observer>]>>,
+}
+
+impl Observers {
+    /// Those of `list`; an empty list costs nothing at run time.
+    pub fn new(list: Vec<Arc<dyn Observer>>) -> Self {
+        Self { list: (!list.is_empty()).then(|| list.into()) }
+    }
+
+    /// True when nobody looks.
+    pub fn is_empty(&self) -> bool {
+        self.list.is_none()
+    }
+
+    fn each(&self) -> impl Iterator<Item = &Arc<dyn Observer>> {
+        self.list.iter().flat_map(|list| list.iter())
+    }
+}
+
+impl Observer for Observers {
+    fn request_finished(&self, event: &RequestFinished<'_>) {
+        self.each().for_each(|observer| observer.request_finished(event));
+    }
+
+    fn attempt_finished(&self, event: &AttemptFinished<'_>) {
+        self.each().for_each(|observer| observer.attempt_finished(event));
+    }
+
+    fn state_changed(&self, event: &StateChanged<'_>) {
+        self.each().for_each(|observer| observer.state_changed(event));
+    }
+}
+
+impl std::fmt::Debug for Observers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Observers").field(&self.each().count()).finish()
+    }
+}

@@ -1,0 +1,170 @@
+//! One accepted connection, from its first byte to its end.
+
+use std::hash::{BuildHasher, RandomState};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Buf, BytesMut};
+use tokio::io::AsyncReadExt;
+use tokio::time::{Instant, sleep_until, timeout_at};
+
+use super::http1::{self, Served};
+use super::http2;
+use super::listener::{Accepted, Listener, Protocol};
+use super::proxy_protocol::{self, Parsed};
+use super::session::Session;
+use crate::context::ConnectionInfo;
+use crate::http1::READ_SIZE;
+use crate::module::ModuleService;
+use crate::stream::NetStream;
+
+/// How HTTP/2 connections begin (RFC 9113, section 3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// Serves one connection to its end.
+pub(super) async fn run<M: ModuleService>(
+    accepted: Accepted,
+    listener: Arc<Listener>,
+    session: Arc<Session<M>>,
+) {
+    let closes_at = Instant::now() + jittered(session.timeouts.max_age);
+    // Boxed, so that a quiet connection does not keep the room the opening needed.
+    let opened = Box::pin(open(accepted, &listener, &session)).await;
+    drop(listener);
+    let Some(opened) = opened else {
+        return;
+    };
+    let info = opened.info;
+    if opened.http2 {
+        Box::pin(http2::serve(opened.stream, opened.read, session, info, closes_at)).await;
+        return;
+    }
+    let mut stream = opened.stream;
+    let mut read = opened.read;
+    loop {
+        let served = Box::pin(http1::serve(stream, read, &session, &info, closes_at)).await;
+        let Served::Quiet(quiet) = served else {
+            return;
+        };
+        if !is_asked_again(&quiet, &session, closes_at).await {
+            return;
+        }
+        stream = quiet;
+        read = BytesMut::new();
+    }
+}
+
+/// Waits until the quiet client sends something; false when it is time to close instead.
+async fn is_asked_again<M>(stream: &NetStream, session: &Session<M>, closes_at: Instant) -> bool {
+    let until = (Instant::now() + session.timeouts.idle).min(closes_at);
+    tokio::select! {
+        readable = stream.readable() => matches!(readable, Some(Ok(()))),
+        () = session.drain.started() => false,
+        () = sleep_until(until) => false,
+    }
+}
+
+/// A connection whose protocol is known.
+struct Opened {
+    stream: NetStream,
+    read: BytesMut,
+    info: Arc<ConnectionInfo>,
+    http2: bool,
+}
+
+async fn open<M>(
+    accepted: Accepted,
+    listener: &Listener,
+    session: &Session<M>,
+) -> Option<Opened> {
+    let Accepted { mut stream, mut peer, mut local } = accepted;
+    let mut read = BytesMut::new();
+    let deadline = Instant::now() + session.timeouts.header;
+    let opening = async {
+        if is_behind_proxy(listener, peer) {
+            let addresses = proxy_header(&mut stream, &mut read).await?;
+            if let Some((source, destination)) = addresses {
+                (peer, local) = (Some(source), Some(destination));
+            }
+        }
+        match listener.protocol {
+            Protocol::Http1 => Some(false),
+            Protocol::Http2 => Some(true),
+            Protocol::Auto => begins_with_preface(&mut stream, &mut read).await,
+        }
+    };
+    let http2 = tokio::select! {
+        opened = timeout_at(deadline, opening) => opened.ok().flatten()?,
+        () = session.drain.started() => return None,
+    };
+    let info = Arc::new(ConnectionInfo::new(Arc::clone(&session.listener), peer, local));
+    Some(Opened { stream, read, info, http2 })
+}
+
+fn is_behind_proxy(listener: &Listener, peer: Option<SocketAddr>) -> bool {
+    let Some(peer) = peer.map(|peer| peer.ip().to_canonical()) else {
+        return !listener.proxy_protocol.is_empty();
+    };
+    listener.proxy_protocol.iter().any(|network| network.contains(&peer))
+}
+
+/// Reads the PROXY header. The outer `None`: there is none, and there must be.
+async fn proxy_header(
+    stream: &mut NetStream,
+    read: &mut BytesMut,
+) -> Option<Option<(SocketAddr, SocketAddr)>> {
+    loop {
+        match proxy_protocol::parse(read) {
+            Ok(Parsed::Header { consumed, source, destination }) => {
+                read.advance(consumed);
+                return Some(source.zip(destination));
+            }
+            Ok(Parsed::NeedMore) => {}
+            Err(error) => {
+                tracing::debug!(%error, "refused a PROXY header");
+                return None;
+            }
+        }
+        fill(stream, read).await?;
+    }
+}
+
+/// Does the client speak HTTP/2? `None` when it left before that was clear.
+async fn begins_with_preface(stream: &mut NetStream, read: &mut BytesMut) -> Option<bool> {
+    loop {
+        let known = read.len().min(PREFACE.len());
+        if read.get(..known) != PREFACE.get(..known) {
+            return Some(false);
+        }
+        if known == PREFACE.len() {
+            return Some(true);
+        }
+        fill(stream, read).await?;
+    }
+}
+
+async fn fill(stream: &mut NetStream, read: &mut BytesMut) -> Option<()> {
+    read.reserve(READ_SIZE);
+    let size = stream.read_buf(read).await.ok()?;
+    (size > 0).then_some(())
+}
+
+/// `period`, give or take a tenth, so that connections made together do not end together.
+fn jittered(period: Duration) -> Duration {
+    let random = RandomState::new().hash_one(0) % 2001;
+    period * 9 / 10 + period.mul_f64(random as f64 / 10_000.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn jitter_stays_within_a_tenth() {
+        for _ in 0..1000 {
+            let age = jittered(Duration::from_secs(100));
+            assert!((Duration::from_secs(90)..=Duration::from_millis(110_010)).contains(&age));
+        }
+    }
+}

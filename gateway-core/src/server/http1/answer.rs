@@ -1,0 +1,354 @@
+//! Writing an answer.
+
+use std::future::poll_fn;
+use std::io;
+use std::task::{Context, Poll};
+use std::time::SystemTime;
+
+use bytes::BytesMut;
+use http::{HeaderMap, StatusCode, Version, header};
+use http_body::Body as _;
+use tokio::time::Instant;
+
+use super::wire::{SharedWire, Wire};
+use super::{Asked, Http1, poll_frame};
+use crate::alarm::Alarm;
+use crate::body::{Body, End};
+use crate::error::{Error, Reason};
+use crate::hop_headers;
+use crate::http1::READ_SIZE;
+use crate::http1::encode::{self, Framing};
+use crate::message::{Outcome, Response, Tunnel};
+use crate::module::ModuleService;
+use crate::respond;
+use crate::server::tunnel;
+
+/// What an answer left behind.
+pub(super) enum Written {
+    /// The next request may come.
+    KeepAlive,
+    /// The answer is out; the connection is to be closed.
+    Close,
+    /// The connection is unusable or somebody else's.
+    Ended,
+}
+
+/// How the body was written.
+enum Sent {
+    Whole,
+    /// The client does not take it, or left.
+    Failed,
+    /// The source broke off after bytes went out.
+    Broken,
+    /// The source broke off before the first byte went out.
+    Unsent(Error),
+}
+
+impl<M: ModuleService> Http1<'_, M> {
+    pub(super) async fn answer(&mut self, outcome: Outcome, asked: Asked) -> Written {
+        let mut response = match outcome {
+            Ok(response) => response,
+            Err(error) => respond::problem(&error),
+        };
+        if response.status().is_informational() {
+            match upgrade_of(&response, asked) {
+                Some(tunnel) => return self.upgrade(&response, &tunnel).await,
+                None => {
+                    let error = Error::new(Reason::ModuleFailed)
+                        .with_detail("an interim answer where the final one was expected");
+                    response = respond::problem(&error);
+                }
+            }
+        }
+        match self.write(response, asked).await {
+            (Sent::Unsent(error), _) => {
+                self.wire.lock().out.clear();
+                let (sent, keep_alive) = self.write(respond::problem(&error), asked).await;
+                self.finished(&sent, keep_alive)
+            }
+            (sent, keep_alive) => self.finished(&sent, keep_alive),
+        }
+    }
+
+    fn finished(&self, sent: &Sent, keep_alive: bool) -> Written {
+        match sent {
+            Sent::Whole if keep_alive && self.wire.lock().discard_buffered_body() => {
+                Written::KeepAlive
+            }
+            Sent::Whole => Written::Close,
+            Sent::Failed | Sent::Broken | Sent::Unsent(_) => Written::Ended,
+        }
+    }
+
+    /// Writes the head and the body of `response`.
+    async fn write(&mut self, response: Response, asked: Asked) -> (Sent, bool) {
+        let (parts, mut body) = response.into_parts();
+        let bodiless = asked.head_only || is_bodiless(parts.status);
+        let framing = frame(&body, bodiless, parts.status, &parts.headers, asked.version);
+        if bodiless {
+            body.finish(End::Complete);
+        }
+        let keep_alive = asked.keep_alive
+            && framing != Framing::UntilClose
+            && !hop_headers::says_close(&parts.headers)
+            && self.can_take_next();
+        {
+            let mut wire = self.wire.lock();
+            wire.written = 0;
+            let out = wire.out.buffer();
+            out.reserve(512);
+            encode::status_line(out, parts.status);
+            head_fields(out, &parts.headers, false);
+            encode::framing(out, framing);
+            connection_field(out, keep_alive, asked.version);
+            if !parts.headers.contains_key(header::DATE) {
+                encode::field(out, "date", date(self.session.clock.now()).as_bytes());
+            }
+            out.extend_from_slice(b"\r\n");
+        }
+        drop(parts);
+        let body_idle = self.session.timeouts.body_idle;
+        let mut writer = BodyWriter::new(body, framing, bodiless, body_idle);
+        let sent = poll_fn(|cx| writer.poll(cx, &self.wire, &mut self.alarm)).await;
+        if matches!(sent, Sent::Broken) && framing == Framing::UntilClose {
+            self.wire.lock().stream.reset_on_close();
+        }
+        (sent, keep_alive)
+    }
+
+    /// True when the request body is out of the way, or still being read by somebody.
+    fn can_take_next(&self) -> bool {
+        let mut wire = self.wire.lock();
+        wire.discard_buffered_body() || !wire.body_is_abandoned()
+    }
+
+    /// Switches protocols: the connection becomes one end of a tunnel.
+    async fn upgrade(&mut self, response: &Response, far: &Tunnel) -> Written {
+        let Some(far) = far.take() else {
+            return Written::Ended;
+        };
+        {
+            let mut wire = self.wire.lock();
+            let out = wire.out.buffer();
+            encode::status_line(out, StatusCode::SWITCHING_PROTOCOLS);
+            head_fields(out, response.headers(), true);
+            out.extend_from_slice(b"connection: upgrade\r\n\r\n");
+        }
+        if poll_fn(|cx| self.wire.lock().poll_flush(cx)).await.is_err() {
+            return Written::Ended;
+        }
+        let placeholder = SharedWire::new(Wire::closed());
+        if let Some(wire) = std::mem::replace(&mut self.wire, placeholder).into_inner() {
+            tunnel::join(wire.stream, wire.read, far, self.session.tunnel_idle).await;
+        }
+        Written::Ended
+    }
+}
+
+fn upgrade_of(response: &Response, asked: Asked) -> Option<Tunnel> {
+    let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS && asked.upgrade;
+    switches.then(|| response.extensions().get::<Tunnel>().cloned()).flatten()
+}
+
+/// RFC 9110, section 6.4.1.
+fn is_bodiless(status: StatusCode) -> bool {
+    matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+}
+
+fn frame(
+    body: &Body,
+    bodiless: bool,
+    status: StatusCode,
+    headers: &HeaderMap,
+    version: Version,
+) -> Framing {
+    let stated = || {
+        let value = headers.get(header::CONTENT_LENGTH)?.to_str().ok()?;
+        value.parse().ok().map(Framing::Length)
+    };
+    if bodiless {
+        // What the length would be may be said of HEAD and 304, never of 204.
+        return match status {
+            StatusCode::NO_CONTENT => Framing::None,
+            _ => stated()
+                .or(body.size_hint().exact().filter(|&size| size > 0).map(Framing::Length))
+                .unwrap_or(Framing::None),
+        };
+    }
+    match body.size_hint().exact().map(Framing::Length).or_else(stated) {
+        Some(framing) => framing,
+        None if version == Version::HTTP_10 => Framing::UntilClose,
+        None => Framing::Chunked,
+    }
+}
+
+/// Every field but those of the connection, which are the server's own business.
+fn head_fields(out: &mut BytesMut, headers: &HeaderMap, upgrade: bool) {
+    for (name, value) in headers {
+        let skip = *name == header::CONTENT_LENGTH
+            || *name == header::TRANSFER_ENCODING
+            || *name == header::CONNECTION
+            || (*name == header::UPGRADE && !upgrade)
+            || name.as_str() == "keep-alive"
+            || name.as_str() == "proxy-connection";
+        if !skip {
+            encode::field(out, name.as_str(), value.as_bytes());
+        }
+    }
+}
+
+fn connection_field(out: &mut BytesMut, keep_alive: bool, version: Version) {
+    match (keep_alive, version) {
+        (false, _) => out.extend_from_slice(b"connection: close\r\n"),
+        (true, Version::HTTP_10) => out.extend_from_slice(b"connection: keep-alive\r\n"),
+        (true, _) => {}
+    }
+}
+
+fn date(now: SystemTime) -> String {
+    httpdate::fmt_http_date(now)
+}
+
+/// Writes a body frame by frame, as fast as the client takes it.
+struct BodyWriter {
+    body: Body,
+    framing: Framing,
+    /// What may still be written of a body with a stated length.
+    left: u64,
+    ended: bool,
+    failure: Option<Error>,
+    body_idle: std::time::Duration,
+    stalled_since: Option<Instant>,
+}
+
+impl BodyWriter {
+    fn new(
+        body: Body,
+        framing: Framing,
+        bodiless: bool,
+        body_idle: std::time::Duration,
+    ) -> Self {
+        let left = match framing {
+            Framing::Length(length) => length,
+            _ => u64::MAX,
+        };
+        Self { body, framing, left, ended: bodiless, failure: None, body_idle, stalled_since: None }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>, wire: &SharedWire, alarm: &mut Alarm) -> Poll<Sent> {
+        loop {
+            let source_pending = self.gather(cx, wire);
+            let mut guard = wire.lock();
+            if let Some(error) = self.failure.take() {
+                return Poll::Ready(self.broken(error, &mut guard, cx));
+            }
+            match guard.poll_flush(cx) {
+                Poll::Ready(Err(_)) => return Poll::Ready(Sent::Failed),
+                Poll::Ready(Ok(())) => {
+                    self.stalled_since = None;
+                    if self.ended {
+                        // Dropping the body may need the wire.
+                        drop(guard);
+                        self.body.finish(End::Complete);
+                        return Poll::Ready(Sent::Whole);
+                    }
+                    if !source_pending {
+                        continue;
+                    }
+                }
+                Poll::Pending => {
+                    self.stalled_since.get_or_insert_with(Instant::now);
+                }
+            }
+            let leaves = guard.poll_leaving(cx);
+            let stalls = self.stalled_since.map(|since| since + self.body_idle);
+            let too_slow = guard.body_deadline(self.body_idle);
+            let Some(next) = [leaves, stalls, too_slow].into_iter().flatten().min() else {
+                return Poll::Pending;
+            };
+            if alarm.poll(cx, next).is_pending() {
+                return Poll::Pending;
+            }
+            if leaves == Some(next) || stalls == Some(next) {
+                return Poll::Ready(Sent::Failed);
+            }
+            guard.fail_body(Reason::RequestTimeout);
+        }
+    }
+
+    /// Takes frames from the source as long as there is room. True when the source has none now.
+    fn gather(&mut self, cx: &mut Context<'_>, wire: &SharedWire) -> bool {
+        while !self.ended {
+            {
+                let mut wire = wire.lock();
+                if wire.out.is_full() || wire.out.buffer().len() >= READ_SIZE {
+                    return false;
+                }
+            }
+            // The body may be the request's own, which needs the wire: it is not locked here.
+            match poll_frame(&mut self.body, cx) {
+                Poll::Pending => return true,
+                Poll::Ready(None) => {
+                    self.end(wire, None);
+                }
+                Poll::Ready(Some(Err(error))) => {
+                    self.failure = Some(error);
+                    return false;
+                }
+                Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
+                    Ok(data) => self.data(wire, data),
+                    Err(frame) => {
+                        let trailers = frame.into_trailers().ok();
+                        self.end(wire, trailers);
+                    }
+                },
+            }
+            if self.failure.is_some() {
+                return false;
+            }
+        }
+        false
+    }
+
+    fn data(&mut self, wire: &SharedWire, data: bytes::Bytes) {
+        let size = data.len() as u64;
+        if size > self.left {
+            self.failure = Some(
+                Error::new(Reason::ModuleFailed).with_detail("a body longer than its length"),
+            );
+            return;
+        }
+        if let Framing::Length(_) = self.framing {
+            self.left -= size;
+        }
+        encode::data(&mut wire.lock().out, self.framing, data);
+        if self.left == 0 && self.body.is_end_stream() {
+            self.ended = true;
+        }
+    }
+
+    fn end(&mut self, wire: &SharedWire, trailers: Option<HeaderMap>) {
+        if matches!(self.framing, Framing::Length(_)) && self.left > 0 {
+            self.failure = Some(
+                Error::new(Reason::ModuleFailed).with_detail("a body shorter than its length"),
+            );
+            return;
+        }
+        let trailers = trailers.map(|mut trailers| {
+            hop_headers::sanitize_trailers(&mut trailers);
+            trailers
+        });
+        encode::end(&mut wire.lock().out, self.framing, trailers.as_ref());
+        self.ended = true;
+    }
+
+    /// The source broke off. What was gathered may still go out, but never an orderly end.
+    fn broken(&mut self, error: Error, wire: &mut Wire, cx: &mut Context<'_>) -> Sent {
+        tracing::debug!(reason = error.reason().code(), detail = error.detail(), "answer broke off");
+        if wire.written == 0 {
+            return Sent::Unsent(error);
+        }
+        let _: Poll<io::Result<()>> = wire.poll_flush(cx);
+        Sent::Broken
+    }
+}

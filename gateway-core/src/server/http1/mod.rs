@@ -1,0 +1,320 @@
+//! HTTP/1.1 and 1.0 on the client's side: one loop that reads a request, lets the module answer
+//! it, writes the answer, and goes on.
+
+mod answer;
+mod incoming;
+mod linger;
+mod wire;
+
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::BytesMut;
+use http::{Method, Version, header};
+use tokio::time::Instant;
+
+use self::answer::Written;
+use self::incoming::Incoming;
+use self::wire::{SharedWire, Wire};
+use super::session::Session;
+use crate::alarm::Alarm;
+use crate::body::Body;
+use crate::context::{ConnectionInfo, Interim, RequestContext};
+use crate::error::{Error, Reason};
+use crate::http1::decode::Decoder;
+use crate::http1::head::RequestHead;
+use crate::hygiene::{self, Framing};
+use crate::message::{Outcome, Request};
+use crate::module::ModuleService;
+use crate::stream::NetStream;
+
+/// A connection quiet for this long is taken apart and held as a bare socket: it keeps no buffer,
+/// no timer of ours and no state.
+const QUIET_AFTER: Duration = Duration::from_secs(1);
+
+/// What became of a connection.
+pub(super) enum Served {
+    /// It is closed.
+    Closed,
+    /// It has nothing to say for now; every request on it has been answered.
+    Quiet(NetStream),
+}
+
+/// Serves requests on `stream` until the connection ends or falls quiet. `read` is what has been
+/// read from it already.
+pub(super) async fn serve<M: ModuleService>(
+    stream: NetStream,
+    read: BytesMut,
+    session: &Session<M>,
+    info: &Arc<ConnectionInfo>,
+    closes_at: Instant,
+) -> Served {
+    let connection = Http1 {
+        wire: SharedWire::new(Wire::new(stream, read)),
+        alarm: Alarm::default(),
+        session,
+        info,
+        closes_at,
+    };
+    connection.run().await
+}
+
+struct Http1<'a, M> {
+    wire: SharedWire,
+    alarm: Alarm,
+    session: &'a Session<M>,
+    info: &'a Arc<ConnectionInfo>,
+    /// After this moment no further request is taken.
+    closes_at: Instant,
+}
+
+/// What the wait for a request came to.
+enum Next {
+    Request(Box<RequestHead>),
+    Refused(Error),
+    Quiet,
+    Closed,
+}
+
+/// What the answer needs to know about its request.
+#[derive(Clone, Copy, Debug)]
+struct Asked {
+    version: Version,
+    head_only: bool,
+    keep_alive: bool,
+    upgrade: bool,
+    started: Instant,
+}
+
+impl<M: ModuleService> Http1<'_, M> {
+    async fn run(mut self) -> Served {
+        loop {
+            match self.next().await {
+                Next::Request(head) => match self.exchange(*head).await {
+                    Written::KeepAlive => {}
+                    Written::Close => return self.close().await,
+                    Written::Ended => return Served::Closed,
+                },
+                Next::Refused(error) => {
+                    if error.reason() != Reason::ClientGone {
+                        self.refuse(&error).await;
+                        return self.close().await;
+                    }
+                    return Served::Closed;
+                }
+                Next::Quiet => {
+                    return match self.wire.into_inner() {
+                        Some(wire) => Served::Quiet(wire.stream),
+                        None => Served::Closed,
+                    };
+                }
+                Next::Closed => return Served::Closed,
+            }
+        }
+    }
+
+    /// Waits for a request.
+    async fn next(&mut self) -> Next {
+        let started = Instant::now();
+        let limits = self.session.limits.head();
+        let (header, idle) = (self.session.timeouts.header, self.session.timeouts.idle);
+        let Self { wire, alarm, session, .. } = self;
+        poll_fn(|cx| {
+            let mut wire = wire.lock();
+            if let Poll::Ready(head) = wire.poll_head(cx, &limits) {
+                return Poll::Ready(match head {
+                    Ok(Some(head)) => Next::Request(Box::new(head)),
+                    Ok(None) => Next::Closed,
+                    Err(error) => Next::Refused(error),
+                });
+            }
+            let between = wire.is_between_requests();
+            if between && session.drain.has_started() {
+                return Poll::Ready(Next::Closed);
+            }
+            let parks = wire.stream.can_wait();
+            let wait = match (between, parks) {
+                (false, _) => header,
+                (true, true) => QUIET_AFTER.min(idle),
+                (true, false) => idle,
+            };
+            match alarm.poll(cx, started + wait) {
+                Poll::Pending => Poll::Pending,
+                Poll::Ready(()) if !between => {
+                    Poll::Ready(Next::Refused(Reason::RequestTimeout.into()))
+                }
+                Poll::Ready(()) if parks => Poll::Ready(Next::Quiet),
+                Poll::Ready(()) => Poll::Ready(Next::Closed),
+            }
+        })
+        .await
+    }
+
+    /// Answers one request.
+    async fn exchange(&mut self, head: RequestHead) -> Written {
+        let started = Instant::now();
+        let framing = match check(&head) {
+            Ok(framing) => framing,
+            Err(error) => {
+                self.refuse(&error).await;
+                return Written::Close;
+            }
+        };
+        let keep_alive = wants_keep_alive(&head)
+            && !self.session.drain.has_started()
+            && started < self.closes_at;
+        let asked = Asked {
+            version: head.version,
+            head_only: head.method == Method::HEAD,
+            keep_alive,
+            upgrade: head.version == Version::HTTP_11 && head.headers.contains_key(header::UPGRADE),
+            started,
+        };
+        let request = self.request(head, framing);
+        let context = request.extensions().get::<RequestContext>().cloned();
+        let outcome = self.call(request, context.as_ref()).await;
+        drop(context);
+        match outcome {
+            Some(outcome) => self.answer(outcome, asked).await,
+            None => Written::Ended,
+        }
+    }
+
+    /// The request of `head`, with its body and context.
+    fn request(&self, head: RequestHead, framing: Framing) -> Request {
+        let (decoder, length) = match framing {
+            Framing::None => (Decoder::Done, Some(0)),
+            Framing::Length(length) => (Decoder::length(length), Some(length)),
+            Framing::Chunked => (Decoder::chunked(), None),
+        };
+        let expects_continue = !decoder.is_done()
+            && head.version == Version::HTTP_11
+            && head.headers.contains_key(header::EXPECT);
+        let body = if decoder.is_done() {
+            Body::empty()
+        } else {
+            Body::from_boxed(Box::pin(Incoming::new(self.wire.clone(), length)))
+        };
+        self.wire.lock().begin_body(decoder, expects_continue);
+        let mut request = Request::new(body);
+        *request.method_mut() = head.method;
+        *request.uri_mut() = head.uri;
+        *request.version_mut() = head.version;
+        *request.headers_mut() = head.headers;
+        let mut context = RequestContext::new(Arc::clone(self.info)).watched();
+        if request.version() == Version::HTTP_11 {
+            context = context.with_interim(Interim::new(self.wire.interim_sink()));
+        }
+        request.extensions_mut().insert(context);
+        request
+    }
+
+    /// Lets the module answer; `None` when the client left meanwhile.
+    async fn call(&mut self, request: Request, context: Option<&RequestContext>) -> Option<Outcome> {
+        let body_idle = self.session.timeouts.body_idle;
+        let mut call = pin!(self.session.module.call(request));
+        let Self { wire, alarm, .. } = self;
+        poll_fn(|cx| {
+            if let Poll::Ready(outcome) = call.as_mut().poll(cx) {
+                return Poll::Ready(Some(outcome));
+            }
+            loop {
+                let mut guard = wire.lock();
+                let _ = guard.poll_flush(cx);
+                let leaves = guard.poll_leaving(cx);
+                let too_slow = guard.body_deadline(body_idle);
+                drop(guard);
+                let out_of_time = context.and_then(RequestContext::deadline);
+                let Some(next) = [leaves, too_slow, out_of_time].into_iter().flatten().min() else {
+                    return Poll::Pending;
+                };
+                if alarm.poll(cx, next).is_pending() {
+                    return Poll::Pending;
+                }
+                if leaves == Some(next) {
+                    return Poll::Ready(None);
+                }
+                if too_slow == Some(next) {
+                    wire.lock().fail_body(Reason::RequestTimeout);
+                }
+                // Whoever waits for the deadline inside of the call sees it pass now.
+                if let Poll::Ready(outcome) = call.as_mut().poll(cx) {
+                    return Poll::Ready(Some(outcome));
+                }
+                if out_of_time == Some(next) {
+                    return Poll::Pending;
+                }
+            }
+        })
+        .await
+    }
+
+    /// Answers what is no request.
+    async fn refuse(&mut self, error: &Error) {
+        tracing::debug!(
+            listener = %self.info.listener.name,
+            peer = ?self.info.peer,
+            reason = error.reason().code(),
+            detail = error.detail(),
+            "refused a request",
+        );
+        self.wire.lock().begin_body(Decoder::Done, false);
+        let asked = Asked {
+            version: Version::HTTP_11,
+            head_only: false,
+            keep_alive: false,
+            upgrade: false,
+            started: Instant::now(),
+        };
+        let response = crate::respond::problem(error);
+        self.answer(Ok(response), asked).await;
+    }
+
+    /// Ends the connection so that the client can still read what was written.
+    async fn close(self) -> Served {
+        if let Some(wire) = self.wire.into_inner() {
+            linger::close(wire.stream, self.alarm).await;
+        }
+        Served::Closed
+    }
+}
+
+/// Refuses a head that can be read in more than one way.
+fn check(head: &RequestHead) -> Result<Framing, Error> {
+    if head.method == Method::CONNECT {
+        return Err(Reason::ConnectNotAllowed.into());
+    }
+    let framing = hygiene::framing(head.version, &head.headers)?;
+    if let Some(expectation) = head.headers.get(header::EXPECT)
+        && !expectation.as_bytes().eq_ignore_ascii_case(b"100-continue")
+    {
+        return Err(Reason::ExpectationUnknown.into());
+    }
+    Ok(framing)
+}
+
+/// RFC 9112, section 9.3.
+fn wants_keep_alive(head: &RequestHead) -> bool {
+    let mut keep_alive = head.version == Version::HTTP_11;
+    for value in head.headers.get_all(header::CONNECTION) {
+        for option in value.as_bytes().split(|&byte| byte == b',') {
+            let option = option.trim_ascii();
+            if option.eq_ignore_ascii_case(b"close") {
+                return false;
+            }
+            keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
+        }
+    }
+    keep_alive
+}
+
+/// Polls `body` for its next frame.
+fn poll_frame(
+    body: &mut Body,
+    cx: &mut Context<'_>,
+) -> Poll<Option<Result<http_body::Frame<bytes::Bytes>, Error>>> {
+    http_body::Body::poll_frame(Pin::new(body), cx)
+}

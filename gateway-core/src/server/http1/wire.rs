@@ -1,0 +1,345 @@
+//! [`Wire`]: the state of one client connection, shared by its task and the request body.
+
+use std::future::Future;
+use std::io;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
+
+use bytes::BytesMut;
+use http::{HeaderMap, StatusCode};
+use tokio::io::AsyncReadExt;
+use tokio::time::Instant;
+
+use crate::context::InterimSink;
+use crate::error::{Error, Reason};
+use crate::http1::decode::{Decoded, Decoder};
+use crate::http1::encode;
+use crate::http1::head::{HeadError, HeadLimits, HeadScanner, RequestHead, parse_request};
+use crate::http1::output::Output;
+use crate::http1::{READ_SIZE, STREAM_READ_SIZE};
+use crate::server::settings::MIN_BODY_RATE;
+use crate::stream::NetStream;
+
+/// A read is tried only with room for at least this many bytes.
+const MIN_READ: usize = 1024;
+
+/// What a client sends ahead of its turn is read up to this size, then left in the socket.
+const READ_AHEAD: usize = 16 * 1024;
+
+/// A client that closed its sending side may still read: it gets this long for its answer.
+pub(crate) const HALF_CLOSE_GRACE: Duration = Duration::from_millis(500);
+
+/// The connection, behind a lock that is never contended: the connection's task and whoever reads
+/// the request body (most often the same task) take turns.
+#[derive(Clone)]
+pub(crate) struct SharedWire {
+    wire: Arc<Mutex<Wire>>,
+}
+
+impl SharedWire {
+    pub(crate) fn new(wire: Wire) -> Self {
+        Self { wire: Arc::new(Mutex::new(wire)) }
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Wire> {
+        self.wire.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The wire, when nobody else holds it any more.
+    pub(crate) fn into_inner(self) -> Option<Wire> {
+        let wire = Arc::into_inner(self.wire)?;
+        Some(wire.into_inner().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// One client connection.
+pub(crate) struct Wire {
+    pub(crate) stream: NetStream,
+    pub(crate) read: BytesMut,
+    pub(crate) out: Output,
+    /// Bytes written since the current answer began.
+    pub(crate) written: u64,
+    scanner: HeadScanner,
+    skipped_empty_line: bool,
+    body: IncomingState,
+    client: Client,
+}
+
+/// What is known of the client's sending side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Client {
+    Sending,
+    /// It closed its sending side at this moment.
+    Closed(Instant),
+    /// The connection failed.
+    Gone,
+}
+
+/// The body of the request that is being answered.
+#[derive(Default)]
+struct IncomingState {
+    decoder: Decoder,
+    /// The client waits for `100 Continue` before it sends the body.
+    expects_continue: bool,
+    /// Nobody will read the rest.
+    abandoned: bool,
+    /// Who waits for more of the body.
+    reader: Option<Waker>,
+    /// Since when the reader waits for the client.
+    waiting_since: Option<Instant>,
+    /// For how long readers have waited for the client in all.
+    waited: Duration,
+    received: u64,
+    failed: Option<Reason>,
+}
+
+impl Wire {
+    pub(crate) fn new(stream: NetStream, read: BytesMut) -> Self {
+        Self {
+            stream,
+            read,
+            out: Output::default(),
+            written: 0,
+            scanner: HeadScanner::default(),
+            skipped_empty_line: false,
+            body: IncomingState::default(),
+            client: Client::Sending,
+        }
+    }
+
+    /// A wire without a connection.
+    pub(crate) fn closed() -> Self {
+        Self {
+            client: Client::Gone,
+            ..Self::new(NetStream::Other(Box::new(tokio::io::empty())), BytesMut::new())
+        }
+    }
+
+    /// The next request's head. `Ok(None)`: the client closed between two requests.
+    pub(crate) fn poll_head(
+        &mut self,
+        cx: &mut Context<'_>,
+        limits: &HeadLimits,
+    ) -> Poll<Result<Option<RequestHead>, Error>> {
+        loop {
+            self.skip_empty_line();
+            if let Some(length) = self.scanner.scan(&self.read).map_err(head_error)? {
+                if length > limits.bytes {
+                    return Poll::Ready(Err(head_error(HeadError::TooLarge)));
+                }
+                self.scanner = HeadScanner::default();
+                self.skipped_empty_line = false;
+                let head = self.read.split_to(length);
+                return Poll::Ready(parse_request(head, limits).map(Some).map_err(head_error));
+            }
+            self.check_partial(limits).map_err(head_error)?;
+            match ready!(self.poll_fill(cx, READ_SIZE)) {
+                Ok(0) | Err(_) if self.read.is_empty() => return Poll::Ready(Ok(None)),
+                Ok(0) | Err(_) => return Poll::Ready(Err(Reason::ClientGone.into())),
+                Ok(_) => {}
+            }
+        }
+    }
+
+    /// True while nothing of the next request's head has come.
+    pub(crate) fn is_between_requests(&self) -> bool {
+        self.read.is_empty()
+    }
+
+    /// RFC 9112, section 2.2: an empty line before the request line is ignored, once.
+    fn skip_empty_line(&mut self) {
+        if !self.skipped_empty_line && self.read.starts_with(b"\r\n") {
+            let _ = self.read.split_to(2);
+            self.skipped_empty_line = true;
+            self.scanner = HeadScanner::default();
+        }
+    }
+
+    fn check_partial(&self, limits: &HeadLimits) -> Result<(), HeadError> {
+        // The longest method and the version fit into the difference.
+        const REST_OF_LINE: usize = 64;
+        if self.scanner.in_first_line() && self.read.len() > limits.uri + REST_OF_LINE {
+            return Err(HeadError::UriTooLong);
+        }
+        if self.read.len() > limits.bytes {
+            return Err(HeadError::TooLarge);
+        }
+        Ok(())
+    }
+
+    /// Makes ready to receive the body of the request whose head has been read.
+    pub(crate) fn begin_body(&mut self, decoder: Decoder, expects_continue: bool) {
+        self.written = 0;
+        self.body = IncomingState { decoder, expects_continue, ..IncomingState::default() };
+    }
+
+    /// The next piece of the request body.
+    pub(crate) fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<Decoded, Error>> {
+        loop {
+            if let Some(reason) = self.body.failed {
+                return Poll::Ready(Err(reason.into()));
+            }
+            match self.body.decoder.decode(&mut self.read) {
+                Ok(Decoded::NeedMore) => {}
+                Ok(decoded) => {
+                    if let Decoded::Data(data) = &decoded {
+                        self.body.received += data.len() as u64;
+                    }
+                    return Poll::Ready(Ok(decoded));
+                }
+                Err(error) => {
+                    self.body.failed = Some(Reason::RequestBroken);
+                    return Poll::Ready(Err(Error::new(Reason::RequestBroken)
+                        .with_detail(match error {
+                            HeadError::Malformed(what) => what,
+                            HeadError::UriTooLong | HeadError::TooLarge => "trailers too large",
+                        })));
+                }
+            }
+            if std::mem::take(&mut self.body.expects_continue) {
+                self.out.buffer().extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
+                let _ = self.poll_flush(cx);
+            }
+            match self.poll_fill(cx, STREAM_READ_SIZE) {
+                Poll::Ready(Ok(1..)) => self.reader_stops_waiting(),
+                Poll::Ready(Ok(0) | Err(_)) => self.body.failed = Some(Reason::ClientGone),
+                Poll::Pending => {
+                    self.body.waiting_since.get_or_insert_with(Instant::now);
+                    self.body.reader = Some(cx.waker().clone());
+                    return Poll::Pending;
+                }
+            }
+        }
+    }
+
+    fn reader_stops_waiting(&mut self) {
+        self.body.reader = None;
+        if let Some(since) = self.body.waiting_since.take() {
+            self.body.waited += since.elapsed();
+        }
+    }
+
+    /// When the client will have been too slow with its body; `None` while nobody waits for it.
+    pub(crate) fn body_deadline(&self, body_idle: Duration) -> Option<Instant> {
+        let since = self.body.waiting_since?;
+        let earned = Duration::from_millis(self.body.received.saturating_mul(1000) / MIN_BODY_RATE);
+        Some(since + (body_idle + earned).saturating_sub(self.body.waited))
+    }
+
+    /// The body will not come to its end, for `reason`. Its reader is told.
+    pub(crate) fn fail_body(&mut self, reason: Reason) {
+        self.body.failed = Some(reason);
+        if let Some(reader) = self.body.reader.take() {
+            reader.wake();
+        }
+    }
+
+    /// True once the request body has been read to its end.
+    pub(crate) fn body_is_done(&self) -> bool {
+        self.body.decoder.is_done()
+    }
+
+    /// True when the body's bytes are all here and nobody wants them: they are thrown away.
+    pub(crate) fn discard_buffered_body(&mut self) -> bool {
+        if self.body.abandoned && !self.body.expects_continue && self.body.failed.is_none() {
+            while matches!(
+                self.body.decoder.decode(&mut self.read),
+                Ok(Decoded::Data(_) | Decoded::Trailers(_))
+            ) {}
+        }
+        self.body_is_done()
+    }
+
+    /// Nobody will read the rest of the request body.
+    pub(crate) fn abandon_body(&mut self) {
+        self.body.abandoned = true;
+        self.body.reader = None;
+        self.body.waiting_since = None;
+    }
+
+    /// True when nobody will read the rest of the request body.
+    pub(crate) fn body_is_abandoned(&self) -> bool {
+        self.body.abandoned
+    }
+
+    /// Looks out for the client's leaving while its request is being answered. Reads ahead at
+    /// most [`READ_AHEAD`] bytes. Returns when it closed, or failed, once it did.
+    pub(crate) fn poll_leaving(&mut self, cx: &mut Context<'_>) -> Option<Instant> {
+        while self.client == Client::Sending
+            && self.body.reader.is_none()
+            && self.read.len() < READ_AHEAD
+        {
+            match self.poll_fill(cx, READ_SIZE) {
+                Poll::Ready(Ok(1..)) => {}
+                Poll::Ready(Ok(0) | Err(_)) => break,
+                Poll::Pending => return None,
+            }
+        }
+        match self.client {
+            Client::Sending => None,
+            Client::Closed(at) => Some(at + HALF_CLOSE_GRACE),
+            Client::Gone => Some(Instant::now()),
+        }
+    }
+
+    /// Writes what is queued.
+    pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.out.poll_write_all(cx, &mut self.stream, &mut self.written)
+    }
+
+    /// Reads once. Ready with 0 at the end of the stream.
+    pub(crate) fn poll_fill(
+        &mut self,
+        cx: &mut Context<'_>,
+        size: usize,
+    ) -> Poll<io::Result<usize>> {
+        match self.client {
+            Client::Sending => {}
+            Client::Closed(_) => return Poll::Ready(Ok(0)),
+            Client::Gone => return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into())),
+        }
+        if self.read.capacity() - self.read.len() < MIN_READ.max(size / 4) {
+            self.read.reserve(size);
+        }
+        let read = pin!(self.stream.read_buf(&mut self.read));
+        let result = ready!(read.poll(cx));
+        match result {
+            Ok(0) => self.client = Client::Closed(Instant::now()),
+            Ok(_) => {}
+            Err(_) => self.client = Client::Gone,
+        }
+        Poll::Ready(result)
+    }
+}
+
+fn head_error(error: HeadError) -> Error {
+    match error {
+        HeadError::Malformed(what) => Error::new(Reason::RequestMalformed).with_detail(what),
+        HeadError::UriTooLong => Reason::UriTooLong.into(),
+        HeadError::TooLarge => Reason::HeadersTooLarge.into(),
+    }
+}
+
+/// Interim answers go out at once, if the socket takes them; the rest leaves with the answer.
+impl InterimSink for Mutex<Wire> {
+    fn send(&self, status: StatusCode, headers: &HeaderMap) {
+        let mut wire = self.lock().unwrap_or_else(PoisonError::into_inner);
+        if wire.out.buffer().len() > READ_SIZE {
+            return;
+        }
+        let buffer = wire.out.buffer();
+        encode::status_line(buffer, status);
+        encode::fields(buffer, headers);
+        buffer.extend_from_slice(b"\r\n");
+        let _ = wire.poll_flush(&mut Context::from_waker(Waker::noop()));
+    }
+}
+
+impl SharedWire {
+    /// The way back for interim answers.
+    pub(crate) fn interim_sink(&self) -> Arc<dyn InterimSink> {
+        Arc::clone(&self.wire) as Arc<dyn InterimSink>
+    }
+}

@@ -1,0 +1,271 @@
+//! HTTP/2 on the client's side, on hyper.
+
+use std::convert::Infallible;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::{Buf, BytesMut};
+use hyper::rt::Executor;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::session::Session;
+use crate::alarm::Alarm;
+use crate::body::Body;
+use crate::context::{ConnectionInfo, RequestContext};
+use crate::message::{Request, Response};
+use crate::module::ModuleService;
+use crate::stream::NetStream;
+use crate::{extended_connect, hop_headers, respond, task};
+
+/// What a client may send on a stream before it must wait.
+const STREAM_WINDOW: u32 = 64 * 1024;
+
+/// What a client may send on a connection before it must wait.
+const CONNECTION_WINDOW: u32 = 1024 * 1024;
+
+/// What is held of an answer that its client does not take, per stream.
+const SEND_BUFFER: usize = 64 * 1024;
+
+/// Serves HTTP/2 on `stream` until the connection ends. `read` is what has been read from it
+/// already.
+pub(super) async fn serve<M: ModuleService>(
+    stream: NetStream,
+    read: BytesMut,
+    session: Arc<Session<M>>,
+    info: Arc<ConnectionInfo>,
+    closes_at: Instant,
+) {
+    let streams = Arc::new(Streams::default());
+    let service = Http2 {
+        session: Arc::clone(&session),
+        info,
+        streams: Arc::clone(&streams),
+    };
+    let mut builder = hyper::server::conn::http2::Builder::new(Spawner);
+    builder
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(session.limits.streams)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_send_buf_size(SEND_BUFFER)
+        .max_header_list_size(u32::try_from(session.limits.headers).unwrap_or(u32::MAX))
+        .keep_alive_interval(session.timeouts.idle)
+        .keep_alive_timeout(KEEP_ALIVE_ANSWER)
+        .enable_connect_protocol();
+    let io = TokioIo::new(Rewound { stream, read });
+    let mut connection = pin!(builder.serve_connection(io, service));
+    let mut alarm = Alarm::default();
+    let mut draining = pin!(session.drain.started());
+    let mut shutting_down = false;
+    let mut quiet_since = Some(Instant::now());
+    let mut limit = session.timeouts.header;
+    poll_fn(|cx| {
+        if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
+            if let Err(error) = ended {
+                tracing::debug!(%error, "HTTP/2 connection ended");
+            }
+            return Poll::Ready(());
+        }
+        if !shutting_down && draining.as_mut().poll(cx).is_ready() {
+            connection.as_mut().graceful_shutdown();
+            shutting_down = true;
+        }
+        streams.watch(cx);
+        match (streams.open(), quiet_since) {
+            (0, None) => quiet_since = Some(Instant::now()),
+            (1.., Some(_)) => {
+                quiet_since = None;
+                limit = session.timeouts.idle;
+            }
+            _ => {}
+        }
+        loop {
+            let deadline = match quiet_since {
+                Some(since) => since + limit,
+                None if !shutting_down => closes_at,
+                None => return Poll::Pending,
+            };
+            if alarm.poll(cx, deadline).is_pending() {
+                return Poll::Pending;
+            }
+            if quiet_since.is_some() && shutting_down {
+                return Poll::Ready(());
+            }
+            // GOAWAY first; whoever does not take it is cut after the same time again.
+            connection.as_mut().graceful_shutdown();
+            shutting_down = true;
+            quiet_since = quiet_since.map(|_| Instant::now());
+            limit = GOAWAY_TAKEN;
+        }
+    })
+    .await;
+}
+
+/// A client that was sent a ping answers it within this time.
+const KEEP_ALIVE_ANSWER: Duration = Duration::from_secs(20);
+
+/// A client without open streams takes its GOAWAY within this time.
+const GOAWAY_TAKEN: Duration = Duration::from_secs(1);
+
+/// The open streams of a connection.
+#[derive(Default)]
+struct Streams {
+    open: AtomicUsize,
+    changed: Notify,
+    waker: futures_util::task::AtomicWaker,
+}
+
+impl Streams {
+    fn open(&self) -> usize {
+        self.open.load(Ordering::Acquire)
+    }
+
+    fn watch(&self, cx: &Context<'_>) {
+        self.waker.register(cx.waker());
+    }
+
+    fn enter(self: &Arc<Self>) -> OpenStream {
+        self.open.fetch_add(1, Ordering::AcqRel);
+        OpenStream { streams: Arc::clone(self) }
+    }
+}
+
+/// One open stream; it ends with its answer's body.
+struct OpenStream {
+    streams: Arc<Streams>,
+}
+
+impl Drop for OpenStream {
+    fn drop(&mut self) {
+        if self.streams.open.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.streams.waker.wake();
+        }
+    }
+}
+
+struct Http2<M> {
+    session: Arc<Session<M>>,
+    info: Arc<ConnectionInfo>,
+    streams: Arc<Streams>,
+}
+
+impl<M: ModuleService> hyper::service::Service<http::Request<hyper::body::Incoming>> for Http2<M> {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+
+    fn call(&self, request: http::Request<hyper::body::Incoming>) -> Self::Future {
+        let session = Arc::clone(&self.session);
+        let context = RequestContext::new(Arc::clone(&self.info));
+        let open = self.streams.enter();
+        Box::pin(async move {
+            let response = answer(&session, request, context).await;
+            Ok(response.map(|body| body.on_end(move |_| drop(open))))
+        })
+    }
+}
+
+/// Answers one stream.
+async fn answer<M: ModuleService>(
+    session: &Session<M>,
+    mut request: http::Request<hyper::body::Incoming>,
+    context: RequestContext,
+) -> Response {
+    let tunnel = match extended_connect::accept(&mut request) {
+        Ok(tunnel) => tunnel,
+        Err(error) => return respond::problem(&error),
+    };
+    hop_headers::join_cookies(request.headers_mut());
+    let mut request: Request = request.map(Body::from);
+    request.extensions_mut().clear();
+    request.extensions_mut().insert(context);
+    let mut response = match session.module.call(request).await {
+        Ok(response) => response,
+        Err(error) => respond::problem(&error),
+    };
+    if let Some(tunnel) = tunnel {
+        response = tunnel.connect(response, session.tunnel_idle);
+    } else if response.status().is_informational() {
+        let error = crate::Error::new(crate::Reason::ModuleFailed)
+            .with_detail("an interim answer where the final one was expected");
+        response = respond::problem(&error);
+    }
+    hop_headers::strip_for_http2(response.headers_mut());
+    response
+}
+
+/// Runs the streams of a connection. They end with it: hyper drops what it has not finished.
+#[derive(Clone, Copy, Debug)]
+struct Spawner;
+
+impl<F> Executor<F> for Spawner
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    fn execute(&self, future: F) {
+        task::spawn_detached(future);
+    }
+}
+
+/// A stream that starts with what was read from it before.
+struct Rewound {
+    stream: NetStream,
+    read: BytesMut,
+}
+
+impl AsyncRead for Rewound {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.read.is_empty() {
+            return Pin::new(&mut self.stream).poll_read(cx, buffer);
+        }
+        let size = self.read.len().min(buffer.remaining());
+        buffer.put_slice(&self.read[..size]);
+        self.read.advance(size);
+        if self.read.is_empty() {
+            self.read = BytesMut::new();
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Rewound {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,72 @@
+//! What a listener allows: [`Limits`] and [`Timeouts`].
+
+use std::time::Duration;
+
+use crate::http1::head::HeadLimits;
+
+/// How much of a request a listener takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Limits {
+    /// Bytes of the request target. Default: 8 KiB. More is answered with 414.
+    pub uri: usize,
+    /// Bytes of the header section with the start line. Default: 64 KiB. More is answered
+    /// with 431.
+    pub headers: usize,
+    /// Number of header fields. Default: 100. More is answered with 431.
+    pub header_count: usize,
+    /// Connections open at the same time. Default: 10,000. Above it the listener stops accepting
+    /// until one ends.
+    pub connections: usize,
+    /// Streams open at the same time on one HTTP/2 connection. Default: 100.
+    pub streams: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            uri: 8 * 1024,
+            headers: 64 * 1024,
+            header_count: 100,
+            connections: 10_000,
+            streams: 100,
+        }
+    }
+}
+
+impl Limits {
+    pub(crate) fn head(&self) -> HeadLimits {
+        HeadLimits { uri: self.uri, bytes: self.headers, fields: self.header_count }
+    }
+}
+
+/// How long a listener waits for its clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Timeouts {
+    /// From the first byte of a request's head to its last; also for the first byte on a new
+    /// connection and for the PROXY header. Default: 10 s.
+    pub header: Duration,
+    /// Between two requests on a connection. Default: 75 s.
+    pub idle: Duration,
+    /// A client that neither sends its body nor takes the answer for this long, in sum over a
+    /// body at less than [`MIN_BODY_RATE`], is cut off. Default: 60 s.
+    pub body_idle: Duration,
+    /// After this time a connection is closed between two requests, give or take a tenth.
+    /// Default: 10 min.
+    pub max_age: Duration,
+}
+
+/// A client that sends its body at this rate (bytes per second) or faster is never too slow.
+pub const MIN_BODY_RATE: u64 = 500;
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            header: Duration::from_secs(10),
+            idle: Duration::from_secs(75),
+            body_idle: Duration::from_secs(60),
+            max_age: Duration::from_secs(600),
+        }
+    }
+}

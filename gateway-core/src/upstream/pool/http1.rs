@@ -1,0 +1,277 @@
+//! HTTP/1 connections: one request each at a time.
+
+use std::cell::Cell;
+use std::future::Future;
+use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Waker};
+use std::thread::available_parallelism;
+
+use bytes::BytesMut;
+use tokio::io::AsyncReadExt;
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout_at};
+
+use super::PoolSettings;
+use crate::alarm::Alarm;
+use crate::error::{Error, Reason};
+use crate::http1::output::Output;
+use crate::stream::NetStream;
+use crate::upstream::endpoint::{Endpoint, InFlight};
+
+/// One connection to an endpoint, with the buffers that stay with it.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(crate) stream: NetStream,
+    pub(crate) read: BytesMut,
+    pub(crate) out: Output,
+    pub(crate) alarm: Alarm,
+    opened: Instant,
+    idle_since: Instant,
+}
+
+impl Connection {
+    pub(crate) fn new(stream: NetStream) -> Self {
+        let now = Instant::now();
+        Self {
+            stream,
+            read: BytesMut::new(),
+            out: Output::default(),
+            alarm: Alarm::default(),
+            opened: now,
+            idle_since: now,
+        }
+    }
+
+    /// True when the upstream has neither closed the connection nor sent what nobody asked for.
+    /// No system call unless something has happened on it.
+    fn is_alive(&mut self) -> bool {
+        let mut cx = Context::from_waker(Waker::noop());
+        self.read.reserve(1);
+        pin!(self.stream.read_buf(&mut self.read)).poll(&mut cx).is_pending()
+    }
+
+    fn is_fresh(&self, settings: &PoolSettings, now: Instant) -> bool {
+        now.duration_since(self.idle_since) < settings.idle_timeout
+            && now.duration_since(self.opened) < settings.max_age
+    }
+}
+
+/// The HTTP/1 connections of an endpoint.
+///
+/// Idle connections lie in shards, one for each worker thread, so that a worker finds the
+/// connections it used last (their sockets belong to its event loop) and no two workers contend.
+#[derive(Debug)]
+pub(crate) struct Http1Pool {
+    settings: PoolSettings,
+    shards: Box<[Mutex<Vec<Connection>>]>,
+    idle: AtomicUsize,
+    open: AtomicUsize,
+    pending: AtomicUsize,
+    /// One permit for each connection that may be in use.
+    permits: Semaphore,
+}
+
+impl Http1Pool {
+    pub(crate) fn new(settings: PoolSettings) -> Self {
+        let shards = available_parallelism().map_or(1, usize::from).min(MAX_SHARDS);
+        Self {
+            settings,
+            shards: (0..shards).map(|_| Mutex::default()).collect(),
+            idle: AtomicUsize::new(0),
+            open: AtomicUsize::new(0),
+            pending: AtomicUsize::new(0),
+            permits: Semaphore::new(settings.total.min(Semaphore::MAX_PERMITS)),
+        }
+    }
+
+    /// Connections, busy and idle.
+    pub(crate) fn open(&self) -> usize {
+        self.open.load(Ordering::Relaxed)
+    }
+
+    /// Idle connections.
+    pub(crate) fn idle(&self) -> usize {
+        self.idle.load(Ordering::Relaxed)
+    }
+
+    /// Waits for the right to use one connection.
+    async fn permit(&self, deadline: Option<Instant>) -> Result<(), Error> {
+        if let Ok(permit) = self.permits.try_acquire() {
+            permit.forget();
+            return Ok(());
+        }
+        if self.pending.fetch_add(1, Ordering::Relaxed) >= self.settings.pending {
+            self.pending.fetch_sub(1, Ordering::Relaxed);
+            return Err(Reason::PendingOverflow.into());
+        }
+        let waiting = Waiting { pool: self };
+        let until = Instant::now() + self.settings.pending_timeout;
+        let until = deadline.map_or(until, |deadline| deadline.min(until));
+        let acquired = timeout_at(until, self.permits.acquire()).await;
+        drop(waiting);
+        match acquired {
+            Ok(Ok(permit)) => {
+                permit.forget();
+                Ok(())
+            }
+            Ok(Err(_)) | Err(_) => Err(Reason::PendingTimeout.into()),
+        }
+    }
+
+    /// An idle connection that is alive, this worker's own first.
+    fn take(&self) -> Option<Connection> {
+        let own = shard_of_this_thread() % self.shards.len();
+        let now = Instant::now();
+        self.take_from(own, now).or_else(|| {
+            // Somebody else's only when no more may be opened.
+            if self.open() < self.settings.total {
+                return None;
+            }
+            (0..self.shards.len()).filter(|&at| at != own).find_map(|at| self.take_from(at, now))
+        })
+    }
+
+    fn take_from(&self, shard: usize, now: Instant) -> Option<Connection> {
+        loop {
+            let mut connection = self.lock(shard)?.pop()?;
+            self.idle.fetch_sub(1, Ordering::Relaxed);
+            if connection.is_fresh(&self.settings, now) && connection.is_alive() {
+                return Some(connection);
+            }
+            self.open.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    fn give(&self, mut connection: Connection) {
+        let now = Instant::now();
+        connection.idle_since = now;
+        let shard = shard_of_this_thread() % self.shards.len();
+        let full = self.idle.fetch_add(1, Ordering::Relaxed) >= self.settings.idle;
+        if full || now.duration_since(connection.opened) >= self.settings.max_age {
+            self.idle.fetch_sub(1, Ordering::Relaxed);
+            self.open.fetch_sub(1, Ordering::Relaxed);
+            return;
+        }
+        if connection.read.capacity() > KEPT_CAPACITY {
+            connection.read = BytesMut::new();
+        }
+        if let Some(mut shard) = self.lock(shard) {
+            shard.push(connection);
+        }
+    }
+
+    /// Drops connections that are expired or dead.
+    pub(crate) fn sweep(&self) {
+        let now = Instant::now();
+        for at in 0..self.shards.len() {
+            let Some(mut shard) = self.lock(at) else { continue };
+            let before = shard.len();
+            shard.retain_mut(|connection| {
+                connection.is_fresh(&self.settings, now) && connection.is_alive()
+            });
+            let gone = before - shard.len();
+            drop(shard);
+            self.idle.fetch_sub(gone, Ordering::Relaxed);
+            self.open.fetch_sub(gone, Ordering::Relaxed);
+        }
+    }
+
+    fn lock(&self, shard: usize) -> Option<MutexGuard<'_, Vec<Connection>>> {
+        Some(self.shards.get(shard)?.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// A pool has at most this many shards.
+const MAX_SHARDS: usize = 64;
+
+/// An idle connection keeps its read buffer up to this size.
+const KEPT_CAPACITY: usize = 16 * 1024;
+
+struct Waiting<'a> {
+    pool: &'a Http1Pool,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.pool.pending.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The right to use one connection of an endpoint for one request. Dropped, it is given back, and
+/// so is the count of the request.
+#[derive(Debug)]
+pub(crate) struct Lease {
+    in_flight: InFlight,
+    /// True while a connection that this lease opened or took is not back in the pool.
+    holds: bool,
+}
+
+impl Lease {
+    /// Waits for the right to use one connection.
+    pub(crate) async fn acquire(
+        in_flight: InFlight,
+        deadline: Option<Instant>,
+    ) -> Result<Self, Error> {
+        in_flight.endpoint().http1.permit(deadline).await?;
+        Ok(Self { in_flight, holds: false })
+    }
+
+    pub(crate) fn endpoint(&self) -> &Arc<Endpoint> {
+        self.in_flight.endpoint()
+    }
+
+    fn pool(&self) -> &Http1Pool {
+        &self.in_flight.endpoint().http1
+    }
+
+    /// An idle connection.
+    pub(crate) fn take(&mut self) -> Option<Connection> {
+        let connection = self.pool().take()?;
+        self.holds = true;
+        Some(connection)
+    }
+
+    /// Counts a connection that is about to be opened.
+    pub(crate) fn opens(&mut self) {
+        self.pool().open.fetch_add(1, Ordering::Relaxed);
+        self.holds = true;
+    }
+
+    /// The connection broke, or was never made.
+    pub(crate) fn lost(&mut self) {
+        if std::mem::take(&mut self.holds) {
+            self.pool().open.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Both messages ended exactly: the connection can be used again.
+    pub(crate) fn give_back(mut self, connection: Connection) {
+        if std::mem::take(&mut self.holds) {
+            self.pool().give(connection);
+        }
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.lost();
+        self.pool().permits.add_permits(1);
+    }
+}
+
+/// The shard of the thread that asks: threads are numbered in the order in which they first ask.
+fn shard_of_this_thread() -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    thread_local! {
+        static SHARD: Cell<Option<usize>> = const { Cell::new(None) };
+    }
+    SHARD.with(|shard| {
+        shard.get().unwrap_or_else(|| {
+            let next = NEXT.fetch_add(1, Ordering::Relaxed);
+            shard.set(Some(next));
+            next
+        })
+    })
+}
