@@ -1,1 +1,3 @@
 //! Mechanism of an embeddable API gateway.
+
+pub mod server;

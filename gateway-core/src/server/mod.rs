@@ -1,0 +1,3 @@
+//! The downstream side: what happens on an accepted connection before a request exists.
+
+pub mod proxy_protocol;
