@@ -1,3 +1,4 @@
 //! Mechanism of an embeddable API gateway.
 
+pub mod forwarded;
 pub mod server;
