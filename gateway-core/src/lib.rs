@@ -1,4 +1,6 @@
 //! Mechanism of an embeddable API gateway.
 
 pub mod forwarded;
+pub mod hop_headers;
 pub mod server;
+pub mod trailers;
