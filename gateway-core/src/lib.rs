@@ -2,5 +2,6 @@
 
 pub mod forwarded;
 pub mod hop_headers;
+pub mod hygiene;
 pub mod server;
 pub mod trailers;
