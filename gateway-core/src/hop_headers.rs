@@ -388,7 +388,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_connection_value_is_survived(value in proptest::collection::vec(any::<u8>(), 0..80)) {
+        fn any_connection_value_is_survived(
+            value in proptest::collection::vec(any::<u8>(), 0..80),
+        ) {
             let Ok(value) = HeaderValue::from_bytes(&value) else { return Ok(()) };
             let mut headers = map(&[("host", "a"), ("x-forwarded-for", "b")]);
             headers.insert(CONNECTION, value);
