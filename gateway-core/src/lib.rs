@@ -1,1 +1,4 @@
 //! Mechanism of an embeddable API gateway.
+
+pub mod path;
+pub mod route;
