@@ -56,7 +56,8 @@ impl<T> RouteTable<T> {
     pub fn build(routes: Vec<Route<T>>) -> Result<Self, Vec<TableProblem>> {
         let mut problems = problem::in_routes(&routes);
         let mut table = Self::assemble(routes);
-        problems.extend(shadow::in_table(&table));
+        let shadowed = shadow::in_table(&table, &problems);
+        problems.extend(shadowed);
         if problems
             .iter()
             .any(|problem| problem.severity() == Severity::Error)

@@ -3,14 +3,23 @@
 //! The check says only what is certain: it compares conditions as they are written, and does not
 //! add up several routes that together leave nothing.
 
+use std::collections::HashSet;
+
 use super::index::{Index, Node, Paths};
 use super::search::Visit;
 use super::{Entry, RouteTable, TableProblem};
 use crate::route::Route;
 use crate::route::matcher::{HostKind, PathMatch, RouteMatch, Segment, Shape, Tail};
 
-/// A warning for every match that is never reached.
-pub(super) fn in_table<T>(table: &RouteTable<T>) -> Vec<TableProblem> {
+/// A warning for every match that is never reached, but for those in `known`.
+pub(super) fn in_table<T>(table: &RouteTable<T>, known: &[TableProblem]) -> Vec<TableProblem> {
+    let identical: HashSet<(&str, usize)> = known
+        .iter()
+        .filter_map(|problem| match problem {
+            TableProblem::Identical { route, matched, .. } => Some((route.as_str(), *matched)),
+            _ => None,
+        })
+        .collect();
     let mut problems: Vec<(usize, usize, TableProblem)> = Vec::new();
     for (place, entry) in table.entries.iter().enumerate() {
         let Some((route, matching)) = parts(table, entry) else {
@@ -24,7 +33,9 @@ pub(super) fn in_table<T>(table: &RouteTable<T>) -> Vec<TableProblem> {
             found: None,
         };
         search.hosts(&table.index);
-        if let Some((by, by_matched)) = search.found {
+        if let Some((by, by_matched)) = search.found
+            && !identical.contains(&(&route.id, entry.matched))
+        {
             let problem = TableProblem::Shadowed {
                 route: route.id.clone(),
                 matched: entry.matched,
