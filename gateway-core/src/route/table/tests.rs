@@ -235,6 +235,23 @@ fn explained(table: &RouteTable<usize>, lookup: &Lookup<'_>) -> Option<(usize, u
         })
 }
 
+/// The pattern that took the request, with the values of its parameters put in: the path again.
+fn filled_in(table: &RouteTable<usize>, lookup: &Lookup<'_>) -> String {
+    let hit = table.find(lookup).hit().unwrap();
+    let pattern = &hit.route.matches[hit.matched].path;
+    if hit.params.is_empty() {
+        return lookup.path.to_owned();
+    }
+    let mut text = pattern.pattern().to_owned();
+    for (name, value) in hit.params.iter(lookup.path) {
+        assert!(!value.is_empty());
+        text = text
+            .replace(&format!("{{{name}}}"), value)
+            .replace(&format!("{{*{name}}}"), value);
+    }
+    text
+}
+
 /// Routes and matches by number, as a warning says they are never reached.
 fn never_reached(table: &RouteTable<usize>) -> Vec<(usize, usize)> {
     shadow::in_table(table, &[])
@@ -266,6 +283,7 @@ proptest! {
             let expected = naive(&routes, &lookup);
             prop_assert_eq!(fast(&table, &lookup), &expected, "{:?}", ask);
             if let Answer::Route(index, matched) = expected {
+                prop_assert_eq!(filled_in(&table, &lookup), &*ask.path);
                 prop_assert!(!shadowed.contains(&(index, matched)), "false warning: {:?}", ask);
                 if size < 50 {
                     prop_assert_eq!(explained(&table, &lookup), Some((index, matched)));
