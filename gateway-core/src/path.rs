@@ -255,7 +255,7 @@ fn decode(path: &str, slashes: EncodedSlashes) -> Result<Cow<'_, str>, PathError
     Ok(output.finish())
 }
 
-/// Writes the escape (for text beyond ASCII: the whole character) at `at`; gives the place after it.
+/// Writes the escape at `at` (beyond ASCII: the whole character); gives the place after it.
 fn decode_escape(
     bytes: &[u8],
     at: usize,

@@ -1,8 +1,8 @@
 //! Hosts and paths, hashed.
 //!
 //! Host: exact, wildcards by suffix, none. Below each: exact paths, regular expressions, and a trie
-//! of segments. Everything names entries by their place in the ranked list, and knows the best place
-//! below itself, so a walk can turn away early without ever missing a better entry.
+//! of segments. Everything names entries by their place in the ranked list, and knows the best
+//! place below itself, so a walk can turn away early without ever missing a better entry.
 
 use super::Map;
 use super::search::Visit;
