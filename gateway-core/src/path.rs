@@ -119,6 +119,9 @@ pub enum PathError {
     /// More `..` than segments.
     #[error("dot segments lead above the root")]
     AboveRoot,
+    /// A dot segment where none can be resolved: text put into a rewrite made it.
+    #[error("dot segment made by a rewrite")]
+    DotSegment,
     /// A dot segment with parameters, such as `/..;x/`.
     #[error("dot segment with parameters")]
     DotParameters,
