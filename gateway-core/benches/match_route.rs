@@ -1,10 +1,16 @@
 //! How long it takes to find the route of a request at 10, 1,000 and 10,000 routes.
 
+#![allow(
+    clippy::expect_used,
+    reason = "a bench that cannot be set up says so and ends"
+)]
+
+use std::hint::black_box;
+
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use gateway_core::path::{PathOptions, normalize};
 use gateway_core::route::{Found, Lookup, Route, RouteMatch, RouteTable};
 use http::{HeaderMap, Method};
-use std::hint::black_box;
 
 const TABLE_SIZES: [usize; 3] = [10, 1_000, 10_000];
 
@@ -92,12 +98,12 @@ fn kinds(criterion: &mut Criterion) {
         let path = path(number);
         let lookup = Lookup::new(&Method::GET, &path, &headers);
         group.bench_function(kind, |bencher| {
-            bencher.iter(|| table.find(black_box(&lookup)))
+            bencher.iter(|| table.find(black_box(&lookup)));
         });
     }
     let lookup = Lookup::new(&Method::GET, "/api/v1/nothing/here", &headers);
     group.bench_function("none", |bencher| {
-        bencher.iter(|| table.find(black_box(&lookup)))
+        bencher.iter(|| table.find(black_box(&lookup)));
     });
     group.finish();
 }

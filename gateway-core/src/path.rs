@@ -119,6 +119,9 @@ pub enum PathError {
     /// More `..` than segments.
     #[error("dot segments lead above the root")]
     AboveRoot,
+    /// A dot segment where none can be resolved: text put into a rewrite made it.
+    #[error("dot segment made by a rewrite")]
+    DotSegment,
     /// A dot segment with parameters, such as `/..;x/`.
     #[error("dot segment with parameters")]
     DotParameters,
@@ -255,7 +258,7 @@ fn decode(path: &str, slashes: EncodedSlashes) -> Result<Cow<'_, str>, PathError
     Ok(output.finish())
 }
 
-/// Writes the escape (for text beyond ASCII: the whole character) at `at`; gives the place after it.
+/// Writes the escape at `at` (beyond ASCII: the whole character); gives the place after it.
 fn decode_escape(
     bytes: &[u8],
     at: usize,

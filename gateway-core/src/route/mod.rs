@@ -1,9 +1,9 @@
 //! Routes: what a request must be like, and what becomes of it.
 //!
-//! A [`Route`] has one or several [`RouteMatch`]es, edits, and a target of the embedder's choice. A
-//! [`RouteTable`] takes all routes at once, reports every [`TableProblem`], and then finds the route
-//! of a request without allocating. [`RouteTable::explain`] says of every route why it did or did
-//! not take a request.
+//! A [`Route`] has one or several [`RouteMatch`]es, edits, and a target of the embedder's choice.
+//! A [`RouteTable`] takes all routes at once, reports every [`TableProblem`], and then finds the
+//! route of a request without allocating. [`RouteTable::explain`] says of every route why it did
+//! or did not take a request.
 //!
 //! ```
 //! use gateway_core::route::{Found, Lookup, Route, RouteMatch, RouteTable};
@@ -46,8 +46,9 @@ pub use self::headers::HeaderEdits;
 pub use self::lookup::{Found, Lookup, RouteHit};
 #[cfg(feature = "regex")]
 pub use self::matcher::RegexMatch;
-pub use self::matcher::ValueMatch;
-pub use self::matcher::{HeaderMatch, HostMatch, MethodMatch, PathMatch, QueryMatch, RouteMatch};
+pub use self::matcher::{
+    HeaderMatch, HostMatch, MethodMatch, PathMatch, QueryMatch, RouteMatch, ValueMatch,
+};
 pub use self::params::PathParams;
 pub use self::precedence::TieBreak;
 pub use self::redirect::{Redirect, RedirectRequest};

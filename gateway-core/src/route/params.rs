@@ -25,7 +25,7 @@ impl PathParams {
         let names = pattern.shared_parameters();
         let mut ranges = SmallVec::new();
         if names.is_some() {
-            pattern.capture(path, |range| {
+            pattern.each_parameter(path, |range| {
                 let place = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
                 ranges.push((place(range.start), place(range.end)));
             });

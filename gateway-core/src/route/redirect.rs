@@ -37,7 +37,7 @@ pub struct RedirectRequest<'r> {
     pub path: &'r str,
     /// The text after `?`.
     pub query: Option<&'r str>,
-    /// What follows the matched prefix: [`super::PathMatch::after_prefix`]. `None`: no prefix match.
+    /// What follows the matched prefix ([`super::PathMatch::after_prefix`]), if it was a prefix.
     pub after_prefix: Option<&'r str>,
 }
 
@@ -131,7 +131,7 @@ impl Redirect {
         Ok(self)
     }
 
-    /// Replaces the matched prefix, as [`super::Rewrite::prefix`] does; instead of an earlier `path`.
+    /// Replaces the matched prefix as [`super::Rewrite::prefix`] does, and an earlier `path`.
     ///
     /// # Errors
     ///

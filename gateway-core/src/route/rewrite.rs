@@ -224,7 +224,7 @@ impl RewriteTemplate {
         // Text and values are normal each; together they can still make dot segments.
         match normalize(&path, &options)? {
             Cow::Borrowed(_) => Ok(path),
-            Cow::Owned(_) => Err(PathError::AboveRoot),
+            Cow::Owned(_) => Err(PathError::DotSegment),
         }
     }
 }

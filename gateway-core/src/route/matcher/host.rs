@@ -116,6 +116,7 @@ pub(crate) fn bare_host(host: &str) -> &str {
         let end = host.find(']').map_or(host.len(), |bracket| bracket + 1);
         return host.get(..end).unwrap_or(host);
     }
-    let name = host.split_once(':').map_or(host, |(name, _)| name);
+    let colon = memchr::memchr(b':', host.as_bytes()).unwrap_or(host.len());
+    let name = host.get(..colon).unwrap_or(host);
     name.strip_suffix('.').unwrap_or(name)
 }

@@ -196,11 +196,6 @@ impl PathMatch {
     /// True when it takes the normalised `path`.
     #[must_use]
     pub fn takes(&self, path: &str) -> bool {
-        self.capture(path, |_| ())
-    }
-
-    /// Like [`PathMatch::takes`]; tells `found` the bytes of each parameter, from the left.
-    pub(crate) fn capture(&self, path: &str, mut found: impl FnMut(Range<usize>)) -> bool {
         let (segments, tail) = match &self.shape {
             Shape::Exact(text) => return **text == *path,
             #[cfg(feature = "regex")]
@@ -215,22 +210,46 @@ impl PathMatch {
             let Some(rest) = remaining else {
                 return false;
             };
-            let start = path.len() - rest.len();
             let (head, next) = split_segment(rest);
-            match segment.parameter(head) {
-                None => return false,
-                Some(None) => {}
-                Some(Some(within)) => found(start + within.start..start + within.end),
+            if !segment.takes(head) {
+                return false;
             }
             remaining = next;
         }
-        match (tail, remaining) {
-            (Tail::Prefix, _) | (Tail::End, None) => true,
-            (Tail::Rest, Some(rest)) if !rest.is_empty() => {
-                found(path.len() - rest.len()..path.len());
-                true
+        match tail {
+            Tail::Prefix => true,
+            Tail::End => remaining.is_none(),
+            Tail::Rest => remaining.is_some_and(|rest| !rest.is_empty()),
+        }
+    }
+
+    /// Tells `found` the bytes of each parameter of `path`, from the left.
+    ///
+    /// `path` is one that this pattern takes, so literal text is stepped over without a look.
+    pub(crate) fn each_parameter(&self, path: &str, mut found: impl FnMut(Range<usize>)) {
+        let Shape::Segments { segments, tail, .. } = &self.shape else {
+            return;
+        };
+        let mut start = 1;
+        for segment in segments {
+            let end = match segment {
+                Segment::Literal(text) => start + text.len(),
+                _ => {
+                    let rest = path.as_bytes().get(start..).unwrap_or_default();
+                    memchr::memchr(b'/', rest).map_or(path.len(), |slash| start + slash)
+                }
+            };
+            match segment {
+                Segment::Literal(_) => {}
+                Segment::Parameter => found(start..end),
+                Segment::Affixed { before, after } => {
+                    found(start + before.len()..end.saturating_sub(after.len()));
+                }
             }
-            _ => false,
+            start = end + 1;
+        }
+        if *tail == Tail::Rest {
+            found(start..path.len());
         }
     }
 
@@ -254,30 +273,25 @@ impl std::fmt::Display for PathMatch {
 }
 
 impl Segment {
-    /// `None`: does not take `text`. Otherwise the bytes of its parameter, if it has one.
-    fn parameter(&self, text: &str) -> Option<Option<Range<usize>>> {
-        match self {
-            Self::Literal(literal) => (**literal == *text).then_some(None),
-            Self::Parameter => (!text.is_empty()).then_some(Some(0..text.len())),
-            Self::Affixed { before, after } => {
-                let end = text.len().checked_sub(after.len())?;
-                let fits =
-                    end > before.len() && text.starts_with(&**before) && text.ends_with(&**after);
-                fits.then_some(Some(before.len()..end))
-            }
-        }
-    }
-
     /// True when it takes the segment `text`.
     pub(crate) fn takes(&self, text: &str) -> bool {
-        self.parameter(text).is_some()
+        match self {
+            Self::Literal(literal) => **literal == *text,
+            Self::Parameter => !text.is_empty(),
+            Self::Affixed { before, after } => {
+                text.len() > before.len() + after.len()
+                    && text.starts_with(&**before)
+                    && text.ends_with(&**after)
+            }
+        }
     }
 }
 
 /// The first segment of `rest` and what follows its slash.
+#[inline]
 pub(crate) fn split_segment(rest: &str) -> (&str, Option<&str>) {
-    match rest.split_once('/') {
-        Some((head, next)) => (head, Some(next)),
+    match memchr::memchr(b'/', rest.as_bytes()) {
+        Some(slash) => (rest.get(..slash).unwrap_or_default(), rest.get(slash + 1..)),
         None => (rest, None),
     }
 }

@@ -1,8 +1,8 @@
 //! Hosts and paths, hashed.
 //!
 //! Host: exact, wildcards by suffix, none. Below each: exact paths, regular expressions, and a trie
-//! of segments. Everything names entries by their place in the ranked list, and knows the best place
-//! below itself, so a walk can turn away early without ever missing a better entry.
+//! of segments. Everything names entries by their place in the ranked list, and knows the best
+//! place below itself, so a walk can turn away early without ever missing a better entry.
 
 use super::Map;
 use super::search::Visit;
@@ -51,15 +51,24 @@ impl Index {
     pub(super) fn visit(&self, lookup: &Lookup<'_>, visit: &mut impl Visit) {
         let has_hosts = !self.hosts.is_empty() || !self.wildcards.is_empty();
         if let Some(host) = lookup.host.filter(|_| has_hosts) {
-            let mut buffer = [0; HOST_BUFFER_LENGTH];
-            if let Some(host) = lower_case(bare_host(host), &mut buffer) {
-                if let Some(paths) = self.hosts.get(host) {
-                    paths.visit(lookup.path, visit);
+            let host = bare_host(host).as_bytes();
+            if host.iter().any(u8::is_ascii_uppercase) {
+                let mut buffer = [0; HOST_BUFFER_LENGTH];
+                if let Some(host) = lower_case(host, &mut buffer) {
+                    self.visit_host(host, lookup, visit);
                 }
-                self.each_wildcard(host, |paths| paths.visit(lookup.path, visit));
+            } else {
+                self.visit_host(host, lookup, visit);
             }
         }
         self.any_host.visit(lookup.path, visit);
+    }
+
+    fn visit_host(&self, host: &[u8], lookup: &Lookup<'_>, visit: &mut impl Visit) {
+        if let Some(paths) = self.hosts.get(host) {
+            paths.visit(lookup.path, visit);
+        }
+        self.each_wildcard(host, |paths| paths.visit(lookup.path, visit));
     }
 
     /// The wildcards that take `host`, lower-cased: longest first.
@@ -82,9 +91,9 @@ impl Index {
     }
 }
 
-fn lower_case<'b>(host: &str, buffer: &'b mut [u8; HOST_BUFFER_LENGTH]) -> Option<&'b [u8]> {
+fn lower_case<'b>(host: &[u8], buffer: &'b mut [u8; HOST_BUFFER_LENGTH]) -> Option<&'b [u8]> {
     let target = buffer.get_mut(..host.len())?;
-    target.copy_from_slice(host.as_bytes());
+    target.copy_from_slice(host);
     target.make_ascii_lowercase();
     Some(target)
 }
