@@ -1,1 +1,4 @@
 //! Behaviour through real sockets.
+#![allow(clippy::disallowed_methods, clippy::expect_used, clippy::panic, clippy::print_stderr)]
+
+mod harness;
