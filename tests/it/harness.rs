@@ -10,7 +10,10 @@ async fn an_http1_upstream_answers_and_records() {
     client.post("/b", "body").await.assert_ok("hello");
     let seen = upstream.seen();
     assert_eq!(seen.len(), 2);
-    assert_eq!((seen[1].method.as_str(), seen[1].target.as_str()), ("POST", "/b"));
+    assert_eq!(
+        (seen[1].method.as_str(), seen[1].target.as_str()),
+        ("POST", "/b")
+    );
     assert_eq!(seen[1].body, b"body");
     assert!(seen[1].complete);
     assert_eq!(upstream.connections(), 1);
@@ -31,11 +34,18 @@ async fn an_http2_upstream_echoes_with_trailers() {
 async fn a_cut_body_is_seen_as_broken() {
     let cut = Answer::raw("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nshort");
     for step in [gateway_tests::Step::Reset, gateway_tests::Step::Close] {
-        let upstream = Upstream::http1().answer(cut.clone().then(step)).start().await;
+        let upstream = Upstream::http1()
+            .answer(cut.clone().then(step))
+            .start()
+            .await;
         assert!(!Client::http1(upstream.addr()).get("/").await.is_complete());
         let mut raw = Raw::connect(upstream.addr()).await;
         raw.send("GET / HTTP/1.1\r\n\r\n").await;
-        assert!(!raw.answer("GET").await.is_some_and(|answer| answer.complete));
+        assert!(
+            !raw.answer("GET")
+                .await
+                .is_some_and(|answer| answer.complete)
+        );
     }
 }
 

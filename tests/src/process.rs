@@ -12,6 +12,8 @@ pub struct Usage {
     pub threads: usize,
     /// Resident memory in KiB.
     pub resident_kib: usize,
+    /// The most resident memory there ever was, in KiB.
+    pub peak_kib: usize,
     /// Processor time used so far, in hundredths of a second.
     pub cpu_ticks: u64,
 }
@@ -28,6 +30,7 @@ impl Usage {
             descriptors: fs::read_dir(format!("/proc/{pid}/fd")).ok()?.count(),
             threads: line(&status, "Threads:")?,
             resident_kib: line(&status, "VmRSS:")?,
+            peak_kib: line(&status, "VmHWM:")?,
             cpu_ticks: ticks(11)? + ticks(12)?,
         })
     }

@@ -112,13 +112,19 @@ async fn serve(mut wire: Wire, builder: Http1Builder, connection: usize) {
     if !wire.recorder.is_healed() {
         let steps = (builder.accepted)(connection).steps;
         let nothing = Mutex::new(Seen::new(connection, 0, "", Vec::new()));
-        if wire.run(&steps, &mut BodyReader::for_request(&[]), &nothing).await.is_break() {
+        if wire
+            .run(&steps, &mut BodyReader::for_request(&[]), &nothing)
+            .await
+            .is_break()
+        {
             return;
         }
     }
     for request in 0..builder.requests {
         let idle = builder.idle.filter(|_| request > 0);
-        let Some(head) = wire.head(idle).await else { return };
+        let Some(head) = wire.head(idle).await else {
+            return;
+        };
         let (start, headers) = parse_head(&head);
         let mut body = BodyReader::for_request(&headers);
         let mut seen = Seen::new(connection, request, &start, headers);
@@ -151,7 +157,12 @@ struct Wire {
 
 impl Wire {
     fn new(socket: TcpStream, recorder: Arc<Recorder>) -> Self {
-        Self { socket, buffer: BytesMut::new(), searched: 0, recorder }
+        Self {
+            socket,
+            buffer: BytesMut::new(),
+            searched: 0,
+            recorder,
+        }
     }
 
     async fn head(&mut self, idle: Option<Duration>) -> Option<Bytes> {
@@ -160,7 +171,9 @@ impl Wire {
                 return Some(head);
             }
             let more = match idle.filter(|_| self.buffer.is_empty()) {
-                Some(time) => tokio::time::timeout(time, self.fill()).await.unwrap_or(false),
+                Some(time) => tokio::time::timeout(time, self.fill())
+                    .await
+                    .unwrap_or(false),
                 None => self.fill().await,
             };
             if !more || self.buffer.len() > LONGEST_HEAD {
@@ -198,7 +211,9 @@ impl Wire {
 
     fn feed(&mut self, body: &mut BodyReader, seen: &Mutex<Seen>) -> bool {
         let mut seen = lock(seen);
-        let well = body.feed(&mut self.buffer, |piece| seen.body_piece(piece)).is_ok();
+        let well = body
+            .feed(&mut self.buffer, |piece| seen.body_piece(piece))
+            .is_ok();
         if body.is_done() {
             seen.complete = true;
             seen.trailers = body.trailers();
@@ -266,7 +281,8 @@ impl Wire {
             }
             Step::Reply(status, headers, content) => {
                 let bodiless = lock(seen).method == "HEAD" || matches!(status, 204 | 304);
-                self.send(&reply(*status, headers, content, bodiless)).await?;
+                self.send(&reply(*status, headers, content, bodiless))
+                    .await?;
             }
             Step::Reset => {
                 let _ = self.socket.set_zero_linger();
@@ -327,7 +343,10 @@ impl Wire {
     }
 
     async fn websocket(&mut self, first: &[Frame], seen: &Mutex<Seen>) -> ControlFlow<()> {
-        let key = lock(seen).header("sec-websocket-key").unwrap_or_default().to_owned();
+        let key = lock(seen)
+            .header("sec-websocket-key")
+            .unwrap_or_default()
+            .to_owned();
         let head = format!(
             "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
              Sec-WebSocket-Accept: {}\r\n\r\n",
@@ -382,7 +401,8 @@ fn echo(seen: &Seen) -> Vec<u8> {
     if seen.trailers.is_empty() || seen.method == "HEAD" {
         return reply(200, &[], &seen.body, seen.method == "HEAD");
     }
-    let mut wire = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ntrailer: x-echo\r\n\r\n".to_vec();
+    let mut wire =
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ntrailer: x-echo\r\n\r\n".to_vec();
     if !seen.body.is_empty() {
         wire.extend_from_slice(format!("{:x}\r\n", seen.body.len()).as_bytes());
         wire.extend_from_slice(&seen.body);
