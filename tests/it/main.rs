@@ -6,7 +6,10 @@
     clippy::print_stderr
 )]
 
+mod cancel;
 mod corpus;
+mod cuts;
 mod faults;
 mod harness;
+mod once;
 mod smuggling;
