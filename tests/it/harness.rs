@@ -1,6 +1,6 @@
 //! The harness itself, without a gateway: an upstream does what its script says.
 
-use gateway_tests::{Answer, Client, Payload, Raw, Stream, Upstream};
+use gateway_tests::{Answer, Client, Payload, Raw, Stream, Upstream, eventually};
 
 #[tokio::test]
 async fn an_http1_upstream_answers_and_records() {
@@ -56,4 +56,20 @@ async fn a_reset_stream_is_seen_as_broken() {
     let reply = Client::http2(upstream.addr()).get("/").await;
     assert_eq!((reply.status, reply.text().as_str()), (200, "part"));
     assert!(!reply.is_complete());
+}
+
+#[tokio::test]
+async fn an_upload_that_is_reset_is_not_complete() {
+    let upstream = Upstream::http2().start().await;
+    let mut client = Client::http2(upstream.addr());
+    let (sender, body) = Payload::channel();
+    sender
+        .send(Ok(http_body::Frame::data("half".into())))
+        .unwrap();
+    let asking = tokio::spawn(async move { client.post("/", body).await });
+    eventually("an upload", || upstream.seen(), |seen| seen.len() == 1).await;
+    sender.send(Err(std::io::Error::other("left"))).unwrap();
+    assert!(!asking.await.unwrap().is_complete());
+    let seen = eventually("left", || upstream.seen(), |seen| seen[0].left.is_some()).await;
+    assert!(!seen[0].complete);
 }

@@ -154,6 +154,13 @@ impl Answer {
         self
     }
 
+    /// Puts the steps of another answer before its own.
+    #[must_use]
+    pub fn steps_after(mut self, mut first: Self) -> Self {
+        first.steps.append(&mut self.steps);
+        first
+    }
+
     /// Adds bytes as they are.
     #[must_use]
     pub fn send(self, bytes: impl Into<Bytes>) -> Self {

@@ -401,8 +401,13 @@ fn echo(seen: &Seen) -> Vec<u8> {
     if seen.trailers.is_empty() || seen.method == "HEAD" {
         return reply(200, &[], &seen.body, seen.method == "HEAD");
     }
-    let mut wire =
-        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ntrailer: x-echo\r\n\r\n".to_vec();
+    let names: Vec<&str> = seen
+        .trailers
+        .iter()
+        .map(|(name, _)| name.as_str())
+        .collect();
+    let head = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n";
+    let mut wire = format!("{head}trailer: {}\r\n\r\n", names.join(", ")).into_bytes();
     if !seen.body.is_empty() {
         wire.extend_from_slice(format!("{:x}\r\n", seen.body.len()).as_bytes());
         wire.extend_from_slice(&seen.body);
