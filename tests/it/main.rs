@@ -9,10 +9,14 @@
 mod cancel;
 mod corpus;
 mod cuts;
+mod drain;
+mod expect;
 mod faults;
 mod forward;
 mod forward_h1;
 mod forward_h2;
 mod harness;
+mod headers;
 mod once;
 mod smuggling;
+mod websocket;

@@ -83,7 +83,8 @@ pub enum Step {
     Sleep(Duration),
     /// Sends everything back as it comes, until the peer ends its side; then ends its own.
     Tunnel,
-    /// Accepts a WebSocket, says these frames first, then sends every frame back.
+    /// Accepts a WebSocket, says these frames first, then sends every frame back
+    /// (a ping as a pong).
     WebSocket(Vec<Frame>),
 }
 

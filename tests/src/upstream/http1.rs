@@ -357,8 +357,11 @@ impl Wire {
             self.send(&frame.encode(false)).await?;
         }
         loop {
-            while let Some(frame) = Frame::take(&mut self.buffer) {
+            while let Some(mut frame) = Frame::take(&mut self.buffer) {
                 lock(seen).body_piece(&frame.data);
+                if frame.opcode == 9 {
+                    frame.opcode = 10;
+                }
                 self.send(&frame.encode(false)).await?;
                 if frame.opcode == 8 {
                     return Break(());

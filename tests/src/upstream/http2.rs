@@ -205,6 +205,17 @@ fn map(headers: &Headers) -> HeaderMap {
         .collect()
 }
 
+/// Notes on drop that the client left.
+struct Leave(Option<Arc<Mutex<Seen>>>);
+
+impl Drop for Leave {
+    fn drop(&mut self) {
+        if let Some(seen) = &self.0 {
+            lock(seen).left = Some(Instant::now());
+        }
+    }
+}
+
 struct Task {
     seen: Arc<Mutex<Seen>>,
     recorder: Arc<Recorder>,
@@ -215,8 +226,10 @@ type Done = Result<(), h2::Error>;
 
 impl Task {
     async fn run(self, what: Stream, mut body: RecvStream, mut respond: SendResponse<Bytes>) {
-        if self.act(what, &mut body, &mut respond).await.is_err() {
-            lock(&self.seen).left = Some(Instant::now());
+        // A connection that ends takes its streams along before they learn of it.
+        let mut leave = Leave(Some(Arc::clone(&self.seen)));
+        if self.act(what, &mut body, &mut respond).await.is_ok() {
+            leave.0 = None;
         }
     }
 
