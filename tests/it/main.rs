@@ -17,6 +17,8 @@ mod forward_h1;
 mod forward_h2;
 mod harness;
 mod headers;
+mod memory;
 mod once;
+mod routing;
 mod smuggling;
 mod websocket;
