@@ -7,7 +7,7 @@ use gateway_tests::{
 };
 use tokio::time::Instant;
 
-use crate::corpus::{LEAK, deaths, not_http};
+use crate::corpus::{LEAK, NOT_HTTP, deaths};
 
 /// What the two of them say about one request, for both methods and both client protocols.
 async fn each_client(gateway: &Gateway, path: &str) -> Vec<(String, Reply)> {
@@ -107,20 +107,14 @@ async fn a_death_before_the_answer_is_a_bad_gateway() {
 
 #[tokio::test]
 async fn what_is_not_http_is_a_bad_gateway() {
-    let cases = not_http().into_iter();
-    let scripts =
-        cases.map(|(name, bytes)| (name.to_owned(), Answer::raw(bytes).then(Step::Finish)));
+    let scripts = NOT_HTTP
+        .iter()
+        .map(|(name, bytes)| ((*name).to_owned(), Answer::raw(*bytes).then(Step::Finish)));
     all_are_bad_gateways(scripts.collect()).await;
 }
 
 #[tokio::test]
 async fn what_is_not_http_ends_its_connection() {
-    let cases = not_http();
-    let total = cases.len();
-    let scripts: Vec<_> = cases
-        .iter()
-        .map(|(_, bytes)| Answer::raw(bytes.clone()))
-        .collect();
     let upstream = Upstream::http1().script(move |seen| match seen.request {
         // A second request on a connection that spoke nonsense gives itself away.
         0 if seen.method == "POST" => {
@@ -129,7 +123,7 @@ async fn what_is_not_http_ends_its_connection() {
                 .trim_start_matches('/')
                 .parse()
                 .unwrap_or(0_usize);
-            scripts[index].clone()
+            Answer::raw(NOT_HTTP[index].1)
         }
         0 => Answer::ok("fresh connection"),
         _ => Answer::ok("used connection"),
@@ -137,14 +131,16 @@ async fn what_is_not_http_ends_its_connection() {
     let upstream = upstream.start().await;
     let gateway = Gateway::to(&upstream).timeout("1s").start().await;
     let mut client = Client::http1(gateway.addr());
-    for index in 0..total {
-        let name = cases[index].0;
+    for (index, (name, _)) in NOT_HTTP.iter().enumerate() {
         let reply = client.post(&format!("/{index}"), "body").await;
         assert!(reply.is_refusal(&[502, 503, 504]), "{name}: {reply:?}");
     }
-    for request in upstream.seen().iter().filter(|seen| seen.request > 0) {
-        panic!("a connection that spoke nonsense was used again: {request:?}");
-    }
+    let seen = upstream.seen();
+    let again = seen.iter().find(|seen| seen.request > 0);
+    assert!(
+        again.is_none(),
+        "a connection that spoke nonsense was used again: {again:?}"
+    );
     gateway.assert_quiet().await;
 }
 

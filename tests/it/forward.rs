@@ -11,9 +11,11 @@ use http::Request;
 
 const LARGE: u64 = 8 << 20;
 
+type Open = fn(SocketAddr) -> Client;
+
 struct Pair {
     name: &'static str,
-    open: fn(SocketAddr) -> Client,
+    open: Open,
     upstream: Upstream,
     gateway: Gateway,
 }
@@ -64,7 +66,7 @@ fn http2_script(seen: &Seen) -> Stream {
 /// All four pairs, each with a gateway of its own.
 async fn pairs() -> Vec<Pair> {
     let mut pairs = Vec::new();
-    let clients: [(&str, &str, fn(SocketAddr) -> Client); 2] = [
+    let clients: [(&str, &str, Open); 2] = [
         ("h1 to h1", "h1 to h2", Client::http1),
         ("h2 to h1", "h2 to h2", Client::http2),
     ];

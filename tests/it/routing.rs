@@ -44,6 +44,13 @@ async fn table(gateway: &Gateway, lines: &[(&str, &str, &str)]) {
     failures.assert_none();
 }
 
+/// A target, header lines, and the id of the route that takes it.
+type Line = (
+    &'static str,
+    &'static [(&'static str, &'static str)],
+    &'static str,
+);
+
 #[tokio::test]
 async fn hosts_are_exact_wildcard_or_any() {
     let gateway = document(&[
@@ -136,7 +143,7 @@ async fn headers_and_queries_are_conditions() {
     ])
     .start()
     .await;
-    let lines: &[(&str, &[(&str, &str)], &str)] = &[
+    let lines: &[Line] = &[
         ("/", &[], "plain"),
         ("/", &[("x-env", "canary")], "exact"),
         ("/", &[("x-env", "Canary")], "plain"),

@@ -202,9 +202,9 @@ async fn an_agreement_to_another_protocol_is_a_bad_gateway() {
         .start()
         .await;
     let gateway = Gateway::to(&upstream).timeout("2s").start().await;
-    let answer = WebSocket::open(gateway.addr(), "/ws")
-        .await
-        .expect_err("a refusal");
+    let mut raw = Raw::connect(gateway.addr()).await;
+    raw.send(WebSocket::request("/ws")).await;
+    let answer = raw.answer("GET").await.expect("an answer");
     assert_eq!(answer.status, 502, "{answer:?}");
     assert!(!answer.text().contains("LEAK"));
     gateway.assert_quiet().await;

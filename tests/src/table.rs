@@ -22,6 +22,14 @@ impl Failures {
         }
     }
 
+    /// Notes the outcome of a case that says itself what went wrong.
+    pub fn note(&mut self, name: &str, outcome: Result<(), String>) {
+        self.cases += 1;
+        if let Err(what) = outcome {
+            self.failed.push(format!("{name}: {what}"));
+        }
+    }
+
     /// Fails the test when a check failed, or when there was none.
     #[track_caller]
     pub fn assert_none(&self) {
