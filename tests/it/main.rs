@@ -21,4 +21,5 @@ mod memory;
 mod once;
 mod routing;
 mod smuggling;
+mod targets;
 mod websocket;

@@ -155,7 +155,8 @@ async fn serve(
                     true => Arc::new(Mutex::new(seen)),
                     false => recorder.begin(seen),
                 };
-                let task = Task { seen, recorder: Arc::clone(&recorder), commands: commands.clone() };
+                let commands = commands.clone();
+                let task = Task { seen, recorder: Arc::clone(&recorder), commands };
                 streams.spawn(task.run(what, request.into_body(), respond));
             }
         }
