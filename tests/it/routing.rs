@@ -9,7 +9,8 @@ pub(crate) const LISTENER: &str = "[[listeners]]\nname = \"public\"\naddress = \
 pub(crate) fn says(id: &str, matches: &str) -> String {
     format!(
         "[[routes]]\nid = {id:?}\nmatch = {matches}\n\
-         target = {{ respond = {{ status = 200, body = {id:?}, content_type = \"text/plain\" }} }}\n"
+         target = {{ respond = {{ status = 200, body = {id:?}, \
+         content_type = \"text/plain\" }} }}\n"
     )
 }
 
@@ -130,14 +131,39 @@ async fn paths_are_exact_templates_or_prefixes() {
 async fn headers_and_queries_are_conditions() {
     let gateway = document(&[
         says("plain", "{ prefix = \"/\" }"),
-        says("exact", "{ prefix = \"/\", headers = [{ name = \"X-Env\", exact = \"canary\" }] }"),
-        says("present", "{ path = \"/p\", headers = [{ name = \"x-any\", present = true }] }"),
-        says("absent", "{ path = \"/n\", headers = [{ name = \"x-any\", present = false }] }"),
-        says("not", "{ path = \"/not\", headers = [{ name = \"x-v\", not = { exact = \"1\" } }] }"),
-        says("start", "{ path = \"/k\", headers = [{ name = \"x-v\", prefix = \"ab\" }] }"),
-        says("end", "{ path = \"/k\", headers = [{ name = \"x-v\", suffix = \"yz\" }] }"),
-        says("query", "{ path = \"/q\", query = [{ name = \"v\", exact = \"2 3\" }] }"),
-        says("two", "{ path = \"/q\", query = [{ name = \"v\", exact = \"2 3\" }, { name = \"w\", present = true }] }"),
+        says(
+            "exact",
+            "{ prefix = \"/\", headers = [{ name = \"X-Env\", exact = \"canary\" }] }",
+        ),
+        says(
+            "present",
+            "{ path = \"/p\", headers = [{ name = \"x-any\", present = true }] }",
+        ),
+        says(
+            "absent",
+            "{ path = \"/n\", headers = [{ name = \"x-any\", present = false }] }",
+        ),
+        says(
+            "not",
+            "{ path = \"/not\", headers = [{ name = \"x-v\", not = { exact = \"1\" } }] }",
+        ),
+        says(
+            "start",
+            "{ path = \"/k\", headers = [{ name = \"x-v\", prefix = \"ab\" }] }",
+        ),
+        says(
+            "end",
+            "{ path = \"/k\", headers = [{ name = \"x-v\", suffix = \"yz\" }] }",
+        ),
+        says(
+            "query",
+            "{ path = \"/q\", query = [{ name = \"v\", exact = \"2 3\" }] }",
+        ),
+        says(
+            "two",
+            "{ path = \"/q\", query = [{ name = \"v\", exact = \"2 3\" }, \
+             { name = \"w\", present = true }] }",
+        ),
     ])
     .start()
     .await;

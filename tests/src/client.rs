@@ -227,6 +227,8 @@ impl Streaming {
             match frame.unwrap_or_else(|_| panic!("no piece of a body within {PATIENCE:?}"))? {
                 Err(error) => return Some(Err(chain(&error))),
                 Ok(frame) => match frame.into_data() {
+                    // An empty frame says nothing yet.
+                    Ok(data) if data.is_empty() => {}
                     Ok(data) => return Some(Ok(data)),
                     Err(frame) => self.trailers = frame.into_trailers().ok(),
                 },
