@@ -127,6 +127,31 @@ async fn paths_are_exact_templates_or_prefixes() {
     .await;
 }
 
+/// What the routes of the next test take.
+const CONDITIONS: &[Line] = &[
+    ("/", &[], "plain"),
+    ("/", &[("x-env", "canary")], "exact"),
+    ("/", &[("x-env", "Canary")], "plain"),
+    ("/", &[("x-env", "  canary ")], "exact"),
+    ("/", &[("x-env", "a"), ("x-env", "canary")], "exact"),
+    ("/p", &[("x-any", "")], "present"),
+    ("/p", &[], "plain"),
+    ("/n", &[], "absent"),
+    ("/n", &[("x-any", "1")], "plain"),
+    ("/not", &[], "not"),
+    ("/not", &[("x-v", "2")], "not"),
+    ("/not", &[("x-v", "1")], "plain"),
+    ("/not", &[("x-v", "2"), ("x-v", "1")], "plain"),
+    ("/k", &[("x-v", "abc")], "start"),
+    ("/k", &[("x-v", "xyz")], "end"),
+    ("/k", &[("x-v", "zab")], "plain"),
+    ("/q?v=2%203", &[], "query"),
+    ("/q?v=2", &[], "plain"),
+    ("/q?v=2%203&v=9", &[], "query"),
+    ("/q?v=9&v=2%203", &[], "plain"),
+    ("/q?w&v=2%203", &[], "two"),
+];
+
 #[tokio::test]
 async fn headers_and_queries_are_conditions() {
     let gateway = document(&[
@@ -167,31 +192,8 @@ async fn headers_and_queries_are_conditions() {
     ])
     .start()
     .await;
-    let lines: &[Line] = &[
-        ("/", &[], "plain"),
-        ("/", &[("x-env", "canary")], "exact"),
-        ("/", &[("x-env", "Canary")], "plain"),
-        ("/", &[("x-env", "  canary ")], "exact"),
-        ("/", &[("x-env", "a"), ("x-env", "canary")], "exact"),
-        ("/p", &[("x-any", "")], "present"),
-        ("/p", &[], "plain"),
-        ("/n", &[], "absent"),
-        ("/n", &[("x-any", "1")], "plain"),
-        ("/not", &[], "not"),
-        ("/not", &[("x-v", "2")], "not"),
-        ("/not", &[("x-v", "1")], "plain"),
-        ("/not", &[("x-v", "2"), ("x-v", "1")], "plain"),
-        ("/k", &[("x-v", "abc")], "start"),
-        ("/k", &[("x-v", "xyz")], "end"),
-        ("/k", &[("x-v", "zab")], "plain"),
-        ("/q?v=2%203", &[], "query"),
-        ("/q?v=2", &[], "plain"),
-        ("/q?v=2%203&v=9", &[], "query"),
-        ("/q?v=9&v=2%203", &[], "plain"),
-        ("/q?w&v=2%203", &[], "two"),
-    ];
     let mut failures = Failures::new();
-    for (target, headers, expected) in lines {
+    for (target, headers, expected) in CONDITIONS {
         let mut request = Request::builder().uri(*target);
         for (name, value) in *headers {
             request = request.header(*name, *value);
