@@ -30,41 +30,45 @@ pub struct RequestContext {
 struct Inner {
     connection: Arc<ConnectionInfo>,
     started: Instant,
-    client_ip: IpAddr,
-    from_trusted_peer: bool,
-    generation: u64,
-    route: Option<Arc<RouteInfo>>,
-    params: PathParams,
-    after_prefix: Option<usize>,
     watched: bool,
     interim: Option<Interim>,
+    admitted: OnceLock<Admitted>,
     deadline: OnceLock<Instant>,
     record: Record,
 }
 
 impl RequestContext {
-    /// The context of a request that has just arrived on `connection`.
-    pub fn new(connection: Arc<ConnectionInfo>) -> Self {
-        let client_ip = connection
-            .peer_ip()
-            .unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+    /// The context of a request whose head was complete on `connection` at `started`.
+    pub fn new(connection: Arc<ConnectionInfo>, started: Instant) -> Self {
+        Self::with(connection, started, false, None)
+    }
+
+    /// The same for a server that polls the request's future at its deadline, and to which interim
+    /// answers can be sent.
+    pub(crate) fn watched(
+        connection: Arc<ConnectionInfo>,
+        started: Instant,
+        interim: Option<Interim>,
+    ) -> Self {
+        Self::with(connection, started, true, interim)
+    }
+
+    fn with(
+        connection: Arc<ConnectionInfo>,
+        started: Instant,
+        watched: bool,
+        interim: Option<Interim>,
+    ) -> Self {
         let inner = Inner {
             connection,
-            started: Instant::now(),
-            client_ip,
-            from_trusted_peer: false,
-            generation: 0,
-            route: None,
-            params: PathParams::default(),
-            after_prefix: None,
-            watched: false,
-            interim: None,
+            started,
+            watched,
+            interim,
+            admitted: OnceLock::new(),
             deadline: OnceLock::new(),
             record: Record::default(),
         };
-        Self {
-            inner: Arc::new(inner),
-        }
+        Self { inner: Arc::new(inner) }
     }
 
     /// The connection the request came on.
@@ -80,33 +84,36 @@ impl RequestContext {
     /// The address of the client: the peer's, or what trusted proxies in front of the gateway say.
     /// `0.0.0.0` for a peer without an address (a Unix socket).
     pub fn client_ip(&self) -> IpAddr {
-        self.inner.client_ip
+        let admitted = self.inner.admitted.get().map(|admitted| admitted.client_ip);
+        admitted
+            .or_else(|| self.inner.connection.peer_ip())
+            .unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
     }
 
     /// True when the peer is a proxy whose `X-Forwarded-*` fields are believed.
     pub fn from_trusted_peer(&self) -> bool {
-        self.inner.from_trusted_peer
+        self.inner.admitted.get().is_some_and(|admitted| admitted.from_trusted_peer)
     }
 
-    /// The generation of the snapshot that decides about this request.
+    /// The generation of the snapshot that decides about this request; 0 before one did.
     pub fn generation(&self) -> u64 {
-        self.inner.generation
+        self.inner.admitted.get().map_or(0, |admitted| admitted.generation)
     }
 
     /// The route that took the request.
     pub fn route(&self) -> Option<&Arc<RouteInfo>> {
-        self.inner.route.as_ref()
+        self.inner.admitted.get()?.route.as_ref()
     }
 
     /// The value of the path parameter `name`, as it stands in `path` (still percent-encoded).
     /// `path` must be the path the route matched: the request's before any rewrite.
     pub fn param<'a>(&self, path: &'a str, name: &str) -> Option<&'a str> {
-        self.inner.params.value(path, name)
+        self.params()?.value(path, name)
     }
 
-    /// The path parameters.
-    pub fn params(&self) -> &PathParams {
-        &self.inner.params
+    /// The path parameters; `None` before a route took the request.
+    pub fn params(&self) -> Option<&PathParams> {
+        self.inner.admitted.get().map(|admitted| &admitted.params)
     }
 
     /// Where interim answers (103) to this request's client go; `None` when its protocol cannot
@@ -139,36 +146,12 @@ impl RequestContext {
     /// Where in the path the part behind the matched prefix begins; `None` when the route was not
     /// matched by a prefix.
     pub(crate) fn after_prefix(&self) -> Option<usize> {
-        self.inner.after_prefix
+        self.inner.admitted.get()?.after_prefix
     }
 
-    /// Says that the request's future is polled at its deadline.
-    pub(crate) fn watched(mut self) -> Self {
-        if let Some(inner) = Arc::get_mut(&mut self.inner) {
-            inner.watched = true;
-        }
-        self
-    }
-
-    /// Adds the way back for interim answers. Without effect once the context is shared.
-    pub(crate) fn with_interim(mut self, interim: Interim) -> Self {
-        if let Some(inner) = Arc::get_mut(&mut self.inner) {
-            inner.interim = Some(interim);
-        }
-        self
-    }
-
-    /// Writes down what the gateway found out about the request. Without effect once the context
-    /// is shared, which it is not before the gateway handed the request on.
-    pub(crate) fn admit(&mut self, admitted: Admitted) {
-        if let Some(inner) = Arc::get_mut(&mut self.inner) {
-            inner.client_ip = admitted.client_ip;
-            inner.from_trusted_peer = admitted.from_trusted_peer;
-            inner.generation = admitted.generation;
-            inner.route = admitted.route;
-            inner.params = admitted.params;
-            inner.after_prefix = admitted.after_prefix;
-        }
+    /// Writes down what the gateway found out about the request, once.
+    pub(crate) fn admit(&self, admitted: Admitted) {
+        let _ = self.inner.admitted.set(admitted);
     }
 }
 
@@ -185,8 +168,8 @@ pub(crate) struct Admitted {
 impl fmt::Debug for RequestContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RequestContext")
-            .field("client_ip", &self.inner.client_ip)
-            .field("route", &self.inner.route)
+            .field("client_ip", &self.client_ip())
+            .field("route", &self.route())
             .field("record", &self.inner.record)
             .finish_non_exhaustive()
     }
