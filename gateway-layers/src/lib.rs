@@ -53,3 +53,13 @@ pub mod access_log;
 pub mod body_limit;
 pub mod filter;
 pub mod timeout;
+
+/// What the guides show compiles and runs.
+#[cfg(doctest)]
+mod guides {
+    #[doc = include_str!("../../docs/writing-a-layer.md")]
+    struct WritingALayer;
+
+    #[doc = include_str!("../../docs/writing-a-module.md")]
+    struct WritingAModule;
+}
