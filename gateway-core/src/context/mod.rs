@@ -11,7 +11,7 @@ mod route;
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 
 use tokio::time::Instant;
 
@@ -30,12 +30,10 @@ pub struct RequestContext {
 struct Inner {
     connection: Arc<ConnectionInfo>,
     started: Instant,
-    client_ip: IpAddr,
-    from_trusted_peer: bool,
-    generation: u64,
-    route: Option<Arc<RouteInfo>>,
-    params: PathParams,
-    after_prefix: Option<usize>,
+    /// Written once, by the gateway that takes the request; its server holds the context by then.
+    admitted: OnceLock<Admitted>,
+    /// The context of the gateway around this one, which keeps what belongs to the whole request.
+    outer: Option<RequestContext>,
     watched: bool,
     interim: Option<Interim>,
     deadline: OnceLock<Instant>,
@@ -45,18 +43,11 @@ struct Inner {
 impl RequestContext {
     /// The context of a request that has just arrived on `connection`.
     pub fn new(connection: Arc<ConnectionInfo>) -> Self {
-        let client_ip = connection
-            .peer_ip()
-            .unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
         let inner = Inner {
             connection,
             started: Instant::now(),
-            client_ip,
-            from_trusted_peer: false,
-            generation: 0,
-            route: None,
-            params: PathParams::default(),
-            after_prefix: None,
+            admitted: OnceLock::new(),
+            outer: None,
             watched: false,
             interim: None,
             deadline: OnceLock::new(),
@@ -80,33 +71,39 @@ impl RequestContext {
     /// The address of the client: the peer's, or what trusted proxies in front of the gateway say.
     /// `0.0.0.0` for a peer without an address (a Unix socket).
     pub fn client_ip(&self) -> IpAddr {
-        self.inner.client_ip
+        let peer = || self.inner.connection.peer_ip();
+        self.admitted()
+            .map(|admitted| admitted.client_ip)
+            .or_else(peer)
+            .unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
     }
 
     /// True when the peer is a proxy whose `X-Forwarded-*` fields are believed.
     pub fn from_trusted_peer(&self) -> bool {
-        self.inner.from_trusted_peer
+        self.admitted()
+            .is_some_and(|admitted| admitted.from_trusted_peer)
     }
 
-    /// The generation of the snapshot that decides about this request.
+    /// The generation of the snapshot that decides about this request; 0 before one does.
     pub fn generation(&self) -> u64 {
-        self.inner.generation
+        self.admitted().map_or(0, |admitted| admitted.generation)
     }
 
     /// The route that took the request.
     pub fn route(&self) -> Option<&Arc<RouteInfo>> {
-        self.inner.route.as_ref()
+        self.admitted()?.route.as_ref()
     }
 
     /// The value of the path parameter `name`, as it stands in `path` (still percent-encoded).
     /// `path` must be the path the route matched: the request's before any rewrite.
     pub fn param<'a>(&self, path: &'a str, name: &str) -> Option<&'a str> {
-        self.inner.params.value(path, name)
+        self.params().value(path, name)
     }
 
     /// The path parameters.
     pub fn params(&self) -> &PathParams {
-        &self.inner.params
+        static NONE: LazyLock<PathParams> = LazyLock::new(PathParams::default);
+        self.admitted().map_or(&NONE, |admitted| &admitted.params)
     }
 
     /// Where interim answers (103) to this request's client go; `None` when its protocol cannot
@@ -117,12 +114,12 @@ impl RequestContext {
 
     /// The moment at which the request is out of time; `None` without a timeout.
     pub fn deadline(&self) -> Option<Instant> {
-        self.inner.deadline.get().copied()
+        self.whole().deadline.get().copied()
     }
 
     /// Sets the deadline, unless an outer layer has set one: the first one holds.
     pub fn set_deadline(&self, deadline: Instant) -> Instant {
-        *self.inner.deadline.get_or_init(|| deadline)
+        *self.whole().deadline.get_or_init(|| deadline)
     }
 
     /// True when whoever polls this request's future polls it again at its deadline: a layer that
@@ -133,13 +130,26 @@ impl RequestContext {
 
     /// What happened to the request so far.
     pub fn record(&self) -> &Record {
-        &self.inner.record
+        &self.whole().record
+    }
+
+    fn admitted(&self) -> Option<&Admitted> {
+        self.inner.admitted.get()
+    }
+
+    /// Where that is kept which belongs to the request and not to one gateway.
+    fn whole(&self) -> &Inner {
+        let mut inner = &self.inner;
+        while let Some(outer) = &inner.outer {
+            inner = &outer.inner;
+        }
+        inner
     }
 
     /// Where in the path the part behind the matched prefix begins; `None` when the route was not
     /// matched by a prefix.
     pub(crate) fn after_prefix(&self) -> Option<usize> {
-        self.inner.after_prefix
+        self.admitted()?.after_prefix
     }
 
     /// Says that the request's future is polled at its deadline.
@@ -158,16 +168,21 @@ impl RequestContext {
         self
     }
 
-    /// Writes down what the gateway found out about the request. Without effect once the context
-    /// is shared, which it is not before the gateway handed the request on.
+    /// Writes down what the gateway found out about the request. A gateway that is a module of
+    /// another one gets a context of its own, in front of the other's.
     pub(crate) fn admit(&mut self, admitted: Admitted) {
-        if let Some(inner) = Arc::get_mut(&mut self.inner) {
-            inner.client_ip = admitted.client_ip;
-            inner.from_trusted_peer = admitted.from_trusted_peer;
-            inner.generation = admitted.generation;
-            inner.route = admitted.route;
-            inner.params = admitted.params;
-            inner.after_prefix = admitted.after_prefix;
+        if let Err(admitted) = self.inner.admitted.set(admitted) {
+            let inner = Inner {
+                connection: Arc::clone(&self.inner.connection),
+                started: self.inner.started,
+                admitted: OnceLock::from(admitted),
+                outer: Some(self.clone()),
+                watched: self.inner.watched,
+                interim: self.inner.interim.clone(),
+                deadline: OnceLock::new(),
+                record: Record::default(),
+            };
+            self.inner = Arc::new(inner);
         }
     }
 }
@@ -185,9 +200,56 @@ pub(crate) struct Admitted {
 impl fmt::Debug for RequestContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RequestContext")
-            .field("client_ip", &self.inner.client_ip)
-            .field("route", &self.inner.route)
-            .field("record", &self.inner.record)
+            .field("client_ip", &self.client_ip())
+            .field("route", &self.route())
+            .field("record", self.record())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn admitted(route: &str) -> Admitted {
+        Admitted {
+            client_ip: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)),
+            from_trusted_peer: true,
+            generation: 3,
+            route: Some(Arc::new(RouteInfo::new(route, Metadata::default()))),
+            params: PathParams::default(),
+            after_prefix: None,
+        }
+    }
+
+    fn context() -> RequestContext {
+        let connection = ConnectionInfo::new(Arc::default(), None, None);
+        RequestContext::new(Arc::new(connection))
+    }
+
+    #[test]
+    fn whoever_holds_the_context_sees_what_the_gateway_found() {
+        let mut context = context();
+        let server = context.clone();
+        assert_eq!((server.generation(), server.route()), (0, None));
+        context.admit(admitted("orders"));
+        assert_eq!(&*server.route().unwrap().id, "orders");
+        assert_eq!(server.client_ip().to_string(), "192.0.2.1");
+    }
+
+    #[test]
+    fn a_gateway_inside_of_another_shares_what_belongs_to_the_request() {
+        let mut context = context();
+        context.admit(admitted("outer"));
+        let outer = context.clone();
+        context.admit(admitted("inner"));
+        assert_eq!(&*outer.route().unwrap().id, "outer");
+        assert_eq!(&*context.route().unwrap().id, "inner");
+        let deadline = context.set_deadline(context.started() + Duration::from_secs(1));
+        assert_eq!(outer.deadline(), Some(deadline));
+        context.record().add_sent(7);
+        assert_eq!(outer.record().sent(), 7);
     }
 }
