@@ -1,1 +1,28 @@
-//! Shared by the examples.
+//! Examples of the gateway, each a program of its own: `cargo run --example NAME`.
+//!
+//! | example | shows |
+//! | --- | --- |
+//! | `embed_core` | the core alone: routes, a module, a cluster |
+//! | `embed_layers` | layers and filters around targets |
+//! | `embed_config` | a document, and a module of one's own |
+//! | `embed_axum` | the gateway as a layer inside of an axum server |
+//! | `axum_module` | an axum `Router` as a module |
+//! | `custom_module` | a module written by hand |
+//! | `custom_layer` | a layer written by hand |
+//! | `websocket` | a WebSocket through the gateway |
+//! | `grpc` | a gRPC service in this process and behind an `h2c` cluster |
+//!
+//! Every one of them runs in `tests/run.rs` as well.
+
+use tokio::signal::ctrl_c;
+
+/// What the examples fail with.
+pub type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+/// Completes when the process is asked to stop.
+pub async fn stopped() {
+    if ctrl_c().await.is_err() {
+        // Without signals nobody can ask.
+        std::future::pending().await
+    }
+}

@@ -1,1 +1,65 @@
-//! Policy for an API gateway: tower layers and filters.
+//! Policy for an API gateway: reusable tower layers and filters.
+//!
+//! There are three nouns:
+//!
+//! - A **filter** looks at or edits the head of a request and may stop it:
+//!   [`Filter`](filter::Filter).
+//! - A **layer** wraps time, concurrency or the body: a tower `Layer` over a service of
+//!   [`Request`](gateway_core::Request), [`Response`](gateway_core::Response) and
+//!   [`Error`](gateway_core::Error).
+//! - A **module** answers: [`ModuleService`](gateway_core::ModuleService).
+//!
+//! And there are observers, which see what happened and change nothing.
+//!
+//! | what | is | in |
+//! | --- | --- | --- |
+//! | many small decisions in one layer | layer of filters | [`filter`] |
+//! | the time a request has in all | layer | [`timeout`] |
+//! | how large a body may be | layer | [`body_limit`] |
+//! | one line for each request | observer | [`access_log`] |
+//!
+//! Layers stack up with `tower::ServiceBuilder`, whose first layer is the outermost, and the
+//! stack becomes a module again:
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use gateway_core::{FixedResponse, Gateway, Module, Route, RouteMatch};
+//! use gateway_layers::access_log::AccessLog;
+//! use gateway_layers::body_limit::BodyLimitLayer;
+//! use gateway_layers::timeout::TimeoutLayer;
+//! use tower::ServiceBuilder;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let answer = Module::new(FixedResponse::new(http::StatusCode::NO_CONTENT));
+//! let stack = ServiceBuilder::new()
+//!     .layer(BodyLimitLayer::new(10 * 1024 * 1024))
+//!     .layer(TimeoutLayer::new(Duration::from_secs(30)))
+//!     .service(answer);
+//! let orders = Route::new("orders", Module::from_service(stack));
+//! let gateway = Gateway::builder()
+//!     .route(orders.matching(RouteMatch::prefix("/orders")?))
+//!     .observer(AccessLog::new())
+//!     .build()
+//!     .map_err(|problems| problems[0].to_string())?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Errors travel typed through all of them and become responses at the edge of the gateway, in
+//! one place. This crate is policy and knows no file format, no listener and no command line.
+
+pub mod access_log;
+pub mod body_limit;
+pub mod filter;
+pub mod timeout;
+
+/// What the guides show compiles and runs.
+#[cfg(doctest)]
+mod guides {
+    #[doc = include_str!("../../docs/writing-a-layer.md")]
+    struct WritingALayer;
+
+    #[doc = include_str!("../../docs/writing-a-module.md")]
+    struct WritingAModule;
+}

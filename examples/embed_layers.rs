@@ -1,0 +1,28 @@
+//! Core and layers: a stack around a cluster, composed by hand.
+
+use std::time::Duration;
+
+use gateway_core::{Cluster, Gateway, Listener, Module, Route, RouteMatch, Server};
+use gateway_examples::{Result, stopped};
+use gateway_layers::{access_log::AccessLog, body_limit::BodyLimitLayer, timeout::TimeoutLayer};
+use tower::ServiceBuilder;
+
+#[tokio::main]
+async fn main() -> Result {
+    let listener = Listener::new("127.0.0.1:8080".parse()?).bind()?;
+    let server = Server::new(gateway("http://127.0.0.1:9000", Duration::from_secs(30))?);
+    server.listen(listener).serve(stopped()).await?;
+    Ok(())
+}
+
+/// The gateway of this example: everything goes to `upstream`, which has `timeout` to answer.
+pub fn gateway(upstream: &str, timeout: Duration) -> Result<Gateway> {
+    let orders = Cluster::builder("orders").endpoint(upstream.parse()?);
+    let stack = ServiceBuilder::new()
+        .layer(BodyLimitLayer::new(64 * 1024))
+        .layer(TimeoutLayer::new(timeout))
+        .service(Module::new(orders.build()?));
+    let route = Route::new("orders", Module::from_service(stack)).matching(RouteMatch::any());
+    let gateway = Gateway::builder().route(route).observer(AccessLog::new());
+    Ok(gateway.build().map_err(|wrong| wrong[0].to_string())?)
+}

@@ -1,0 +1,217 @@
+//! Every example runs, and does what it says.
+
+use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
+use gateway_core::{
+    Address, BoundListener, Error, Gateway, Listener, Request, Response, Server, Tasks, module_fn,
+};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
+
+macro_rules! examples {
+    ($($name:ident $path:literal)+) => {
+        $(
+            #[allow(dead_code, missing_docs, reason = "`main` is what cannot be under test")]
+            #[path = $path]
+            pub mod $name;
+        )+
+    };
+}
+
+examples! {
+    axum_module "../axum_module.rs"
+    custom_layer "../custom_layer.rs"
+    custom_module "../custom_module.rs"
+    embed_axum "../embed_axum.rs"
+    embed_core "../embed_core.rs"
+    embed_layers "../embed_layers.rs"
+    grpc "../grpc.rs"
+    websocket "../websocket.rs"
+}
+
+/// A listener on a free port, and its address.
+fn listener() -> (BoundListener, String) {
+    let listener = Listener::new("127.0.0.1:0".parse().unwrap()).bind().unwrap();
+    let Address::Tcp(address) = listener.local_address() else {
+        panic!("not a TCP listener");
+    };
+    (listener, address.to_string())
+}
+
+/// Runs an example in the background, for as long as the tasks are held.
+fn start(example: impl Future<Output = gateway_examples::Result> + Send + 'static) -> Tasks {
+    let tasks = Tasks::new();
+    tasks.spawn("example", async {
+        if let Err(error) = example.await {
+            panic!("the example failed: {error}");
+        }
+    });
+    tasks
+}
+
+fn serve(gateway: Gateway) -> (Tasks, String) {
+    let (listener, address) = listener();
+    let serving = async {
+        let server = Server::new(gateway).listen(listener);
+        server.serve(std::future::pending()).await?;
+        Ok(())
+    };
+    (start(serving), address)
+}
+
+/// An upstream that answers with the path; below `/slow`, never.
+fn upstream() -> (Tasks, String) {
+    let module = module_fn(async |request: Request| {
+        if request.uri().path().starts_with("/slow") {
+            std::future::pending::<()>().await;
+        }
+        Ok::<_, Error>(Response::new(format!("upstream {}\n", request.uri().path()).into()))
+    });
+    let gateway = Gateway::builder().fallback(module).build().unwrap();
+    let (tasks, address) = serve(gateway);
+    (tasks, format!("http://{address}"))
+}
+
+/// The whole answer to one request, as text.
+async fn ask(address: &str, head: &str, body: &str) -> String {
+    let exchange = async {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let request = format!("{head}\r\nhost: example.org\r\nconnection: close\r\n\r\n{body}");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await.unwrap();
+        String::from_utf8(answer).unwrap()
+    };
+    timeout(Duration::from_secs(10), exchange).await.unwrap()
+}
+
+async fn get(address: &str, path: &str) -> String {
+    ask(address, &format!("GET {path} HTTP/1.1"), "").await
+}
+
+#[track_caller]
+fn assert_answer(answer: &str, status: &str, contained: &str) {
+    assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{answer}");
+    assert!(answer.contains(contained), "{answer}");
+}
+
+#[tokio::test]
+async fn embed_core_routes_to_a_module_and_a_cluster() {
+    let (_upstream, url) = upstream();
+    let (_gateway, address) = serve(embed_core::gateway(&url).unwrap());
+    assert_answer(&get(&address, "/hello").await, "200", "hello\n");
+    assert_answer(&get(&address, "/orders/7").await, "200", "upstream /orders/7\n");
+    assert_answer(&get(&address, "/elsewhere").await, "404", "route_not_found");
+}
+
+#[tokio::test]
+async fn embed_layers_limits_time_and_bodies() {
+    let (_upstream, url) = upstream();
+    let gateway = embed_layers::gateway(&url, Duration::from_millis(200)).unwrap();
+    let (_gateway, address) = serve(gateway);
+    assert_answer(&get(&address, "/a").await, "200", "upstream /a\n");
+    assert_answer(&get(&address, "/slow").await, "504", "route_timeout");
+    let head = "POST /a HTTP/1.1\r\ncontent-length: 65537";
+    assert_answer(&ask(&address, head, "").await, "413", "body_too_large");
+    let body = format!("ffff\r\n{}\r\nf\r\n{}\r\n0\r\n\r\n", "x".repeat(0xffff), "x".repeat(0xf));
+    let head = "POST /a HTTP/1.1\r\ntransfer-encoding: chunked";
+    assert_answer(&ask(&address, head, &body).await, "413", "body_too_large");
+}
+
+#[tokio::test]
+async fn embed_axum_falls_through() {
+    let (_upstream, url) = upstream();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let _example = start(async move { embed_axum::run(listener, &url).await });
+    assert_answer(&get(&address, "/").await, "200", "axum's own\n");
+    assert_answer(&get(&address, "/orders/7").await, "200", "upstream /orders/7\n");
+    let answer = get(&address, "/elsewhere").await;
+    assert_answer(&answer, "404", "");
+    assert!(!answer.contains("route_not_found"), "{answer}");
+}
+
+#[tokio::test]
+async fn axum_module_answers_in_this_process() {
+    let (listener, address) = listener();
+    let _example = start(axum_module::run(listener));
+    assert_answer(&get(&address, "/users").await, "200", "[\"ada\",\"grace\"]");
+    assert_answer(&get(&address, "/users/ada").await, "200", "this is ada\n");
+}
+
+#[tokio::test]
+async fn custom_module_keeps_notes() {
+    let (listener, address) = listener();
+    let _example = start(custom_module::run(listener));
+    assert_answer(&get(&address, "/notes/sky").await, "404", "no note");
+    let head = "PUT /notes/sky HTTP/1.1\r\ncontent-length: 4";
+    assert_answer(&ask(&address, head, "blue").await, "204", "");
+    assert_answer(&get(&address, "/notes/sky").await, "200", "blue");
+    let head = "PUT /notes/sky HTTP/1.1\r\ncontent-length: 5000";
+    assert_answer(&ask(&address, head, &"x".repeat(5000)).await, "413", "body_too_large");
+}
+
+#[tokio::test]
+async fn custom_layer_tells_the_time() {
+    let (listener, address) = listener();
+    let _example = start(custom_layer::run(listener));
+    let answer = get(&address, "/").await;
+    assert_answer(&answer, "200", "server-timing: target;dur=");
+}
+
+#[tokio::test]
+async fn websocket_echoes_through_the_gateway() {
+    let (listener, address) = listener();
+    let _example = start(websocket::run(listener));
+    let url = format!("ws://{address}/echo");
+    let conversation = async {
+        let (mut client, _) = tokio_tungstenite::connect_async(&url).await.unwrap();
+        for text in ["hello", "again", &"x".repeat(100_000)] {
+            client.send(text.into()).await.unwrap();
+            let echoed = client.next().await.unwrap().unwrap();
+            assert_eq!(echoed.into_text().unwrap(), text);
+        }
+        client.close(None).await.unwrap();
+        while let Some(Ok(message)) = client.next().await {
+            assert!(message.is_close());
+        }
+    };
+    timeout(Duration::from_secs(10), conversation).await.unwrap();
+}
+
+#[tokio::test]
+async fn grpc_is_answered_here_and_there() {
+    use tonic::transport::Channel;
+    use tonic_prost::ProstCodec;
+
+    async fn hello(
+        channel: &Channel,
+        name: &str,
+        place: &'static str,
+    ) -> Result<String, tonic::Status> {
+        let name = name.to_owned();
+        let mut request = tonic::Request::new(grpc::HelloRequest { name });
+        let place = tonic::metadata::MetadataValue::from_static(place);
+        request.metadata_mut().insert("x-place", place);
+        let mut client = tonic::client::Grpc::new(channel.clone());
+        client.ready().await.unwrap();
+        let path = http::uri::PathAndQuery::from_static(grpc::HELLO);
+        let codec = ProstCodec::<_, grpc::HelloReply>::default();
+        let reply = client.unary(request, path, codec).await?;
+        Ok(reply.into_inner().text)
+    }
+
+    let (listener, address) = listener();
+    let _example = start(grpc::run(listener));
+    let channel = Channel::from_shared(format!("http://{address}")).unwrap();
+    let channel = channel.connect().await.unwrap();
+    for place in ["here", "there"] {
+        let reply = hello(&channel, "ada", place).await.unwrap();
+        assert_eq!(reply, format!("hello ada, from {place}"));
+        let refused = hello(&channel, "", place).await.unwrap_err();
+        assert_eq!(refused.code(), tonic::Code::InvalidArgument);
+        assert_eq!(refused.message(), "nobody to greet");
+    }
+}

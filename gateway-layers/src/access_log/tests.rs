@@ -1,0 +1,155 @@
+use std::sync::{Arc, Mutex};
+
+use gateway_core::{Body, Error, Gateway, Module, Reason, Request, Response, Route, module_fn};
+use gateway_core::{RouteMatch, context};
+use http_body_util::BodyExt;
+use tracing::field::{Field, Visit};
+use tracing::span;
+use tracing::subscriber::{Interest, set_default};
+
+use super::*;
+
+/// Keeps what is logged with the access log's target, as `name=value` in order.
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<String>>>);
+
+impl Lines {
+    fn take(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.lock().unwrap())
+    }
+}
+
+impl tracing::Subscriber for Lines {
+    fn register_callsite(&self, _: &'static tracing::Metadata<'static>) -> Interest {
+        Interest::sometimes()
+    }
+
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        metadata.target() == TARGET
+    }
+
+    fn event(&self, event: &tracing::Event<'_>) {
+        let mut line = Line(String::new());
+        event.record(&mut line);
+        self.0.lock().unwrap().push(line.0);
+    }
+
+    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
+        span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
+    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+    fn enter(&self, _: &span::Id) {}
+    fn exit(&self, _: &span::Id) {}
+}
+
+struct Line(String);
+
+impl Visit for Line {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        write!(self.0, "{}={value:?} ", field.name()).unwrap();
+    }
+}
+
+fn gateway() -> Gateway {
+    let ok = Module::new(module_fn(|request: Request| async move {
+        let context = request.extensions().get::<gateway_core::RequestContext>();
+        let attempt = context::Attempt::new("orders".into(), "http://10.0.0.1:80".into());
+        context.unwrap().record().attempt(attempt);
+        Ok::<_, Error>(Response::new("hello".into()))
+    }));
+    let fails = Module::new(module_fn(|_: Request| async {
+        Err::<Response, _>(
+            Error::new(Reason::ConnectFailed)
+                .with_detail("a \"quoted\"\nline")
+                .with_source(std::io::Error::other("refused\n")),
+        )
+    }));
+    Gateway::builder()
+        .route(Route::new("ok", ok).matching(RouteMatch::prefix("/ok").unwrap()))
+        .route(Route::new("fails", fails).matching(RouteMatch::path("/fails").unwrap()))
+        .observer(AccessLog::new())
+        .build()
+        .unwrap()
+}
+
+fn request(target: &str) -> Request {
+    http::Request::get(target).header("host", "example.org").body(Body::empty()).unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_line_says_what_happened() {
+    let lines = Lines::default();
+    let _guard = set_default(lines.clone());
+    let response = gateway().handle(request("/ok/a?token=secret")).await;
+    tokio::time::sleep(Duration::from_micros(1500)).await;
+    assert!(lines.take().is_empty(), "before the body has ended");
+    response.into_body().collect().await.unwrap();
+    let line = lines.take().remove(0);
+    for expected in [
+        "message=request",
+        "method=GET ",
+        "path=/ok/a ",
+        "status=200 ",
+        "route=ok ",
+        "cluster=orders ",
+        "endpoint=http://10.0.0.1:80 ",
+        "attempts=1 ",
+        "client=127.0.0.1 ",
+        "duration_ms=2.0 ",
+        "head_ms=0.0 ",
+        "end=complete ",
+        "generation=1 ",
+    ] {
+        assert!(line.contains(expected), "{expected} in {line}");
+    }
+    for absent in ["secret", "reason=", "detail=", "cause=", "bytes="] {
+        assert!(!line.contains(absent), "{absent} in {line}");
+    }
+}
+
+#[tokio::test]
+async fn a_failure_says_why_in_one_line() {
+    let lines = Lines::default();
+    let _guard = set_default(lines.clone());
+    let response = gateway().handle(request("/fails")).await;
+    drop(response);
+    let line = lines.take().remove(0);
+    for expected in [
+        "status=502 ",
+        "reason=connect_failed ",
+        "detail=a \\\"quoted\\\"\\u{a}line ",
+        "cause=refused\\u{a} ",
+        "end=dropped ",
+    ] {
+        assert!(line.contains(expected), "{expected} in {line}");
+    }
+    assert!(!line.contains('\n'));
+}
+
+#[tokio::test]
+async fn what_no_route_takes_is_logged_too() {
+    let lines = Lines::default();
+    let _guard = set_default(lines.clone());
+    drop(gateway().handle(request("/nowhere")).await);
+    let line = lines.take().remove(0);
+    assert!(line.contains("reason=route_not_found "), "{line}");
+    assert!(!line.contains("route=ok"), "{line}");
+}
+
+#[test]
+fn text_from_outside_stays_in_its_place() {
+    for (text, expected) in [
+        ("/plain?", "/plain?"),
+        ("a\r\nb", "a\\u{d}\\u{a}b"),
+        ("\u{1b}[31m", "\\u{1b}[31m"),
+        ("\"\\", "\\\"\\\\"),
+        ("\u{202e}x\u{2028}", "\\u{202e}x\\u{2028}"),
+        ("\u{fc}ber", "\u{fc}ber"),
+    ] {
+        assert_eq!(Escaped(text).to_string(), expected);
+    }
+    let long = Escaped("x".repeat(5000)).to_string();
+    assert_eq!(long.len(), MAX_TEXT - 1 + "...".len());
+}

@@ -1,0 +1,37 @@
+//! [`TimeoutLayer`].
+
+use std::time::Duration;
+
+use tower_layer::Layer;
+
+use super::service::Timeout;
+
+/// Gives requests a deadline; see the [module](super).
+#[derive(Clone, Copy, Debug)]
+#[must_use]
+pub struct TimeoutLayer {
+    timeout: Duration,
+    honour: bool,
+}
+
+impl TimeoutLayer {
+    /// Requests have `timeout` from the moment their head was complete.
+    pub fn new(timeout: Duration) -> Self {
+        Self { timeout, honour: true }
+    }
+
+    /// Whether a client's `grpc-timeout` and `x-request-deadline-ms` shorten the time. Default:
+    /// they do.
+    pub fn honour(mut self, honour: bool) -> Self {
+        self.honour = honour;
+        self
+    }
+}
+
+impl<S> Layer<S> for TimeoutLayer {
+    type Service = Timeout<S>;
+
+    fn layer(&self, inner: S) -> Timeout<S> {
+        Timeout::new(inner, self.timeout, self.honour)
+    }
+}

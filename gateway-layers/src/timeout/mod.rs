@@ -1,0 +1,42 @@
+//! [`TimeoutLayer`]: the time a request has in all.
+//!
+//! The layer sets the request's deadline and fails it with
+//! [`Reason::RouteTimeout`](gateway_core::Reason::RouteTimeout) when the deadline passes before
+//! the answer's head. Everything behind draws from the same budget: the deadline stands in the
+//! [`RequestContext`](gateway_core::RequestContext), where a forwarder reads it for its connects
+//! and tries, and holds the answer's body to it as well. What a module in this process streams
+//! after its head is the module's own business.
+//!
+//! Clients may ask for less, with `grpc-timeout` or `x-request-deadline-ms`, never for more.
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use gateway_core::{FixedResponse, Module};
+//! use gateway_layers::timeout::TimeoutLayer;
+//! use tower::ServiceBuilder;
+//!
+//! let module = Module::new(FixedResponse::new(http::StatusCode::NO_CONTENT));
+//! let limited = Module::from_service(
+//!     ServiceBuilder::new()
+//!         .layer(TimeoutLayer::new(Duration::from_secs(30)))
+//!         .service(module),
+//! );
+//! ```
+//!
+//! Where clients are not to be heard about their budget:
+//!
+//! ```
+//! # use std::time::Duration;
+//! # use gateway_layers::timeout::TimeoutLayer;
+//! let layer = TimeoutLayer::new(Duration::from_secs(30)).honour(false);
+//! ```
+
+mod budget;
+mod layer;
+mod service;
+#[cfg(test)]
+mod tests;
+
+pub use self::layer::TimeoutLayer;
+pub use self::service::{ResponseFuture, Timeout};
