@@ -1,1 +1,3 @@
 //! A configuration document in, a running gateway out.
+
+pub mod config;

@@ -1,0 +1,152 @@
+//! `[clusters.NAME]`: endpoints that answer the same requests.
+
+use std::time::Duration;
+
+use gateway_core::route::Rewrite;
+use gateway_core::{ClusterTimeouts, EndpointAddress, HostPolicy, PoolSettings};
+use http::HeaderValue;
+
+use super::reader::Field;
+use super::units::{duration, some_duration, timeout};
+
+const ENDPOINT: &str =
+    "http://HOST[:PORT], h2c://HOST[:PORT], https://HOST[:PORT] or unix:/PATH, without a path";
+const HOST: &str = "\"preserve\", \"endpoint\" or a host name with an optional port";
+const MOST: i64 = 1_000_000;
+
+/// Endpoints that answer the same requests, and how they are spoken to.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Cluster {
+    /// The key of the table: what targets call it.
+    pub name: String,
+    /// `endpoints`: at least one, none of them twice. Required.
+    pub endpoints: Vec<EndpointAddress>,
+    /// `balance`. Default: `power_of_two`.
+    pub balance: Balance,
+    /// `host`: `preserve`, `endpoint` or a fixed name. Default: `preserve`.
+    pub host: HostPolicy,
+    /// `pool`, for each endpoint: `idle` (64), `total` (256), `pending` (1024), `pending_timeout`
+    /// (1 s), `idle_timeout` (60 s), `max_age` (10 min).
+    pub pool: PoolSettings,
+    /// `timeouts`: `connect` (3 s), `try` (10 s), `idle` (5 min); `"0s"` is off.
+    pub timeouts: ClusterTimeouts,
+}
+
+/// How an endpoint is picked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Balance {
+    /// `round_robin`: one after the other.
+    RoundRobin,
+    /// `power_of_two`: of two taken by chance, the one with fewer requests in flight.
+    #[default]
+    PowerOfTwo,
+}
+
+/// How long one try may take unless a document says otherwise: a third of what a route has.
+const DEFAULT_TRY: Duration = Duration::from_secs(10);
+
+impl Cluster {
+    /// A cluster with every default, as documents have them.
+    pub fn new(name: impl Into<String>, endpoints: Vec<EndpointAddress>) -> Self {
+        let timeouts = ClusterTimeouts { try_timeout: Some(DEFAULT_TRY), ..Default::default() };
+        Self {
+            name: name.into(),
+            endpoints,
+            balance: Balance::default(),
+            host: HostPolicy::default(),
+            pool: PoolSettings::default(),
+            timeouts,
+        }
+    }
+
+    pub(super) fn read(name: &str, field: Field<'_>) -> Option<Self> {
+        let mut table = field.table("{ endpoints = [\"http://127.0.0.1:9000\"] }")?;
+        let endpoints = table.require("endpoints", "a list of endpoints").map(endpoints);
+        let mut cluster = Self::new(name, endpoints.unwrap_or_default());
+        table.set("balance", &mut cluster.balance, |field| {
+            let (round_robin, power_of_two) = (Balance::RoundRobin, Balance::PowerOfTwo);
+            field.choice(&[("round_robin", round_robin), ("power_of_two", power_of_two)])
+        });
+        table.set("host", &mut cluster.host, |field| host(&field));
+        table.set("pool", &mut cluster.pool, pool);
+        table.set("timeouts", &mut cluster.timeouts, timeouts);
+        table.finish();
+        Some(cluster)
+    }
+}
+
+fn endpoints(field: Field<'_>) -> Vec<EndpointAddress> {
+    let mut seen: Vec<EndpointAddress> = Vec::new();
+    let mut count = 0;
+    let read = |field: Field<'_>| {
+        count += 1;
+        let address = endpoint(field.clone())?;
+        if seen.contains(&address) {
+            return field.refuse("an endpoint that is not in the list already");
+        }
+        seen.push(address.clone());
+        Some(address)
+    };
+    let endpoints = field.list("a list of endpoints such as [\"http://127.0.0.1:9000\"]", read);
+    if endpoints.is_some() && count == 0 {
+        field.refuse::<()>("at least one endpoint");
+    }
+    endpoints.unwrap_or_default()
+}
+
+fn endpoint(field: Field<'_>) -> Option<EndpointAddress> {
+    if !field.is_table() {
+        return field.parse(ENDPOINT);
+    }
+    let mut table = field.table("{ url = \"http://127.0.0.1:9000\" }")?;
+    let address = table.require("url", ENDPOINT).and_then(|field| field.parse(ENDPOINT));
+    table.finish();
+    address
+}
+
+fn host(field: &Field<'_>) -> Option<HostPolicy> {
+    match field.text(HOST)? {
+        "preserve" => Some(HostPolicy::Preserve),
+        "endpoint" => Some(HostPolicy::Endpoint),
+        name => {
+            let fixed = Rewrite::new().host(name).ok().and_then(|rewrite| rewrite.host);
+            let fixed = fixed.and_then(|name| HeaderValue::from_str(name.as_str()).ok());
+            fixed.map(HostPolicy::Fixed).or_else(|| field.refuse(HOST))
+        }
+    }
+}
+
+fn pool(field: Field<'_>) -> Option<PoolSettings> {
+    let mut table = field.table("{ idle = 64, total = 256 }")?;
+    let mut pool = PoolSettings::default();
+    table.set("idle", &mut pool.idle, |field| field.number(0, MOST));
+    table.set("total", &mut pool.total, |field| field.number(1, MOST));
+    table.set("pending", &mut pool.pending, |field| field.number(0, MOST));
+    table.set("pending_timeout", &mut pool.pending_timeout, |field| some_duration(&field));
+    table.set("idle_timeout", &mut pool.idle_timeout, |field| timeout(&field));
+    table.set("max_age", &mut pool.max_age, |field| timeout(&field));
+    if pool.idle > pool.total
+        && let Some(field) = table.take("idle").or_else(|| table.take("total"))
+    {
+        field.note::<()>(format!(
+            "`idle` ({}) is more than `total` ({}), expected at most as many",
+            pool.idle, pool.total
+        ));
+    }
+    table.finish();
+    Some(pool)
+}
+
+fn timeouts(field: Field<'_>) -> Option<ClusterTimeouts> {
+    let mut table = field.table("{ connect = \"3s\", try = \"10s\", idle = \"5m\" }")?;
+    let mut timeouts = Cluster::new("", Vec::new()).timeouts;
+    table.set("connect", &mut timeouts.connect, |field| timeout(&field));
+    table.set("try", &mut timeouts.try_timeout, |field| {
+        Some(Some(duration(&field)?).filter(|duration| !duration.is_zero()))
+    });
+    table.set("idle", &mut timeouts.idle, |field| timeout(&field));
+    table.finish();
+    Some(timeouts)
+}
