@@ -65,6 +65,20 @@ impl Body {
         Self::from_boxed(Box::pin(Converted { body }))
     }
 
+    /// A body of ours as it is, any other boxed.
+    pub fn same_or_boxed<B>(body: B) -> Self
+    where
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let mut body = Some(body);
+        let any: &mut dyn std::any::Any = &mut body;
+        if let Some(ours) = any.downcast_mut::<Option<Self>>().and_then(Option::take) {
+            return ours;
+        }
+        body.map(Self::new).unwrap_or_default()
+    }
+
     /// A body that hyper receives. A failure of it is reported as `broken`.
     pub fn incoming(body: hyper::body::Incoming, broken: Reason) -> Self {
         if http_body::Body::is_end_stream(&body) {

@@ -1,7 +1,61 @@
-//! Mechanism of an embeddable API gateway.
+//! Mechanism of an embeddable API gateway: what every request walks through.
+//!
+//! ```text
+//! client -> Listener -> connection -> Gateway -> route -> Module
+//!                                                           |- in this process
+//!                                                           `- Cluster -> Endpoint -> upstream
+//! ```
+//!
+//! - [`Server`] accepts connections on [`Listener`]s and serves one module on them.
+//! - [`Gateway`] is a module that refuses what can be read in two ways, finds the [`route`] of a
+//!   request and lets its target answer.
+//! - [`ModuleService`] is what routes lead to; [`Cluster`] is the one that forwards.
+//! - [`Error`] travels typed, with one [`Reason`] for each answer the gateway makes itself, and
+//!   becomes a response in one place, [`respond`].
+//!
+//! This crate is mechanism and knows no policy: no token, no quota, no file format.
 
+pub mod body;
+pub mod clock;
+pub mod context;
+pub mod error;
 pub mod forwarded;
+pub mod gateway;
 pub mod hop_headers;
 pub mod hygiene;
+pub mod live;
+pub mod message;
+pub mod module;
+pub mod observe;
+pub mod path;
+pub mod respond;
+pub mod route;
 pub mod server;
+pub mod task;
 pub mod trailers;
+pub mod upstream;
+
+mod alarm;
+mod extended_connect;
+mod http1;
+mod stream;
+
+pub use self::body::{Body, End};
+pub use self::clock::{Clock, SystemClock};
+pub use self::context::{ConnectionInfo, ListenerInfo, RequestContext};
+pub use self::error::{BoxError, Error, GrpcStatus, Reason};
+pub use self::gateway::{Explanation, Gateway, GatewayBuilder, GatewayLayer, Redirection};
+pub use self::live::Live;
+pub use self::message::{Outcome, Request, RequestExt, Response, Tunnel};
+pub use self::module::{FixedResponse, Health, Module, ModuleService, Modules, module_fn};
+pub use self::observe::{AttemptFinished, Observer, Observers, RequestFinished, StateChanged};
+pub use self::route::{Route, RouteMatch, RouteTable};
+pub use self::server::{
+    Address, BoundListener, DrainSettings, Drained, Limits, Listener, Protocol, Readiness, Server,
+    Timeouts,
+};
+pub use self::task::Tasks;
+pub use self::upstream::{
+    Cluster, ClusterBuilder, ClusterError, ClusterTimeouts, Endpoint, EndpointAddress, HostPolicy,
+    PoolSettings,
+};

@@ -65,8 +65,6 @@ pub struct AttemptFinished<'a> {
     pub outcome: Result<StatusCode, Reason>,
     /// From the pick until the answer's head.
     pub duration: Duration,
-    /// True when a pooled connection carried the request.
-    pub reused: bool,
 }
 
 /// Something that lasts changed its state.
@@ -105,9 +103,8 @@ impl<'a> AttemptFinished<'a> {
         endpoint: &'a str,
         outcome: Result<StatusCode, Reason>,
         duration: Duration,
-        reused: bool,
     ) -> Self {
-        Self { cluster, endpoint, outcome, duration, reused }
+        Self { cluster, endpoint, outcome, duration }
     }
 }
 

@@ -1,7 +1,10 @@
 //! What is known about the client's connection.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+
+use crate::forwarded::{ForwardedPolicy, Peer, TrustedProxies};
+use crate::path::PathOptions;
 
 /// One accepted connection, as every request on it sees it.
 #[derive(Clone, Debug)]
@@ -13,6 +16,7 @@ pub struct ConnectionInfo {
     pub peer: Option<SocketAddr>,
     /// The local address, after the PROXY protocol; `None` on a Unix socket.
     pub local: Option<SocketAddr>,
+    hop: Peer,
 }
 
 impl ConnectionInfo {
@@ -22,7 +26,14 @@ impl ConnectionInfo {
         peer: Option<SocketAddr>,
         local: Option<SocketAddr>,
     ) -> Self {
-        Self { listener, peer, local }
+        let ip = peer.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |peer| peer.ip().to_canonical());
+        Self { listener, peer, local, hop: Peer::new(ip) }
+    }
+
+    /// The peer as `X-Forwarded-For` names it, made once for the connection. Whoever connects
+    /// through a Unix socket is on this machine: `127.0.0.1`.
+    pub fn hop(&self) -> &Peer {
+        &self.hop
     }
 
     /// The peer's IP address, an IPv4-mapped one as IPv4.
@@ -39,6 +50,12 @@ pub struct ListenerInfo {
     pub name: String,
     /// How clients reach it.
     pub scheme: Scheme,
+    /// How paths are normalised.
+    pub path: PathOptions,
+    /// Whose word about the client is believed.
+    pub trusted: TrustedProxies,
+    /// What upstreams are told about the client.
+    pub forwarded: ForwardedPolicy,
 }
 
 /// The scheme clients use.

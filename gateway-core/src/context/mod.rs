@@ -33,6 +33,8 @@ struct Inner {
     generation: u64,
     route: Option<Arc<RouteInfo>>,
     params: PathParams,
+    after_prefix: Option<usize>,
+    watched: bool,
     interim: Option<Interim>,
     deadline: OnceLock<Instant>,
     record: Record,
@@ -50,6 +52,8 @@ impl RequestContext {
             generation: 0,
             route: None,
             params: PathParams::default(),
+            after_prefix: None,
+            watched: false,
             interim: None,
             deadline: OnceLock::new(),
             record: Record::default(),
@@ -115,9 +119,29 @@ impl RequestContext {
         *self.inner.deadline.get_or_init(|| deadline)
     }
 
+    /// True when whoever polls this request's future polls it again at its deadline: a layer that
+    /// waits for the deadline then needs no timer of its own.
+    pub fn is_woken_at_deadline(&self) -> bool {
+        self.inner.watched
+    }
+
     /// What happened to the request so far.
     pub fn record(&self) -> &Record {
         &self.inner.record
+    }
+
+    /// Where in the path the part behind the matched prefix begins; `None` when the route was not
+    /// matched by a prefix.
+    pub(crate) fn after_prefix(&self) -> Option<usize> {
+        self.inner.after_prefix
+    }
+
+    /// Says that the request's future is polled at its deadline.
+    pub(crate) fn watched(mut self) -> Self {
+        if let Some(inner) = Arc::get_mut(&mut self.inner) {
+            inner.watched = true;
+        }
+        self
     }
 
     /// Adds the way back for interim answers. Without effect once the context is shared.
@@ -137,6 +161,7 @@ impl RequestContext {
             inner.generation = admitted.generation;
             inner.route = admitted.route;
             inner.params = admitted.params;
+            inner.after_prefix = admitted.after_prefix;
         }
     }
 }
@@ -148,6 +173,7 @@ pub(crate) struct Admitted {
     pub(crate) generation: u64,
     pub(crate) route: Option<Arc<RouteInfo>>,
     pub(crate) params: PathParams,
+    pub(crate) after_prefix: Option<usize>,
 }
 
 impl fmt::Debug for RequestContext {

@@ -1,15 +1,22 @@
-//! stub
-use std::collections::BTreeMap;
-/// Route metadata.
-#[derive(Clone, Debug, Default)]
-pub struct Metadata(pub BTreeMap<String, String>);
-/// Path parameters.
-#[derive(Clone, Debug, Default)]
-pub struct PathParams;
-impl PathParams {
-    /// stub
-    pub fn value<'a>(&self, _: &'a str, _: &str) -> Option<&'a str> { None }
+//! What a request knows of its route.
+
+use std::sync::Arc;
+
+pub use crate::route::{Metadata, PathParams};
+
+/// The route that took a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RouteInfo {
+    /// Its name.
+    pub id: Arc<str>,
+    /// What its author wrote down about it.
+    pub metadata: Metadata,
 }
-/// Route info.
-#[derive(Clone, Debug, Default)]
-pub struct RouteInfo;
+
+impl RouteInfo {
+    /// The route called `id`.
+    pub fn new(id: impl Into<Arc<str>>, metadata: Metadata) -> Self {
+        Self { id: id.into(), metadata }
+    }
+}

@@ -16,6 +16,7 @@
 mod authority;
 mod framing;
 
+use crate::error::{Error, Reason};
 pub use authority::{Authority, HOST_LIMIT, authority};
 pub use framing::{Framing, ResponseFraming, framing, response_framing};
 
@@ -89,5 +90,19 @@ impl HeadProblem {
             Self::TransferEncodingVersion => "transfer_encoding_version",
             Self::LengthAndEncoding => "length_and_encoding",
         }
+    }
+}
+
+impl From<HeadProblem> for Error {
+    fn from(problem: HeadProblem) -> Self {
+        let reason = match problem {
+            HeadProblem::ContentLengthRepeated
+            | HeadProblem::ContentLengthInvalid
+            | HeadProblem::TransferEncodingUnknown
+            | HeadProblem::TransferEncodingVersion
+            | HeadProblem::LengthAndEncoding => Reason::FramingInvalid,
+            _ => Reason::HostInvalid,
+        };
+        Self::new(reason).with_detail(problem.to_string())
     }
 }

@@ -38,23 +38,9 @@ where
             let ready = poll_fn(|cx| service.poll_ready(cx)).await;
             ready.map_err(|error| into_error(error.into()))?;
             let response = service.call(request).await;
-            Ok(response.map_err(|error| into_error(error.into()))?.map(same_or_boxed))
+            Ok(response.map_err(|error| into_error(error.into()))?.map(Body::same_or_boxed))
         }
     }
-}
-
-/// A body of ours as it is, a foreign one boxed.
-fn same_or_boxed<B>(body: B) -> Body
-where
-    B: http_body::Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<BoxError>,
-{
-    let mut body = Some(body);
-    let any: &mut dyn std::any::Any = &mut body;
-    if let Some(ours) = any.downcast_mut::<Option<Body>>().and_then(Option::take) {
-        return ours;
-    }
-    body.map(Body::new).unwrap_or_default()
 }
 
 impl Module {

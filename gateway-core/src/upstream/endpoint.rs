@@ -17,7 +17,7 @@ use super::pool::{Http1Pool, Http2Pool, PoolSettings};
 pub enum Transport {
     /// HTTP/1.1 over TCP: `http://`.
     Http,
-    /// HTTP/1.1 or HTTP/2 over TLS, as negotiated: `https://`.
+    /// HTTP/1.1 over TLS: `https://`.
     Https,
     /// HTTP/2 over TCP with prior knowledge: `h2c://`.
     H2c,

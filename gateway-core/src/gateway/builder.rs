@@ -1,0 +1,74 @@
+//! [`GatewayBuilder`].
+
+use std::sync::Arc;
+
+use super::{Gateway, Shared, Snapshot};
+use crate::context::{ConnectionInfo, ListenerInfo};
+use crate::live::Live;
+use crate::module::{Module, ModuleService};
+use crate::observe::{Observer, Observers};
+use crate::route::{Route, TableProblem};
+
+/// Builds a [`Gateway`].
+#[derive(Default)]
+#[must_use]
+pub struct GatewayBuilder {
+    routes: Vec<Route<Module>>,
+    fallback: Option<Module>,
+    observers: Vec<Arc<dyn Observer>>,
+    listener: ListenerInfo,
+}
+
+impl GatewayBuilder {
+    /// Adds a route. The order of routes decides between those that are equal otherwise.
+    pub fn route(mut self, route: Route<Module>) -> Self {
+        self.routes.push(route);
+        self
+    }
+
+    /// Adds routes.
+    pub fn routes(mut self, routes: impl IntoIterator<Item = Route<Module>>) -> Self {
+        self.routes.extend(routes);
+        self
+    }
+
+    /// What no route takes goes to `module`. Default: 404, or 405 where only the method is wrong.
+    pub fn fallback(mut self, module: impl ModuleService) -> Self {
+        self.fallback = Some(Module::new(module));
+        self
+    }
+
+    /// Adds an observer.
+    pub fn observer(mut self, observer: impl Observer) -> Self {
+        self.observers.push(Arc::new(observer));
+        self
+    }
+
+    /// How requests are understood that come from another server than ours. Default: paths are
+    /// normalised as on any listener, nobody is trusted about the client.
+    pub fn embedded(mut self, listener: ListenerInfo) -> Self {
+        self.listener = listener;
+        self
+    }
+
+    /// Builds the gateway.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong with the routes, at once: duplicates, ambiguities, rewrites that
+    /// do not fit.
+    pub fn build(self) -> Result<Gateway, Vec<TableProblem>> {
+        let shared = Shared {
+            snapshot: Live::new(Snapshot::build(self.routes, self.fallback)?),
+            observers: Observers::new(self.observers),
+            foreign: Arc::new(ConnectionInfo::new(Arc::new(self.listener), None, None)),
+        };
+        Ok(Gateway { shared: Arc::new(shared) })
+    }
+}
+
+impl std::fmt::Debug for GatewayBuilder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("GatewayBuilder").field("routes", &self.routes.len()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,138 @@
+//! The gateway in somebody else's server: as a tower `Service` and as a `Layer`.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::StatusCode;
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::{Gateway, admit, decide};
+use crate::body::Body;
+use crate::error::BoxError;
+use crate::message::{Response, Tunnel};
+use crate::server::tunnel;
+use crate::task;
+
+/// A tunnel through somebody else's server ends when nothing moves for this long.
+const TUNNEL_IDLE: Duration = Duration::from_secs(300);
+
+type ResponseFuture<E> = Pin<Box<dyn Future<Output = Result<Response, E>> + Send>>;
+
+impl Gateway {
+    /// The gateway as a layer: what a route takes is answered, everything else goes to the inner
+    /// service as it came.
+    pub fn layer(&self) -> GatewayLayer {
+        GatewayLayer { gateway: self.clone() }
+    }
+
+    fn takes<B>(&self, request: &http::Request<B>) -> bool {
+        let mut head = http::Request::new(()).into_parts().0;
+        head.method = request.method().clone();
+        head.uri = request.uri().clone();
+        head.version = request.version();
+        head.headers = request.headers().clone();
+        let connection = self.connection_of(&head);
+        // What cannot be understood is taken, to be refused.
+        admit::normalize_uri(&mut head, &connection.listener.path).is_err()
+            || decide(&self.snapshot(), &admit::lookup(&head, &connection))
+                .is_ok_and(|hit| hit.is_some())
+    }
+
+    /// Answers a request of another server, upgrades included.
+    async fn handle_foreign<B>(&self, mut request: http::Request<B>) -> Response
+    where
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let upgrade = request.extensions_mut().remove::<OnUpgrade>();
+        let response = self.handle(request.map(Body::same_or_boxed)).await;
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS
+            && let Some(upgrade) = upgrade
+            && let Some(far) = response.extensions().get::<Tunnel>().and_then(Tunnel::take)
+        {
+            task::spawn_detached(async move {
+                match upgrade.await {
+                    Ok(near) => {
+                        tunnel::join(TokioIo::new(near), BytesMut::new(), far, TUNNEL_IDLE).await;
+                    }
+                    Err(error) => tracing::debug!(%error, "the client did not take its tunnel"),
+                }
+            });
+        }
+        response
+    }
+}
+
+impl<B> Service<http::Request<B>> for Gateway
+where
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = ResponseFuture<Infallible>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<B>) -> Self::Future {
+        let gateway = self.clone();
+        Box::pin(async move { Ok(gateway.handle_foreign(request).await) })
+    }
+}
+
+/// Puts a gateway in front of a service; see [`Gateway::layer`].
+#[derive(Clone, Debug)]
+pub struct GatewayLayer {
+    gateway: Gateway,
+}
+
+impl<S> Layer<S> for GatewayLayer {
+    type Service = GatewayService<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        GatewayService { gateway: self.gateway.clone(), inner }
+    }
+}
+
+/// A gateway in front of a service; see [`Gateway::layer`].
+#[derive(Clone, Debug)]
+pub struct GatewayService<S> {
+    gateway: Gateway,
+    inner: S,
+}
+
+impl<S, B, R> Service<http::Request<B>> for GatewayService<S>
+where
+    S: Service<http::Request<B>, Response = http::Response<R>>,
+    S::Future: Send + 'static,
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+    R: http_body::Body<Data = Bytes> + Send + 'static,
+    R::Error: Into<BoxError>,
+{
+    type Response = Response;
+    type Error = S::Error;
+    type Future = ResponseFuture<S::Error>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: http::Request<B>) -> Self::Future {
+        if self.gateway.takes(&request) {
+            let gateway = self.gateway.clone();
+            return Box::pin(async move { Ok(gateway.handle_foreign(request).await) });
+        }
+        let answered = self.inner.call(request);
+        Box::pin(async move { Ok(answered.await?.map(Body::same_or_boxed)) })
+    }
+}

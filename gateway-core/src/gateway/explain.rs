@@ -1,0 +1,65 @@
+//! [`Explanation`]: what would become of a request, and why.
+
+use std::fmt;
+
+use http::request;
+
+use super::{Snapshot, admit, decide};
+use crate::context::ConnectionInfo;
+use crate::error::Error;
+use crate::hygiene;
+use crate::route::Considered;
+
+/// What would become of a request, and why. `Display` is for people.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Explanation {
+    /// The method and the normalised target.
+    pub request: String,
+    /// The generation of the snapshot that decided.
+    pub generation: u64,
+    /// The route that takes it, or why none does.
+    pub decision: Result<String, Error>,
+    /// Every route, with what failed first on it.
+    pub considered: Vec<Considered>,
+}
+
+pub(super) fn explain(
+    snapshot: &Snapshot,
+    head: &request::Parts,
+    connection: &ConnectionInfo,
+) -> Explanation {
+    let mut head = head.clone();
+    let admitted = hygiene::authority(head.version, &head.method, &head.uri, &head.headers)
+        .map(|_| ())
+        .map_err(Error::from)
+        .and_then(|()| admit::normalize_uri(&mut head, &connection.listener.path));
+    let lookup = admit::lookup(&head, connection);
+    let decision = admitted.and_then(|()| match decide(snapshot, &lookup)? {
+        Some(hit) => Ok(hit.route.id.clone()),
+        None => Ok("fallback".to_owned()),
+    });
+    Explanation {
+        request: format!("{} {}", head.method, head.uri),
+        generation: snapshot.generation,
+        considered: snapshot.table.explain(&lookup),
+        decision,
+    }
+}
+
+impl fmt::Display for Explanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}", self.request)?;
+        match &self.decision {
+            Ok(route) => writeln!(f, "  goes to route `{route}` (generation {})", self.generation)?,
+            Err(error) => {
+                let status = error.reason().status();
+                writeln!(f, "  is answered {status}: {error} (generation {})", self.generation)?;
+            }
+        }
+        for considered in &self.considered {
+            writeln!(f, "    {considered}")?;
+        }
+        Ok(())
+    }
+}

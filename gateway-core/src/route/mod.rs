@@ -1,0 +1,211 @@
+//! Routes: what a request must be like, and what becomes of it.
+//!
+//! A [`Route`] has one or several [`RouteMatch`]es, edits, and a target of the embedder's choice.
+//! A [`RouteTable`] takes all routes at once, reports every [`TableProblem`], and then finds the
+//! route of a request without allocating. [`RouteTable::explain`] says of every route why it did
+//! or did not take a request.
+//!
+//! ```
+//! use gateway_core::route::{Found, Lookup, Route, RouteMatch, RouteTable};
+//! use http::{HeaderMap, Method};
+//!
+//! let table = RouteTable::build(vec![
+//!     Route::new("orders", "a").matching(RouteMatch::path("/orders/{id}")?),
+//!     Route::new("rest", "b").matching(RouteMatch::any()),
+//! ])
+//! .map_err(|problems| problems[0].to_string())?;
+//!
+//! let headers = HeaderMap::new();
+//! let Found::Route(hit) = table.find(&Lookup::new(&Method::GET, "/orders/7", &headers)) else {
+//!     return Err("no route".into());
+//! };
+//! assert_eq!(hit.route.id, "orders");
+//! assert_eq!(hit.params.value("/orders/7", "id"), Some("7"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod error;
+mod explain;
+mod headers;
+mod lookup;
+mod matcher;
+mod params;
+mod precedence;
+mod redirect;
+mod rewrite;
+mod table;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+pub use self::error::{Place, RouteError};
+pub use self::explain::{Considered, Predicate, Verdict};
+pub use self::headers::HeaderEdits;
+pub use self::lookup::{Found, Lookup, RouteHit};
+#[cfg(feature = "regex")]
+pub use self::matcher::RegexMatch;
+pub use self::matcher::{
+    HeaderMatch, HostMatch, MethodMatch, PathMatch, QueryMatch, RouteMatch, ValueMatch,
+};
+pub use self::params::PathParams;
+pub use self::precedence::TieBreak;
+pub use self::redirect::{Redirect, RedirectRequest};
+pub use self::rewrite::{PathRewrite, Rewrite, RewriteTemplate};
+pub use self::table::{RouteTable, Severity, TableProblem};
+
+/// One route: its matches, its edits and its target.
+///
+/// Setters take the words of the document. `T` is what the route leads to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Route<T> {
+    /// The name, unique in a table.
+    pub id: String,
+    /// The ways into the route; any of them.
+    pub matches: Vec<RouteMatch>,
+    /// Higher wins before anything else. Default: 0.
+    pub priority: i32,
+    /// Whether the route takes requests. Default: `true`.
+    pub enabled: bool,
+    /// What the embedder wants to know of the route.
+    pub metadata: Metadata,
+    /// The names of the listeners it belongs to. Empty: every listener.
+    pub listeners: Vec<String>,
+    /// How the request is rewritten for the target.
+    pub rewrite: Option<Rewrite>,
+    /// Edits of the request's header fields.
+    pub request_headers: HeaderEdits,
+    /// Edits of the response's header fields.
+    pub response_headers: HeaderEdits,
+    /// What the route leads to.
+    pub target: T,
+}
+
+impl<T> Route<T> {
+    /// A route without matches; [`Route::matching`] adds them.
+    pub fn new(id: impl Into<String>, target: T) -> Self {
+        Self {
+            id: id.into(),
+            matches: Vec::new(),
+            priority: 0,
+            enabled: true,
+            metadata: Metadata::default(),
+            listeners: Vec::new(),
+            rewrite: None,
+            request_headers: HeaderEdits::default(),
+            response_headers: HeaderEdits::default(),
+            target,
+        }
+    }
+
+    /// Adds a way into the route (`match` in the document).
+    #[must_use]
+    pub fn matching(mut self, matching: RouteMatch) -> Self {
+        self.matches.push(matching);
+        self
+    }
+
+    /// Sets the priority; higher wins before anything else.
+    #[must_use]
+    pub fn priority(mut self, priority: i32) -> Self {
+        self.priority = priority;
+        self
+    }
+
+    /// Sets whether the route takes requests.
+    #[must_use]
+    pub fn enabled(mut self, enabled: bool) -> Self {
+        self.enabled = enabled;
+        self
+    }
+
+    /// Sets the metadata.
+    #[must_use]
+    pub fn metadata(mut self, metadata: impl Into<Metadata>) -> Self {
+        self.metadata = metadata.into();
+        self
+    }
+
+    /// Adds a listener that the route belongs to.
+    #[must_use]
+    pub fn listener(mut self, listener: impl Into<String>) -> Self {
+        self.listeners.push(listener.into());
+        self
+    }
+
+    /// Sets how the request is rewritten.
+    #[must_use]
+    pub fn rewrite(mut self, rewrite: Rewrite) -> Self {
+        self.rewrite = Some(rewrite);
+        self
+    }
+
+    /// Sets the edits of the request's header fields.
+    #[must_use]
+    pub fn request_headers(mut self, edits: HeaderEdits) -> Self {
+        self.request_headers = edits;
+        self
+    }
+
+    /// Sets the edits of the response's header fields.
+    #[must_use]
+    pub fn response_headers(mut self, edits: HeaderEdits) -> Self {
+        self.response_headers = edits;
+        self
+    }
+
+    /// True when the route belongs to `listener`.
+    #[must_use]
+    pub fn is_on(&self, listener: &str) -> bool {
+        self.listeners.is_empty() || self.listeners.iter().any(|name| name == listener)
+    }
+}
+
+/// What the embedder wants to know of a route: names and values, sorted by name.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Metadata(BTreeMap<String, String>);
+
+impl Metadata {
+    /// The value of `name`.
+    #[must_use]
+    pub fn value(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+
+    /// Sets the value of `name`; gives the former one.
+    pub fn insert(&mut self, name: impl Into<String>, value: impl Into<String>) -> Option<String> {
+        self.0.insert(name.into(), value.into())
+    }
+
+    /// Names and values, sorted by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    /// True when there is nothing in it.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl From<BTreeMap<String, String>> for Metadata {
+    fn from(values: BTreeMap<String, String>) -> Self {
+        Self(values)
+    }
+}
+
+impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Metadata {
+    fn from_iter<I: IntoIterator<Item = (N, V)>>(values: I) -> Self {
+        Self(
+            values
+                .into_iter()
+                .map(|(name, value)| (name.into(), value.into()))
+                .collect(),
+        )
+    }
+}

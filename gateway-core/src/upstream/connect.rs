@@ -1,0 +1,116 @@
+//! Connections to endpoints.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use socket2::{SockRef, TcpKeepalive};
+use tokio::net::{TcpStream, UnixStream, lookup_host};
+use tokio::time::{Instant, timeout_at};
+
+use super::endpoint::{EndpointAddress, Transport};
+use crate::error::{Error, Reason};
+use crate::stream::NetStream;
+
+/// A connection on which nothing moves is probed by the kernel after this time, so that an
+/// upstream that vanished without a word is noticed.
+const KEEPALIVE_AFTER: Duration = Duration::from_secs(30);
+
+/// Connects to endpoints.
+#[derive(Clone, Default)]
+pub(super) struct Connector {
+    #[cfg(feature = "tls")]
+    pub(super) tls: Option<std::sync::Arc<rustls::ClientConfig>>,
+}
+
+impl Connector {
+    /// True when `https` endpoints can be connected to.
+    pub(super) fn has_tls(&self) -> bool {
+        #[cfg(feature = "tls")]
+        return self.tls.is_some();
+        #[cfg(not(feature = "tls"))]
+        return false;
+    }
+
+    /// Connects to `address`, at the latest until `deadline`.
+    pub(super) async fn connect(
+        &self,
+        address: &EndpointAddress,
+        deadline: Instant,
+    ) -> Result<NetStream, Error> {
+        match timeout_at(deadline, self.establish(address)).await {
+            Ok(connected) => connected,
+            Err(_) => Err(Reason::ConnectTimeout.into()),
+        }
+    }
+
+    async fn establish(&self, address: &EndpointAddress) -> Result<NetStream, Error> {
+        let failed = |error: io::Error| Error::new(Reason::ConnectFailed).with_source(error);
+        match address.transport() {
+            Transport::Unix => {
+                let stream = UnixStream::connect(address.path()).await.map_err(failed)?;
+                Ok(NetStream::Unix(stream))
+            }
+            Transport::Http | Transport::H2c => {
+                let stream = tcp(address).await.map_err(failed)?;
+                Ok(NetStream::Tcp(stream))
+            }
+            Transport::Https => {
+                let stream = tcp(address).await.map_err(failed)?;
+                self.secure(address, stream).await
+            }
+        }
+    }
+
+    #[cfg(feature = "tls")]
+    async fn secure(
+        &self,
+        address: &EndpointAddress,
+        stream: TcpStream,
+    ) -> Result<NetStream, Error> {
+        let failed = || Error::new(Reason::TlsFailed);
+        let config = self.tls.clone().ok_or_else(failed)?;
+        let name = rustls::pki_types::ServerName::try_from(address.host().to_owned())
+            .map_err(|error| failed().with_source(error))?;
+        let stream = tokio_rustls::TlsConnector::from(config)
+            .connect(name, stream)
+            .await
+            .map_err(|error| failed().with_source(error))?;
+        Ok(NetStream::Other(Box::new(stream)))
+    }
+
+    #[cfg(not(feature = "tls"))]
+    #[allow(clippy::unused_async, reason = "the same shape as with TLS")]
+    async fn secure(&self, _: &EndpointAddress, _: TcpStream) -> Result<NetStream, Error> {
+        Err(Error::new(Reason::TlsFailed).with_detail("built without TLS"))
+    }
+}
+
+async fn tcp(address: &EndpointAddress) -> io::Result<TcpStream> {
+    let stream = match address.host().parse() {
+        Ok(ip) => TcpStream::connect(SocketAddr::new(ip, address.port())).await?,
+        Err(_) => first_of(lookup_host((address.host(), address.port())).await?).await?,
+    };
+    stream.set_nodelay(true)?;
+    // A system that cannot probe is no reason to go without the connection.
+    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE_AFTER);
+    let _ = SockRef::from(&stream).set_tcp_keepalive(&keepalive);
+    Ok(stream)
+}
+
+async fn first_of(addresses: impl Iterator<Item = SocketAddr>) -> io::Result<TcpStream> {
+    let mut last = io::Error::from(io::ErrorKind::NotFound);
+    for address in addresses {
+        match TcpStream::connect(address).await {
+            Ok(stream) => return Ok(stream),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+impl std::fmt::Debug for Connector {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Connector").field("tls", &self.has_tls()).finish()
+    }
+}

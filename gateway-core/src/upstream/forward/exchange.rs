@@ -1,0 +1,405 @@
+//! [`Exchange`]: one request and its answer on one HTTP/1 connection.
+
+use std::future::Future;
+use std::io;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, Method, StatusCode, header};
+use http_body::Frame;
+use tokio::io::AsyncReadExt;
+use tokio::time::{Duration, Instant};
+
+use crate::body::Body;
+use crate::context::Interim;
+use crate::error::{Error, Reason};
+use crate::hop_headers;
+use crate::http1::decode::{Decoded, Decoder};
+use crate::http1::encode::{self, Framing};
+use crate::http1::head::{HeadError, HeadLimits, HeadScanner, ResponseHead, parse_response};
+use crate::http1::{READ_SIZE, STREAM_READ_SIZE};
+use crate::trailers;
+use crate::upstream::pool::Connection;
+
+/// What is accepted of an answer's head.
+const HEAD_LIMITS: HeadLimits = HeadLimits { uri: usize::MAX, bytes: 64 * 1024, fields: 200 };
+
+/// An upstream that sends more interim answers than this has lost its mind.
+const MAX_INTERIM: usize = 32;
+
+/// An upstream that says nothing to `Expect: 100-continue` gets the body after this time
+/// (RFC 9110, section 10.1.1).
+const EXPECT_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Of a request body, at most this much waits to be written.
+const WRITE_AHEAD: usize = 16 * 1024;
+
+/// One request and its answer on one connection.
+pub(super) struct Exchange {
+    pub(super) connection: Connection,
+    body: Sending,
+    framing: Framing,
+    left: u64,
+    pub(super) written: u64,
+    /// Some of the answer has come.
+    pub(super) answered: bool,
+    /// Writing failed; what the upstream answered before that may still be read.
+    write_failed: bool,
+    scanner: HeadScanner,
+    interim_count: usize,
+    pub(super) decoder: Decoder,
+    last_progress: Instant,
+}
+
+/// The request body on its way out.
+enum Sending {
+    /// All of it is in the output.
+    Done,
+    /// It has not been asked for yet: the upstream is to say `100 Continue` first.
+    Held { body: Body, until: Instant },
+    /// It is being read.
+    Streaming(Body),
+}
+
+/// Why an exchange failed before its answer.
+pub(super) struct Failure {
+    pub(super) error: Error,
+    /// The request body when none of it has been taken from its source.
+    pub(super) untouched: Option<Body>,
+}
+
+/// An answer's head, and whether the connection switched protocols with it.
+pub(super) struct Answer {
+    pub(super) head: ResponseHead,
+}
+
+impl Exchange {
+    /// The head of the request is in the connection's output already.
+    pub(super) fn new(connection: Connection, body: Body, framing: Framing, expects: bool) -> Self {
+        let now = Instant::now();
+        let body = match framing {
+            Framing::None => Sending::Done,
+            _ if expects => Sending::Held { body, until: now + EXPECT_PATIENCE },
+            _ => Sending::Streaming(body),
+        };
+        let left = if let Framing::Length(length) = framing { length } else { u64::MAX };
+        Self {
+            connection,
+            body,
+            framing,
+            left,
+            written: 0,
+            answered: false,
+            write_failed: false,
+            scanner: HeadScanner::default(),
+            interim_count: 0,
+            decoder: Decoder::Done,
+            last_progress: now,
+        }
+    }
+
+    /// Sends the request and waits for the answer's head.
+    pub(super) fn poll_answer(
+        &mut self,
+        cx: &mut Context<'_>,
+        upgrade: bool,
+        interim: Option<&Interim>,
+        answer_by: Option<Instant>,
+        idle: Duration,
+    ) -> Poll<Result<Answer, Error>> {
+        if let Poll::Ready(Err(error)) = self.poll_send(cx) {
+            return Poll::Ready(Err(error));
+        }
+        loop {
+            match self.poll_head(cx, upgrade, interim) {
+                Poll::Ready(answer) => return Poll::Ready(answer),
+                Poll::Pending => {}
+            }
+            let held_until = match &self.body {
+                Sending::Held { until, .. } => Some(*until),
+                _ => None,
+            };
+            let idle_at = self.last_progress + idle;
+            let next = [answer_by, held_until].into_iter().flatten().fold(idle_at, Instant::min);
+            ready!(self.connection.alarm.poll(cx, next));
+            if held_until != Some(next) {
+                let reason =
+                    if next == idle_at { Reason::StreamIdle } else { Reason::TryTimeout };
+                return Poll::Ready(Err(reason.into()));
+            }
+            self.release_body();
+            if let Poll::Ready(Err(error)) = self.poll_send(cx) {
+                return Poll::Ready(Err(error));
+            }
+        }
+    }
+
+    /// Sends what there is of the request. Fails only when the source of the body does.
+    pub(super) fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        loop {
+            let source_pending = ready!(self.gather(cx))?;
+            match self.poll_flush(cx) {
+                Poll::Ready(Ok(())) => {
+                    if self.is_sent() {
+                        return Poll::Ready(Ok(()));
+                    }
+                    if source_pending {
+                        return Poll::Pending;
+                    }
+                }
+                Poll::Ready(Err(_)) => {
+                    // The answer may be there already: an upstream that refuses a body closes.
+                    self.write_failed = true;
+                    self.body = Sending::Done;
+                    self.connection.out.clear();
+                    return Poll::Ready(Ok(()));
+                }
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    }
+
+    /// Takes from the source as much as may wait to be written. True when it has no more now.
+    fn gather(&mut self, cx: &mut Context<'_>) -> Poll<Result<bool, Error>> {
+        loop {
+            let body = match &mut self.body {
+                Sending::Done => return Poll::Ready(Ok(false)),
+                Sending::Held { .. } => return Poll::Ready(Ok(true)),
+                Sending::Streaming(body) => body,
+            };
+            let out = &mut self.connection.out;
+            if out.is_full() || out.buffer().len() >= WRITE_AHEAD {
+                return Poll::Ready(Ok(false));
+            }
+            match http_body::Body::poll_frame(Pin::new(body), cx) {
+                Poll::Pending => return Poll::Ready(Ok(true)),
+                Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(error)),
+                Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
+                    Ok(data) => self.send_data(data)?,
+                    Err(frame) => self.send_end(frame.into_trailers().ok())?,
+                },
+                Poll::Ready(None) => self.send_end(None)?,
+            }
+        }
+    }
+
+    fn send_data(&mut self, data: Bytes) -> Result<(), Error> {
+        let size = data.len() as u64;
+        if size > self.left {
+            return Err(Error::new(Reason::RequestBroken).with_detail("a body over its length"));
+        }
+        if matches!(self.framing, Framing::Length(_)) {
+            self.left -= size;
+        }
+        encode::data(&mut self.connection.out, self.framing, data);
+        if self.left == 0 {
+            self.body = Sending::Done;
+        }
+        Ok(())
+    }
+
+    fn send_end(&mut self, trailers: Option<HeaderMap>) -> Result<(), Error> {
+        if matches!(self.framing, Framing::Length(_)) && self.left > 0 {
+            return Err(Error::new(Reason::RequestBroken).with_detail("a body under its length"));
+        }
+        encode::end(&mut self.connection.out, self.framing, trailers.as_ref());
+        self.body = Sending::Done;
+        Ok(())
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let connection = &mut self.connection;
+        let before = self.written;
+        let flushed =
+            connection.out.poll_write_all(cx, &mut connection.stream, &mut self.written);
+        if self.written != before {
+            self.last_progress = Instant::now();
+        }
+        flushed
+    }
+
+    /// True when the whole request is out, or will never be.
+    pub(super) fn is_sent(&self) -> bool {
+        matches!(self.body, Sending::Done) && self.connection.out.is_empty()
+    }
+
+    /// The request body when none of it has been taken from its source.
+    pub(super) fn into_untouched(self) -> (Connection, Option<Body>) {
+        let untouched = match self.body {
+            Sending::Held { body, .. } => Some(body),
+            _ if self.framing == Framing::None => Some(Body::empty()),
+            _ => None,
+        };
+        (self.connection, untouched)
+    }
+
+    fn release_body(&mut self) {
+        if let Sending::Held { body, .. } = std::mem::replace(&mut self.body, Sending::Done) {
+            self.body = Sending::Streaming(body);
+        }
+    }
+
+    fn poll_head(
+        &mut self,
+        cx: &mut Context<'_>,
+        upgrade: bool,
+        interim: Option<&Interim>,
+    ) -> Poll<Result<Answer, Error>> {
+        loop {
+            while let Some(head) = self.parse_head()? {
+                self.answered = true;
+                match head.status.as_u16() {
+                    101 if upgrade => return Poll::Ready(Ok(Answer { head })),
+                    101 => {
+                        return Poll::Ready(Err(Error::new(Reason::UpstreamUpgrade)
+                            .with_detail("it switched protocols unasked")));
+                    }
+                    100..=199 => self.interim(cx, head, interim)?,
+                    _ => return Poll::Ready(Ok(Answer { head })),
+                }
+            }
+            match ready!(self.poll_fill(cx, READ_SIZE)) {
+                Ok(0) if self.connection.read.is_empty() => {
+                    return Poll::Ready(Err(Reason::UpstreamClosed.into()));
+                }
+                Ok(0) => {
+                    return Poll::Ready(Err(Error::new(Reason::UpstreamProtocol)
+                        .with_detail("its answer broke off in the head")));
+                }
+                Ok(_) => self.answered = true,
+                Err(error) => {
+                    return Poll::Ready(Err(
+                        Error::new(Reason::UpstreamClosed).with_source(error)
+                    ));
+                }
+            }
+        }
+    }
+
+    fn parse_head(&mut self) -> Result<Option<ResponseHead>, Error> {
+        let read = &mut self.connection.read;
+        let too_large = || Error::from(Reason::UpstreamHeadersTooLarge);
+        let Some(length) = self.scanner.scan(read).map_err(head_error)? else {
+            if read.len() > HEAD_LIMITS.bytes {
+                return Err(too_large());
+            }
+            // What cannot become a status line is refused at once.
+            let start = b"HTTP/1.";
+            let known = read.len().min(start.len());
+            if read.get(..known) != start.get(..known) {
+                return Err(head_error(HeadError::Malformed("no HTTP/1 status line")));
+            }
+            return Ok(None);
+        };
+        if length > HEAD_LIMITS.bytes {
+            return Err(too_large());
+        }
+        self.scanner = HeadScanner::default();
+        let head = read.split_to(length);
+        parse_response(head, &HEAD_LIMITS).map(Some).map_err(head_error)
+    }
+
+    fn interim(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut head: ResponseHead,
+        interim: Option<&Interim>,
+    ) -> Result<(), Error> {
+        self.interim_count += 1;
+        if self.interim_count > MAX_INTERIM {
+            return Err(Reason::UpstreamInterim.into());
+        }
+        if head.status == StatusCode::CONTINUE {
+            self.release_body();
+            if let Poll::Ready(sent) = self.poll_send(cx) {
+                sent?;
+            }
+        } else if let Some(interim) = interim {
+            hop_headers::strip_response(&mut head.headers);
+            interim.send(head.status, &head.headers);
+        }
+        Ok(())
+    }
+
+    /// Some more of the answer's body. Ready with `None` when it is complete.
+    pub(super) fn poll_body(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        if !self.is_sent()
+            && let Poll::Ready(Err(error)) = self.poll_send(cx)
+        {
+            return Poll::Ready(Some(Err(error)));
+        }
+        loop {
+            match self.decoder.decode(&mut self.connection.read) {
+                Ok(Decoded::Data(data)) => return Poll::Ready(Some(Ok(Frame::data(data)))),
+                Ok(Decoded::Trailers(mut fields)) => {
+                    trailers::sanitize(&mut fields, &[]);
+                    return Poll::Ready((!fields.is_empty()).then(|| Ok(Frame::trailers(fields))));
+                }
+                Ok(Decoded::End) => return Poll::Ready(None),
+                Ok(Decoded::NeedMore) => {}
+                Err(error) => return Poll::Ready(Some(Err(head_error(error)))),
+            }
+            match ready!(self.poll_fill(cx, STREAM_READ_SIZE)) {
+                Ok(0) if self.decoder.end_of_stream() => return Poll::Ready(None),
+                Ok(0) => return Poll::Ready(Some(Err(Reason::UpstreamIncomplete.into()))),
+                Ok(_) => {}
+                Err(error) => {
+                    let error = Error::new(Reason::UpstreamIncomplete).with_source(error);
+                    return Poll::Ready(Some(Err(error)));
+                }
+            }
+        }
+    }
+
+    /// When the upstream will have stood still for `idle`.
+    pub(super) fn idle_at(&self, idle: Duration) -> Instant {
+        self.last_progress + idle
+    }
+
+    /// True when both messages have ended exactly and nothing else was read.
+    pub(super) fn is_reusable(&self) -> bool {
+        self.is_sent()
+            && !self.write_failed
+            && self.decoder.is_done()
+            && self.connection.read.is_empty()
+    }
+
+    fn poll_fill(&mut self, cx: &mut Context<'_>, size: usize) -> Poll<io::Result<usize>> {
+        let Connection { read, stream, .. } = &mut self.connection;
+        if read.capacity() - read.len() < size / 4 {
+            read.reserve(size);
+        }
+        let filled = ready!(pin!(stream.read_buf(read)).poll(cx));
+        self.last_progress = Instant::now();
+        Poll::Ready(filled)
+    }
+}
+
+fn head_error(error: HeadError) -> Error {
+    match error {
+        HeadError::Malformed(what) => Error::new(Reason::UpstreamProtocol).with_detail(what),
+        HeadError::TooLarge | HeadError::UriTooLong => Reason::UpstreamHeadersTooLarge.into(),
+    }
+}
+
+/// Writes the head of a request.
+pub(super) fn write_head(
+    out: &mut BytesMut,
+    method: &Method,
+    target: &str,
+    headers: &HeaderMap,
+    framing: Framing,
+) {
+    encode::request_line(out, method, target);
+    encode::fields(out, headers);
+    if headers.contains_key(header::TE) && !headers.contains_key(header::CONNECTION) {
+        // RFC 9110, section 10.1.4: whoever sends TE says that it is for this hop only.
+        out.extend_from_slice(b"connection: te\r\n");
+    }
+    encode::framing(out, framing);
+    out.extend_from_slice(b"\r\n");
+}

@@ -1,0 +1,274 @@
+//! Forwarding over HTTP/1.
+
+use std::future::poll_fn;
+
+use bytes::BytesMut;
+use http::header::{self, HeaderValue};
+use http::{Method, StatusCode, Version};
+use http_body::Body as _;
+use tokio::time::Instant;
+
+use super::exchange::{Answer, Exchange, Failure, write_head};
+use super::received::Received;
+use super::{Call, is_idempotent};
+use crate::body::Body;
+use crate::context::RequestContext;
+use crate::error::{Error, Reason};
+use crate::hop_headers;
+use crate::http1::decode::{Decoded, Decoder};
+use crate::http1::encode::Framing;
+use crate::hygiene::{self, ResponseFraming};
+use crate::message::{Outcome, Response, Tunnel};
+use crate::respond;
+use crate::upstream::cluster::Shared;
+use crate::upstream::endpoint::InFlight;
+use crate::upstream::pool::{Connection, Lease};
+
+/// Forwards `call` over a pooled or new connection.
+pub(super) async fn forward(cluster: &Shared, in_flight: InFlight, mut call: Call) -> Outcome {
+    let body = std::mem::take(&mut call.body);
+    let framing = framing(&call.head.method, &body);
+    let expects = framing != Framing::None && call.head.headers.contains_key(header::EXPECT);
+    if !expects {
+        call.head.headers.remove(header::EXPECT);
+    }
+    let mut lease = Lease::acquire(in_flight, call.deadline).await?;
+    let pooled = lease.take();
+    let reused = pooled.is_some();
+    let connection = match pooled {
+        Some(connection) => connection,
+        None => open(cluster, &mut lease, &call).await?,
+    };
+    // A body in memory can be sent again; any other only while nobody has read of it.
+    let (body, copy) = kept(body);
+    match attempt(connection, body, framing, expects, &call).await {
+        Ok((exchange, answer)) => receive(exchange, answer, lease, &call),
+        Err((failure, tried)) => {
+            lease.lost();
+            let again = failure.untouched.or(copy);
+            let allowed = reused && may_be_sent_again(&tried, &call, &failure.error);
+            let (Some(body), true) = (again, allowed) else {
+                return Err(in_time(failure.error, &call));
+            };
+            tracing::debug!(endpoint = %lease.endpoint().name(), "a pooled connection had died");
+            // A fresh one: the other pooled connections may have died with it.
+            let connection = open(cluster, &mut lease, &call).await?;
+            match attempt(connection, body, framing, expects, &call).await {
+                Ok((exchange, answer)) => receive(exchange, answer, lease, &call),
+                Err((failure, _)) => Err(in_time(failure.error, &call)),
+            }
+        }
+    }
+}
+
+/// How far a failed attempt got.
+struct Tried {
+    written: u64,
+    answered: bool,
+}
+
+/// Three states only. Nothing written: anything may be sent again. Written, and the connection died
+/// without a byte of an answer: only what is idempotent. Answered: never.
+fn may_be_sent_again(tried: &Tried, call: &Call, error: &Error) -> bool {
+    error.reason() == Reason::UpstreamClosed
+        && !tried.answered
+        && (tried.written == 0 || is_idempotent(&call.head.method, &call.head.headers))
+}
+
+async fn open(cluster: &Shared, lease: &mut Lease, call: &Call) -> Result<Connection, Error> {
+    lease.opens();
+    let address = lease.endpoint().address().clone();
+    let stream = cluster.connector.connect(&address, call.connect_by).await;
+    stream.map(Connection::new).map_err(|error| in_time(error, call))
+}
+
+/// The body, and a copy of it when it is in memory.
+fn kept(mut body: Body) -> (Body, Option<Body>) {
+    match body.size_hint().exact().and_then(|_| body.take_full()) {
+        Some(bytes) => (Body::full(bytes.clone()), Some(Body::full(bytes))),
+        None => (body, None),
+    }
+}
+
+async fn attempt(
+    mut connection: Connection,
+    body: Body,
+    framing: Framing,
+    expects: bool,
+    call: &Call,
+) -> Result<(Exchange, Answer), (Failure, Tried)> {
+    connection.out.clear();
+    let target = call.head.uri.path_and_query().map_or("*", |target| target.as_str());
+    let target = if call.head.method == Method::OPTIONS && target == "/*" { "*" } else { target };
+    let out = connection.out.buffer();
+    write_head(out, &call.head.method, target, &call.head.headers, framing);
+    let interim = call.context.as_ref().and_then(RequestContext::interim);
+    let mut exchange = Exchange::new(connection, body, framing, expects);
+    let answered = poll_fn(|cx| {
+        exchange.poll_answer(cx, call.upgrade, interim, call.answer_by, call.idle)
+    })
+    .await;
+    match answered {
+        Ok(answer) => Ok((exchange, answer)),
+        Err(error) => {
+            let tried = Tried { written: exchange.written, answered: exchange.answered };
+            let (_, untouched) = exchange.into_untouched();
+            Err((Failure { error, untouched }, tried))
+        }
+    }
+}
+
+/// Says "out of time" where the request's own deadline was what ended the attempt.
+fn in_time(error: Error, call: &Call) -> Error {
+    let timed_out = matches!(error.reason(), Reason::TryTimeout | Reason::ConnectTimeout);
+    if timed_out && call.is_out_of_time(Instant::now()) {
+        return Error::new(Reason::RouteTimeout).with_source(error);
+    }
+    error
+}
+
+/// Makes the response of an answer whose head has come.
+fn receive(mut exchange: Exchange, answer: Answer, lease: Lease, call: &Call) -> Outcome {
+    let mut head = answer.head;
+    if head.status == StatusCode::SWITCHING_PROTOCOLS {
+        return switch(exchange, head, lease);
+    }
+    let framing =
+        hygiene::response_framing(&call.head.method, head.status, head.version, &head.headers)
+            .map_err(|problem| {
+                Error::new(Reason::UpstreamProtocol).with_detail(problem.to_string())
+            })?;
+    let reusable = head.version == Version::HTTP_11
+        && framing != ResponseFraming::UntilClose
+        && !hop_headers::says_close(&head.headers);
+    hop_headers::strip_response(&mut head.headers);
+    exchange.decoder = match framing {
+        ResponseFraming::Empty => Decoder::Done,
+        ResponseFraming::Length(length) => Decoder::length(length),
+        ResponseFraming::Chunked => Decoder::chunked(),
+        ResponseFraming::UntilClose | ResponseFraming::Stream => Decoder::UntilClose,
+    };
+    let body = body(exchange, lease, framing, reusable, &head.headers, call)?;
+    let mut response = Response::new(body);
+    *response.status_mut() = head.status;
+    *response.headers_mut() = head.headers;
+    response.headers_mut().insert(respond::ORIGIN, HeaderValue::from_static("upstream"));
+    Ok(response)
+}
+
+fn body(
+    mut exchange: Exchange,
+    lease: Lease,
+    framing: ResponseFraming,
+    reusable: bool,
+    headers: &http::HeaderMap,
+    call: &Call,
+) -> Result<Body, Error> {
+    let length = match framing {
+        ResponseFraming::Length(length) => Some(length),
+        ResponseFraming::Empty => Some(0),
+        _ => None,
+    };
+    // Most answers are all there with their head: then the connection is free at once.
+    if let Some(length) = length
+        && exchange.connection.read.len() as u64 >= length
+        && exchange.is_sent()
+    {
+        let decoded = exchange.decoder.decode(&mut exchange.connection.read);
+        let bytes = match decoded {
+            Ok(Decoded::Data(bytes)) => bytes,
+            _ => bytes::Bytes::new(),
+        };
+        if reusable && exchange.is_reusable() {
+            lease.give_back(exchange.connection);
+        }
+        return Ok(Body::full(bytes));
+    }
+    let endless = headers
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
+    let deadline = call.deadline.filter(|_| !endless);
+    let received = Received::new(exchange, lease, length, call.idle, deadline, reusable);
+    Ok(Body::from_boxed(Box::pin(received)))
+}
+
+/// The upstream switched protocols as it was asked to.
+fn switch(exchange: Exchange, head: crate::http1::head::ResponseHead, lease: Lease) -> Outcome {
+    let mut headers = head.headers;
+    let protocol = headers.get(header::UPGRADE).cloned();
+    hop_headers::strip_response(&mut headers);
+    let Some(protocol) = protocol else {
+        return Err(Error::new(Reason::UpstreamUpgrade).with_detail("it named no protocol"));
+    };
+    headers.insert(header::UPGRADE, protocol);
+    headers.insert(respond::ORIGIN, HeaderValue::from_static("upstream"));
+    let Connection { stream, read, .. } = exchange.connection;
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    *response.headers_mut() = headers;
+    response.extensions_mut().insert(Tunnel::new(Leased { stream, read, _lease: lease }));
+    Ok(response)
+}
+
+/// An upstream's end of a tunnel: counted at its endpoint until it is closed.
+struct Leased {
+    stream: crate::stream::NetStream,
+    read: BytesMut,
+    _lease: Lease,
+}
+
+impl tokio::io::AsyncRead for Leased {
+    fn poll_read(
+        mut self: std::pin::Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
+        buffer: &mut tokio::io::ReadBuf<'_>,
+    ) -> std::task::Poll<std::io::Result<()>> {
+        if self.read.is_empty() {
+            return std::pin::Pin::new(&mut self.stream).poll_read(cx, buffer);
+        }
+        let size = self.read.len().min(buffer.remaining());
+        buffer.put_slice(&self.read.split_to(size));
+        std::task::Poll::Ready(Ok(()))
+    }
+}
+
+impl tokio::io::AsyncWrite for Leased {
+    fn poll_write(
+        mut self: std::pin::Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
+        bytes: &[u8],
+    ) -> std::task::Poll<std::io::Result<usize>> {
+        std::pin::Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(
+        mut self: std::pin::Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<std::io::Result<()>> {
+        std::pin::Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(
+        mut self: std::pin::Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<std::io::Result<()>> {
+        std::pin::Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+/// How the request body is framed: by what is known of the body itself, never by what the
+/// client's head said.
+fn framing(method: &Method, body: &Body) -> Framing {
+    match body.size_hint().exact() {
+        Some(0) if expects_body(method) => Framing::Length(0),
+        Some(0) => Framing::None,
+        Some(length) => Framing::Length(length),
+        None if body.is_end_stream() => Framing::None,
+        None => Framing::Chunked,
+    }
+}
+
+/// RFC 9110, section 8.6: with these methods the absence of a length is worth saying.
+fn expects_body(method: &Method) -> bool {
+    matches!(*method, Method::POST | Method::PUT | Method::PATCH)
+}

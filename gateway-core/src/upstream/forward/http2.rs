@@ -1,0 +1,387 @@
+//! Forwarding over HTTP/2, on hyper.
+
+use std::error::Error as StdError;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{self, HeaderMap, HeaderValue};
+use http::uri::{Authority, Parts, Scheme, Uri};
+use http::{Method, StatusCode, Version};
+use http_body::{Body as _, Frame, SizeHint};
+use hyper::client::conn::http2::SendRequest;
+use hyper::rt::Executor;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::time::{Instant, timeout_at};
+
+use super::{Call, is_idempotent};
+use crate::alarm::Alarm;
+use crate::body::Body;
+use crate::error::{Error, Reason};
+use crate::hop_headers;
+use crate::message::{Outcome, Response, Tunnel};
+use crate::respond;
+use crate::task::spawn_detached;
+use crate::trailers;
+use crate::upstream::cluster::Shared;
+use crate::upstream::endpoint::InFlight;
+use crate::upstream::pool::Http2Lease;
+
+/// What an upstream may send on a stream before it must wait.
+const STREAM_WINDOW: u32 = 256 * 1024;
+
+/// What an upstream may send on a connection before it must wait.
+const CONNECTION_WINDOW: u32 = 2 * 1024 * 1024;
+
+/// What is held of a request that the upstream does not take, per stream.
+const SEND_BUFFER: usize = 64 * 1024;
+
+/// An upstream whose connection carries streams but no bytes is pinged after this time.
+const PING_AFTER: Duration = Duration::from_secs(30);
+
+/// A request is sent again on another connection at most this often, when the upstream says that
+/// it has not looked at it.
+const MAX_REFUSALS: usize = 2;
+
+/// Forwards `call` over a shared connection.
+pub(super) async fn forward(cluster: &Shared, in_flight: InFlight, mut call: Call) -> Outcome {
+    let upgrade = call.upgrade;
+    let websocket = prepare(&mut call)?;
+    let body = std::mem::take(&mut call.body);
+    let (mut body, mut copy) = kept(body);
+    let mut refusals = 0;
+    loop {
+        let lease = lease(cluster, &in_flight, &call).await?;
+        let request = request(&call, body, websocket.as_ref());
+        match send(lease, request, &call).await {
+            Ok((response, lease)) => {
+                return Ok(receive(response, in_flight, lease, &call, upgrade));
+            }
+            Err(failed) => {
+                let again = failed.unsent.or_else(|| copy.take());
+                refusals += 1;
+                let allowed = failed.safe || is_idempotent(&call.head.method, &call.head.headers);
+                match again {
+                    Some(again) if failed.retry && allowed && refusals <= MAX_REFUSALS => {
+                        (body, copy) = kept(again);
+                    }
+                    _ => return Err(failed.error),
+                }
+            }
+        }
+    }
+}
+
+/// Brings the head into HTTP/2's form. Returns the protocol of an upgrade.
+fn prepare(call: &mut Call) -> Result<Option<hyper::ext::Protocol>, Error> {
+    let headers = &mut call.head.headers;
+    let protocol = headers.remove(header::UPGRADE);
+    headers.remove(header::CONNECTION);
+    headers.remove(header::EXPECT);
+    headers.remove(header::TRANSFER_ENCODING);
+    match protocol {
+        None => Ok(None),
+        Some(protocol) if protocol.as_bytes().eq_ignore_ascii_case(b"websocket") => {
+            headers.remove(header::SEC_WEBSOCKET_KEY);
+            Ok(Some(hyper::ext::Protocol::from_static("websocket")))
+        }
+        Some(_) => Err(Error::new(Reason::UpstreamUpgrade)
+            .with_detail("only WebSocket can be upgraded to over HTTP/2")),
+    }
+}
+
+fn kept(mut body: Body) -> (Body, Option<Body>) {
+    match body.size_hint().exact().and_then(|_| body.take_full()) {
+        Some(bytes) => (Body::full(bytes.clone()), Some(Body::full(bytes))),
+        None => (body, None),
+    }
+}
+
+fn request(
+    call: &Call,
+    body: Body,
+    protocol: Option<&hyper::ext::Protocol>,
+) -> http::Request<Body> {
+    let mut request = http::Request::new(body);
+    *request.method_mut() = call.head.method.clone();
+    *request.version_mut() = Version::HTTP_2;
+    *request.headers_mut() = call.head.headers.clone();
+    let host = request.headers_mut().remove(header::HOST);
+    *request.uri_mut() = target(&call.head.uri, host.as_ref());
+    if let Some(protocol) = protocol {
+        *request.method_mut() = Method::CONNECT;
+        request.extensions_mut().insert(protocol.clone());
+    }
+    request
+}
+
+/// The target with scheme and authority, from which the pseudo-header fields are made.
+fn target(uri: &Uri, host: Option<&HeaderValue>) -> Uri {
+    let mut parts = Parts::default();
+    parts.path_and_query = uri.path_and_query().cloned();
+    parts.scheme = Some(Scheme::HTTP);
+    parts.authority = host
+        .and_then(|host| Authority::try_from(host.as_bytes()).ok())
+        .or_else(|| Some(Authority::from_static("localhost")));
+    Uri::from_parts(parts).unwrap_or_else(|_| uri.clone())
+}
+
+async fn lease(
+    cluster: &Shared,
+    in_flight: &InFlight,
+    call: &Call,
+) -> Result<Http2Lease, Error> {
+    let endpoint = in_flight.endpoint();
+    let connect = async || connect(cluster, in_flight, call).await;
+    match timeout_at(call.connect_by, endpoint.http2.lease(connect)).await {
+        Ok(lease) => lease,
+        Err(_) if call.is_out_of_time(Instant::now()) => Err(Reason::RouteTimeout.into()),
+        Err(_) => Err(Reason::ConnectTimeout.into()),
+    }
+}
+
+async fn connect(
+    cluster: &Shared,
+    in_flight: &InFlight,
+    call: &Call,
+) -> Result<SendRequest<Body>, Error> {
+    let endpoint = in_flight.endpoint();
+    let stream = cluster.connector.connect(endpoint.address(), call.connect_by).await?;
+    let mut builder = hyper::client::conn::http2::Builder::new(Spawner);
+    builder
+        .timer(TokioTimer::new())
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_send_buf_size(SEND_BUFFER)
+        .max_header_list_size(64 * 1024)
+        .keep_alive_interval(PING_AFTER);
+    let (sender, connection) = builder
+        .handshake(TokioIo::new(stream))
+        .await
+        .map_err(|error| Error::new(Reason::UpstreamProtocol).with_source(error))?;
+    let name = std::sync::Arc::clone(endpoint.name());
+    cluster.tasks.spawn("HTTP/2 upstream connection", async move {
+        if let Err(error) = connection.await {
+            tracing::debug!(endpoint = %name, %error, "upstream connection ended");
+        }
+    });
+    Ok(sender)
+}
+
+/// Why a request failed before its answer.
+struct Failed {
+    error: Error,
+    /// The body when the request never left.
+    unsent: Option<Body>,
+    /// The upstream has certainly not looked at the request.
+    safe: bool,
+    /// Another connection may do better.
+    retry: bool,
+}
+
+async fn send(
+    mut lease: Http2Lease,
+    request: http::Request<Body>,
+    call: &Call,
+) -> Result<(http::Response<hyper::body::Incoming>, Http2Lease), Failed> {
+    let reused = lease.reused;
+    let sent = lease.sender.try_send_request(request);
+    let answered = match call.answer_by {
+        None => sent.await,
+        Some(by) => match timeout_at(by, sent).await {
+            Ok(answered) => answered,
+            Err(_) => {
+                let out_of_time = call.is_out_of_time(Instant::now());
+                let late = if out_of_time { Reason::RouteTimeout } else { Reason::TryTimeout };
+                return Err(Failed {
+                    error: late.into(),
+                    unsent: None,
+                    safe: false,
+                    retry: false,
+                });
+            }
+        },
+    };
+    match answered {
+        Ok(response) => Ok((response, lease)),
+        Err(mut failed) => {
+            let unsent = failed.take_message().map(http::Request::into_body);
+            let error = failed.into_error();
+            let refused = was_not_processed(&error);
+            let safe = unsent.is_some() || refused;
+            let retry = safe || (reused && is_broken_connection(&error));
+            Err(Failed { error: failure(error), unsent, safe, retry })
+        }
+    }
+}
+
+/// The upstream's own word that it has not processed the request (RFC 9113, section 8.7).
+fn was_not_processed(error: &hyper::Error) -> bool {
+    h2_error(error).is_some_and(|error| {
+        error.reason() == Some(h2::Reason::REFUSED_STREAM)
+            || (error.is_go_away() && error.is_remote() && error.reason() == Some(h2::Reason::NO_ERROR))
+    })
+}
+
+fn is_broken_connection(error: &hyper::Error) -> bool {
+    error.is_closed()
+        || error.is_canceled()
+        || h2_error(error).is_some_and(|error| error.is_io() || error.is_go_away())
+}
+
+fn h2_error(error: &hyper::Error) -> Option<&h2::Error> {
+    let mut next = error.source();
+    while let Some(cause) = next {
+        if let Some(found) = cause.downcast_ref() {
+            return Some(found);
+        }
+        next = cause.source();
+    }
+    None
+}
+
+fn failure(error: hyper::Error) -> Error {
+    if let Some(ours) = error.source().and_then(|source| source.downcast_ref::<Error>()) {
+        // The request body broke off: its own reason says more than the reset it led to.
+        return Error::new(ours.reason()).with_source(error);
+    }
+    let reason = if h2_error(&error).is_some_and(|error| error.is_library()) {
+        Reason::UpstreamProtocol
+    } else {
+        Reason::UpstreamClosed
+    };
+    Error::new(reason).with_source(error)
+}
+
+/// Makes the response of an answer whose head has come.
+fn receive(
+    response: http::Response<hyper::body::Incoming>,
+    in_flight: InFlight,
+    lease: Http2Lease,
+    call: &Call,
+    upgrade: bool,
+) -> Response {
+    if upgrade && response.status().is_success() {
+        return switch(response, in_flight, lease);
+    }
+    let (mut head, body) = response.into_parts();
+    hop_headers::strip_response(&mut head.headers);
+    head.headers.insert(respond::ORIGIN, HeaderValue::from_static("upstream"));
+    let endless = is_event_stream(&head.headers);
+    let body = Body::incoming(body, Reason::UpstreamIncomplete);
+    let body = if body.is_end_stream() {
+        body
+    } else {
+        let deadline = call.deadline.filter(|_| !endless);
+        body.map(|body| Watched::new(body, call.idle, deadline))
+    };
+    let mut response = Response::new(body.on_end(move |_| drop((in_flight, lease))));
+    *response.status_mut() = head.status;
+    *response.headers_mut() = head.headers;
+    response
+}
+
+fn is_event_stream(headers: &HeaderMap) -> bool {
+    headers
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"))
+}
+
+/// The upstream accepted the extended CONNECT: towards the client that is a protocol switch.
+fn switch(
+    response: http::Response<hyper::body::Incoming>,
+    in_flight: InFlight,
+    lease: Http2Lease,
+) -> Response {
+    let headers = response.headers().clone();
+    let upgraded = hyper::upgrade::on(response);
+    let (near, far) = tokio::io::duplex(16 * 1024);
+    spawn_detached(async move {
+        let _counted = (in_flight, lease);
+        match upgraded.await {
+            Ok(upstream) => {
+                let (mut far, mut upstream) = (far, TokioIo::new(upstream));
+                let _ = tokio::io::copy_bidirectional(&mut far, &mut upstream).await;
+            }
+            Err(error) => tracing::debug!(%error, "the upstream did not switch protocols"),
+        }
+    });
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    *response.headers_mut() = headers;
+    let fields = response.headers_mut();
+    fields.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    fields.insert(respond::ORIGIN, HeaderValue::from_static("upstream"));
+    response.extensions_mut().insert(Tunnel::new(near));
+    response
+}
+
+/// A body that must not stand still, nor outlast its request's time.
+struct Watched {
+    body: Body,
+    alarm: Alarm,
+    idle: Duration,
+    deadline: Option<Instant>,
+    moved: Instant,
+}
+
+impl Watched {
+    fn new(body: Body, idle: Duration, deadline: Option<Instant>) -> Self {
+        Self { body, alarm: Alarm::default(), idle, deadline, moved: Instant::now() }
+    }
+}
+
+impl http_body::Body for Watched {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let this = &mut *self;
+        if let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(cx) {
+            this.moved = Instant::now();
+            return Poll::Ready(frame.map(|frame| frame.map(clean)));
+        }
+        let idle_at = this.moved + this.idle;
+        let next = this.deadline.map_or(idle_at, |deadline| deadline.min(idle_at));
+        ready!(this.alarm.poll(cx, next));
+        let late = if next == idle_at { Reason::StreamIdle } else { Reason::RouteTimeout };
+        Poll::Ready(Some(Err(late.into())))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+fn clean(frame: Frame<Bytes>) -> Frame<Bytes> {
+    match frame.into_trailers() {
+        Ok(mut fields) => {
+            trailers::sanitize(&mut fields, &[]);
+            Frame::trailers(fields)
+        }
+        Err(frame) => frame,
+    }
+}
+
+/// Runs the streams of a connection; they end with it.
+#[derive(Clone, Copy, Debug)]
+struct Spawner;
+
+impl<F> Executor<F> for Spawner
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    fn execute(&self, future: F) {
+        spawn_detached(future);
+    }
+}
+
