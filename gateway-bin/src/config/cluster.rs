@@ -1,7 +1,5 @@
 //! `[clusters.NAME]`: endpoints that answer the same requests.
 
-use std::time::Duration;
-
 use gateway_core::route::Rewrite;
 use gateway_core::{ClusterTimeouts, EndpointAddress, HostPolicy, PoolSettings};
 use http::HeaderValue;
@@ -29,7 +27,8 @@ pub struct Cluster {
     /// `pool`, for each endpoint: `idle` (64), `total` (256), `pending` (1024), `pending_timeout`
     /// (1 s), `idle_timeout` (60 s), `max_age` (10 min).
     pub pool: PoolSettings,
-    /// `timeouts`: `connect` (3 s), `try` (10 s), `idle` (5 min); `"0s"` is off.
+    /// `timeouts`: `connect` (3 s), `try` (as long as the request has), `idle` (5 min); `"0s"` is
+    /// off, which is a year.
     pub timeouts: ClusterTimeouts,
 }
 
@@ -44,20 +43,16 @@ pub enum Balance {
     PowerOfTwo,
 }
 
-/// How long one try may take unless a document says otherwise: a third of what a route has.
-const DEFAULT_TRY: Duration = Duration::from_secs(10);
-
 impl Cluster {
     /// A cluster with every default, as documents have them.
     pub fn new(name: impl Into<String>, endpoints: Vec<EndpointAddress>) -> Self {
-        let timeouts = ClusterTimeouts { try_timeout: Some(DEFAULT_TRY), ..Default::default() };
         Self {
             name: name.into(),
             endpoints,
             balance: Balance::default(),
             host: HostPolicy::default(),
             pool: PoolSettings::default(),
-            timeouts,
+            timeouts: ClusterTimeouts::default(),
         }
     }
 
@@ -141,7 +136,7 @@ fn pool(field: Field<'_>) -> Option<PoolSettings> {
 
 fn timeouts(field: Field<'_>) -> Option<ClusterTimeouts> {
     let mut table = field.table("{ connect = \"3s\", try = \"10s\", idle = \"5m\" }")?;
-    let mut timeouts = Cluster::new("", Vec::new()).timeouts;
+    let mut timeouts = ClusterTimeouts::default();
     table.set("connect", &mut timeouts.connect, |field| timeout(&field));
     table.set("try", &mut timeouts.try_timeout, |field| {
         Some(Some(duration(&field)?).filter(|duration| !duration.is_zero()))

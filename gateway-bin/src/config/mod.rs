@@ -40,7 +40,7 @@ pub use self::problem::{Place, Problem, Problems, Severity};
 pub use self::route::Route;
 pub use self::source::{Reading, Source};
 pub use self::target::{Respond, Target};
-pub(crate) use self::units::show_duration;
+pub use self::units::show_duration;
 use self::reader::{Field, hint};
 use self::value::{index_path, key_path, quote};
 
@@ -137,6 +137,25 @@ impl Parts {
             }
             Some(())
         });
+    }
+
+    fn from(document: Document) -> Self {
+        fn with_paths<T>(list: &str, items: Vec<T>) -> Vec<(String, T)> {
+            let items = items.into_iter().enumerate();
+            items.map(|(index, item)| (index_path(list, index), item)).collect()
+        }
+        let clusters = document.clusters.into_iter();
+        let clusters: Vec<_> =
+            clusters.map(|cluster| (key_path("clusters", &cluster.name), cluster)).collect();
+        Self {
+            workers: document.workers,
+            listeners: with_paths("listeners", document.listeners),
+            all_listeners: true,
+            cluster_names: clusters.iter().map(|(_, cluster)| cluster.name.clone()).collect(),
+            clusters,
+            routes: with_paths("routes", document.routes),
+            drain: document.drain,
+        }
     }
 
     fn into_document(self) -> Document {

@@ -31,6 +31,35 @@ pub struct Reading {
 }
 
 impl Reading {
+    /// Checks a document that was made in code; problems call it `document`.
+    ///
+    /// # Errors
+    ///
+    /// Everything that does not fit together.
+    pub fn of(document: Document, modules: &Modules) -> Result<Self, Problems> {
+        Self::checked(Parts::from(document), modules, Places::empty("document"), Vec::new())
+    }
+
+    fn checked(
+        parts: Parts,
+        modules: &Modules,
+        places: Places,
+        mut problems: Vec<Problem>,
+    ) -> Result<Self, Problems> {
+        problems.extend(check::check(&parts, modules, &places));
+        problems.sort_by_key(|problem| match problem.place {
+            Place::Whole => (0, 0, 0),
+            Place::Text { line, column } => (1, line, column),
+            Place::Variable(_) => (2, 0, 0),
+        });
+        let (errors, warnings): (Vec<_>, Vec<_>) =
+            problems.into_iter().partition(|problem| problem.severity == Severity::Error);
+        if !errors.is_empty() {
+            return Err(Problems::new(errors));
+        }
+        Ok(Self { document: parts.into_document(), warnings, places })
+    }
+
     /// A problem of the document that only showed when it was assembled.
     pub(crate) fn problem(&self, path: &str, message: impl Into<String>) -> Problem {
         self.places.problem(Severity::Error, path, message)
@@ -78,18 +107,7 @@ impl Source {
         let parts = Parts::read(Field::root(&root.value, &notes));
         let mut problems = root.problems;
         problems.extend(notes.into_problems());
-        problems.extend(check::check(&parts, modules, &places));
-        problems.sort_by_key(|problem| match problem.place {
-            Place::Whole => (0, 0, 0),
-            Place::Text { line, column } => (1, line, column),
-            Place::Variable(_) => (2, 0, 0),
-        });
-        let (errors, warnings): (Vec<_>, Vec<_>) =
-            problems.into_iter().partition(|problem| problem.severity == Severity::Error);
-        if !errors.is_empty() {
-            return Err(Problems::new(errors));
-        }
-        Ok(Reading { document: parts.into_document(), warnings, places })
+        Reading::checked(parts, modules, places, problems)
     }
 
     fn root(&self) -> Result<Root, Vec<Problem>> {

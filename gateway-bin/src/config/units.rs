@@ -75,8 +75,8 @@ fn split(text: &str) -> Option<(u64, &str)> {
     Some((number.parse().ok()?, unit))
 }
 
-/// `duration` as a document writes it.
-pub(crate) fn show_duration(duration: Duration) -> String {
+/// `duration` as a document writes it, such as `250ms`, `30s`, `5m` or `1h`.
+pub fn show_duration(duration: Duration) -> String {
     let milliseconds = duration.as_millis();
     if milliseconds == 0 || milliseconds % 1000 != 0 {
         format!("{milliseconds}ms")

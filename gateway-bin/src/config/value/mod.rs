@@ -93,6 +93,11 @@ impl Places {
         Self { file, by_path }
     }
 
+    /// Of a document that nobody wrote down.
+    pub(super) fn empty(name: &str) -> Self {
+        Self { file: name.into(), by_path: HashMap::new() }
+    }
+
     /// True when the document says something at `path`.
     pub(super) fn is_written(&self, path: &str) -> bool {
         self.by_path.contains_key(path)
