@@ -142,7 +142,10 @@ reasons! {
 impl Reason {
     /// The reason with this [`code`](Self::code).
     pub fn from_code(code: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|reason| reason.code() == code)
+        Self::ALL
+            .iter()
+            .copied()
+            .find(|reason| reason.code() == code)
     }
 
     /// True when the request's own bytes were at fault, so that nothing more on the connection
@@ -219,7 +222,9 @@ impl Error {
             allow: Vec::new(),
             source: None,
         };
-        Self { inner: Box::new(inner) }
+        Self {
+            inner: Box::new(inner),
+        }
     }
 
     /// Says what happened in this case. Shown to the client: no secrets, no addresses.
@@ -299,22 +304,11 @@ impl fmt::Display for Error {
 
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.inner.source.as_deref().map(|source| source as &(dyn StdError + 'static))
+        self.inner
+            .source
+            .as_deref()
+            .map(|source| source as &(dyn StdError + 'static))
     }
-}
-
-/// The chain of causes below `error`, joined for a log line.
-pub(crate) fn causes(error: &dyn StdError) -> String {
-    let mut text = String::new();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        if !text.is_empty() {
-            text.push_str(": ");
-        }
-        text.push_str(&cause.to_string());
-        next = cause.source();
-    }
-    text
 }
 
 #[cfg(test)]
@@ -345,6 +339,6 @@ mod tests {
             .with_detail("endpoint a")
             .with_source(std::io::Error::other("refused"));
         assert_eq!(error.to_string(), "connect_failed: endpoint a");
-        assert_eq!(causes(&error), "refused");
+        assert_eq!(StdError::source(&error).unwrap().to_string(), "refused");
     }
 }

@@ -20,7 +20,9 @@
 //! **Kept** is `Trailer`: it announces fields of the message, not of the connection (RFC 9110,
 //! 6.6.2), and HTTP/1.1 senders emit only announced trailers.
 
-use http::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue, TE, UPGRADE};
+use http::header::{
+    CONNECTION, COOKIE, HeaderMap, HeaderName, HeaderValue, TE, TRANSFER_ENCODING, UPGRADE,
+};
 use smallvec::SmallVec;
 
 use crate::forwarded::is_owned;
@@ -202,6 +204,39 @@ fn is(element: &[u8], word: &str) -> bool {
 fn is_token(bytes: &[u8]) -> bool {
     let tchar = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
     !bytes.is_empty() && bytes.iter().all(tchar)
+}
+
+/// True when the message says that the connection ends with it (RFC 9112, section 9.6).
+pub(crate) fn says_close(headers: &HeaderMap) -> bool {
+    headers.get_all(CONNECTION).iter().any(|value| {
+        let mut options = value.as_bytes().split(|&byte| byte == b',');
+        options.any(|option| option.trim_ascii().eq_ignore_ascii_case(b"close"))
+    })
+}
+
+/// Joins the lines of `Cookie`, which HTTP/2 clients may send apart (RFC 9113, section 8.2.3):
+/// upstreams and modules look for one.
+pub(crate) fn join_cookies(headers: &mut HeaderMap) {
+    if headers.get_all(COOKIE).iter().nth(1).is_none() {
+        return;
+    }
+    let lines: Vec<_> = headers
+        .get_all(COOKIE)
+        .iter()
+        .map(HeaderValue::as_bytes)
+        .collect();
+    if let Ok(joined) = HeaderValue::from_bytes(&lines.join(&b"; "[..])) {
+        headers.insert(COOKIE, joined);
+    }
+}
+
+/// Removes what must not appear in HTTP/2 (RFC 9113, section 8.2.2).
+pub(crate) fn strip_for_http2(headers: &mut HeaderMap) {
+    headers.remove(CONNECTION);
+    headers.remove(TRANSFER_ENCODING);
+    headers.remove(UPGRADE);
+    headers.remove("keep-alive");
+    headers.remove("proxy-connection");
 }
 
 #[cfg(test)]

@@ -38,9 +38,9 @@ impl RequestExt for http::request::Parts {
 }
 
 /// A byte stream in both directions.
-pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+pub trait Stream: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
 
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+impl<T: AsyncRead + AsyncWrite + Send + Sync + Unpin> Stream for T {}
 
 /// The far side of an upgraded connection, carried by a `101` response as an extension.
 ///
@@ -54,12 +54,17 @@ pub struct Tunnel {
 impl Tunnel {
     /// A tunnel whose far side is `stream`.
     pub fn new(stream: impl Stream + 'static) -> Self {
-        Self { stream: Arc::new(Mutex::new(Some(Box::pin(stream)))) }
+        Self {
+            stream: Arc::new(Mutex::new(Some(Box::pin(stream)))),
+        }
     }
 
     /// The far side, once.
     pub fn take(&self) -> Option<Pin<Box<dyn Stream>>> {
-        self.stream.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.stream
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
     }
 }
 

@@ -20,16 +20,7 @@ pub(crate) enum NetStream {
 }
 
 impl NetStream {
-    /// Ready once a read would not block; `None` for a transport that cannot tell.
-    pub(crate) async fn readable(&self) -> Option<io::Result<()>> {
-        match self {
-            Self::Tcp(stream) => Some(stream.readable().await),
-            Self::Unix(stream) => Some(stream.readable().await),
-            Self::Other(_) => None,
-        }
-    }
-
-    /// True when [`readable`](Self::readable) can tell.
+    /// True for a socket, which can tell that there is something to read without reading it.
     pub(crate) fn can_wait(&self) -> bool {
         !matches!(self, Self::Other(_))
     }

@@ -43,7 +43,9 @@ struct Inner {
 impl RequestContext {
     /// The context of a request that has just arrived on `connection`.
     pub fn new(connection: Arc<ConnectionInfo>) -> Self {
-        let client_ip = connection.peer_ip().unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+        let client_ip = connection
+            .peer_ip()
+            .unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
         let inner = Inner {
             connection,
             started: Instant::now(),
@@ -58,7 +60,9 @@ impl RequestContext {
             deadline: OnceLock::new(),
             record: Record::default(),
         };
-        Self { inner: Arc::new(inner) }
+        Self {
+            inner: Arc::new(inner),
+        }
     }
 
     /// The connection the request came on.

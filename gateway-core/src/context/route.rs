@@ -17,6 +17,9 @@ pub struct RouteInfo {
 impl RouteInfo {
     /// The route called `id`.
     pub fn new(id: impl Into<Arc<str>>, metadata: Metadata) -> Self {
-        Self { id: id.into(), metadata }
+        Self {
+            id: id.into(),
+            metadata,
+        }
     }
 }

@@ -61,7 +61,9 @@ fn admit_head(
     let choice = match decided {
         Ok(Some(hit)) => {
             admitted.route = snapshot.infos.get(hit.index).cloned();
-            let choice = Choice { route: Some(hit.index) };
+            let choice = Choice {
+                route: Some(hit.index),
+            };
             let rewritten = prepare(head, hit, &mut admitted);
             rewritten.map(|()| choice)
         }
@@ -75,7 +77,10 @@ fn admit_head(
 /// What the route table is asked about `head`.
 pub(super) fn lookup<'h>(head: &'h request::Parts, connection: &'h ConnectionInfo) -> Lookup<'h> {
     Lookup {
-        host: head.headers.get(header::HOST).and_then(|host| host.to_str().ok()),
+        host: head
+            .headers
+            .get(header::HOST)
+            .and_then(|host| host.to_str().ok()),
         path: head.uri.path(),
         query: head.uri.query(),
         method: &head.method,
@@ -118,10 +123,7 @@ fn prepare(
 }
 
 /// Brings the request target into origin-form with a normal path, and the host into `Host`.
-pub(super) fn normalize_uri(
-    head: &mut request::Parts,
-    options: &PathOptions,
-) -> Result<(), Error> {
+pub(super) fn normalize_uri(head: &mut request::Parts, options: &PathOptions) -> Result<(), Error> {
     if head.uri.authority().is_some() && !head.headers.contains_key(header::HOST) {
         let host = head.uri.authority().map(|authority| authority.as_str());
         if let Some(host) = host.and_then(|host| HeaderValue::from_str(host).ok()) {
@@ -132,9 +134,8 @@ pub(super) fn normalize_uri(
     if head.method == Method::OPTIONS && (path == "*" || path.is_empty()) {
         return Ok(());
     }
-    let normal = normalize(path, options).map_err(|problem| {
-        Error::new(Reason::PathInvalid).with_detail(problem.to_string())
-    })?;
+    let normal = normalize(path, options)
+        .map_err(|problem| Error::new(Reason::PathInvalid).with_detail(problem.to_string()))?;
     if head.uri.authority().is_none() && matches!(normal, Cow::Borrowed(_)) {
         return Ok(());
     }
@@ -148,7 +149,9 @@ fn with_path(uri: &Uri, path: &str) -> Result<Uri, Error> {
         None => PathAndQuery::try_from(path),
         Some(query) => PathAndQuery::try_from(format!("{path}?{query}")),
     };
-    target.map(Uri::from).map_err(|problem| Error::new(Reason::PathInvalid).with_source(problem))
+    target
+        .map(Uri::from)
+        .map_err(|problem| Error::new(Reason::PathInvalid).with_source(problem))
 }
 
 /// Removes the fields of the client's hop and those the gateway owns, and writes ours.
@@ -167,7 +170,8 @@ fn clean_fields(head: &mut request::Parts, connection: &ConnectionInfo, trusted_
         },
     );
     if hop.te_trailers {
-        head.headers.insert(header::TE, HeaderValue::from_static("trailers"));
+        head.headers
+            .insert(header::TE, HeaderValue::from_static("trailers"));
     }
     if let Some(protocol) = hop.upgrade
         && head.version == Version::HTTP_11

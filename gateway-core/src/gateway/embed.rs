@@ -29,7 +29,9 @@ impl Gateway {
     /// The gateway as a layer: what a route takes is answered, everything else goes to the inner
     /// service as it came.
     pub fn layer(&self) -> GatewayLayer {
-        GatewayLayer { gateway: self.clone() }
+        GatewayLayer {
+            gateway: self.clone(),
+        }
     }
 
     fn takes<B>(&self, request: &http::Request<B>) -> bool {
@@ -99,7 +101,10 @@ impl<S> Layer<S> for GatewayLayer {
     type Service = GatewayService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        GatewayService { gateway: self.gateway.clone(), inner }
+        GatewayService {
+            gateway: self.gateway.clone(),
+            inner,
+        }
     }
 }
 

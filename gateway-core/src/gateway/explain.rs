@@ -51,10 +51,18 @@ impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", self.request)?;
         match &self.decision {
-            Ok(route) => writeln!(f, "  goes to route `{route}` (generation {})", self.generation)?,
+            Ok(route) => writeln!(
+                f,
+                "  goes to route `{route}` (generation {})",
+                self.generation
+            )?,
             Err(error) => {
                 let status = error.reason().status();
-                writeln!(f, "  is answered {status}: {error} (generation {})", self.generation)?;
+                writeln!(
+                    f,
+                    "  is answered {status}: {error} (generation {})",
+                    self.generation
+                )?;
             }
         }
         for considered in &self.considered {

@@ -83,7 +83,12 @@ impl Gateway {
     /// What is odd about the routes, though not wrong: for instance a route that can never match.
     pub fn warnings(&self) -> Vec<String> {
         let snapshot = self.shared.snapshot.peek();
-        snapshot.table.warnings().iter().map(ToString::to_string).collect()
+        snapshot
+            .table
+            .warnings()
+            .iter()
+            .map(ToString::to_string)
+            .collect()
     }
 
     /// What would become of a request with this head, and why: every route considered, what failed
@@ -113,7 +118,11 @@ impl Gateway {
         let seen = Seen::of_request(&request);
         let called = AssertUnwindSafe(dispatch(&snapshot, choice, request));
         let outcome = called.catch_unwind().await.unwrap_or_else(|panic| {
-            tracing::error!(panic = panic_text(&*panic), path = seen.uri.path(), "panicked");
+            tracing::error!(
+                panic = panic_text(&*panic),
+                path = seen.uri.path(),
+                "panicked"
+            );
             Err(Reason::Panicked.into())
         });
         drop(snapshot);
@@ -141,7 +150,8 @@ impl Gateway {
         let reason = response.extensions().get::<MadeHere>().map(|made| made.0);
         response.map(|body| {
             body.on_end(move |end| {
-                let event = seen.finished(&context, status, reason, error.as_ref(), end, head_after);
+                let event =
+                    seen.finished(&context, status, reason, error.as_ref(), end, head_after);
                 observers.request_finished(&event);
             })
         })
@@ -165,7 +175,11 @@ impl Seen {
     }
 
     fn of_head(head: &request::Parts) -> Self {
-        Self { method: head.method.clone(), uri: head.uri.clone(), version: head.version }
+        Self {
+            method: head.method.clone(),
+            uri: head.uri.clone(),
+            version: head.version,
+        }
     }
 
     fn finished<'a>(
@@ -216,7 +230,9 @@ fn decide<'s>(
 
 /// Lets the chosen target answer.
 async fn dispatch(snapshot: &Snapshot, choice: Choice, request: Request) -> Outcome {
-    let route = choice.route.and_then(|index| snapshot.table.routes().get(index));
+    let route = choice
+        .route
+        .and_then(|index| snapshot.table.routes().get(index));
     match (route, &snapshot.fallback) {
         (Some(route), _) => {
             let mut response = route.target.call(request).await?;
@@ -244,6 +260,8 @@ impl ModuleService for Gateway {
 
 impl fmt::Debug for Gateway {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Gateway").field("snapshot", &self.shared.snapshot).finish_non_exhaustive()
+        f.debug_struct("Gateway")
+            .field("snapshot", &self.shared.snapshot)
+            .finish_non_exhaustive()
     }
 }

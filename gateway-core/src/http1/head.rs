@@ -58,7 +58,9 @@ pub(crate) struct HeadScanner {
 impl HeadScanner {
     /// The length of the head in `buffer` with its final empty line, once it is all there.
     pub(crate) fn scan(&mut self, buffer: &[u8]) -> Result<Option<usize>, HeadError> {
-        while let Some(found) = memchr::memchr2(b'\r', b'\n', buffer.get(self.scanned..).unwrap_or_default()) {
+        while let Some(found) =
+            memchr::memchr2(b'\r', b'\n', buffer.get(self.scanned..).unwrap_or_default())
+        {
             let at = self.scanned + found;
             if buffer[at] == b'\n' {
                 return Err(HeadError::Malformed("a line feed without carriage return"));
@@ -95,24 +97,28 @@ const STACK_FIELDS: usize = 100;
 /// Parses the request head that fills `head` whole.
 pub(crate) fn parse_request(head: BytesMut, limits: &HeadLimits) -> Result<RequestHead, HeadError> {
     let head = head.freeze();
-    with_fields(limits.fields, |fields| {
-        let mut parsed = httparse::Request::new(&mut []);
-        match parsed.parse_with_uninit_headers(&head, fields) {
-            Ok(httparse::Status::Complete(_)) => {}
-            Ok(httparse::Status::Partial) => return Err(HeadError::Malformed("an empty line")),
-            Err(error) => return Err(parse_error(error)),
-        }
-        let target = parsed.path.unwrap_or_default();
-        if target.len() > limits.uri {
-            return Err(HeadError::UriTooLong);
-        }
-        let method = Method::from_bytes(parsed.method.unwrap_or_default().as_bytes())
-            .map_err(|_| HeadError::Malformed("an invalid method"))?;
-        let uri = Uri::from_maybe_shared(head.slice_ref(target.as_bytes()))
-            .map_err(|_| HeadError::Malformed("an invalid request target"))?;
-        let version = version(parsed.version);
-        let headers = header_map(&head, parsed.headers)?;
-        Ok(RequestHead { method, uri, version, headers })
+    let (mut few, mut many) = room(limits.fields);
+    let mut parsed = httparse::Request::new(&mut []);
+    match parsed.parse_with_uninit_headers(&head, pick(&mut few, &mut many, limits.fields)) {
+        Ok(httparse::Status::Complete(_)) => {}
+        Ok(httparse::Status::Partial) => return Err(HeadError::Malformed("an empty line")),
+        Err(error) => return Err(parse_error(error)),
+    }
+    let target = parsed.path.unwrap_or_default();
+    if target.len() > limits.uri {
+        return Err(HeadError::UriTooLong);
+    }
+    let method = Method::from_bytes(parsed.method.unwrap_or_default().as_bytes())
+        .map_err(|_| HeadError::Malformed("an invalid method"))?;
+    let uri = Uri::from_maybe_shared(head.slice_ref(target.as_bytes()))
+        .map_err(|_| HeadError::Malformed("an invalid request target"))?;
+    let version = version(parsed.version);
+    let headers = header_map(&head, parsed.headers)?;
+    Ok(RequestHead {
+        method,
+        uri,
+        version,
+        headers,
     })
 }
 
@@ -122,23 +128,29 @@ pub(crate) fn parse_response(
     limits: &HeadLimits,
 ) -> Result<ResponseHead, HeadError> {
     let head = head.freeze();
-    with_fields(limits.fields, |fields| {
-        let mut parsed = httparse::Response::new(&mut []);
-        match httparse::ParserConfig::default()
-            .parse_response_with_uninit_headers(&mut parsed, &head, fields)
-        {
-            Ok(httparse::Status::Complete(_)) => {}
-            Ok(httparse::Status::Partial) => return Err(HeadError::Malformed("an empty line")),
-            Err(error) => return Err(parse_error(error)),
-        }
-        let status = StatusCode::from_u16(parsed.code.unwrap_or_default())
-            .map_err(|_| HeadError::Malformed("an invalid status"))?;
-        if status.as_u16() >= 600 {
-            return Err(HeadError::Malformed("a status above 599"));
-        }
-        let version = version(parsed.version);
-        let headers = header_map(&head, parsed.headers)?;
-        Ok(ResponseHead { status, version, headers })
+    let (mut few, mut many) = room(limits.fields);
+    let fields = pick(&mut few, &mut many, limits.fields);
+    let mut parsed = httparse::Response::new(&mut []);
+    match httparse::ParserConfig::default().parse_response_with_uninit_headers(
+        &mut parsed,
+        &head,
+        fields,
+    ) {
+        Ok(httparse::Status::Complete(_)) => {}
+        Ok(httparse::Status::Partial) => return Err(HeadError::Malformed("an empty line")),
+        Err(error) => return Err(parse_error(error)),
+    }
+    let status = StatusCode::from_u16(parsed.code.unwrap_or_default())
+        .map_err(|_| HeadError::Malformed("an invalid status"))?;
+    if status.as_u16() >= 600 {
+        return Err(HeadError::Malformed("a status above 599"));
+    }
+    let version = version(parsed.version);
+    let headers = header_map(&head, parsed.headers)?;
+    Ok(ResponseHead {
+        status,
+        version,
+        headers,
     })
 }
 
@@ -153,20 +165,35 @@ pub(crate) fn parse_trailers(section: BytesMut, fields: usize) -> Result<HeaderM
     }
 }
 
-fn with_fields<T>(
+type Room<'b> = MaybeUninit<httparse::Header<'b>>;
+
+/// Room for `limit` fields: on the stack, unless somebody wants very many.
+fn room<'b>(limit: usize) -> ([Room<'b>; STACK_FIELDS], Vec<Room<'b>>) {
+    let many = if limit > STACK_FIELDS { limit } else { 0 };
+    (
+        [const { MaybeUninit::uninit() }; STACK_FIELDS],
+        vec![MaybeUninit::uninit(); many],
+    )
+}
+
+fn pick<'r, 'b>(
+    few: &'r mut [Room<'b>],
+    many: &'r mut [Room<'b>],
     limit: usize,
-    parse: impl for<'b> FnOnce(&mut [MaybeUninit<httparse::Header<'b>>]) -> Result<T, HeadError>,
-) -> Result<T, HeadError> {
-    if limit <= STACK_FIELDS {
-        let mut fields = [const { MaybeUninit::uninit() }; STACK_FIELDS];
-        parse(fields.get_mut(..limit).unwrap_or_default())
+) -> &'r mut [Room<'b>] {
+    if many.is_empty() {
+        few.get_mut(..limit).unwrap_or_default()
     } else {
-        parse(&mut vec![MaybeUninit::uninit(); limit])
+        many
     }
 }
 
 fn version(minor: Option<u8>) -> Version {
-    if minor == Some(0) { Version::HTTP_10 } else { Version::HTTP_11 }
+    if minor == Some(0) {
+        Version::HTTP_10
+    } else {
+        Version::HTTP_11
+    }
 }
 
 fn header_map(head: &Bytes, fields: &[httparse::Header<'_>]) -> Result<HeaderMap, HeadError> {
@@ -200,7 +227,11 @@ fn parse_error(error: httparse::Error) -> HeadError {
 mod tests {
     use super::*;
 
-    const LIMITS: HeadLimits = HeadLimits { uri: 64, bytes: 1024, fields: 4 };
+    const LIMITS: HeadLimits = HeadLimits {
+        uri: 64,
+        bytes: 1024,
+        fields: 4,
+    };
 
     fn scan(bytes: &[u8]) -> Result<Option<usize>, HeadError> {
         HeadScanner::default().scan(bytes)

@@ -5,7 +5,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes, BytesMut};
-use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tokio::io::AsyncWrite;
+#[cfg(test)]
+use tokio::io::AsyncWriteExt;
 
 /// Pieces of at most this many bytes are copied behind the others and leave in one write; larger
 /// ones are written from where they are.
@@ -22,7 +24,11 @@ pub(crate) struct Output {
 impl Output {
     /// Where small pieces are written to.
     pub(crate) fn buffer(&mut self) -> &mut BytesMut {
-        if self.large.is_empty() { &mut self.before } else { &mut self.after }
+        if self.large.is_empty() {
+            &mut self.before
+        } else {
+            &mut self.after
+        }
     }
 
     /// True while a large piece waits: nothing large may be added before it is written.
@@ -80,10 +86,8 @@ impl Output {
     }
 
     /// Writes everything.
-    pub(crate) async fn write_all(
-        &mut self,
-        io: &mut (impl AsyncWrite + Unpin),
-    ) -> io::Result<()> {
+    #[cfg(test)]
+    pub(crate) async fn write_all(&mut self, io: &mut (impl AsyncWrite + Unpin)) -> io::Result<()> {
         io.write_all(&self.before).await?;
         io.write_all(&self.large).await?;
         io.write_all(&self.after).await?;

@@ -37,7 +37,14 @@ pub(super) async fn run<M: ModuleService>(
     };
     let info = opened.info;
     if opened.http2 {
-        Box::pin(http2::serve(opened.stream, opened.read, session, info, closes_at)).await;
+        Box::pin(http2::serve(
+            opened.stream,
+            opened.read,
+            session,
+            info,
+            closes_at,
+        ))
+        .await;
         return;
     }
     let mut stream = opened.stream;
@@ -47,22 +54,34 @@ pub(super) async fn run<M: ModuleService>(
         let Served::Quiet(quiet) = served else {
             return;
         };
-        if !is_asked_again(&quiet, &session, closes_at).await {
+        let Some(asked) = asked_again(quiet, &session, closes_at).await else {
             return;
-        }
-        stream = quiet;
+        };
+        stream = asked;
         read = BytesMut::new();
     }
 }
 
-/// Waits until the quiet client sends something; false when it is time to close instead.
-async fn is_asked_again<M>(stream: &NetStream, session: &Session<M>, closes_at: Instant) -> bool {
+/// Waits until the quiet client sends something; `None` when it is time to close instead.
+async fn asked_again<M>(
+    stream: NetStream,
+    session: &Session<M>,
+    closes_at: Instant,
+) -> Option<NetStream> {
     let until = (Instant::now() + session.timeouts.idle).min(closes_at);
-    tokio::select! {
-        readable = stream.readable() => matches!(readable, Some(Ok(()))),
+    let readable = async {
+        match &stream {
+            NetStream::Tcp(stream) => stream.readable().await.is_ok(),
+            NetStream::Unix(stream) => stream.readable().await.is_ok(),
+            NetStream::Other(_) => false,
+        }
+    };
+    let readable = tokio::select! {
+        readable = readable => readable,
         () = session.drain.started() => false,
         () = sleep_until(until) => false,
-    }
+    };
+    readable.then_some(stream)
 }
 
 /// A connection whose protocol is known.
@@ -73,12 +92,12 @@ struct Opened {
     http2: bool,
 }
 
-async fn open<M>(
-    accepted: Accepted,
-    listener: &Listener,
-    session: &Session<M>,
-) -> Option<Opened> {
-    let Accepted { mut stream, mut peer, mut local } = accepted;
+async fn open<M>(accepted: Accepted, listener: &Listener, session: &Session<M>) -> Option<Opened> {
+    let Accepted {
+        mut stream,
+        mut peer,
+        mut local,
+    } = accepted;
     let mut read = BytesMut::new();
     let deadline = Instant::now() + session.timeouts.header;
     let opening = async {
@@ -98,15 +117,27 @@ async fn open<M>(
         opened = timeout_at(deadline, opening) => opened.ok().flatten()?,
         () = session.drain.started() => return None,
     };
-    let info = Arc::new(ConnectionInfo::new(Arc::clone(&session.listener), peer, local));
-    Some(Opened { stream, read, info, http2 })
+    let info = Arc::new(ConnectionInfo::new(
+        Arc::clone(&session.listener),
+        peer,
+        local,
+    ));
+    Some(Opened {
+        stream,
+        read,
+        info,
+        http2,
+    })
 }
 
 fn is_behind_proxy(listener: &Listener, peer: Option<SocketAddr>) -> bool {
     let Some(peer) = peer.map(|peer| peer.ip().to_canonical()) else {
         return !listener.proxy_protocol.is_empty();
     };
-    listener.proxy_protocol.iter().any(|network| network.contains(&peer))
+    listener
+        .proxy_protocol
+        .iter()
+        .any(|network| network.contains(&peer))
 }
 
 /// Reads the PROXY header. The outer `None`: there is none, and there must be.
@@ -116,7 +147,11 @@ async fn proxy_header(
 ) -> Option<Option<(SocketAddr, SocketAddr)>> {
     loop {
         match proxy_protocol::parse(read) {
-            Ok(Parsed::Header { consumed, source, destination }) => {
+            Ok(Parsed::Header {
+                consumed,
+                source,
+                destination,
+            }) => {
                 read.advance(consumed);
                 return Some(source.zip(destination));
             }

@@ -13,7 +13,6 @@ use bytes::{Buf, BytesMut};
 use hyper::rt::Executor;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::session::Session;
@@ -119,7 +118,6 @@ const GOAWAY_TAKEN: Duration = Duration::from_secs(1);
 #[derive(Default)]
 struct Streams {
     open: AtomicUsize,
-    changed: Notify,
     waker: futures_util::task::AtomicWaker,
 }
 
@@ -134,7 +132,9 @@ impl Streams {
 
     fn enter(self: &Arc<Self>) -> OpenStream {
         self.open.fetch_add(1, Ordering::AcqRel);
-        OpenStream { streams: Arc::clone(self) }
+        OpenStream {
+            streams: Arc::clone(self),
+        }
     }
 }
 

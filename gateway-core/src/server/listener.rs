@@ -39,11 +39,13 @@ impl FromStr for Address {
 
     fn from_str(text: &str) -> Result<Self, AddressError> {
         match text.strip_prefix("unix:") {
-            Some("") => Err(AddressError { found: text.to_owned() }),
+            Some("") => Err(AddressError {
+                found: text.to_owned(),
+            }),
             Some(path) => Ok(Self::Unix(path.into())),
-            None => {
-                text.parse().map(Self::Tcp).map_err(|_| AddressError { found: text.to_owned() })
-            }
+            None => text.parse().map(Self::Tcp).map_err(|_| AddressError {
+                found: text.to_owned(),
+            }),
         }
     }
 }
@@ -59,7 +61,9 @@ impl fmt::Display for Address {
 
 /// What was found is no address to listen on.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{found}` is no address: expected `IP:PORT` (as 127.0.0.1:8080 or [::1]:8080) or `unix:/PATH`")]
+#[error(
+    "`{found}` is no address: expected `IP:PORT` (as 127.0.0.1:8080 or [::1]:8080) or `unix:/PATH`"
+)]
 pub struct AddressError {
     found: String,
 }
@@ -93,7 +97,10 @@ pub struct Listener {
 impl Listener {
     /// A listener on `address`, named after it, with default limits and timeouts.
     pub fn new(address: Address) -> Self {
-        let info = ListenerInfo { name: address.to_string(), ..ListenerInfo::default() };
+        let info = ListenerInfo {
+            name: address.to_string(),
+            ..ListenerInfo::default()
+        };
         Self {
             address,
             protocol: Protocol::default(),
@@ -160,15 +167,24 @@ impl Listener {
             Address::Unix(path) => bind_unix(path),
         };
         let socket = socket.map_err(|error| {
-            io::Error::new(error.kind(), format!("cannot listen on {}: {error}", self.address))
+            io::Error::new(
+                error.kind(),
+                format!("cannot listen on {}: {error}", self.address),
+            )
         })?;
-        Ok(BoundListener { listener: self, socket })
+        Ok(BoundListener {
+            listener: self,
+            socket,
+        })
     }
 }
 
 fn bind_tcp(address: SocketAddr, reuse_port: bool) -> io::Result<Socket> {
-    let socket =
-        Socket::new(Domain::for_address(address), Type::STREAM, Some(SocketProtocol::TCP))?;
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(SocketProtocol::TCP),
+    )?;
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(reuse_port)?;
     // Accepted sockets inherit it: no system call for each of them.
@@ -203,7 +219,12 @@ pub struct BoundListener {
 impl BoundListener {
     /// The address it is bound to, with the port the system chose when 0 was asked for.
     pub fn local_address(&self) -> Address {
-        match self.socket.local_addr().ok().and_then(|address| address.as_socket()) {
+        match self
+            .socket
+            .local_addr()
+            .ok()
+            .and_then(|address| address.as_socket())
+        {
             Some(address) => Address::Tcp(address),
             None => self.listener.address.clone(),
         }
@@ -216,15 +237,19 @@ impl BoundListener {
 
     pub(crate) fn accepting(self) -> io::Result<(Arc<Listener>, Acceptor)> {
         let socket = match &self.listener.address {
-            Address::Tcp(_) => {
-                AcceptorSocket::Tcp(TcpListener::from_std(self.socket.into())?)
-            }
+            Address::Tcp(_) => AcceptorSocket::Tcp(TcpListener::from_std(self.socket.into())?),
             Address::Unix(path) => AcceptorSocket::Unix(
                 UnixListener::from_std(self.socket.into())?,
                 UnlinkOnDrop(path.clone()),
             ),
         };
-        Ok((Arc::new(self.listener), Acceptor { socket, rest: FIRST_REST }))
+        Ok((
+            Arc::new(self.listener),
+            Acceptor {
+                socket,
+                rest: FIRST_REST,
+            },
+        ))
     }
 }
 
@@ -236,7 +261,10 @@ pub(crate) struct Acceptor {
 
 enum AcceptorSocket {
     Tcp(TcpListener),
-    Unix(UnixListener, #[allow(dead_code, reason = "held for its drop")] UnlinkOnDrop),
+    Unix(
+        UnixListener,
+        #[allow(dead_code, reason = "held for its drop")] UnlinkOnDrop,
+    ),
 }
 
 struct UnlinkOnDrop(PathBuf);
@@ -265,7 +293,11 @@ impl Acceptor {
                         self.rest = FIRST_REST;
                         let local = stream.local_addr().ok();
                         let stream = NetStream::Tcp(stream);
-                        return Accepted { stream, peer: Some(peer), local };
+                        return Accepted {
+                            stream,
+                            peer: Some(peer),
+                            local,
+                        };
                     }
                     Err(error) => error,
                 },
@@ -273,7 +305,11 @@ impl Acceptor {
                     Ok((stream, _)) => {
                         self.rest = FIRST_REST;
                         let stream = NetStream::Unix(stream);
-                        return Accepted { stream, peer: None, local: None };
+                        return Accepted {
+                            stream,
+                            peer: None,
+                            local: None,
+                        };
                     }
                     Err(error) => error,
                 },
@@ -316,7 +352,9 @@ mod tests {
 
     #[test]
     fn a_port_in_use_names_the_address() {
-        let first = Listener::new("127.0.0.1:0".parse().unwrap()).bind().unwrap();
+        let first = Listener::new("127.0.0.1:0".parse().unwrap())
+            .bind()
+            .unwrap();
         let taken = first.local_address();
         let error = Listener::new(taken.clone()).bind().unwrap_err();
         assert!(error.to_string().contains(&taken.to_string()), "{error}");

@@ -9,7 +9,7 @@ mod drain;
 mod http1;
 mod http2;
 mod listener;
-pub(crate) mod proxy_protocol;
+pub mod proxy_protocol;
 mod session;
 mod settings;
 pub(crate) mod tunnel;
@@ -26,8 +26,8 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use self::drain::Drain;
-pub use self::listener::{Address, AddressError, BoundListener, Listener, Protocol};
 use self::listener::Acceptor;
+pub use self::listener::{Address, AddressError, BoundListener, Listener, Protocol};
 pub use self::proxy_protocol::ProxyProtocolError;
 use self::session::Session;
 pub use self::settings::{Limits, MIN_BODY_RATE, Timeouts};
@@ -55,14 +55,20 @@ pub struct DrainSettings {
 
 impl Default for DrainSettings {
     fn default() -> Self {
-        Self { lame_duck: Duration::from_secs(5), deadline: Duration::from_secs(30) }
+        Self {
+            lame_duck: Duration::from_secs(5),
+            deadline: Duration::from_secs(30),
+        }
     }
 }
 
 impl DrainSettings {
     /// With these times.
     pub fn new(lame_duck: Duration, deadline: Duration) -> Self {
-        Self { lame_duck, deadline }
+        Self {
+            lame_duck,
+            deadline,
+        }
     }
 }
 
@@ -221,10 +227,12 @@ impl<M: ModuleService + Clone> Server<M> {
             stopped_accepting.start();
         };
         let (drained, ()) = futures_util::future::join(join_all(loops), stopping).await;
-        let total = drained.into_iter().fold(Drained::default(), |sum, one| Drained {
-            open: sum.open + one.open,
-            cut: sum.cut + one.cut,
-        });
+        let total = drained
+            .into_iter()
+            .fold(Drained::default(), |sum, one| Drained {
+                open: sum.open + one.open,
+                cut: sum.cut + one.cut,
+            });
         tracing::info!(open = total.open, cut = total.cut, "drained");
         Ok(total)
     }
@@ -294,4 +302,3 @@ fn note_end(ended: Result<(), tokio::task::JoinError>) {
         tracing::error!(%error, "a connection's task panicked");
     }
 }
-

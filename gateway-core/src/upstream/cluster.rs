@@ -135,7 +135,10 @@ impl Cluster {
     async fn forward(&self, request: Request) -> Outcome {
         let shared = &self.shared;
         shared.start_sweeping();
-        let endpoint = shared.balance.pick(&shared.endpoints).ok_or(Reason::NoEndpoint)?;
+        let endpoint = shared
+            .balance
+            .pick(&shared.endpoints)
+            .ok_or(Reason::NoEndpoint)?;
         let context = request.context().cloned();
         if let Some(context) = &context {
             let attempt = Attempt::new(Arc::clone(&shared.name), Arc::clone(endpoint.name()));
@@ -144,13 +147,12 @@ impl Cluster {
         let started = Instant::now();
         let outcome = forward::forward(shared, endpoint.enter(), request, context, started).await;
         if !shared.observers.is_empty() {
-            let result = outcome.as_ref().map(http::Response::status).map_err(Error::reason);
-            let event = AttemptFinished::new(
-                &shared.name,
-                endpoint.name(),
-                result,
-                started.elapsed(),
-            );
+            let result = outcome
+                .as_ref()
+                .map(http::Response::status)
+                .map_err(Error::reason);
+            let event =
+                AttemptFinished::new(&shared.name, endpoint.name(), result, started.elapsed());
             shared.observers.attempt_finished(&event);
         }
         outcome
@@ -267,17 +269,23 @@ impl ClusterBuilder {
     /// Without endpoints, and for an `https` endpoint without a TLS configuration.
     pub fn build(self) -> Result<Cluster, ClusterError> {
         if self.endpoints.is_empty() {
-            return Err(ClusterError::NoEndpoint { cluster: self.name.to_string() });
+            return Err(ClusterError::NoEndpoint {
+                cluster: self.name.to_string(),
+            });
         }
         let needs_tls = |address: &&EndpointAddress| address.transport() == Transport::Https;
         if let Some(address) = self.endpoints.iter().find(needs_tls)
             && !self.connector.has_tls()
         {
-            return Err(ClusterError::NoTls { endpoint: address.to_string() });
+            return Err(ClusterError::NoTls {
+                endpoint: address.to_string(),
+            });
         }
         let pool = self.pool;
-        let endpoints =
-            self.endpoints.into_iter().map(|address| Arc::new(Endpoint::new(address, pool)));
+        let endpoints = self
+            .endpoints
+            .into_iter()
+            .map(|address| Arc::new(Endpoint::new(address, pool)));
         let shared = Shared {
             name: self.name,
             endpoints: endpoints.collect(),
@@ -290,6 +298,8 @@ impl ClusterBuilder {
             observers: self.observers,
             sweeping: AtomicBool::new(false),
         };
-        Ok(Cluster { shared: Arc::new(shared) })
+        Ok(Cluster {
+            shared: Arc::new(shared),
+        })
     }
 }

@@ -22,6 +22,7 @@ use crate::message::{Outcome, Response, Tunnel};
 use crate::module::ModuleService;
 use crate::respond;
 use crate::server::tunnel;
+use crate::trailers;
 
 /// What an answer left behind.
 pub(super) enum Written {
@@ -52,7 +53,7 @@ impl<M: ModuleService> Http1<'_, M> {
         };
         if response.status().is_informational() {
             match upgrade_of(&response, asked) {
-                Some(tunnel) => return self.upgrade(&response, &tunnel).await,
+                Some(tunnel) => return self.upgrade(response.headers().clone(), &tunnel).await,
                 None => {
                     let error = Error::new(Reason::ModuleFailed)
                         .with_detail("an interim answer where the final one was expected");
@@ -123,7 +124,7 @@ impl<M: ModuleService> Http1<'_, M> {
     }
 
     /// Switches protocols: the connection becomes one end of a tunnel.
-    async fn upgrade(&mut self, response: &Response, far: &Tunnel) -> Written {
+    async fn upgrade(&mut self, headers: HeaderMap, far: &Tunnel) -> Written {
         let Some(far) = far.take() else {
             return Written::Ended;
         };
@@ -131,7 +132,7 @@ impl<M: ModuleService> Http1<'_, M> {
             let mut wire = self.wire.lock();
             let out = wire.out.buffer();
             encode::status_line(out, StatusCode::SWITCHING_PROTOCOLS);
-            head_fields(out, response.headers(), true);
+            head_fields(out, &headers, true);
             out.extend_from_slice(b"connection: upgrade\r\n\r\n");
         }
         if poll_fn(|cx| self.wire.lock().poll_flush(cx)).await.is_err() {
@@ -147,7 +148,9 @@ impl<M: ModuleService> Http1<'_, M> {
 
 fn upgrade_of(response: &Response, asked: Asked) -> Option<Tunnel> {
     let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS && asked.upgrade;
-    switches.then(|| response.extensions().get::<Tunnel>().cloned()).flatten()
+    switches
+        .then(|| response.extensions().get::<Tunnel>().cloned())
+        .flatten()
 }
 
 /// RFC 9110, section 6.4.1.
@@ -171,11 +174,20 @@ fn frame(
         return match status {
             StatusCode::NO_CONTENT => Framing::None,
             _ => stated()
-                .or(body.size_hint().exact().filter(|&size| size > 0).map(Framing::Length))
+                .or(body
+                    .size_hint()
+                    .exact()
+                    .filter(|&size| size > 0)
+                    .map(Framing::Length))
                 .unwrap_or(Framing::None),
         };
     }
-    match body.size_hint().exact().map(Framing::Length).or_else(stated) {
+    match body
+        .size_hint()
+        .exact()
+        .map(Framing::Length)
+        .or_else(stated)
+    {
         Some(framing) => framing,
         None if version == Version::HTTP_10 => Framing::UntilClose,
         None => Framing::Chunked,
@@ -222,17 +234,20 @@ struct BodyWriter {
 }
 
 impl BodyWriter {
-    fn new(
-        body: Body,
-        framing: Framing,
-        bodiless: bool,
-        body_idle: std::time::Duration,
-    ) -> Self {
+    fn new(body: Body, framing: Framing, bodiless: bool, body_idle: std::time::Duration) -> Self {
         let left = match framing {
             Framing::Length(length) => length,
             _ => u64::MAX,
         };
-        Self { body, framing, left, ended: bodiless, failure: None, body_idle, stalled_since: None }
+        Self {
+            body,
+            framing,
+            left,
+            ended: bodiless,
+            failure: None,
+            body_idle,
+            stalled_since: None,
+        }
     }
 
     fn poll(&mut self, cx: &mut Context<'_>, wire: &SharedWire, alarm: &mut Alarm) -> Poll<Sent> {
@@ -313,9 +328,8 @@ impl BodyWriter {
     fn data(&mut self, wire: &SharedWire, data: bytes::Bytes) {
         let size = data.len() as u64;
         if size > self.left {
-            self.failure = Some(
-                Error::new(Reason::ModuleFailed).with_detail("a body longer than its length"),
-            );
+            self.failure =
+                Some(Error::new(Reason::ModuleFailed).with_detail("a body longer than its length"));
             return;
         }
         if let Framing::Length(_) = self.framing {
@@ -334,9 +348,9 @@ impl BodyWriter {
             );
             return;
         }
-        let trailers = trailers.map(|mut trailers| {
-            hop_headers::sanitize_trailers(&mut trailers);
-            trailers
+        let trailers = trailers.map(|mut fields| {
+            trailers::sanitize(&mut fields, &[]);
+            fields
         });
         encode::end(&mut wire.lock().out, self.framing, trailers.as_ref());
         self.ended = true;
@@ -344,7 +358,11 @@ impl BodyWriter {
 
     /// The source broke off. What was gathered may still go out, but never an orderly end.
     fn broken(&mut self, error: Error, wire: &mut Wire, cx: &mut Context<'_>) -> Sent {
-        tracing::debug!(reason = error.reason().code(), detail = error.detail(), "answer broke off");
+        tracing::debug!(
+            reason = error.reason().code(),
+            detail = error.detail(),
+            "answer broke off"
+        );
         if wire.written == 0 {
             return Sent::Unsent(error);
         }

@@ -8,8 +8,8 @@ use http_body::{Body, Frame, SizeHint};
 
 use super::wire::SharedWire;
 use crate::error::Error;
-use crate::hop_headers;
 use crate::http1::decode::Decoded;
+use crate::trailers;
 
 /// The body of a request on an HTTP/1 connection. Nothing is read before it is polled, so the
 /// reader's pace is the client's pace.
@@ -22,7 +22,11 @@ pub(super) struct Incoming {
 impl Incoming {
     /// The body of the request whose head has been read; of `length` bytes if that is known.
     pub(super) fn new(wire: SharedWire, length: Option<u64>) -> Self {
-        Self { wire, length, done: false }
+        Self {
+            wire,
+            length,
+            done: false,
+        }
     }
 }
 
@@ -40,14 +44,16 @@ impl Body for Incoming {
         let decoded = ready!(self.wire.lock().poll_body(cx));
         match decoded {
             Ok(Decoded::Data(data)) => {
-                self.length = self.length.map(|left| left.saturating_sub(data.len() as u64));
+                self.length = self
+                    .length
+                    .map(|left| left.saturating_sub(data.len() as u64));
                 self.done = self.length == Some(0);
                 Poll::Ready(Some(Ok(Frame::data(data))))
             }
-            Ok(Decoded::Trailers(mut trailers)) => {
+            Ok(Decoded::Trailers(mut fields)) => {
                 self.done = true;
-                hop_headers::sanitize_trailers(&mut trailers);
-                Poll::Ready((!trailers.is_empty()).then(|| Ok(Frame::trailers(trailers))))
+                trailers::sanitize(&mut fields, &[]);
+                Poll::Ready((!fields.is_empty()).then(|| Ok(Frame::trailers(fields))))
             }
             Ok(Decoded::End | Decoded::NeedMore) => {
                 self.done = true;
@@ -65,7 +71,8 @@ impl Body for Incoming {
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.length.map_or_else(SizeHint::default, SizeHint::with_exact)
+        self.length
+            .map_or_else(SizeHint::default, SizeHint::with_exact)
     }
 }
 

@@ -86,7 +86,6 @@ struct Asked {
     head_only: bool,
     keep_alive: bool,
     upgrade: bool,
-    started: Instant,
 }
 
 impl<M: ModuleService> Http1<'_, M> {
@@ -121,7 +120,12 @@ impl<M: ModuleService> Http1<'_, M> {
         let started = Instant::now();
         let limits = self.session.limits.head();
         let (header, idle) = (self.session.timeouts.header, self.session.timeouts.idle);
-        let Self { wire, alarm, session, .. } = self;
+        let Self {
+            wire,
+            alarm,
+            session,
+            ..
+        } = self;
         poll_fn(|cx| {
             let mut wire = wire.lock();
             if let Poll::Ready(head) = wire.poll_head(cx, &limits) {
@@ -171,7 +175,6 @@ impl<M: ModuleService> Http1<'_, M> {
             head_only: head.method == Method::HEAD,
             keep_alive,
             upgrade: head.version == Version::HTTP_11 && head.headers.contains_key(header::UPGRADE),
-            started,
         };
         let request = self.request(head, framing);
         let context = request.extensions().get::<RequestContext>().cloned();
@@ -189,6 +192,8 @@ impl<M: ModuleService> Http1<'_, M> {
             Framing::None => (Decoder::Done, Some(0)),
             Framing::Length(length) => (Decoder::length(length), Some(length)),
             Framing::Chunked => (Decoder::chunked(), None),
+            // Only HTTP/2 has bodies whose length nothing states.
+            Framing::Stream => (Decoder::Done, Some(0)),
         };
         let expects_continue = !decoder.is_done()
             && head.version == Version::HTTP_11
@@ -213,7 +218,11 @@ impl<M: ModuleService> Http1<'_, M> {
     }
 
     /// Lets the module answer; `None` when the client left meanwhile.
-    async fn call(&mut self, request: Request, context: Option<&RequestContext>) -> Option<Outcome> {
+    async fn call(
+        &mut self,
+        request: Request,
+        context: Option<&RequestContext>,
+    ) -> Option<Outcome> {
         let body_idle = self.session.timeouts.body_idle;
         let mut call = pin!(self.session.module.call(request));
         let Self { wire, alarm, .. } = self;
@@ -267,7 +276,6 @@ impl<M: ModuleService> Http1<'_, M> {
             head_only: false,
             keep_alive: false,
             upgrade: false,
-            started: Instant::now(),
         };
         let response = crate::respond::problem(error);
         self.answer(Ok(response), asked).await;

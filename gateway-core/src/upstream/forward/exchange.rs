@@ -23,7 +23,11 @@ use crate::trailers;
 use crate::upstream::pool::Connection;
 
 /// What is accepted of an answer's head.
-const HEAD_LIMITS: HeadLimits = HeadLimits { uri: usize::MAX, bytes: 64 * 1024, fields: 200 };
+const HEAD_LIMITS: HeadLimits = HeadLimits {
+    uri: usize::MAX,
+    bytes: 64 * 1024,
+    fields: 200,
+};
 
 /// An upstream that sends more interim answers than this has lost its mind.
 const MAX_INTERIM: usize = 32;
@@ -80,10 +84,17 @@ impl Exchange {
         let now = Instant::now();
         let body = match framing {
             Framing::None => Sending::Done,
-            _ if expects => Sending::Held { body, until: now + EXPECT_PATIENCE },
+            _ if expects => Sending::Held {
+                body,
+                until: now + EXPECT_PATIENCE,
+            },
             _ => Sending::Streaming(body),
         };
-        let left = if let Framing::Length(length) = framing { length } else { u64::MAX };
+        let left = if let Framing::Length(length) = framing {
+            length
+        } else {
+            u64::MAX
+        };
         Self {
             connection,
             body,
@@ -121,11 +132,17 @@ impl Exchange {
                 _ => None,
             };
             let idle_at = self.last_progress + idle;
-            let next = [answer_by, held_until].into_iter().flatten().fold(idle_at, Instant::min);
+            let next = [answer_by, held_until]
+                .into_iter()
+                .flatten()
+                .fold(idle_at, Instant::min);
             ready!(self.connection.alarm.poll(cx, next));
             if held_until != Some(next) {
-                let reason =
-                    if next == idle_at { Reason::StreamIdle } else { Reason::TryTimeout };
+                let reason = if next == idle_at {
+                    Reason::StreamIdle
+                } else {
+                    Reason::TryTimeout
+                };
                 return Poll::Ready(Err(reason.into()));
             }
             self.release_body();
@@ -211,8 +228,9 @@ impl Exchange {
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let connection = &mut self.connection;
         let before = self.written;
-        let flushed =
-            connection.out.poll_write_all(cx, &mut connection.stream, &mut self.written);
+        let flushed = connection
+            .out
+            .poll_write_all(cx, &mut connection.stream, &mut self.written);
         if self.written != before {
             self.last_progress = Instant::now();
         }
@@ -269,9 +287,7 @@ impl Exchange {
                 }
                 Ok(_) => self.answered = true,
                 Err(error) => {
-                    return Poll::Ready(Err(
-                        Error::new(Reason::UpstreamClosed).with_source(error)
-                    ));
+                    return Poll::Ready(Err(Error::new(Reason::UpstreamClosed).with_source(error)));
                 }
             }
         }
@@ -297,7 +313,9 @@ impl Exchange {
         }
         self.scanner = HeadScanner::default();
         let head = read.split_to(length);
-        parse_response(head, &HEAD_LIMITS).map(Some).map_err(head_error)
+        parse_response(head, &HEAD_LIMITS)
+            .map(Some)
+            .map_err(head_error)
     }
 
     fn interim(

@@ -25,8 +25,12 @@ use crate::upstream::endpoint::InFlight;
 use crate::upstream::pool::{Connection, Lease};
 
 /// Forwards `call` over a pooled or new connection.
-pub(super) async fn forward(cluster: &Shared, in_flight: InFlight, mut call: Call) -> Outcome {
-    let body = std::mem::take(&mut call.body);
+pub(super) async fn forward(
+    cluster: &Shared,
+    in_flight: InFlight,
+    mut call: Call,
+    body: Body,
+) -> Outcome {
     let framing = framing(&call.head.method, &body);
     let expects = framing != Framing::None && call.head.headers.contains_key(header::EXPECT);
     if !expects {
@@ -79,7 +83,9 @@ async fn open(cluster: &Shared, lease: &mut Lease, call: &Call) -> Result<Connec
     lease.opens();
     let address = lease.endpoint().address().clone();
     let stream = cluster.connector.connect(&address, call.connect_by).await;
-    stream.map(Connection::new).map_err(|error| in_time(error, call))
+    stream
+        .map(Connection::new)
+        .map_err(|error| in_time(error, call))
 }
 
 /// The body, and a copy of it when it is in memory.
@@ -98,20 +104,30 @@ async fn attempt(
     call: &Call,
 ) -> Result<(Exchange, Answer), (Failure, Tried)> {
     connection.out.clear();
-    let target = call.head.uri.path_and_query().map_or("*", |target| target.as_str());
-    let target = if call.head.method == Method::OPTIONS && target == "/*" { "*" } else { target };
+    let target = call
+        .head
+        .uri
+        .path_and_query()
+        .map_or("*", |target| target.as_str());
+    let target = if call.head.method == Method::OPTIONS && target == "/*" {
+        "*"
+    } else {
+        target
+    };
     let out = connection.out.buffer();
     write_head(out, &call.head.method, target, &call.head.headers, framing);
     let interim = call.context.as_ref().and_then(RequestContext::interim);
     let mut exchange = Exchange::new(connection, body, framing, expects);
-    let answered = poll_fn(|cx| {
-        exchange.poll_answer(cx, call.upgrade, interim, call.answer_by, call.idle)
-    })
-    .await;
+    let answered =
+        poll_fn(|cx| exchange.poll_answer(cx, call.upgrade, interim, call.answer_by, call.idle))
+            .await;
     match answered {
         Ok(answer) => Ok((exchange, answer)),
         Err(error) => {
-            let tried = Tried { written: exchange.written, answered: exchange.answered };
+            let tried = Tried {
+                written: exchange.written,
+                answered: exchange.answered,
+            };
             let (_, untouched) = exchange.into_untouched();
             Err((Failure { error, untouched }, tried))
         }
@@ -152,7 +168,9 @@ fn receive(mut exchange: Exchange, answer: Answer, lease: Lease, call: &Call) ->
     let mut response = Response::new(body);
     *response.status_mut() = head.status;
     *response.headers_mut() = head.headers;
-    response.headers_mut().insert(respond::ORIGIN, HeaderValue::from_static("upstream"));
+    response
+        .headers_mut()
+        .insert(respond::ORIGIN, HeaderValue::from_static("upstream"));
     Ok(response)
 }
 
@@ -206,7 +224,11 @@ fn switch(exchange: Exchange, head: crate::http1::head::ResponseHead, lease: Lea
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     *response.headers_mut() = headers;
-    response.extensions_mut().insert(Tunnel::new(Leased { stream, read, _lease: lease }));
+    response.extensions_mut().insert(Tunnel::new(Leased {
+        stream,
+        read,
+        _lease: lease,
+    }));
     Ok(response)
 }
 

@@ -46,10 +46,14 @@ const PING_AFTER: Duration = Duration::from_secs(30);
 const MAX_REFUSALS: usize = 2;
 
 /// Forwards `call` over a shared connection.
-pub(super) async fn forward(cluster: &Shared, in_flight: InFlight, mut call: Call) -> Outcome {
+pub(super) async fn forward(
+    cluster: &Shared,
+    in_flight: InFlight,
+    mut call: Call,
+    body: Body,
+) -> Outcome {
     let upgrade = call.upgrade;
     let websocket = prepare(&mut call)?;
-    let body = std::mem::take(&mut call.body);
     let (mut body, mut copy) = kept(body);
     let mut refusals = 0;
     loop {
@@ -128,11 +132,7 @@ fn target(uri: &Uri, host: Option<&HeaderValue>) -> Uri {
     Uri::from_parts(parts).unwrap_or_else(|_| uri.clone())
 }
 
-async fn lease(
-    cluster: &Shared,
-    in_flight: &InFlight,
-    call: &Call,
-) -> Result<Http2Lease, Error> {
+async fn lease(cluster: &Shared, in_flight: &InFlight, call: &Call) -> Result<Http2Lease, Error> {
     let endpoint = in_flight.endpoint();
     let connect = async || connect(cluster, in_flight, call).await;
     match timeout_at(call.connect_by, endpoint.http2.lease(connect)).await {
@@ -148,7 +148,10 @@ async fn connect(
     call: &Call,
 ) -> Result<SendRequest<Body>, Error> {
     let endpoint = in_flight.endpoint();
-    let stream = cluster.connector.connect(endpoint.address(), call.connect_by).await?;
+    let stream = cluster
+        .connector
+        .connect(endpoint.address(), call.connect_by)
+        .await?;
     let mut builder = hyper::client::conn::http2::Builder::new(Spawner);
     builder
         .timer(TokioTimer::new())
@@ -162,11 +165,13 @@ async fn connect(
         .await
         .map_err(|error| Error::new(Reason::UpstreamProtocol).with_source(error))?;
     let name = std::sync::Arc::clone(endpoint.name());
-    cluster.tasks.spawn("HTTP/2 upstream connection", async move {
-        if let Err(error) = connection.await {
-            tracing::debug!(endpoint = %name, %error, "upstream connection ended");
-        }
-    });
+    cluster
+        .tasks
+        .spawn("HTTP/2 upstream connection", async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(endpoint = %name, %error, "upstream connection ended");
+            }
+        });
     Ok(sender)
 }
 
@@ -194,7 +199,11 @@ async fn send(
             Ok(answered) => answered,
             Err(_) => {
                 let out_of_time = call.is_out_of_time(Instant::now());
-                let late = if out_of_time { Reason::RouteTimeout } else { Reason::TryTimeout };
+                let late = if out_of_time {
+                    Reason::RouteTimeout
+                } else {
+                    Reason::TryTimeout
+                };
                 return Err(Failed {
                     error: late.into(),
                     unsent: None,
@@ -212,7 +221,12 @@ async fn send(
             let refused = was_not_processed(&error);
             let safe = unsent.is_some() || refused;
             let retry = safe || (reused && is_broken_connection(&error));
-            Err(Failed { error: failure(error), unsent, safe, retry })
+            Err(Failed {
+                error: failure(error),
+                unsent,
+                safe,
+                retry,
+            })
         }
     }
 }
@@ -221,7 +235,9 @@ async fn send(
 fn was_not_processed(error: &hyper::Error) -> bool {
     h2_error(error).is_some_and(|error| {
         error.reason() == Some(h2::Reason::REFUSED_STREAM)
-            || (error.is_go_away() && error.is_remote() && error.reason() == Some(h2::Reason::NO_ERROR))
+            || (error.is_go_away()
+                && error.is_remote()
+                && error.reason() == Some(h2::Reason::NO_ERROR))
     })
 }
 
@@ -243,7 +259,10 @@ fn h2_error(error: &hyper::Error) -> Option<&h2::Error> {
 }
 
 fn failure(error: hyper::Error) -> Error {
-    if let Some(ours) = error.source().and_then(|source| source.downcast_ref::<Error>()) {
+    if let Some(ours) = error
+        .source()
+        .and_then(|source| source.downcast_ref::<Error>())
+    {
         // The request body broke off: its own reason says more than the reset it led to.
         return Error::new(ours.reason()).with_source(error);
     }
@@ -268,7 +287,8 @@ fn receive(
     }
     let (mut head, body) = response.into_parts();
     hop_headers::strip_response(&mut head.headers);
-    head.headers.insert(respond::ORIGIN, HeaderValue::from_static("upstream"));
+    head.headers
+        .insert(respond::ORIGIN, HeaderValue::from_static("upstream"));
     let endless = is_event_stream(&head.headers);
     let body = Body::incoming(body, Reason::UpstreamIncomplete);
     let body = if body.is_end_stream() {
@@ -329,7 +349,13 @@ struct Watched {
 
 impl Watched {
     fn new(body: Body, idle: Duration, deadline: Option<Instant>) -> Self {
-        Self { body, alarm: Alarm::default(), idle, deadline, moved: Instant::now() }
+        Self {
+            body,
+            alarm: Alarm::default(),
+            idle,
+            deadline,
+            moved: Instant::now(),
+        }
     }
 }
 
@@ -347,9 +373,15 @@ impl http_body::Body for Watched {
             return Poll::Ready(frame.map(|frame| frame.map(clean)));
         }
         let idle_at = this.moved + this.idle;
-        let next = this.deadline.map_or(idle_at, |deadline| deadline.min(idle_at));
+        let next = this
+            .deadline
+            .map_or(idle_at, |deadline| deadline.min(idle_at));
         ready!(this.alarm.poll(cx, next));
-        let late = if next == idle_at { Reason::StreamIdle } else { Reason::RouteTimeout };
+        let late = if next == idle_at {
+            Reason::StreamIdle
+        } else {
+            Reason::RouteTimeout
+        };
         Poll::Ready(Some(Err(late.into())))
     }
 
@@ -384,4 +416,3 @@ where
         spawn_detached(future);
     }
 }
-

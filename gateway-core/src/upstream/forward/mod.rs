@@ -11,9 +11,7 @@ use tokio::time::Instant;
 
 use super::cluster::{HostPolicy, Shared};
 use super::endpoint::{EndpointAddress, InFlight, Transport};
-use crate::body::Body;
 use crate::context::RequestContext;
-use crate::error::Error;
 use crate::message::{Outcome, Request};
 
 /// Forwards `request` to the endpoint that `in_flight` counts it at.
@@ -34,7 +32,6 @@ pub(super) async fn forward(
     let call = Call {
         upgrade: head.headers.contains_key(header::UPGRADE),
         head,
-        body,
         context,
         connect_by: sooner(started + cluster.timeouts.connect, deadline),
         answer_by: match (answer_by, deadline) {
@@ -46,16 +43,15 @@ pub(super) async fn forward(
     };
     match address.transport() {
         Transport::Http | Transport::Https | Transport::Unix => {
-            http1::forward(cluster, in_flight, call).await
+            http1::forward(cluster, in_flight, call, body).await
         }
-        Transport::H2c => http2::forward(cluster, in_flight, call).await,
+        Transport::H2c => http2::forward(cluster, in_flight, call, body).await,
     }
 }
 
 /// One request on its way out.
 struct Call {
     head: request::Parts,
-    body: Body,
     context: Option<RequestContext>,
     upgrade: bool,
     connect_by: Instant,

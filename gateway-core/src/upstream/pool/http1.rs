@@ -49,7 +49,9 @@ impl Connection {
     fn is_alive(&mut self) -> bool {
         let mut cx = Context::from_waker(Waker::noop());
         self.read.reserve(1);
-        pin!(self.stream.read_buf(&mut self.read)).poll(&mut cx).is_pending()
+        pin!(self.stream.read_buf(&mut self.read))
+            .poll(&mut cx)
+            .is_pending()
     }
 
     fn is_fresh(&self, settings: &PoolSettings, now: Instant) -> bool {
@@ -75,7 +77,9 @@ pub(crate) struct Http1Pool {
 
 impl Http1Pool {
     pub(crate) fn new(settings: PoolSettings) -> Self {
-        let shards = available_parallelism().map_or(1, usize::from).min(MAX_SHARDS);
+        let shards = available_parallelism()
+            .map_or(1, usize::from)
+            .min(MAX_SHARDS);
         Self {
             settings,
             shards: (0..shards).map(|_| Mutex::default()).collect(),
@@ -89,11 +93,6 @@ impl Http1Pool {
     /// Connections, busy and idle.
     pub(crate) fn open(&self) -> usize {
         self.open.load(Ordering::Relaxed)
-    }
-
-    /// Idle connections.
-    pub(crate) fn idle(&self) -> usize {
-        self.idle.load(Ordering::Relaxed)
     }
 
     /// Waits for the right to use one connection.
@@ -129,7 +128,9 @@ impl Http1Pool {
             if self.open() < self.settings.total {
                 return None;
             }
-            (0..self.shards.len()).filter(|&at| at != own).find_map(|at| self.take_from(at, now))
+            (0..self.shards.len())
+                .filter(|&at| at != own)
+                .find_map(|at| self.take_from(at, now))
         })
     }
 
@@ -166,7 +167,9 @@ impl Http1Pool {
     pub(crate) fn sweep(&self) {
         let now = Instant::now();
         for at in 0..self.shards.len() {
-            let Some(mut shard) = self.lock(at) else { continue };
+            let Some(mut shard) = self.lock(at) else {
+                continue;
+            };
             let before = shard.len();
             shard.retain_mut(|connection| {
                 connection.is_fresh(&self.settings, now) && connection.is_alive()
@@ -179,7 +182,12 @@ impl Http1Pool {
     }
 
     fn lock(&self, shard: usize) -> Option<MutexGuard<'_, Vec<Connection>>> {
-        Some(self.shards.get(shard)?.lock().unwrap_or_else(PoisonError::into_inner))
+        Some(
+            self.shards
+                .get(shard)?
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner),
+        )
     }
 }
 
@@ -215,7 +223,10 @@ impl Lease {
         deadline: Option<Instant>,
     ) -> Result<Self, Error> {
         in_flight.endpoint().http1.permit(deadline).await?;
-        Ok(Self { in_flight, holds: false })
+        Ok(Self {
+            in_flight,
+            holds: false,
+        })
     }
 
     pub(crate) fn endpoint(&self) -> &Arc<Endpoint> {

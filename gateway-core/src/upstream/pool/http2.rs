@@ -74,10 +74,16 @@ impl Http2Pool {
         }
         if self.open() >= MAX_CONNECTIONS {
             drop(opening);
-            return self.take(usize::MAX).ok_or_else(|| Reason::PendingOverflow.into());
+            return self
+                .take(usize::MAX)
+                .ok_or_else(|| Reason::PendingOverflow.into());
         }
         let sender = connect().await?;
-        let shared = Shared { sender, streams: Arc::default(), opened: Instant::now() };
+        let shared = Shared {
+            sender,
+            streams: Arc::default(),
+            opened: Instant::now(),
+        };
         self.lock().push(shared.clone());
         Ok(shared.lease(false))
     }
@@ -91,7 +97,10 @@ impl Http2Pool {
                 && (now.duration_since(one.opened) < self.settings.max_age || one.count() > 0)
         });
         let young = |one: &&Shared| now.duration_since(one.opened) < self.settings.max_age;
-        let least = connections.iter().filter(young).min_by_key(|one| one.count())?;
+        let least = connections
+            .iter()
+            .filter(young)
+            .min_by_key(|one| one.count())?;
         (least.count() < limit).then(|| least.lease(true))
     }
 
@@ -101,7 +110,9 @@ impl Http2Pool {
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Shared>> {
-        self.connections.lock().unwrap_or_else(PoisonError::into_inner)
+        self.connections
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -112,6 +123,10 @@ impl Shared {
 
     fn lease(&self, reused: bool) -> Http2Lease {
         self.streams.fetch_add(1, Ordering::Relaxed);
-        Http2Lease { sender: self.sender.clone(), reused, streams: Arc::clone(&self.streams) }
+        Http2Lease {
+            sender: self.sender.clone(),
+            reused,
+            streams: Arc::clone(&self.streams),
+        }
     }
 }
