@@ -97,12 +97,16 @@ impl Assembled {
     /// files.
     fn connection_limits(&self, notes: &mut Vec<String>) -> Vec<usize> {
         let listeners = self.document().listeners.iter();
-        let asked: Vec<usize> = listeners.map(|listener| listener.limits.connections).collect();
+        let asked: Vec<usize> = listeners
+            .map(|listener| listener.limits.connections)
+            .collect();
         let Some(files) = descriptors::soft_limit() else {
             return asked;
         };
         let clusters = self.document().clusters.iter();
-        let upstream = clusters.map(|cluster| cluster.pool.total * cluster.endpoints.len()).sum();
+        let upstream = clusters
+            .map(|cluster| cluster.pool.total * cluster.endpoints.len())
+            .sum();
         let total: usize = asked.iter().sum();
         let room = descriptors::client_connections(files, upstream);
         if total <= room {
@@ -112,7 +116,10 @@ impl Assembled {
             "connections lowered from {total} to {room}: this process may open {files} files; \
              `ulimit -n` raises that"
         ));
-        asked.iter().map(|one| (one * room / total).max(1)).collect()
+        asked
+            .iter()
+            .map(|one| (one * room / total).max(1))
+            .collect()
     }
 }
 
@@ -175,7 +182,9 @@ impl Bound {
         let mut address = listener.address.clone();
         let each = connections.div_ceil(count);
         for worker in &mut self.workers {
-            let one = build_listener(listener, address, each).reuse_port(true).bind()?;
+            let one = build_listener(listener, address, each)
+                .reuse_port(true)
+                .bind()?;
             // The first one may have asked for any port; the others take the same.
             address = one.local_address();
             worker.push(one);
@@ -189,7 +198,9 @@ impl Bound {
     ///
     /// When a worker fails.
     pub fn run(self) -> Result<Drained, ServeError> {
-        let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+        let runtime = runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
         runtime.block_on(async {
             let mut signals = Signals::new()?;
             let (stop, stopped) = oneshot::channel();
@@ -301,7 +312,9 @@ fn spawn(
     stage: watch::Receiver<Stage>,
     ended: mpsc::UnboundedSender<End>,
 ) -> io::Result<()> {
-    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     let run = move || {
         let work = AssertUnwindSafe(|| runtime.block_on(work(server, stage)));
         let outcome = match catch_unwind(work) {
@@ -310,7 +323,9 @@ fn spawn(
         };
         let _ = ended.send((number, outcome));
     };
-    thread::Builder::new().name(format!("worker-{number}")).spawn(run)?;
+    thread::Builder::new()
+        .name(format!("worker-{number}"))
+        .spawn(run)?;
     Ok(())
 }
 

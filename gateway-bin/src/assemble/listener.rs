@@ -5,11 +5,7 @@ use gateway_core::{Address, Limits, Listener, ListenerInfo};
 use crate::config;
 
 /// The listener as one worker binds it: on `address`, taking `connections` at most.
-pub(crate) fn build(
-    listener: &config::Listener,
-    address: Address,
-    connections: usize,
-) -> Listener {
+pub(crate) fn build(listener: &config::Listener, address: Address, connections: usize) -> Listener {
     let limits = {
         let mut limits: Limits = listener.limits;
         limits.connections = connections;

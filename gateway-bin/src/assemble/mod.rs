@@ -53,7 +53,11 @@ impl From<Document> for Assembly {
 
 impl Assembly {
     fn new(origin: Origin) -> Self {
-        Self { origin, modules: Modules::new(), observers: ObserverList::default() }
+        Self {
+            origin,
+            modules: Modules::new(),
+            observers: ObserverList::default(),
+        }
     }
 
     /// Offers `module` to the routes whose target is the module `name`.
@@ -80,8 +84,15 @@ impl Assembly {
         };
         let observers = Observers::new(self.observers.0);
         let gateway = build(&reading, &self.modules, &observers).map_err(Problems::new)?;
-        let Reading { document, warnings, .. } = reading;
-        Ok(Assembled { document, warnings, gateway, observers })
+        let Reading {
+            document, warnings, ..
+        } = reading;
+        Ok(Assembled {
+            document,
+            warnings,
+            gateway,
+            observers,
+        })
     }
 }
 
@@ -97,10 +108,8 @@ fn build(
             Ok(built) => {
                 clusters.insert(&cluster.name, rings::cluster(built));
             }
-            Err(error) => problems.push(reading.problem(
-                &format!("clusters.{}", cluster.name),
-                error.to_string(),
-            )),
+            Err(error) => problems
+                .push(reading.problem(&format!("clusters.{}", cluster.name), error.to_string())),
         }
     }
     let mut routes = Vec::new();
@@ -152,7 +161,11 @@ impl Assembled {
 
     /// What requests learn about the listener `name`; `None`: there is no such listener.
     pub fn listener_info(&self, name: &str) -> Option<ListenerInfo> {
-        let listener = self.document.listeners.iter().find(|listener| listener.name == name)?;
+        let listener = self
+            .document
+            .listeners
+            .iter()
+            .find(|listener| listener.name == name)?;
         Some(listener::info(listener))
     }
 

@@ -1,9 +1,9 @@
 //! What no part of a document can see alone: names that are used and not there, names twice,
 //! routes in each other's way.
 
-use gateway_core::{Address, Modules};
 use gateway_core::route::{self, RouteTable, TableProblem};
 use gateway_core::upstream::Transport;
+use gateway_core::{Address, Modules};
 
 use super::problem::{Problem, Severity};
 use super::value::Places;
@@ -11,7 +11,11 @@ use super::{Cluster, Parts, Route, Target, hint, quote, show_duration};
 
 /// Everything that is wrong or strange between the parts of a document.
 pub(super) fn check(parts: &Parts, modules: &Modules, places: &Places) -> Vec<Problem> {
-    let mut check = Check { parts, places, problems: Vec::new() };
+    let mut check = Check {
+        parts,
+        places,
+        problems: Vec::new(),
+    };
     check.listeners();
     check.clusters();
     check.ids();
@@ -32,11 +36,13 @@ struct Check<'d> {
 
 impl Check<'_> {
     fn error(&mut self, path: &str, message: impl Into<String>) {
-        self.problems.push(self.places.problem(Severity::Error, path, message));
+        self.problems
+            .push(self.places.problem(Severity::Error, path, message));
     }
 
     fn warn(&mut self, path: &str, message: impl Into<String>) {
-        self.problems.push(self.places.problem(Severity::Warning, path, message));
+        self.problems
+            .push(self.places.problem(Severity::Warning, path, message));
     }
 
     fn listeners(&mut self) {
@@ -47,7 +53,9 @@ impl Check<'_> {
             let twin = before.find(|(_, other)| {
                 other.name == listener.name || (!any_port && other.address == listener.address)
             });
-            let Some((twin_path, twin)) = twin else { continue };
+            let Some((twin_path, twin)) = twin else {
+                continue;
+            };
             if twin.name == listener.name {
                 let message = format!(
                     "found {}, which is the name of {twin_path} already, expected one of its own",
@@ -103,12 +111,21 @@ impl Check<'_> {
         if !self.parts.all_listeners {
             return;
         }
-        let known = || self.parts.listeners.iter().map(|(_, listener)| listener.name.as_str());
+        let known = || {
+            self.parts
+                .listeners
+                .iter()
+                .map(|(_, listener)| listener.name.as_str())
+        };
         for (index, name) in route.listeners.iter().enumerate() {
             if !known().any(|known| known == name) {
                 let list = format!("{path}.listener[{index}]");
                 let path = format!("{path}.listener");
-                let path = if self.places.is_written(&list) { list } else { path };
+                let path = if self.places.is_written(&list) {
+                    list
+                } else {
+                    path
+                };
                 self.error(&path, unknown(name, "a listener", known()));
             }
         }
@@ -125,11 +142,9 @@ impl Check<'_> {
                 let message = unknown(name, "a module of this program", modules.names());
                 self.error(&format!("{path}.target.module"), message);
             }
-            Target::Redirect(redirect) if redirect.prefix.is_some() => {
-                if route.matches.iter().any(|matching| !matching.path.is_prefix()) {
-                    let path = format!("{path}.target.redirect.prefix");
-                    self.error(&path, "needs every match of the route to be a prefix");
-                }
+            Target::Redirect(redirect) if redirect.prefix.is_some() && !only_prefixes(route) => {
+                let path = format!("{path}.target.redirect.prefix");
+                self.error(&path, "needs every match of the route to be a prefix");
             }
             _ => {}
         }
@@ -179,24 +194,38 @@ impl Check<'_> {
                 }
                 _ => String::new(),
             };
-            self.problems.push(self.places.problem(severity, &path, problem.to_string()));
+            self.problems
+                .push(self.places.problem(severity, &path, problem.to_string()));
         }
     }
 
     fn route_path(&self, id: &str) -> &str {
         let mut routes = self.parts.routes.iter();
-        routes.find(|(_, route)| route.id == id).map_or("routes", |(path, _)| path)
+        routes
+            .find(|(_, route)| route.id == id)
+            .map_or("routes", |(path, _)| path)
     }
 
     fn match_path(&self, id: &str, matched: usize) -> String {
         let path = format!("{}.match", self.route_path(id));
         let element = format!("{path}[{matched}]");
-        if self.places.is_written(&element) { element } else { path }
+        if self.places.is_written(&element) {
+            element
+        } else {
+            path
+        }
     }
 }
 
 fn leads_to(route: &Route, cluster: &Cluster) -> bool {
     matches!(&route.target, Target::Cluster(name) if *name == cluster.name)
+}
+
+fn only_prefixes(route: &Route) -> bool {
+    route
+        .matches
+        .iter()
+        .all(|matching| matching.path.is_prefix())
 }
 
 /// The route as far as the table looks at it.
@@ -210,9 +239,17 @@ fn bare(route: &Route) -> route::Route<()> {
     bare
 }
 
-fn unknown<'k>(found: &str, what: &str, known: impl Iterator<Item = &'k str> + Clone) -> String {
-    let hint = hint(found, known.clone());
-    let names: Vec<_> = known.map(quote).collect();
-    let names = if names.is_empty() { "there is none".to_owned() } else { names.join(", ") };
-    format!("found {}, expected the name of {what} ({names}){hint}", quote(found))
+fn unknown<'k>(found: &str, what: &str, known: impl Iterator<Item = &'k str>) -> String {
+    let known: Vec<_> = known.collect();
+    let hint = hint(found, known.iter().copied());
+    let names: Vec<_> = known.into_iter().map(quote).collect();
+    let names = if names.is_empty() {
+        "there is none".to_owned()
+    } else {
+        names.join(", ")
+    };
+    format!(
+        "found {}, expected the name of {what} ({names}){hint}",
+        quote(found)
+    )
 }

@@ -46,10 +46,16 @@ impl Policy {
             Some(Some(duration(&field)?).filter(|timeout| !timeout.is_zero()))
         });
         table.set("request_headers", &mut policy.request_headers, header_edits);
-        table.set("response_headers", &mut policy.response_headers, header_edits);
-        table.set("body_limit", &mut policy.body_limit, |field| match field.peek_text() {
-            Some("off") => Some(None),
-            _ => size(&field).map(Some),
+        table.set(
+            "response_headers",
+            &mut policy.response_headers,
+            header_edits,
+        );
+        table.set("body_limit", &mut policy.body_limit, |field| {
+            match field.peek_text() {
+                Some("off") => Some(None),
+                _ => size(&field).map(Some),
+            }
         });
         table.finish();
         Some(policy)
@@ -60,20 +66,34 @@ fn header_edits(field: Field<'_>) -> Option<HeaderEdits> {
     let mut table = field.table("{ set = { x-a = \"1\" }, add = {}, remove = [\"x-b\"] }")?;
     let mut edits = HeaderEdits::new();
     let lines = "a table such as { x-a = \"1\" }";
-    for (name, field) in table.take("set").map(|field| field.entries(lines)).unwrap_or_default() {
+    for (name, field) in table
+        .take("set")
+        .map(|field| field.entries(lines))
+        .unwrap_or_default()
+    {
         if let Some(value) = field.text("text") {
-            note(HeaderEdits::new().set(name, value), &field, |one| edits.set.extend(one.set));
+            note(HeaderEdits::new().set(name, value), &field, |one| {
+                edits.set.extend(one.set);
+            });
         }
     }
-    for (name, field) in table.take("add").map(|field| field.entries(lines)).unwrap_or_default() {
+    for (name, field) in table
+        .take("add")
+        .map(|field| field.entries(lines))
+        .unwrap_or_default()
+    {
         if let Some(value) = field.text("text") {
-            note(HeaderEdits::new().add(name, value), &field, |one| edits.add.extend(one.add));
+            note(HeaderEdits::new().add(name, value), &field, |one| {
+                edits.add.extend(one.add);
+            });
         }
     }
     if let Some(field) = table.take("remove") {
         field.list("a list of header names such as [\"x-b\"]", |field| {
             let name = field.text("a header name")?;
-            note(HeaderEdits::new().remove(name), &field, |one| edits.remove.extend(one.remove));
+            note(HeaderEdits::new().remove(name), &field, |one| {
+                edits.remove.extend(one.remove);
+            });
             Some(())
         });
     }
@@ -82,11 +102,7 @@ fn header_edits(field: Field<'_>) -> Option<HeaderEdits> {
 }
 
 /// Takes what could be edited; else notes what was found, a name or a value.
-fn note(
-    edits: Result<HeaderEdits, RouteError>,
-    field: &Field<'_>,
-    take: impl FnOnce(HeaderEdits),
-) {
+fn note(edits: Result<HeaderEdits, RouteError>, field: &Field<'_>, take: impl FnOnce(HeaderEdits)) {
     match edits {
         Ok(edits) => take(edits),
         Err(error) => {

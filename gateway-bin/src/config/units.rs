@@ -30,12 +30,21 @@ pub(super) fn some_duration(field: &Field<'_>) -> Option<Duration> {
 
 /// As [`duration`], for a timeout: off is as long as a duration can be.
 pub(super) fn timeout(field: &Field<'_>) -> Option<Duration> {
-    duration(field).map(|duration| if duration.is_zero() { LONGEST } else { duration })
+    duration(field).map(|duration| {
+        if duration.is_zero() {
+            LONGEST
+        } else {
+            duration
+        }
+    })
 }
 
 /// Reads `"512B"`, `"64KiB"`, `"10MiB"`, `"1GiB"`.
 pub(super) fn size(field: &Field<'_>) -> Option<u64> {
-    field.peek_text().and_then(parse_size).or_else(|| field.refuse(SIZE))
+    field
+        .peek_text()
+        .and_then(parse_size)
+        .or_else(|| field.refuse(SIZE))
 }
 
 /// As [`size`], where there must be room for at least a byte of it in memory.
@@ -78,11 +87,11 @@ fn split(text: &str) -> Option<(u64, &str)> {
 /// `duration` as a document writes it, such as `250ms`, `30s`, `5m` or `1h`.
 pub fn show_duration(duration: Duration) -> String {
     let milliseconds = duration.as_millis();
-    if milliseconds == 0 || milliseconds % 1000 != 0 {
+    if milliseconds == 0 || !milliseconds.is_multiple_of(1000) {
         format!("{milliseconds}ms")
-    } else if milliseconds % 3_600_000 == 0 {
+    } else if milliseconds.is_multiple_of(3_600_000) {
         format!("{}h", milliseconds / 3_600_000)
-    } else if milliseconds % 60_000 == 0 {
+    } else if milliseconds.is_multiple_of(60_000) {
         format!("{}m", milliseconds / 60_000)
     } else {
         format!("{}s", milliseconds / 1000)
@@ -131,7 +140,10 @@ mod tests {
     #[test]
     fn durations_are_shown_as_they_are_written() {
         for text in ["250ms", "1500ms", "30s", "5m", "2h"] {
-            assert_eq!(parse_duration(text).map(show_duration).as_deref(), Some(text));
+            assert_eq!(
+                parse_duration(text).map(show_duration).as_deref(),
+                Some(text)
+            );
         }
     }
 }

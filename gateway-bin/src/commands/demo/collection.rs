@@ -41,7 +41,7 @@ impl Collection {
             }
             Method::POST => {
                 let id = things.last_key_value().map_or(1, |(last, _)| last + 1);
-                let thing = self.thing(id, sent);
+                let thing = self.thing(id, &sent);
                 things.insert(id, thing.clone());
                 let mut response = answer(StatusCode::CREATED, &thing);
                 let place = format!("{}/{id}", path.trim_end_matches('/'));
@@ -62,7 +62,7 @@ impl Collection {
         match *method {
             Method::GET => {}
             Method::PUT => {
-                things.insert(id, self.thing(id, sent));
+                things.insert(id, self.thing(id, &sent));
             }
             Method::DELETE => {
                 things.remove(&id);
@@ -88,7 +88,7 @@ impl Collection {
         }
     }
 
-    fn thing(&self, id: u64, sent: Value) -> Value {
+    fn thing(&self, id: u64, sent: &Value) -> Value {
         json!({ "id": id, "kind": self.kind, "data": sent })
     }
 }
