@@ -20,6 +20,16 @@ pub(crate) enum NetStream {
 }
 
 impl NetStream {
+    /// Ready once there is something to read, or the end of the stream. Only for what
+    /// [can wait](Self::can_wait); never ready for anything else.
+    pub(crate) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Tcp(stream) => stream.poll_read_ready(cx),
+            Self::Unix(stream) => stream.poll_read_ready(cx),
+            Self::Other(_) => Poll::Pending,
+        }
+    }
+
     /// True for a socket, which can tell that there is something to read without reading it.
     pub(crate) fn can_wait(&self) -> bool {
         !matches!(self, Self::Other(_))

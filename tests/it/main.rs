@@ -1,1 +1,25 @@
 //! Behaviour through real sockets.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr
+)]
+
+mod cancel;
+mod corpus;
+mod cuts;
+mod drain;
+mod expect;
+mod faults;
+mod forward;
+mod forward_h1;
+mod forward_h2;
+mod harness;
+mod headers;
+mod memory;
+mod once;
+mod routing;
+mod smuggling;
+mod targets;
+mod websocket;

@@ -5,6 +5,7 @@
 
 mod connection;
 mod interim;
+mod params;
 mod record;
 mod route;
 
@@ -16,8 +17,9 @@ use tokio::time::Instant;
 
 pub use self::connection::{ConnectionInfo, ListenerInfo, Scheme};
 pub use self::interim::{Interim, InterimSink};
+pub use self::params::PathParams;
 pub use self::record::{Attempt, Record};
-pub use self::route::{Metadata, PathParams, RouteInfo};
+pub use self::route::{Metadata, RouteInfo};
 
 /// What is known about one request. Cheap to clone; clones are the same context.
 #[derive(Clone)]

@@ -97,7 +97,9 @@ const STACK_FIELDS: usize = 100;
 /// Parses the request head that fills `head` whole.
 pub(crate) fn parse_request(head: BytesMut, limits: &HeadLimits) -> Result<RequestHead, HeadError> {
     let head = head.freeze();
-    let (mut few, mut many) = room(limits.fields);
+    // Here and not in a function of its own: returning the room would copy it.
+    let mut few = [const { MaybeUninit::uninit() }; STACK_FIELDS];
+    let mut many = Vec::new();
     let mut parsed = httparse::Request::new(&mut []);
     match parsed.parse_with_uninit_headers(&head, pick(&mut few, &mut many, limits.fields)) {
         Ok(httparse::Status::Complete(_)) => {}
@@ -128,7 +130,9 @@ pub(crate) fn parse_response(
     limits: &HeadLimits,
 ) -> Result<ResponseHead, HeadError> {
     let head = head.freeze();
-    let (mut few, mut many) = room(limits.fields);
+    // Here and not in a function of its own: returning the room would copy it.
+    let mut few = [const { MaybeUninit::uninit() }; STACK_FIELDS];
+    let mut many = Vec::new();
     let fields = pick(&mut few, &mut many, limits.fields);
     let mut parsed = httparse::Response::new(&mut []);
     match httparse::ParserConfig::default().parse_response_with_uninit_headers(
@@ -167,25 +171,17 @@ pub(crate) fn parse_trailers(section: BytesMut, fields: usize) -> Result<HeaderM
 
 type Room<'b> = MaybeUninit<httparse::Header<'b>>;
 
-/// Room for `limit` fields: on the stack, unless somebody wants very many.
-fn room<'b>(limit: usize) -> ([Room<'b>; STACK_FIELDS], Vec<Room<'b>>) {
-    let many = if limit > STACK_FIELDS { limit } else { 0 };
-    (
-        [const { MaybeUninit::uninit() }; STACK_FIELDS],
-        vec![MaybeUninit::uninit(); many],
-    )
-}
-
+/// Picks the room on the stack, unless somebody wants very many fields.
 fn pick<'r, 'b>(
     few: &'r mut [Room<'b>],
-    many: &'r mut [Room<'b>],
+    many: &'r mut Vec<Room<'b>>,
     limit: usize,
 ) -> &'r mut [Room<'b>] {
-    if many.is_empty() {
-        few.get_mut(..limit).unwrap_or_default()
-    } else {
-        many
+    if let Some(few) = few.get_mut(..limit) {
+        return few;
     }
+    many.resize(limit, MaybeUninit::uninit());
+    many
 }
 
 fn version(minor: Option<u8>) -> Version {

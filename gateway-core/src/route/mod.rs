@@ -29,7 +29,6 @@ mod explain;
 mod headers;
 mod lookup;
 mod matcher;
-mod params;
 mod precedence;
 mod redirect;
 mod rewrite;
@@ -37,8 +36,6 @@ mod table;
 
 #[cfg(test)]
 mod tests;
-
-use std::collections::BTreeMap;
 
 pub use self::error::{Place, RouteError};
 pub use self::explain::{Considered, Predicate, Verdict};
@@ -49,11 +46,11 @@ pub use self::matcher::RegexMatch;
 pub use self::matcher::{
     HeaderMatch, HostMatch, MethodMatch, PathMatch, QueryMatch, RouteMatch, ValueMatch,
 };
-pub use self::params::PathParams;
 pub use self::precedence::TieBreak;
 pub use self::redirect::{Redirect, RedirectRequest};
 pub use self::rewrite::{PathRewrite, Rewrite, RewriteTemplate};
 pub use self::table::{RouteTable, Severity, TableProblem};
+pub use crate::context::{Metadata, PathParams};
 
 /// One route: its matches, its edits and its target.
 ///
@@ -160,52 +157,5 @@ impl<T> Route<T> {
     #[must_use]
     pub fn is_on(&self, listener: &str) -> bool {
         self.listeners.is_empty() || self.listeners.iter().any(|name| name == listener)
-    }
-}
-
-/// What the embedder wants to know of a route: names and values, sorted by name.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Metadata(BTreeMap<String, String>);
-
-impl Metadata {
-    /// The value of `name`.
-    #[must_use]
-    pub fn value(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str)
-    }
-
-    /// Sets the value of `name`; gives the former one.
-    pub fn insert(&mut self, name: impl Into<String>, value: impl Into<String>) -> Option<String> {
-        self.0.insert(name.into(), value.into())
-    }
-
-    /// Names and values, sorted by name.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_str()))
-    }
-
-    /// True when there is nothing in it.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-}
-
-impl From<BTreeMap<String, String>> for Metadata {
-    fn from(values: BTreeMap<String, String>) -> Self {
-        Self(values)
-    }
-}
-
-impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Metadata {
-    fn from_iter<I: IntoIterator<Item = (N, V)>>(values: I) -> Self {
-        Self(
-            values
-                .into_iter()
-                .map(|(name, value)| (name.into(), value.into()))
-                .collect(),
-        )
     }
 }

@@ -1,12 +1,16 @@
 //! One accepted connection, from its first byte to its end.
 
+use std::future::{Future, poll_fn};
 use std::hash::{BuildHasher, RandomState};
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::{Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use tokio::io::AsyncReadExt;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::http1::{self, Served};
@@ -27,7 +31,9 @@ pub(super) async fn run<M: ModuleService>(
     accepted: Accepted,
     listener: Arc<Listener>,
     session: Arc<Session<M>>,
+    permit: OwnedSemaphorePermit,
 ) {
+    let _permit = permit;
     let closes_at = Instant::now() + jittered(session.timeouts.max_age);
     // Boxed, so that a quiet connection does not keep the room the opening needed.
     let opened = Box::pin(open(accepted, &listener, &session)).await;
@@ -69,18 +75,20 @@ async fn asked_again<M>(
     closes_at: Instant,
 ) -> Option<NetStream> {
     let until = (Instant::now() + session.timeouts.idle).min(closes_at);
-    let readable = async {
-        match &stream {
-            NetStream::Tcp(stream) => stream.readable().await.is_ok(),
-            NetStream::Unix(stream) => stream.readable().await.is_ok(),
-            NetStream::Other(_) => false,
+    let mut sleep = pin!(sleep_until(until));
+    let mut draining = pin!(session.drain.started());
+    // By hand instead of `select!`: every byte here is one per idle connection.
+    let readable = poll_fn(|cx| {
+        if let Poll::Ready(readable) = stream.poll_readable(cx) {
+            return Poll::Ready(readable.is_ok());
         }
-    };
-    let readable = tokio::select! {
-        readable = readable => readable,
-        () = session.drain.started() => false,
-        () = sleep_until(until) => false,
-    };
+        ready!(match draining.as_mut().poll(cx) {
+            Poll::Pending => sleep.as_mut().poll(cx),
+            drained => drained,
+        });
+        Poll::Ready(false)
+    })
+    .await;
     readable.then_some(stream)
 }
 
@@ -101,7 +109,7 @@ async fn open<M>(accepted: Accepted, listener: &Listener, session: &Session<M>) 
     let mut read = BytesMut::new();
     let deadline = Instant::now() + session.timeouts.header;
     let opening = async {
-        if is_behind_proxy(listener, peer) {
+        if is_behind_proxy(&listener, peer) {
             let addresses = proxy_header(&mut stream, &mut read).await?;
             if let Some((source, destination)) = addresses {
                 (peer, local) = (Some(source), Some(destination));

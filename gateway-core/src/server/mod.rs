@@ -259,11 +259,10 @@ async fn accept_loop<M: ModuleService>(
             () = &mut stopped => break,
             Some(ended) = connections.join_next() => note_end(ended),
             (permit, accepted) = next => {
-                let connection = connection::run(accepted, Arc::clone(&listener), Arc::clone(&session));
-                connections.spawn(async move {
-                    let _permit = permit;
-                    connection.await;
-                });
+                // A semaphore that is never closed always has a permit in the end.
+                let Ok(permit) = permit else { break };
+                let (listener, session) = (Arc::clone(&listener), Arc::clone(&session));
+                connections.spawn(connection::run(accepted, listener, session, permit));
             }
         }
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 #[cfg(feature = "regex")]
 use super::RegexMatch;
+use crate::context::PathParams;
 use crate::path::{EncodedSlashes, PathOptions, normalize};
 use crate::route::error::{Place, RouteError};
 
@@ -223,10 +224,20 @@ impl PathMatch {
         }
     }
 
+    /// The parameters of `path`, which this pattern takes.
+    pub(crate) fn capture(&self, path: &str) -> PathParams {
+        let Some(names) = self.shared_parameters() else {
+            return PathParams::default();
+        };
+        let mut params = PathParams::named(Arc::clone(names));
+        self.each_parameter(path, |range| params.push(range));
+        params
+    }
+
     /// Tells `found` the bytes of each parameter of `path`, from the left.
     ///
     /// `path` is one that this pattern takes, so literal text is stepped over without a look.
-    pub(crate) fn each_parameter(&self, path: &str, mut found: impl FnMut(Range<usize>)) {
+    fn each_parameter(&self, path: &str, mut found: impl FnMut(Range<usize>)) {
         let Shape::Segments { segments, tail, .. } = &self.shape else {
             return;
         };

@@ -13,10 +13,10 @@ use std::collections::HashMap;
 use self::index::Index;
 pub use self::problem::{Severity, TableProblem};
 use self::search::{Allowed, Best, Visit};
+use super::Route;
 use super::lookup::{Found, Lookup, RouteHit};
 use super::matcher::{MethodMatch, RouteMatch};
 use super::precedence::Rank;
-use super::{PathParams, Route};
 
 /// Keys are known when the table is built and never change, so a fixed seed gives nothing away.
 type Map<K, V> = HashMap<K, V, foldhash::fast::FixedState>;
@@ -111,7 +111,7 @@ impl<T> RouteTable<T> {
         let entry = self.entries.get(place)?;
         let route = self.routes.get(entry.route)?;
         let matching = route.matches.get(entry.matched)?;
-        let params = PathParams::capture(&matching.path, lookup.path);
+        let params = matching.path.capture(lookup.path);
         Some(RouteHit {
             route,
             index: entry.route,

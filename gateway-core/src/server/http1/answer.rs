@@ -53,7 +53,10 @@ impl<M: ModuleService> Http1<'_, M> {
         };
         if response.status().is_informational() {
             match upgrade_of(&response, asked) {
-                Some(tunnel) => return self.upgrade(response.headers().clone(), &tunnel).await,
+                // Boxed, as is every rare path: what an await may need is moved for every request.
+                Some(tunnel) => {
+                    return Box::pin(self.upgrade(response.headers().clone(), &tunnel)).await;
+                }
                 None => {
                     let error = Error::new(Reason::ModuleFailed)
                         .with_detail("an interim answer where the final one was expected");
@@ -64,7 +67,8 @@ impl<M: ModuleService> Http1<'_, M> {
         match self.write(response, asked).await {
             (Sent::Unsent(error), _) => {
                 self.wire.lock().out.clear();
-                let (sent, keep_alive) = self.write(respond::problem(&error), asked).await;
+                let answer = Box::pin(self.write(respond::problem(&error), asked));
+                let (sent, keep_alive) = answer.await;
                 self.finished(&sent, keep_alive)
             }
             (sent, keep_alive) => self.finished(&sent, keep_alive),

@@ -73,7 +73,7 @@ struct Http1<'a, M> {
 
 /// What the wait for a request came to.
 enum Next {
-    Request(Box<RequestHead>),
+    Request(RequestHead),
     Refused(Error),
     Quiet,
     Closed,
@@ -92,15 +92,15 @@ impl<M: ModuleService> Http1<'_, M> {
     async fn run(mut self) -> Served {
         loop {
             match self.next().await {
-                Next::Request(head) => match self.exchange(*head).await {
+                Next::Request(head) => match self.exchange(head).await {
                     Written::KeepAlive => {}
-                    Written::Close => return self.close().await,
+                    Written::Close => return Box::pin(self.close()).await,
                     Written::Ended => return Served::Closed,
                 },
                 Next::Refused(error) => {
                     if error.reason() != Reason::ClientGone {
-                        self.refuse(&error).await;
-                        return self.close().await;
+                        Box::pin(self.refuse(&error)).await;
+                        return Box::pin(self.close()).await;
                     }
                     return Served::Closed;
                 }
@@ -130,7 +130,7 @@ impl<M: ModuleService> Http1<'_, M> {
             let mut wire = wire.lock();
             if let Poll::Ready(head) = wire.poll_head(cx, &limits) {
                 return Poll::Ready(match head {
-                    Ok(Some(head)) => Next::Request(Box::new(head)),
+                    Ok(Some(head)) => Next::Request(head),
                     Ok(None) => Next::Closed,
                     Err(error) => Next::Refused(error),
                 });
@@ -163,7 +163,7 @@ impl<M: ModuleService> Http1<'_, M> {
         let framing = match check(&head) {
             Ok(framing) => framing,
             Err(error) => {
-                self.refuse(&error).await;
+                Box::pin(self.refuse(&error)).await;
                 return Written::Close;
             }
         };

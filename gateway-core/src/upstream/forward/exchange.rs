@@ -41,7 +41,7 @@ const WRITE_AHEAD: usize = 16 * 1024;
 
 /// One request and its answer on one connection.
 pub(super) struct Exchange {
-    pub(super) connection: Connection,
+    pub(super) connection: Box<Connection>,
     body: Sending,
     framing: Framing,
     left: u64,
@@ -80,7 +80,12 @@ pub(super) struct Answer {
 
 impl Exchange {
     /// The head of the request is in the connection's output already.
-    pub(super) fn new(connection: Connection, body: Body, framing: Framing, expects: bool) -> Self {
+    pub(super) fn new(
+        connection: Box<Connection>,
+        body: Body,
+        framing: Framing,
+        expects: bool,
+    ) -> Self {
         let now = Instant::now();
         let body = match framing {
             Framing::None => Sending::Done,
@@ -243,7 +248,7 @@ impl Exchange {
     }
 
     /// The request body when none of it has been taken from its source.
-    pub(super) fn into_untouched(self) -> (Connection, Option<Body>) {
+    pub(super) fn into_untouched(self) -> (Box<Connection>, Option<Body>) {
         let untouched = match self.body {
             Sending::Held { body, .. } => Some(body),
             _ if self.framing == Framing::None => Some(Body::empty()),
@@ -387,7 +392,7 @@ impl Exchange {
     }
 
     fn poll_fill(&mut self, cx: &mut Context<'_>, size: usize) -> Poll<io::Result<usize>> {
-        let Connection { read, stream, .. } = &mut self.connection;
+        let Connection { read, stream, .. } = &mut *self.connection;
         if read.capacity() - read.len() < size / 4 {
             read.reserve(size);
         }

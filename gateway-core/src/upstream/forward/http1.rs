@@ -28,7 +28,7 @@ use crate::upstream::pool::{Connection, Lease};
 pub(super) async fn forward(
     cluster: &Shared,
     in_flight: InFlight,
-    mut call: Call,
+    call: &mut Call,
     body: Body,
 ) -> Outcome {
     let framing = framing(&call.head.method, &body);
@@ -37,29 +37,27 @@ pub(super) async fn forward(
         call.head.headers.remove(header::EXPECT);
     }
     let mut lease = Lease::acquire(in_flight, call.deadline).await?;
-    let pooled = lease.take();
-    let reused = pooled.is_some();
-    let connection = match pooled {
-        Some(connection) => connection,
-        None => open(cluster, &mut lease, &call).await?,
-    };
+    let mut pooled = lease.take();
     // A body in memory can be sent again; any other only while nobody has read of it.
-    let (body, copy) = kept(body);
-    match attempt(connection, body, framing, expects, &call).await {
-        Ok((exchange, answer)) => receive(exchange, answer, lease, &call),
-        Err((failure, tried)) => {
-            lease.lost();
-            let again = failure.untouched.or(copy);
-            let allowed = reused && may_be_sent_again(&tried, &call, &failure.error);
-            let (Some(body), true) = (again, allowed) else {
-                return Err(in_time(failure.error, &call));
-            };
-            tracing::debug!(endpoint = %lease.endpoint().name(), "a pooled connection had died");
-            // A fresh one: the other pooled connections may have died with it.
-            let connection = open(cluster, &mut lease, &call).await?;
-            match attempt(connection, body, framing, expects, &call).await {
-                Ok((exchange, answer)) => receive(exchange, answer, lease, &call),
-                Err((failure, _)) => Err(in_time(failure.error, &call)),
+    let (mut body, mut copy) = kept(body);
+    loop {
+        let reused = pooled.is_some();
+        let connection = match pooled.take() {
+            Some(connection) => connection,
+            // Boxed: connecting is rare, and needs much room.
+            None => Box::pin(open(cluster, &mut lease, call)).await?,
+        };
+        match attempt(connection, body, framing, expects, call).await {
+            Ok((exchange, answer)) => return receive(exchange, answer, lease, call),
+            Err((failure, tried)) => {
+                lease.lost();
+                let allowed = reused && may_be_sent_again(&tried, call, &failure.error);
+                match failure.untouched.or_else(|| copy.take()) {
+                    Some(again) if allowed => (body, copy) = kept(again),
+                    _ => return Err(in_time(failure.error, call)),
+                }
+                // Once, and on a fresh connection: the other pooled ones may have died with it.
+                tracing::debug!(endpoint = %lease.endpoint().name(), "a pooled connection had died");
             }
         }
     }
@@ -79,7 +77,7 @@ fn may_be_sent_again(tried: &Tried, call: &Call, error: &Error) -> bool {
         && (tried.written == 0 || is_idempotent(&call.head.method, &call.head.headers))
 }
 
-async fn open(cluster: &Shared, lease: &mut Lease, call: &Call) -> Result<Connection, Error> {
+async fn open(cluster: &Shared, lease: &mut Lease, call: &Call) -> Result<Box<Connection>, Error> {
     lease.opens();
     let address = lease.endpoint().address().clone();
     let stream = cluster.connector.connect(&address, call.connect_by).await;
@@ -97,7 +95,7 @@ fn kept(mut body: Body) -> (Body, Option<Body>) {
 }
 
 async fn attempt(
-    mut connection: Connection,
+    mut connection: Box<Connection>,
     body: Body,
     framing: Framing,
     expects: bool,
@@ -220,7 +218,7 @@ fn switch(exchange: Exchange, head: crate::http1::head::ResponseHead, lease: Lea
     };
     headers.insert(header::UPGRADE, protocol);
     headers.insert(respond::ORIGIN, HeaderValue::from_static("upstream"));
-    let Connection { stream, read, .. } = exchange.connection;
+    let Connection { stream, read, .. } = *exchange.connection;
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     *response.headers_mut() = headers;

@@ -29,7 +29,7 @@ pub(super) async fn forward(
     let via = via(head.version);
     head.headers.append(header::VIA, via);
     apply_host(&cluster.host, &address, &mut head.headers);
-    let call = Call {
+    let mut call = Call {
         upgrade: head.headers.contains_key(header::UPGRADE),
         head,
         context,
@@ -43,9 +43,10 @@ pub(super) async fn forward(
     };
     match address.transport() {
         Transport::Http | Transport::Https | Transport::Unix => {
-            http1::forward(cluster, in_flight, call, body).await
+            http1::forward(cluster, in_flight, &mut call, body).await
         }
-        Transport::H2c => http2::forward(cluster, in_flight, call, body).await,
+        // Boxed: hyper's futures are large, and moved also for those who do not need them.
+        Transport::H2c => Box::pin(http2::forward(cluster, in_flight, call, body)).await,
     }
 }
 

@@ -32,16 +32,16 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    pub(crate) fn new(stream: NetStream) -> Self {
+    pub(crate) fn new(stream: NetStream) -> Box<Self> {
         let now = Instant::now();
-        Self {
+        Box::new(Self {
             stream,
             read: BytesMut::new(),
             out: Output::default(),
             alarm: Alarm::default(),
             opened: now,
             idle_since: now,
-        }
+        })
     }
 
     /// True when the upstream has neither closed the connection nor sent what nobody asked for.
@@ -67,7 +67,7 @@ impl Connection {
 #[derive(Debug)]
 pub(crate) struct Http1Pool {
     settings: PoolSettings,
-    shards: Box<[Mutex<Vec<Connection>>]>,
+    shards: Box<[Mutex<Vec<Box<Connection>>>]>,
     idle: AtomicUsize,
     open: AtomicUsize,
     pending: AtomicUsize,
@@ -101,6 +101,11 @@ impl Http1Pool {
             permit.forget();
             return Ok(());
         }
+        // Boxed: the timer it needs is rarely needed.
+        Box::pin(self.wait_for_permit(deadline)).await
+    }
+
+    async fn wait_for_permit(&self, deadline: Option<Instant>) -> Result<(), Error> {
         if self.pending.fetch_add(1, Ordering::Relaxed) >= self.settings.pending {
             self.pending.fetch_sub(1, Ordering::Relaxed);
             return Err(Reason::PendingOverflow.into());
@@ -120,7 +125,7 @@ impl Http1Pool {
     }
 
     /// An idle connection that is alive, this worker's own first.
-    fn take(&self) -> Option<Connection> {
+    fn take(&self) -> Option<Box<Connection>> {
         let own = shard_of_this_thread() % self.shards.len();
         let now = Instant::now();
         self.take_from(own, now).or_else(|| {
@@ -134,7 +139,7 @@ impl Http1Pool {
         })
     }
 
-    fn take_from(&self, shard: usize, now: Instant) -> Option<Connection> {
+    fn take_from(&self, shard: usize, now: Instant) -> Option<Box<Connection>> {
         loop {
             let mut connection = self.lock(shard)?.pop()?;
             self.idle.fetch_sub(1, Ordering::Relaxed);
@@ -145,7 +150,7 @@ impl Http1Pool {
         }
     }
 
-    fn give(&self, mut connection: Connection) {
+    fn give(&self, mut connection: Box<Connection>) {
         let now = Instant::now();
         connection.idle_since = now;
         let shard = shard_of_this_thread() % self.shards.len();
@@ -181,7 +186,7 @@ impl Http1Pool {
         }
     }
 
-    fn lock(&self, shard: usize) -> Option<MutexGuard<'_, Vec<Connection>>> {
+    fn lock(&self, shard: usize) -> Option<MutexGuard<'_, Vec<Box<Connection>>>> {
         Some(
             self.shards
                 .get(shard)?
@@ -238,7 +243,7 @@ impl Lease {
     }
 
     /// An idle connection.
-    pub(crate) fn take(&mut self) -> Option<Connection> {
+    pub(crate) fn take(&mut self) -> Option<Box<Connection>> {
         let connection = self.pool().take()?;
         self.holds = true;
         Some(connection)
@@ -258,7 +263,7 @@ impl Lease {
     }
 
     /// Both messages ended exactly: the connection can be used again.
-    pub(crate) fn give_back(mut self, connection: Connection) {
+    pub(crate) fn give_back(mut self, connection: Box<Connection>) {
         if std::mem::take(&mut self.holds) {
             self.pool().give(connection);
         }

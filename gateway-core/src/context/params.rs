@@ -1,10 +1,9 @@
 //! Parameters of a path template, as places in the path.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use smallvec::SmallVec;
-
-use super::matcher::PathMatch;
 
 /// Parameters that are kept without allocating.
 const INLINE_PARAMETER_COUNT: usize = 4;
@@ -20,20 +19,18 @@ pub struct PathParams {
 }
 
 impl PathParams {
-    /// The parameters of `path`, which `pattern` takes.
-    pub(super) fn capture(pattern: &PathMatch, path: &str) -> Self {
-        let names = pattern.shared_parameters();
-        let mut ranges = SmallVec::new();
-        if names.is_some() {
-            pattern.each_parameter(path, |range| {
-                let place = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
-                ranges.push((place(range.start), place(range.end)));
-            });
-        }
+    /// Room for the parameters called `names`.
+    pub(crate) fn named(names: Arc<[Arc<str>]>) -> Self {
         Self {
-            names: names.cloned(),
-            ranges,
+            names: Some(names),
+            ranges: SmallVec::new(),
         }
+    }
+
+    /// The next parameter lies in this byte range of the path.
+    pub(crate) fn push(&mut self, range: Range<usize>) {
+        let place = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
+        self.ranges.push((place(range.start), place(range.end)));
     }
 
     /// The value of `name` in `path`, the path that was matched.
