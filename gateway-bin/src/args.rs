@@ -111,3 +111,30 @@ pub(crate) struct Demo {
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8000")]
     pub(crate) listen: SocketAddr,
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn header_lines() {
+        let (name, value) = header_line("X-Env:  canary ").unwrap();
+        assert_eq!(
+            (name.as_str(), value.to_str().unwrap()),
+            ("x-env", "canary")
+        );
+        assert_eq!(header_line("x-env").unwrap_err(), "expected `NAME: VALUE`");
+        assert_eq!(
+            header_line("x env: a").unwrap_err(),
+            "`x env` is no header name"
+        );
+        assert!(header_line("x-env: a\nb").is_err());
+    }
+}

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use gateway::Assembled;
-use gateway::config::{Cluster, Target, show_duration};
+use gateway::config::{Cluster, Target, show_duration, show_size};
 use gateway_core::{ConnectionInfo, RequestContext};
 use http::header::HOST;
 use http::{HeaderValue, Request, Uri, request};
@@ -71,10 +71,7 @@ fn describe(assembled: &Assembled, id: &str) -> Vec<String> {
     let Some(route) = document.routes.iter().find(|route| route.id == id) else {
         return Vec::new();
     };
-    let limit = route
-        .policy
-        .body_limit
-        .map_or("off".to_owned(), |limit| format!("{limit}B"));
+    let limit = route.policy.body_limit.map_or("off".to_owned(), show_size);
     let timeout = route.policy.timeout.map_or("off".to_owned(), show_duration);
     let target = match &route.target {
         Target::Cluster(name) => {
@@ -101,7 +98,7 @@ fn show_cluster(cluster: &Cluster) -> String {
         .try_timeout
         .map_or("off".to_owned(), show_duration);
     format!(
-        "cluster {} ({:?}, connect {}, try {try_timeout}): {}",
+        "cluster {} ({}, connect {}, try {try_timeout}): {}",
         cluster.name,
         cluster.balance,
         show_duration(cluster.timeouts.connect),

@@ -51,7 +51,7 @@ fn serve(assembled: &Assembled, ready: impl FnOnce(&Bound)) -> Result<(), Failur
     ready(&bound);
     let drained = bound.run()?;
     tell(&match drained.cut {
-        0 => "stopped; every connection ended by itself".to_owned(),
+        0 => "stopped".to_owned(),
         cut => format!("stopped; connections cut at the deadline: {cut}"),
     });
     Ok(())

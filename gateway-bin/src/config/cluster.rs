@@ -1,5 +1,7 @@
 //! `[clusters.NAME]`: endpoints that answer the same requests.
 
+use std::fmt;
+
 use gateway_core::route::Rewrite;
 use gateway_core::{ClusterTimeouts, EndpointAddress, HostPolicy, PoolSettings};
 use http::HeaderValue;
@@ -33,7 +35,7 @@ pub struct Cluster {
     pub timeouts: ClusterTimeouts,
 }
 
-/// How an endpoint is picked.
+/// How an endpoint is picked. Displays as the document writes it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Balance {
@@ -42,6 +44,15 @@ pub enum Balance {
     /// `power_of_two`: of two taken by chance, the one with fewer requests in flight.
     #[default]
     PowerOfTwo,
+}
+
+impl fmt::Display for Balance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::RoundRobin => "round_robin",
+            Self::PowerOfTwo => "power_of_two",
+        })
+    }
 }
 
 impl Cluster {

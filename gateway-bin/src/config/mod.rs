@@ -41,7 +41,7 @@ use self::reader::{Field, hint};
 pub use self::route::Route;
 pub use self::source::{Reading, Source};
 pub use self::target::{Respond, Target};
-pub use self::units::show_duration;
+pub use self::units::{show_duration, show_size};
 use self::value::{index_path, key_path, quote};
 
 /// Everything a document can say.

@@ -1,10 +1,16 @@
 //! What somebody may have meant.
 
+/// A longer text, in bytes, is no slip of any name.
+const LONGEST: usize = 64;
+
 /// The name among `known` that `found` is nearest to, where it is near enough to be meant.
 pub(super) fn near_miss<'k>(
     found: &str,
     known: impl IntoIterator<Item = &'k str>,
 ) -> Option<&'k str> {
+    if found.len() > LONGEST {
+        return None;
+    }
     let allowed = (found.chars().count() / 3).max(1);
     known
         .into_iter()

@@ -82,9 +82,8 @@ impl Source {
     /// A file that cannot be read is a problem like any other: [`read`](Self::read) says so.
     pub fn file(path: impl AsRef<Path>) -> Self {
         let path = path.as_ref();
-        let text = std::fs::read_to_string(path).map_err(|error| {
-            format!("cannot be read: {error}; give the path of a document with --config")
-        });
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| format!("cannot be read: {error}; give the path of a TOML document"));
         let file = path.display().to_string().into();
         Self {
             file,

@@ -98,6 +98,18 @@ pub fn show_duration(duration: Duration) -> String {
     }
 }
 
+/// `bytes` as a document writes it, such as `512B`, `64KiB`, `10MiB` or `1GiB`.
+pub fn show_size(bytes: u64) -> String {
+    let units = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+    let whole = units
+        .iter()
+        .find(|(factor, _)| bytes > 0 && bytes.is_multiple_of(*factor));
+    whole.map_or_else(
+        || format!("{bytes}B"),
+        |(factor, unit)| format!("{}{unit}", bytes / factor),
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -134,6 +146,13 @@ mod tests {
             ("18446744073709551615KiB", None),
         ] {
             assert_eq!(parse_size(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn sizes_are_shown_as_they_are_written() {
+        for text in ["0B", "512B", "1025B", "64KiB", "10MiB", "1GiB"] {
+            assert_eq!(parse_size(text).map(show_size).as_deref(), Some(text));
         }
     }
 

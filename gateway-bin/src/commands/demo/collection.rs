@@ -32,7 +32,7 @@ impl Collection {
         self.things.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn all(&self, method: &Method, path: &str, sent: Value) -> Response {
+    fn all(&self, method: &Method, path: &str, sent: &Value) -> Response {
         let mut things = self.things();
         match *method {
             Method::GET => answer(StatusCode::OK, &things.values().cloned().collect()),
@@ -41,7 +41,7 @@ impl Collection {
             }
             Method::POST => {
                 let id = things.last_key_value().map_or(1, |(last, _)| last + 1);
-                let thing = self.thing(id, &sent);
+                let thing = self.thing(id, sent);
                 things.insert(id, thing.clone());
                 let mut response = answer(StatusCode::CREATED, &thing);
                 let place = format!("{}/{id}", path.trim_end_matches('/'));
@@ -54,7 +54,7 @@ impl Collection {
         }
     }
 
-    fn one(&self, method: &Method, id: u64, sent: Value) -> Response {
+    fn one(&self, method: &Method, id: u64, sent: &Value) -> Response {
         let mut things = self.things();
         if !things.contains_key(&id) {
             return problem(StatusCode::NOT_FOUND, &format!("no {} {id}", self.kind));
@@ -62,7 +62,7 @@ impl Collection {
         match *method {
             Method::GET => {}
             Method::PUT => {
-                things.insert(id, self.thing(id, &sent));
+                things.insert(id, self.thing(id, sent));
             }
             Method::DELETE => {
                 things.remove(&id);
@@ -110,8 +110,8 @@ impl ModuleService for Collection {
             .collect();
         let id = parts.first().and_then(|part| part.parse().ok());
         Ok(match (parts.len(), id) {
-            (0, _) => self.all(&head.method, path, sent),
-            (1, Some(id)) => self.one(&head.method, id, sent),
+            (0, _) => self.all(&head.method, path, &sent),
+            (1, Some(id)) => self.one(&head.method, id, &sent),
             (2, Some(id)) if parts.last() == Some(&self.action) => self.act(&head.method, id),
             _ => problem(StatusCode::NOT_FOUND, "no such thing"),
         })
