@@ -25,11 +25,8 @@ pub(crate) fn proxy(arguments: &Proxy, log: Option<&str>) -> Result<(), Failure>
     let default = if arguments.access_log { "info" } else { "warn" };
     telemetry::start(log, default)?;
     let assembly = Assembly::from(document(arguments));
-    let assembly = if arguments.access_log {
-        assembly.observer(AccessLog::default())
-    } else {
-        assembly
-    };
+    let assembly =
+        if arguments.access_log { assembly.observer(AccessLog::default()) } else { assembly };
     serve(&assembly.assemble()?, |_| {})
 }
 
