@@ -27,7 +27,7 @@ mod tests {
     #[test]
     fn the_soft_limit_is_the_first_number() {
         let limits = "Limit                     Soft Limit           Hard Limit           Units\n\
-                      Max processes             127235               127235               processes\n\
+                      Max processes             127235               127235               items\n\
                       Max open files            1024                 524288               files\n";
         assert_eq!(parse(limits), Some(1024));
         assert_eq!(parse("Max open files            unlimited  unlimited  files"), None);

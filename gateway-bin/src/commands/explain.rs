@@ -7,6 +7,7 @@ use gateway::config::{Cluster, Target, show_duration, show_size};
 use gateway_core::{ConnectionInfo, RequestContext};
 use http::header::HOST;
 use http::{HeaderValue, Request, Uri, request};
+use tokio::time::Instant;
 
 use super::{Failure, warn};
 use crate::args::Explain;
@@ -49,7 +50,11 @@ fn head(arguments: &Explain, assembled: &Assembled) -> Result<request::Parts, Fa
         format!("--listener: found `{name}`, expected the name of a listener: {names}")
     })?;
     let connection = ConnectionInfo::new(Arc::new(info), None, None);
+<<<<<<< HEAD
     head.extensions.insert(RequestContext::new(Arc::new(connection), tokio::time::Instant::now()));
+=======
+    head.extensions.insert(RequestContext::new(Arc::new(connection), Instant::now()));
+>>>>>>> wt-bin
     Ok(head)
 }
 

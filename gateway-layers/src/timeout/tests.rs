@@ -15,7 +15,7 @@ use super::TimeoutLayer;
 fn request() -> Request {
     let connection = ConnectionInfo::new(Arc::new(ListenerInfo::default()), None, None);
     let mut request = Request::new(Body::empty());
-    request.extensions_mut().insert(RequestContext::new(Arc::new(connection)));
+    request.extensions_mut().insert(RequestContext::new(Arc::new(connection), Instant::now()));
     request
 }
 

@@ -34,7 +34,7 @@ pub(crate) fn demo(arguments: &Demo, log: Option<&str>) -> Result<(), Failure> {
         .module("tasks", Collection::new("task", "complete"))
         .module("notifications", Collection::new("notification", "send"))
         .module("events", Events)
-        .observer(AccessLog::default())
+        .observer(AccessLog::new())
         .assemble()?;
     serve(&assembled, |bound| introduce(bound, &upstream.to_string()))
 }

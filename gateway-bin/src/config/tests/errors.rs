@@ -42,9 +42,11 @@ fn all_errors_are_said_at_once_in_the_order_of_the_document() {
          \"round_robin\", \"power_of_two\"; did you mean \"round_robin\"?",
             "g.toml:10:18: routes[0].match.path: found \"orders\", expected a path that a \
          request can have (path does not begin with '/')",
-            "g.toml:11:22: routes[0].target.cluster: found \"ordres\", expected the name of a cluster \
+            "g.toml:11:22: routes[0].target.cluster: found \"ordres\", expected the name of a \
+             cluster \
          (\"orders\"); did you mean \"orders\"?",
-            "g.toml:12:18: routes[0].policy.timeout: found 30, expected a duration such as \"250ms\", \
+            "g.toml:12:18: routes[0].policy.timeout: found 30, expected a duration such as \
+             \"250ms\", \
          \"30s\", \"5m\" or \"1h\"",
         ]
     );
@@ -67,10 +69,9 @@ fn files_that_cannot_be_read() {
     let error = errors_of(&Source::file("no/such.toml"));
     assert_eq!(
         error,
-        [
-            "no/such.toml: cannot be read: No such file or directory (os error 2); give the path of a TOML \
-         document"
-        ]
+        ["no/such.toml: cannot be read: No such file or directory (os error 2); give the \
+             path of a TOML \
+         document"]
     );
 }
 
@@ -142,7 +143,8 @@ fn listeners_in_each_others_way() {
         [
             "g.toml:4:11: listeners[1].address: found \"127.0.0.1:80\", which is the address of \
          listeners[0] already",
-            "g.toml:8:8: listeners[2].name: found \"b\", which is the name of listeners[1] already, \
+            "g.toml:8:8: listeners[2].name: found \"b\", which is the name of listeners[1] \
+             already, \
          expected one of its own",
         ]
     );
@@ -354,9 +356,11 @@ fn routes_in_each_others_way() {
     assert_eq!(
         errors(&text),
         [
-            "g.toml:9:27: routes[1].match[1]: route `b`, match 2: the same as match 1 of route `a`, at \
+            "g.toml:9:27: routes[1].match[1]: route `b`, match 2: the same as match 1 of route \
+             `a`, at \
          the same rank",
-            "g.toml:12:6: routes[2].id: found \"a\", which is the id of routes[0] already, expected \
+            "g.toml:12:6: routes[2].id: found \"a\", which is the id of routes[0] already, \
+             expected \
          one of its own",
         ]
     );
