@@ -50,11 +50,7 @@ fn head(arguments: &Explain, assembled: &Assembled) -> Result<request::Parts, Fa
         format!("--listener: found `{name}`, expected the name of a listener: {names}")
     })?;
     let connection = ConnectionInfo::new(Arc::new(info), None, None);
-<<<<<<< HEAD
-    head.extensions.insert(RequestContext::new(Arc::new(connection), tokio::time::Instant::now()));
-=======
     head.extensions.insert(RequestContext::new(Arc::new(connection), Instant::now()));
->>>>>>> wt-bin
     Ok(head)
 }
 
