@@ -26,11 +26,7 @@ pub(crate) fn proxy(arguments: &Proxy, log: Option<&str>) -> Result<(), Failure>
     telemetry::start(log, &default)?;
     let assembly = Assembly::from(document(arguments));
     let assembly =
-<<<<<<< HEAD
-        if arguments.access_log { assembly.observer(AccessLog::default()) } else { assembly };
-=======
         if arguments.access_log { assembly.observer(AccessLog::new()) } else { assembly };
->>>>>>> wt-bin
     serve(&assembly.assemble()?, |_| {})
 }
 
