@@ -16,6 +16,7 @@ use hyper::rt::Executor;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::time::{Instant, timeout_at};
 
+use super::replay::Replay;
 use super::{Call, is_idempotent};
 use crate::alarm::Alarm;
 use crate::body::Body;
@@ -53,26 +54,25 @@ pub(super) async fn forward(
 ) -> Outcome {
     let upgrade = call.upgrade;
     let websocket = prepare(call)?;
-    let (mut body, mut copy) = kept(body);
+    let replay = Replay::new(body);
+    let mut body = replay.first();
     let mut refusals = 0;
     loop {
         let lease = lease(cluster, &in_flight, call).await?;
         let request = request(call, body, websocket.as_ref());
-        match send(lease, request, call).await {
+        let failed = match send(lease, request, call).await {
             Ok((response, lease)) => {
+                replay.settle();
                 return Ok(receive(response, in_flight, lease, call, upgrade));
             }
-            Err(failed) => {
-                let again = failed.unsent.or_else(|| copy.take());
-                refusals += 1;
-                let allowed = failed.safe || is_idempotent(&call.head.method, &call.head.headers);
-                match again {
-                    Some(again) if failed.retry && allowed && refusals <= MAX_REFUSALS => {
-                        (body, copy) = kept(again);
-                    }
-                    _ => return Err(failed.error),
-                }
+            Err(failed) => failed,
+        };
+        refusals += 1;
+        match replay.again() {
+            Some(again) if refusals <= MAX_REFUSALS && failed.may_be_sent_again(call) => {
+                body = again;
             }
+            _ => return Err(failed.error),
         }
     }
 }
@@ -92,13 +92,6 @@ fn prepare(call: &mut Call) -> Result<Option<hyper::ext::Protocol>, Error> {
         }
         Some(_) => Err(Error::new(Reason::UpstreamUpgrade)
             .with_detail("only WebSocket can be upgraded to over HTTP/2")),
-    }
-}
-
-fn kept(mut body: Body) -> (Body, Option<Body>) {
-    match body.size_hint().exact().and_then(|_| body.take_full()) {
-        Some(bytes) => (Body::full(bytes.clone()), Some(Body::full(bytes))),
-        None => (body, None),
     }
 }
 
@@ -172,12 +165,16 @@ async fn connect(
 /// Why a request failed before its answer.
 struct Failed {
     error: Error,
-    /// The body when the request never left.
-    unsent: Option<Body>,
     /// The upstream has certainly not looked at the request.
-    safe: bool,
-    /// Another connection may do better.
-    retry: bool,
+    unprocessed: bool,
+    /// A connection that had served before broke.
+    stale: bool,
+}
+
+impl Failed {
+    fn may_be_sent_again(&self, call: &Call) -> bool {
+        self.unprocessed || (self.stale && is_idempotent(&call.head.method, &call.head.headers))
+    }
 }
 
 async fn send(
@@ -194,19 +191,18 @@ async fn send(
             Err(_) => {
                 let out_of_time = call.is_out_of_time(Instant::now());
                 let late = if out_of_time { Reason::RouteTimeout } else { Reason::TryTimeout };
-                return Err(Failed { error: late.into(), unsent: None, safe: false, retry: false });
+                return Err(Failed { error: late.into(), unprocessed: false, stale: false });
             }
         },
     };
     match answered {
         Ok(response) => Ok((response, lease)),
         Err(mut failed) => {
-            let unsent = failed.take_message().map(http::Request::into_body);
+            let unsent = failed.take_message().is_some();
             let error = failed.into_error();
-            let refused = was_not_processed(&error);
-            let safe = unsent.is_some() || refused;
-            let retry = safe || (reused && is_broken_connection(&error));
-            Err(Failed { error: failure(error), unsent, safe, retry })
+            let unprocessed = unsent || was_not_processed(&error);
+            let stale = reused && is_broken_connection(&error);
+            Err(Failed { error: failure(error), unprocessed, stale })
         }
     }
 }
