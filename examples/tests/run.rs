@@ -120,10 +120,10 @@ async fn embed_core_routes_to_a_module_and_a_cluster() {
 #[tokio::test]
 async fn embed_layers_limits_time_and_bodies() {
     let (_upstream, url) = upstream();
-    let gateway = embed_layers::gateway(&url, Duration::from_millis(200)).unwrap();
-    let (_gateway, address) = serve(gateway);
+    let (_gateway, address) = serve(embed_layers::gateway(&url).unwrap());
     assert_answer(&get(&address, "/a").await, "200", "upstream /a\n");
-    assert_answer(&get(&address, "/slow").await, "504", "route_timeout");
+    let head = "GET /slow HTTP/1.1\r\nx-request-deadline-ms: 200";
+    assert_answer(&ask(&address, head, "").await, "504", "route_timeout");
     let head = "POST /a HTTP/1.1\r\ncontent-length: 65537";
     assert_answer(&ask(&address, head, "").await, "413", "body_too_large");
     let body = format!(
