@@ -21,10 +21,7 @@ pub async fn run(listener: BoundListener) -> Result {
         .route(users.matching(RouteMatch::prefix("/users")?))
         .build()
         .map_err(|wrong| wrong[0].to_string())?;
-    Server::new(gateway)
-        .listen(listener)
-        .serve(stopped())
-        .await?;
+    Server::new(gateway).listen(listener).serve(stopped()).await?;
     Ok(())
 }
 

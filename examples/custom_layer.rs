@@ -45,10 +45,7 @@ where
     }
 
     fn call(&mut self, request: Request) -> Self::Future {
-        ResponseFuture {
-            started: Instant::now(),
-            inner: self.inner.call(request),
-        }
+        ResponseFuture { started: Instant::now(), inner: self.inner.call(request) }
     }
 }
 
@@ -84,17 +81,12 @@ async fn main() -> Result {
 /// Serves on `listener`.
 pub async fn run(listener: BoundListener) -> Result {
     let hello = module_fn(async |_: Request| Ok::<_, Error>(Response::new("hello\n".into())));
-    let stack = ServiceBuilder::new()
-        .layer(ServerTimingLayer)
-        .service(Module::new(hello));
+    let stack = ServiceBuilder::new().layer(ServerTimingLayer).service(Module::new(hello));
     let hello = Route::new("hello", Module::from_service(stack));
     let gateway = Gateway::builder()
         .route(hello.matching(RouteMatch::any()))
         .build()
         .map_err(|wrong| wrong[0].to_string())?;
-    Server::new(gateway)
-        .listen(listener)
-        .serve(stopped())
-        .await?;
+    Server::new(gateway).listen(listener).serve(stopped()).await?;
     Ok(())
 }

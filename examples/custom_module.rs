@@ -37,12 +37,8 @@ impl Notes {
     }
 
     async fn write(&self, name: String, request: Request) -> Outcome {
-        let body = Limited::new(request.into_body(), MAX_LENGTH)
-            .collect()
-            .await;
-        let body = body
-            .map_err(|_| Error::new(Reason::BodyTooLarge))?
-            .to_bytes();
+        let body = Limited::new(request.into_body(), MAX_LENGTH).collect().await;
+        let body = body.map_err(|_| Error::new(Reason::BodyTooLarge))?.to_bytes();
         let mut notes = self.lock();
         let mut response = Response::default();
         if notes.len() < MAX_NOTES || notes.contains_key(&name) {
@@ -87,9 +83,6 @@ pub async fn run(listener: BoundListener) -> Result {
         .route(notes.matching(matching))
         .build()
         .map_err(|wrong| wrong[0].to_string())?;
-    Server::new(gateway)
-        .listen(listener)
-        .serve(stopped())
-        .await?;
+    Server::new(gateway).listen(listener).serve(stopped()).await?;
     Ok(())
 }

@@ -20,11 +20,7 @@ pub async fn run(listener: TcpListener, upstream: &str) -> Result {
         .route(orders.matching(RouteMatch::prefix("/orders")?))
         .build()
         .map_err(|wrong| wrong[0].to_string())?;
-    let app = Router::new()
-        .route("/", get(async || "axum's own\n"))
-        .layer(gateway.layer());
-    axum::serve(listener, app)
-        .with_graceful_shutdown(stopped())
-        .await?;
+    let app = Router::new().route("/", get(async || "axum's own\n")).layer(gateway.layer());
+    axum::serve(listener, app).with_graceful_shutdown(stopped()).await?;
     Ok(())
 }

@@ -104,9 +104,7 @@ pub async fn run(listener: BoundListener) -> Result {
     let tasks = Tasks::new();
     tasks.spawn("greeter upstream", serve_upstream(upstream));
 
-    let there = Cluster::builder("greeter")
-        .endpoint(address.parse()?)
-        .build()?;
+    let there = Cluster::builder("greeter").endpoint(address.parse()?).build()?;
     let here = Module::from_service(Greeter { place: "here" });
     let asked_for_here = ValueMatch::Exact("here".to_owned());
     let gateway = Gateway::builder()
@@ -126,10 +124,7 @@ pub async fn run(listener: BoundListener) -> Result {
 /// The upstream: a gRPC server that knows nothing of gateways.
 async fn serve_upstream(listener: TcpListener) {
     let server = tonic::transport::Server::builder().add_service(Greeter { place: "there" });
-    if let Err(error) = server
-        .serve_with_incoming(TcpIncoming::from(listener))
-        .await
-    {
+    if let Err(error) = server.serve_with_incoming(TcpIncoming::from(listener)).await {
         tracing::error!(%error, "the upstream ended");
     }
 }

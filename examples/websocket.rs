@@ -19,14 +19,9 @@ pub async fn run(listener: BoundListener) -> Result {
     let tasks = Tasks::new();
     tasks.spawn("echo upstream", accept(upstream, tasks.clone()));
 
-    let echo = Cluster::builder("echo")
-        .endpoint(address.parse()?)
-        .build()?;
+    let echo = Cluster::builder("echo").endpoint(address.parse()?).build()?;
     let route = Route::new("echo", Module::new(echo)).matching(RouteMatch::path("/echo")?);
-    let gateway = Gateway::builder()
-        .route(route)
-        .build()
-        .map_err(|wrong| wrong[0].to_string())?;
+    let gateway = Gateway::builder().route(route).build().map_err(|wrong| wrong[0].to_string())?;
     let served = Server::new(gateway).listen(listener).serve(stopped()).await;
     tasks.abort();
     served?;

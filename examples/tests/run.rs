@@ -33,9 +33,7 @@ examples! {
 
 /// A listener on a free port, and its address.
 fn listener() -> (BoundListener, String) {
-    let listener = Listener::new("127.0.0.1:0".parse().unwrap())
-        .bind()
-        .unwrap();
+    let listener = Listener::new("127.0.0.1:0".parse().unwrap()).bind().unwrap();
     let Address::Tcp(address) = listener.local_address() else {
         panic!("not a TCP listener");
     };
@@ -69,9 +67,7 @@ fn upstream() -> (Tasks, String) {
         if request.uri().path().starts_with("/slow") {
             std::future::pending::<()>().await;
         }
-        Ok::<_, Error>(Response::new(
-            format!("upstream {}\n", request.uri().path()).into(),
-        ))
+        Ok::<_, Error>(Response::new(format!("upstream {}\n", request.uri().path()).into()))
     });
     let gateway = Gateway::builder().fallback(module).build().unwrap();
     let (tasks, address) = serve(gateway);
@@ -97,10 +93,7 @@ async fn get(address: &str, path: &str) -> String {
 
 #[track_caller]
 fn assert_answer(answer: &str, status: &str, contained: &str) {
-    assert!(
-        answer.starts_with(&format!("HTTP/1.1 {status}")),
-        "{answer}"
-    );
+    assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{answer}");
     assert!(answer.contains(contained), "{answer}");
 }
 
@@ -109,11 +102,7 @@ async fn embed_core_routes_to_a_module_and_a_cluster() {
     let (_upstream, url) = upstream();
     let (_gateway, address) = serve(embed_core::gateway(&url).unwrap());
     assert_answer(&get(&address, "/hello").await, "200", "hello\n");
-    assert_answer(
-        &get(&address, "/orders/7").await,
-        "200",
-        "upstream /orders/7\n",
-    );
+    assert_answer(&get(&address, "/orders/7").await, "200", "upstream /orders/7\n");
     assert_answer(&get(&address, "/elsewhere").await, "404", "route_not_found");
 }
 
@@ -126,11 +115,7 @@ async fn embed_layers_limits_time_and_bodies() {
     assert_answer(&ask(&address, head, "").await, "504", "route_timeout");
     let head = "POST /a HTTP/1.1\r\ncontent-length: 65537";
     assert_answer(&ask(&address, head, "").await, "413", "body_too_large");
-    let body = format!(
-        "ffff\r\n{}\r\nf\r\n{}\r\n0\r\n\r\n",
-        "x".repeat(0xffff),
-        "x".repeat(0xf)
-    );
+    let body = format!("ffff\r\n{}\r\nf\r\n{}\r\n0\r\n\r\n", "x".repeat(0xffff), "x".repeat(0xf));
     let head = "POST /a HTTP/1.1\r\ntransfer-encoding: chunked";
     assert_answer(&ask(&address, head, &body).await, "413", "body_too_large");
 }
@@ -142,11 +127,7 @@ async fn embed_axum_falls_through() {
     let address = listener.local_addr().unwrap().to_string();
     let _example = start(async move { embed_axum::run(listener, &url).await });
     assert_answer(&get(&address, "/").await, "200", "axum's own\n");
-    assert_answer(
-        &get(&address, "/orders/7").await,
-        "200",
-        "upstream /orders/7\n",
-    );
+    assert_answer(&get(&address, "/orders/7").await, "200", "upstream /orders/7\n");
     let answer = get(&address, "/elsewhere").await;
     assert_answer(&answer, "404", "");
     assert!(!answer.contains("route_not_found"), "{answer}");
@@ -169,11 +150,7 @@ async fn custom_module_keeps_notes() {
     assert_answer(&ask(&address, head, "blue").await, "204", "");
     assert_answer(&get(&address, "/notes/sky").await, "200", "blue");
     let head = "PUT /notes/sky HTTP/1.1\r\ncontent-length: 5000";
-    assert_answer(
-        &ask(&address, head, &"x".repeat(5000)).await,
-        "413",
-        "body_too_large",
-    );
+    assert_answer(&ask(&address, head, &"x".repeat(5000)).await, "413", "body_too_large");
 }
 
 #[tokio::test]
@@ -201,9 +178,7 @@ async fn websocket_echoes_through_the_gateway() {
             assert!(message.is_close());
         }
     };
-    timeout(Duration::from_secs(10), conversation)
-        .await
-        .unwrap();
+    timeout(Duration::from_secs(10), conversation).await.unwrap();
 }
 
 #[tokio::test]

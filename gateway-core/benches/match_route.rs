@@ -1,9 +1,6 @@
 //! How long it takes to find the route of a request at 10, 1,000 and 10,000 routes.
 
-#![allow(
-    clippy::expect_used,
-    reason = "a bench that cannot be set up says so and ends"
-)]
+#![allow(clippy::expect_used, reason = "a bench that cannot be set up says so and ends")]
 
 use std::hint::black_box;
 
@@ -17,18 +14,15 @@ const TABLE_SIZES: [usize; 3] = [10, 1_000, 10_000];
 /// A lookup among the paths of a whole table would measure the cache of the machine.
 const PATH_COUNT: usize = 64;
 
-const RESOURCES: [&str; 8] = [
-    "users", "orders", "invoices", "products", "sessions", "reports", "teams", "webhooks",
-];
+const RESOURCES: [&str; 8] =
+    ["users", "orders", "invoices", "products", "sessions", "reports", "teams", "webhooks"];
 
 fn matching(number: usize) -> RouteMatch {
     let resource = RESOURCES[number % RESOURCES.len()];
     let built = match number % 4 {
         0 => RouteMatch::path(&format!("/api/v1/{resource}-{number}")),
         1 => RouteMatch::path(&format!("/api/v1/{resource}-{number}/{{id}}")),
-        2 => RouteMatch::path(&format!(
-            "/api/v1/{resource}-{number}/{{id}}/items/{{item}}"
-        )),
+        2 => RouteMatch::path(&format!("/api/v1/{resource}-{number}/{{id}}/items/{{item}}")),
         _ => RouteMatch::prefix(&format!("/static/{resource}-{number}")),
     };
     built.expect("a pattern of the bench")
@@ -59,11 +53,9 @@ fn find(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("find");
     group.throughput(Throughput::Elements(1));
     let headers = HeaderMap::new();
-    for (name, host) in [
-        ("any_host", None),
-        ("host", Some("api.example.com")),
-        ("wildcard", Some("*.example.com")),
-    ] {
+    for (name, host) in
+        [("any_host", None), ("host", Some("api.example.com")), ("wildcard", Some("*.example.com"))]
+    {
         for size in TABLE_SIZES {
             let table = table(size, host);
             let step = (size / PATH_COUNT).max(1) | 1;
@@ -89,12 +81,7 @@ fn kinds(criterion: &mut Criterion) {
     let table = table(10_000, None);
     let headers = HeaderMap::new();
     let mut group = criterion.benchmark_group("find_10000");
-    for (kind, number) in [
-        ("exact", 4_000),
-        ("one", 4_001),
-        ("two", 4_002),
-        ("prefix", 4_003),
-    ] {
+    for (kind, number) in [("exact", 4_000), ("one", 4_001), ("two", 4_002), ("prefix", 4_003)] {
         let path = path(number);
         let lookup = Lookup::new(&Method::GET, &path, &headers);
         group.bench_function(kind, |bencher| {

@@ -45,20 +45,13 @@ enum Repr {
 impl Body {
     /// A body without a byte.
     pub const fn empty() -> Self {
-        Self {
-            repr: Repr::Empty,
-            hook: None,
-        }
+        Self { repr: Repr::Empty, hook: None }
     }
 
     /// A body that is in memory as a whole.
     pub fn full(bytes: impl Into<Bytes>) -> Self {
         let bytes = bytes.into();
-        let repr = if bytes.is_empty() {
-            Repr::Empty
-        } else {
-            Repr::Full(bytes)
-        };
+        let repr = if bytes.is_empty() { Repr::Empty } else { Repr::Full(bytes) };
         Self { repr, hook: None }
     }
 
@@ -91,20 +84,14 @@ impl Body {
         if http_body::Body::is_end_stream(&body) {
             return Self::empty();
         }
-        Self {
-            repr: Repr::Incoming(body, broken),
-            hook: None,
-        }
+        Self { repr: Repr::Incoming(body, broken), hook: None }
     }
 
     /// A body made of a boxed stream of frames, taken as it is.
     pub fn from_boxed(
         body: Pin<Box<dyn http_body::Body<Data = Bytes, Error = Error> + Send>>,
     ) -> Self {
-        Self {
-            repr: Repr::Boxed(body),
-            hook: None,
-        }
+        Self { repr: Repr::Boxed(body), hook: None }
     }
 
     /// Calls `hook` once when the body ends, however it ends. Hooks run in the order in which
@@ -127,10 +114,7 @@ impl Body {
     where
         B: http_body::Body<Data = Bytes, Error = Error> + Send + 'static,
     {
-        let inner = Self {
-            repr: mem::take(&mut self.repr),
-            hook: None,
-        };
+        let inner = Self { repr: mem::take(&mut self.repr), hook: None };
         self.repr = Repr::Boxed(Box::pin(wrap(inner)));
         self
     }
@@ -214,11 +198,7 @@ impl Drop for Body {
     fn drop(&mut self) {
         if self.hook.is_some() {
             let complete = http_body::Body::is_end_stream(self);
-            self.run_hooks(if complete {
-                End::Complete
-            } else {
-                End::Dropped
-            });
+            self.run_hooks(if complete { End::Complete } else { End::Dropped });
         }
     }
 }
@@ -346,10 +326,7 @@ mod tests {
         ]);
         let (body, ends) = recorded(Body::new(StreamBody::new(frames)));
         assert!(body.collect().await.is_err());
-        assert_eq!(
-            *ends.lock().unwrap(),
-            [End::Broken(Reason::UpstreamIncomplete)]
-        );
+        assert_eq!(*ends.lock().unwrap(), [End::Broken(Reason::UpstreamIncomplete)]);
     }
 
     #[test]

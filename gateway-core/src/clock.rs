@@ -16,10 +16,7 @@ pub trait Clock: Send + Sync + 'static {
 pub struct SystemClock;
 
 impl Clock for SystemClock {
-    #[allow(
-        clippy::disallowed_methods,
-        reason = "this is the one place that asks the system"
-    )]
+    #[allow(clippy::disallowed_methods, reason = "this is the one place that asks the system")]
     fn now(&self) -> SystemTime {
         SystemTime::now()
     }

@@ -42,13 +42,8 @@ pub(crate) fn accept(request: &mut http::Request<Incoming>) -> Result<Option<Pen
     headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
     headers.remove(header::CONTENT_LENGTH);
     // A fixed key is enough: it only proves to us that the upstream read the request.
-    headers.insert(
-        header::SEC_WEBSOCKET_KEY,
-        HeaderValue::from_static(WEBSOCKET_KEY),
-    );
-    headers
-        .entry(header::SEC_WEBSOCKET_VERSION)
-        .or_insert(HeaderValue::from_static("13"));
+    headers.insert(header::SEC_WEBSOCKET_KEY, HeaderValue::from_static(WEBSOCKET_KEY));
+    headers.entry(header::SEC_WEBSOCKET_VERSION).or_insert(HeaderValue::from_static("13"));
     Ok(Some(Pending { upgrade }))
 }
 
@@ -69,11 +64,7 @@ impl Pending {
             let error = Error::new(Reason::UpstreamUpgrade).with_detail("a wrong accept key");
             return crate::respond::problem(&error);
         };
-        for name in [
-            header::UPGRADE,
-            header::CONNECTION,
-            header::SEC_WEBSOCKET_ACCEPT,
-        ] {
+        for name in [header::UPGRADE, header::CONNECTION, header::SEC_WEBSOCKET_ACCEPT] {
             response.headers_mut().remove::<HeaderName>(name);
         }
         *response.status_mut() = StatusCode::OK;

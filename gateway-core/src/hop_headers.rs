@@ -78,17 +78,9 @@ pub fn strip_request(headers: &mut HeaderMap) -> RequestHop {
         return RequestHop::default();
     }
     let te_trailers = found.contains(&TE)
-        && headers
-            .get_all(TE)
-            .iter()
-            .flat_map(list)
-            .any(|item| is(item, "trailers"));
+        && headers.get_all(TE).iter().flat_map(list).any(|item| is(item, "trailers"));
     let (upgrade, named) = strip(headers, &found);
-    RequestHop {
-        te_trailers,
-        upgrade,
-        named,
-    }
+    RequestHop { te_trailers, upgrade, named }
 }
 
 /// Removes the connection-level fields of an answer and says what they meant.
@@ -121,11 +113,7 @@ pub(crate) fn is_connection_level(name: &str) -> bool {
 }
 
 fn connection_level(headers: &HeaderMap) -> SmallVec<[HeaderName; 4]> {
-    headers
-        .keys()
-        .filter(|name| is_connection_level(name.as_str()))
-        .cloned()
-        .collect()
+    headers.keys().filter(|name| is_connection_level(name.as_str())).cloned().collect()
 }
 
 fn strip(headers: &mut HeaderMap, found: &[HeaderName]) -> (Option<HeaderValue>, Named) {
@@ -159,11 +147,7 @@ fn names_field(option: &[u8]) -> bool {
 }
 
 fn remove_named(lines: &[HeaderValue], headers: &mut HeaderMap) {
-    for option in lines
-        .iter()
-        .flat_map(list)
-        .filter(|option| names_field(option))
-    {
+    for option in lines.iter().flat_map(list).filter(|option| names_field(option)) {
         // What is not UTF-8 is no field name; the map ignores other non-names itself.
         let Ok(name) = std::str::from_utf8(option) else {
             continue;
@@ -182,18 +166,14 @@ fn wanted_protocol(headers: &HeaderMap) -> Option<HeaderValue> {
     };
     let mut parts = line.as_bytes().split(|&byte| byte == b'/');
     let (name, version) = (parts.next()?, parts.next());
-    let own = ["h2c", "h2", "http", "tls"]
-        .iter()
-        .any(|known| is(name, known));
+    let own = ["h2c", "h2", "http", "tls"].iter().any(|known| is(name, known));
     let one = parts.next().is_none() && is_token(name) && version.is_none_or(is_token);
     (one && !own).then(|| line.clone())
 }
 
 /// The elements of a comma-separated list, without the blanks around them.
 fn list(line: &HeaderValue) -> impl Iterator<Item = &[u8]> {
-    line.as_bytes()
-        .split(|&byte| byte == b',')
-        .map(<[u8]>::trim_ascii)
+    line.as_bytes().split(|&byte| byte == b',').map(<[u8]>::trim_ascii)
 }
 
 fn is(element: &[u8], word: &str) -> bool {
@@ -220,11 +200,7 @@ pub(crate) fn join_cookies(headers: &mut HeaderMap) {
     if headers.get_all(COOKIE).iter().nth(1).is_none() {
         return;
     }
-    let lines: Vec<_> = headers
-        .get_all(COOKIE)
-        .iter()
-        .map(HeaderValue::as_bytes)
-        .collect();
+    let lines: Vec<_> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
     if let Ok(joined) = HeaderValue::from_bytes(&lines.join(&b"; "[..])) {
         headers.insert(COOKIE, joined);
     }
@@ -264,16 +240,8 @@ mod tests {
     fn what_stays() {
         type Lines = &'static [(&'static str, &'static str)];
         let cases: &[(&str, Lines, &[&str])] = &[
-            (
-                "nothing to do",
-                &[("host", "a"), ("accept", "*/*")],
-                &["accept", "host"],
-            ),
-            (
-                "keep-alive",
-                &[("connection", "keep-alive"), ("keep-alive", "5")],
-                &[],
-            ),
+            ("nothing to do", &[("host", "a"), ("accept", "*/*")], &["accept", "host"]),
+            ("keep-alive", &[("connection", "keep-alive"), ("keep-alive", "5")], &[]),
             (
                 "every connection-level field",
                 &[
@@ -290,56 +258,28 @@ mod tests {
                 ],
                 &["trailer"],
             ),
-            (
-                "named",
-                &[("connection", "X-A, x-b ,,"), ("x-a", "1"), ("x-b", "2")],
-                &[],
-            ),
+            ("named", &[("connection", "X-A, x-b ,,"), ("x-a", "1"), ("x-b", "2")], &[]),
             (
                 "named in a second line, several values",
-                &[
-                    ("connection", "close"),
-                    ("connection", "x-a"),
-                    ("x-a", "1"),
-                    ("x-a", "2"),
-                ],
+                &[("connection", "close"), ("connection", "x-a"), ("x-a", "1"), ("x-a", "2")],
                 &[],
             ),
             (
                 "routing, framing and owned fields",
                 &[
-                    (
-                        "connection",
-                        "Host, Content-Length, X-Forwarded-For, x_gateway_a, forwarded",
-                    ),
+                    ("connection", "Host, Content-Length, X-Forwarded-For, x_gateway_a, forwarded"),
                     ("host", "a"),
                     ("content-length", "1"),
                     ("x-forwarded-for", "192.0.2.1"),
                     ("x_gateway_a", "1"),
                     ("forwarded", "for=192.0.2.1"),
                 ],
-                &[
-                    "content-length",
-                    "forwarded",
-                    "host",
-                    "x-forwarded-for",
-                    "x_gateway_a",
-                ],
+                &["content-length", "forwarded", "host", "x-forwarded-for", "x_gateway_a"],
             ),
-            (
-                "end to end",
-                &[("connection", "authorization"), ("authorization", "x")],
-                &[],
-            ),
-            (
-                "not UTF-8",
-                &[
-                    ("connection", "x-a, \u{e9}, x b"),
-                    ("x-a", "1"),
-                    ("x-b", "1"),
-                ],
-                { &["x-b"] },
-            ),
+            ("end to end", &[("connection", "authorization"), ("authorization", "x")], &[]),
+            ("not UTF-8", &[("connection", "x-a, \u{e9}, x b"), ("x-a", "1"), ("x-b", "1")], {
+                &["x-b"]
+            }),
         ];
         for (name, lines, expected) in cases {
             let mut request = map(lines);
@@ -367,11 +307,7 @@ mod tests {
             for line in *lines {
                 headers.append(TE, HeaderValue::from_static(line));
             }
-            assert_eq!(
-                strip_request(&mut headers).te_trailers,
-                *expected,
-                "{lines:?}"
-            );
+            assert_eq!(strip_request(&mut headers).te_trailers, *expected, "{lines:?}");
             assert!(headers.is_empty());
         }
     }
@@ -403,10 +339,7 @@ mod tests {
             }
             let mut response = headers.clone();
             let hop = strip_request(&mut headers);
-            assert_eq!(
-                hop.upgrade.as_ref().map(|value| value.to_str().unwrap()),
-                *expected
-            );
+            assert_eq!(hop.upgrade.as_ref().map(|value| value.to_str().unwrap()), *expected);
             assert_eq!(strip_response(&mut response).upgrade, hop.upgrade);
             assert!(headers.is_empty() && response.is_empty());
         }

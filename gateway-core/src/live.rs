@@ -16,9 +16,7 @@ pub struct Live<T> {
 impl<T> Live<T> {
     /// A cell that holds `value`.
     pub fn new(value: T) -> Self {
-        Self {
-            cell: ArcSwap::from_pointee(value),
-        }
+        Self { cell: ArcSwap::from_pointee(value) }
     }
 
     /// The current version, owned: keep it for as long as one consistent view is needed.

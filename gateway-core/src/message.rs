@@ -54,17 +54,12 @@ pub struct Tunnel {
 impl Tunnel {
     /// A tunnel whose far side is `stream`.
     pub fn new(stream: impl Stream + 'static) -> Self {
-        Self {
-            stream: Arc::new(Mutex::new(Some(Box::pin(stream)))),
-        }
+        Self { stream: Arc::new(Mutex::new(Some(Box::pin(stream)))) }
     }
 
     /// The far side, once.
     pub fn take(&self) -> Option<Pin<Box<dyn Stream>>> {
-        self.stream
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take()
+        self.stream.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 

@@ -92,13 +92,7 @@ impl<'a> StateChanged<'a> {
         to: &'static str,
         cause: &'a str,
     ) -> Self {
-        Self {
-            subject,
-            name,
-            from,
-            to,
-            cause,
-        }
+        Self { subject, name, from, to, cause }
     }
 }
 
@@ -110,12 +104,7 @@ impl<'a> AttemptFinished<'a> {
         outcome: Result<StatusCode, Reason>,
         duration: Duration,
     ) -> Self {
-        Self {
-            cluster,
-            endpoint,
-            outcome,
-            duration,
-        }
+        Self { cluster, endpoint, outcome, duration }
     }
 }
 
@@ -128,9 +117,7 @@ pub struct Observers {
 impl Observers {
     /// Those of `list`; an empty list costs nothing at run time.
     pub fn new(list: Vec<Arc<dyn Observer>>) -> Self {
-        Self {
-            list: (!list.is_empty()).then(|| list.into()),
-        }
+        Self { list: (!list.is_empty()).then(|| list.into()) }
     }
 
     /// True when nobody looks.
@@ -145,25 +132,20 @@ impl Observers {
 
 impl Observer for Observers {
     fn request_finished(&self, event: &RequestFinished<'_>) {
-        self.each()
-            .for_each(|observer| observer.request_finished(event));
+        self.each().for_each(|observer| observer.request_finished(event));
     }
 
     fn attempt_finished(&self, event: &AttemptFinished<'_>) {
-        self.each()
-            .for_each(|observer| observer.attempt_finished(event));
+        self.each().for_each(|observer| observer.attempt_finished(event));
     }
 
     fn state_changed(&self, event: &StateChanged<'_>) {
-        self.each()
-            .for_each(|observer| observer.state_changed(event));
+        self.each().for_each(|observer| observer.state_changed(event));
     }
 }
 
 impl std::fmt::Debug for Observers {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Observers")
-            .field(&self.each().count())
-            .finish()
+        f.debug_tuple("Observers").field(&self.each().count()).finish()
     }
 }

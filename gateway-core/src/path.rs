@@ -21,10 +21,7 @@ impl PathOptions {
     /// The defaults: `%2F` is refused, `//` is merged.
     #[must_use]
     pub const fn new() -> Self {
-        Self {
-            encoded_slashes: EncodedSlashes::Refuse,
-            merge_slashes: true,
-        }
+        Self { encoded_slashes: EncodedSlashes::Refuse, merge_slashes: true }
     }
 
     /// Sets what happens to `%2F`.
@@ -157,11 +154,7 @@ pub fn normalize<'p>(path: &'p str, options: &PathOptions) -> Result<Cow<'p, str
     }
     let decoded = decode(path, options.encoded_slashes)?;
     let resolved = chain(decoded, resolve_dots)?;
-    if options.merge_slashes {
-        chain(resolved, merge_slashes)
-    } else {
-        Ok(resolved)
-    }
+    if options.merge_slashes { chain(resolved, merge_slashes) } else { Ok(resolved) }
 }
 
 /// True only where normalising changes nothing whatever the options are.
@@ -198,11 +191,7 @@ struct Output<'p> {
 
 impl<'p> Output<'p> {
     const fn new(source: &'p str) -> Self {
-        Self {
-            source,
-            same: 0,
-            owned: None,
-        }
+        Self { source, same: 0, owned: None }
     }
 
     fn push(&mut self, byte: u8) {
@@ -313,11 +302,7 @@ fn decode_character(
 /// The byte that the escape at `at` stands for.
 fn escaped_byte(bytes: &[u8], at: usize) -> Result<u8, PathError> {
     let digit = |offset: usize| {
-        let digit = bytes
-            .get(at + offset)
-            .copied()
-            .map(char::from)?
-            .to_digit(16)?;
+        let digit = bytes.get(at + offset).copied().map(char::from)?.to_digit(16)?;
         u8::try_from(digit).ok()
     };
     match (digit(1), digit(2)) {
@@ -371,11 +356,8 @@ fn refuse_disguised_dots(segment: &str) -> Result<(), PathError> {
         let bare = bare.split("%3B").next().unwrap_or_default();
         if is_dots(bare) {
             let has_parameters = bare.len() != part.len();
-            let error = if has_parameters {
-                PathError::DotParameters
-            } else {
-                PathError::DotEncodedSlash
-            };
+            let error =
+                if has_parameters { PathError::DotParameters } else { PathError::DotEncodedSlash };
             return Err(error);
         }
     }
@@ -490,15 +472,7 @@ mod tests {
 
     #[test]
     fn escapes_must_decode_to_utf8() {
-        for path in [
-            "/%ff",
-            "/%c0%af",
-            "/%c3",
-            "/%c3x",
-            "/%c3%41",
-            "/%e0%80%af",
-            "/%ed%a0%80",
-        ] {
+        for path in ["/%ff", "/%c0%af", "/%c3", "/%c3x", "/%c3%41", "/%e0%80%af", "/%ed%a0%80"] {
             assert_eq!(normal(path), Err(PathError::NotUtf8 { at: 1 }), "{path}");
         }
         assert_eq!(normal("/%c3%zz"), Err(PathError::BadEscape { at: 4 }));
@@ -507,21 +481,10 @@ mod tests {
 
     #[test]
     fn dot_segments_with_parameters_are_refused_others_are_text() {
-        for path in [
-            "/a/..;x/b",
-            "/..;",
-            "/.;x",
-            "/a/%2e%2e;/b",
-            "/a/..%3bx",
-            "/.;x;y/",
-        ] {
+        for path in ["/a/..;x/b", "/..;", "/.;x", "/a/%2e%2e;/b", "/a/..%3bx", "/.;x;y/"] {
             assert_eq!(normal(path), Err(PathError::DotParameters), "{path}");
         }
-        assert_forms(&[
-            ("/a;x=1/b;y", "/a;x=1/b;y"),
-            ("/...;x", "/...;x"),
-            ("/a.;x", "/a.;x"),
-        ]);
+        assert_forms(&[("/a;x=1/b;y", "/a;x=1/b;y"), ("/...;x", "/...;x"), ("/a.;x", "/a.;x")]);
     }
 
     #[test]
@@ -536,15 +499,7 @@ mod tests {
 
     #[test]
     fn nothing_is_allocated_when_nothing_changes() {
-        for path in [
-            "/",
-            "/a/b/",
-            "/.well-known/x",
-            "/a%20b",
-            "/%C3%A9",
-            "/a/{b}",
-            "/a;x=1",
-        ] {
+        for path in ["/", "/a/b/", "/.well-known/x", "/a%20b", "/%C3%A9", "/a/{b}", "/a;x=1"] {
             let result = normalize(path, &PathOptions::default());
             assert!(matches!(result, Ok(Cow::Borrowed(_))), "{path}");
         }
@@ -552,10 +507,7 @@ mod tests {
 
     #[test]
     fn an_error_says_what_was_found() {
-        assert_eq!(
-            PathError::BadEscape { at: 2 }.to_string(),
-            "bad percent escape at byte 2"
-        );
+        assert_eq!(PathError::BadEscape { at: 2 }.to_string(), "bad percent escape at byte 2");
     }
 
     proptest! {

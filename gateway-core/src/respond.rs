@@ -35,10 +35,7 @@ pub fn problem(error: &Error) -> Response {
     *response.status_mut() = reason.status();
     let headers = response.headers_mut();
     headers.reserve(6);
-    headers.insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("application/problem+json"),
-    );
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     common_fields(headers, error);
     if !error.allow().is_empty() || reason == Reason::ConnectNotAllowed {
         headers.insert(header::ALLOW, allow(error.allow()));
@@ -55,14 +52,8 @@ pub fn grpc(error: &Error) -> Response {
     let reason = error.reason();
     let mut response = Response::new(Body::empty());
     let headers = response.headers_mut();
-    headers.insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("application/grpc"),
-    );
-    headers.insert(
-        "grpc-status",
-        HeaderValue::from(u16::from(reason.grpc_status().code())),
-    );
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    headers.insert("grpc-status", HeaderValue::from(u16::from(reason.grpc_status().code())));
     let message = percent_encoded(&sentence(error));
     if let Ok(message) = HeaderValue::from_str(&message) {
         headers.insert("grpc-message", message);
@@ -104,17 +95,12 @@ impl Caller {
 fn common_fields(headers: &mut HeaderMap, error: &Error) {
     headers.insert(ORIGIN, HeaderValue::from_static("gateway"));
     let reason = error.reason();
-    let status = format!(
-        "{PROXY_NAME}; error={}; details=\"{}\"",
-        reason.proxy_error(),
-        reason.code()
-    );
+    let status =
+        format!("{PROXY_NAME}; error={}; details=\"{}\"", reason.proxy_error(), reason.code());
     if let Ok(status) = HeaderValue::from_str(&status) {
         headers.insert(PROXY_STATUS, status);
     }
-    let retry_after = error
-        .retry_after()
-        .map(|delay| delay.as_secs_f64().ceil() as u64);
+    let retry_after = error.retry_after().map(|delay| delay.as_secs_f64().ceil() as u64);
     let default = (reason.status() == StatusCode::SERVICE_UNAVAILABLE).then_some(1);
     if let Some(seconds) = retry_after.or(default) {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
@@ -172,11 +158,7 @@ fn percent_encoded(text: &str) -> String {
 }
 
 fn allow(methods: &[Method]) -> HeaderValue {
-    let list = methods
-        .iter()
-        .map(Method::as_str)
-        .collect::<Vec<_>>()
-        .join(", ");
+    let list = methods.iter().map(Method::as_str).collect::<Vec<_>>().join(", ");
     HeaderValue::from_str(&list).unwrap_or_else(|_| HeaderValue::from_static(""))
 }
 
@@ -192,26 +174,14 @@ mod tests {
             let error = Error::new(reason).with_detail("a \"quoted\"\tdetail");
             let response = problem(&error);
             assert_eq!(response.status(), reason.status());
-            assert_eq!(
-                response.headers()["content-type"],
-                "application/problem+json"
-            );
+            assert_eq!(response.headers()["content-type"], "application/problem+json");
             assert_eq!(response.headers()["x-gateway-origin"], "gateway");
             let proxy_status = response.headers()["proxy-status"].to_str().unwrap();
-            assert!(
-                proxy_status.contains(reason.proxy_error()),
-                "{proxy_status}"
-            );
+            assert!(proxy_status.contains(reason.proxy_error()), "{proxy_status}");
             let body = response.into_body().collect().await.unwrap().to_bytes();
             let text = std::str::from_utf8(&body).unwrap();
-            assert!(text.contains(&format!(
-                "\"type\":\"urn:gateway:problem:{}\"",
-                reason.code()
-            )));
-            assert!(
-                text.contains("\"detail\":\"a \\\"quoted\\\"\\u0009detail\""),
-                "{text}"
-            );
+            assert!(text.contains(&format!("\"type\":\"urn:gateway:problem:{}\"", reason.code())));
+            assert!(text.contains("\"detail\":\"a \\\"quoted\\\"\\u0009detail\""), "{text}");
         }
     }
 
@@ -220,12 +190,7 @@ mod tests {
         let response = grpc(&Error::new(Reason::NoEndpoint).with_detail("100 %"));
         assert_eq!(response.status(), StatusCode::OK);
         assert_eq!(response.headers()["grpc-status"], "14");
-        assert!(
-            response.headers()["grpc-message"]
-                .to_str()
-                .unwrap()
-                .ends_with("100 %25")
-        );
+        assert!(response.headers()["grpc-message"].to_str().unwrap().ends_with("100 %25"));
         assert_eq!(response.headers()["retry-after"], "1");
     }
 

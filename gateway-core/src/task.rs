@@ -44,11 +44,7 @@ impl Tasks {
     /// The names of the tasks that still run.
     pub fn names(&self) -> Vec<&'static str> {
         let running = self.owner.lock();
-        running
-            .iter()
-            .filter(|(_, task)| !task.is_finished())
-            .map(|(name, _)| *name)
-            .collect()
+        running.iter().filter(|(_, task)| !task.is_finished()).map(|(name, _)| *name).collect()
     }
 
     /// Ends every task now.

@@ -72,17 +72,12 @@ pub fn sanitize(trailers: &mut HeaderMap, extra: &[HeaderName]) {
 /// Whether `name`, in any spelling, may not be a trailer (RFC 9110, 6.5.1).
 #[must_use]
 pub fn is_forbidden(name: &str) -> bool {
-    let content = name
-        .get(..CONTENT_PREFIX.len())
-        .is_some_and(|start| same_field(start, CONTENT_PREFIX));
+    let content =
+        name.get(..CONTENT_PREFIX.len()).is_some_and(|start| same_field(start, CONTENT_PREFIX));
     if content {
-        return !CONTENT_ALLOWED
-            .iter()
-            .any(|allowed| name.eq_ignore_ascii_case(allowed));
+        return !CONTENT_ALLOWED.iter().any(|allowed| name.eq_ignore_ascii_case(allowed));
     }
-    FORBIDDEN
-        .iter()
-        .any(|forbidden| same_field(name, forbidden))
+    FORBIDDEN.iter().any(|forbidden| same_field(name, forbidden))
         || is_connection_level(name)
         || is_owned(name)
 }
@@ -133,13 +128,7 @@ mod tests {
 
     #[test]
     fn every_connection_level_field_is_listed() {
-        for name in [
-            "connection",
-            "http2_settings",
-            "keep_alive",
-            "te",
-            "upgrade",
-        ] {
+        for name in ["connection", "http2_settings", "keep_alive", "te", "upgrade"] {
             assert!(is_forbidden(name), "{name}");
         }
     }
@@ -147,13 +136,7 @@ mod tests {
     #[test]
     fn sanitized() {
         let mut trailers = HeaderMap::new();
-        for name in [
-            "grpc-status",
-            "x-user-id",
-            "x_user_id",
-            "content-length",
-            "x-sum",
-        ] {
+        for name in ["grpc-status", "x-user-id", "x_user_id", "content-length", "x-sum"] {
             trailers.append(HeaderName::from_static(name), HeaderValue::from_static("1"));
             trailers.append(HeaderName::from_static(name), HeaderValue::from_static("2"));
         }

@@ -48,10 +48,7 @@ impl<S> Layer<S> for BodyLimitLayer {
     type Service = BodyLimit<S>;
 
     fn layer(&self, inner: S) -> BodyLimit<S> {
-        BodyLimit {
-            inner,
-            limit: self.limit,
-        }
+        BodyLimit { inner, limit: self.limit }
     }
 }
 
@@ -77,29 +74,16 @@ where
     fn call(&mut self, request: Request) -> Self::Future {
         let size = http_body::Body::size_hint(request.body());
         if size.lower() > self.limit {
-            return ResponseFuture {
-                inner: None,
-                exceeded: None,
-            };
+            return ResponseFuture { inner: None, exceeded: None };
         }
         if size.exact().is_some() {
-            return ResponseFuture {
-                inner: Some(self.inner.call(request)),
-                exceeded: None,
-            };
+            return ResponseFuture { inner: Some(self.inner.call(request)), exceeded: None };
         }
         let exceeded = Arc::new(AtomicBool::new(false));
         let counted = request.map(|body| {
-            body.map(|body| Counted {
-                body,
-                left: self.limit,
-                exceeded: Arc::clone(&exceeded),
-            })
+            body.map(|body| Counted { body, left: self.limit, exceeded: Arc::clone(&exceeded) })
         });
-        ResponseFuture {
-            inner: Some(self.inner.call(counted)),
-            exceeded: Some(exceeded),
-        }
+        ResponseFuture { inner: Some(self.inner.call(counted)), exceeded: Some(exceeded) }
     }
 }
 

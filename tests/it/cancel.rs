@@ -14,18 +14,12 @@ const SOON: Duration = Duration::from_secs(2);
 const HOST: &str = "Host: gateway.test\r\n\r\n";
 
 fn request(path: &str) -> Request<Payload> {
-    Request::builder()
-        .uri(path)
-        .body(Payload::empty())
-        .expect("a request")
+    Request::builder().uri(path).body(Payload::empty()).expect("a request")
 }
 
 async fn upstream_is_left(upstream: &Upstream, what: &str) {
     let asked = || upstream.seen();
-    eventually_within(SOON, what, asked, |seen| {
-        seen.iter().all(|seen| seen.left.is_some())
-    })
-    .await;
+    eventually_within(SOON, what, asked, |seen| seen.iter().all(|seen| seen.left.is_some())).await;
 }
 
 async fn arrived(upstream: &Upstream, requests: usize) {
@@ -81,11 +75,9 @@ async fn a_client_that_leaves_an_http1_connection_is_missed_upstream() {
 
 #[tokio::test]
 async fn a_client_that_leaves_an_http2_stream_is_missed_upstream() {
-    for (name, answer) in [
-        ("waiting", Answer::hang()),
-        ("in events", events()),
-        ("in a body", endless_body()),
-    ] {
+    for (name, answer) in
+        [("waiting", Answer::hang()), ("in events", events()), ("in a body", endless_body())]
+    {
         for whole_connection in [false, true] {
             let upstream = Upstream::http1().answer(answer.clone()).start().await;
             let gateway = Gateway::to(&upstream).timeout("30s").start().await;
@@ -127,15 +119,11 @@ async fn a_client_that_leaves_is_missed_by_an_http2_upstream() {
 
 #[tokio::test]
 async fn a_websocket_client_that_leaves_is_missed_upstream() {
-    let upstream = Upstream::http1()
-        .answer(Answer::unread().then(Step::WebSocket(Vec::new())))
-        .start()
-        .await;
+    let upstream =
+        Upstream::http1().answer(Answer::unread().then(Step::WebSocket(Vec::new()))).start().await;
     let gateway = Gateway::to(&upstream).start().await;
     for reset in [false, true] {
-        let socket = WebSocket::open(gateway.addr(), "/ws")
-            .await
-            .expect("a websocket");
+        let socket = WebSocket::open(gateway.addr(), "/ws").await.expect("a websocket");
         let raw = socket.into_raw();
         if reset {
             raw.reset();
@@ -150,18 +138,9 @@ async fn a_websocket_client_that_leaves_is_missed_upstream() {
 #[tokio::test]
 async fn a_cut_upload_over_http1_is_never_whole_upstream() {
     let heads = [
-        (
-            "POST /x HTTP/1.1\r\nContent-Length: 100000\r\n",
-            "half of it",
-        ),
-        (
-            "POST /x HTTP/1.1\r\nTransfer-Encoding: chunked\r\n",
-            "5\r\nabcde\r\n",
-        ),
-        (
-            "POST /x HTTP/1.1\r\nTransfer-Encoding: chunked\r\n",
-            "5\r\nabcde\r\n0\r\n",
-        ),
+        ("POST /x HTTP/1.1\r\nContent-Length: 100000\r\n", "half of it"),
+        ("POST /x HTTP/1.1\r\nTransfer-Encoding: chunked\r\n", "5\r\nabcde\r\n"),
+        ("POST /x HTTP/1.1\r\nTransfer-Encoding: chunked\r\n", "5\r\nabcde\r\n0\r\n"),
     ];
     for (head, part) in heads {
         for how in ["close", "reset", "half-close"] {
@@ -175,18 +154,12 @@ async fn a_cut_upload_over_http1_is_never_whole_upstream() {
                 "reset" => raw.reset(),
                 _ => {
                     raw.finish().await;
-                    assert!(
-                        raw.ends_within(Duration::from_secs(4)).await,
-                        "{head} {how}"
-                    );
+                    assert!(raw.ends_within(Duration::from_secs(4)).await, "{head} {how}");
                 }
             }
             upstream_is_left(&upstream, &format!("{head} {how}")).await;
             let seen = upstream.seen();
-            assert!(
-                seen.iter().all(|seen| !seen.complete),
-                "{head} {how}: {seen:?}"
-            );
+            assert!(seen.iter().all(|seen| !seen.complete), "{head} {how}: {seen:?}");
             gateway.assert_quiet().await;
         }
     }
@@ -201,16 +174,12 @@ async fn a_cut_upload_over_http2_is_never_whole_upstream() {
         let mut client = Client::http2(gateway.addr());
         client.connect().await;
         let (sender, body) = Payload::channel();
-        sender
-            .send(Ok(Frame::data("half of it".into())))
-            .expect("a receiver");
+        sender.send(Ok(Frame::data("half of it".into()))).expect("a receiver");
         let mut other = client.neighbour();
         let asking = tokio::spawn(async move { other.post("/x", body).await });
         arrived(&upstream, 1).await;
         tokio::time::sleep(Duration::from_millis(50)).await;
-        sender
-            .send(Err(std::io::Error::other("left")))
-            .expect("a receiver");
+        sender.send(Err(std::io::Error::other("left"))).expect("a receiver");
         upstream_is_left(&upstream, "an upload").await;
         assert!(!upstream.seen()[0].complete, "{:?}", upstream.seen());
         assert!(!asking.await.expect("no panic").is_complete());
@@ -238,15 +207,9 @@ async fn a_thousand_that_ask_and_leave_cost_nothing() {
         }
     }
     let open = || upstream.open();
-    eventually_within(Duration::from_secs(5), "nothing upstream", open, |open| {
-        *open == 0
-    })
-    .await;
+    eventually_within(Duration::from_secs(5), "nothing upstream", open, |open| *open == 0).await;
     gateway.assert_quiet().await;
-    let grown = gateway
-        .usage()
-        .resident_kib
-        .saturating_sub(before.resident_kib);
+    let grown = gateway.usage().resident_kib.saturating_sub(before.resident_kib);
     assert!(grown < 32 << 10, "{grown} KiB more");
 }
 

@@ -14,72 +14,24 @@ pub(crate) const NOT_HTTP: &[(&str, &[u8])] = &[
     ("an SMTP banner", b"220 mail.test ESMTP LEAK\r\n\r\n"),
     ("HTTP/0.9", b"<html>LEAK</html>\r\n\r\n"),
     ("an HTTP/2 preface", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\nLEAK"),
-    (
-        "an HTTP/2 settings frame",
-        b"\0\0\0\x04\0\0\0\0\0LEAK\r\n\r\n",
-    ),
+    ("an HTTP/2 settings frame", b"\0\0\0\x04\0\0\0\0\0LEAK\r\n\r\n"),
     ("only NUL", b"\0\0\0\0\0\0\0\0LEAK\r\n\r\n"),
-    (
-        "version 3.7",
-        b"HTTP/3.7 200 OK\r\ncontent-length: 4\r\n\r\nLEAK",
-    ),
-    (
-        "a status of letters",
-        b"HTTP/1.1 abc OK\r\ncontent-length: 4\r\n\r\nLEAK",
-    ),
-    (
-        "a status of two digits",
-        b"HTTP/1.1 20 OK\r\ncontent-length: 4\r\n\r\nLEAK",
-    ),
-    (
-        "a status of four digits",
-        b"HTTP/1.1 2000 OK\r\ncontent-length: 4\r\n\r\nLEAK",
-    ),
-    (
-        "a status of zero",
-        b"HTTP/1.1 000 OK\r\ncontent-length: 4\r\n\r\nLEAK",
-    ),
-    (
-        "a negative status",
-        b"HTTP/1.1 -20 OK\r\ncontent-length: 4\r\n\r\nLEAK",
-    ),
+    ("version 3.7", b"HTTP/3.7 200 OK\r\ncontent-length: 4\r\n\r\nLEAK"),
+    ("a status of letters", b"HTTP/1.1 abc OK\r\ncontent-length: 4\r\n\r\nLEAK"),
+    ("a status of two digits", b"HTTP/1.1 20 OK\r\ncontent-length: 4\r\n\r\nLEAK"),
+    ("a status of four digits", b"HTTP/1.1 2000 OK\r\ncontent-length: 4\r\n\r\nLEAK"),
+    ("a status of zero", b"HTTP/1.1 000 OK\r\ncontent-length: 4\r\n\r\nLEAK"),
+    ("a negative status", b"HTTP/1.1 -20 OK\r\ncontent-length: 4\r\n\r\nLEAK"),
     ("a request", b"GET /LEAK HTTP/1.1\r\nhost: x\r\n\r\n"),
-    (
-        "NUL in a field",
-        b"HTTP/1.1 200 OK\r\nx-a: \0LEAK\r\ncontent-length: 0\r\n\r\n",
-    ),
-    (
-        "NUL in a name",
-        b"HTTP/1.1 200 OK\r\nx\0a: LEAK\r\ncontent-length: 0\r\n\r\n",
-    ),
-    (
-        "a field without a colon",
-        b"HTTP/1.1 200 OK\r\nLEAK\r\ncontent-length: 0\r\n\r\n",
-    ),
-    (
-        "two lengths",
-        b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\ncontent-length: 5\r\n\r\nLEAKx",
-    ),
-    (
-        "a list of two lengths",
-        b"HTTP/1.1 200 OK\r\ncontent-length: 4, 5\r\n\r\nLEAKx",
-    ),
-    (
-        "a negative length",
-        b"HTTP/1.1 200 OK\r\ncontent-length: -4\r\n\r\nLEAK",
-    ),
-    (
-        "a length of letters",
-        b"HTTP/1.1 200 OK\r\ncontent-length: four\r\n\r\nLEAK",
-    ),
-    (
-        "a length of 2^64",
-        b"HTTP/1.1 200 OK\r\ncontent-length: 18446744073709551616\r\n\r\nLEAK",
-    ),
-    (
-        "an unknown coding",
-        b"HTTP/1.1 200 OK\r\ntransfer-encoding: xyz\r\n\r\nLEAK",
-    ),
+    ("NUL in a field", b"HTTP/1.1 200 OK\r\nx-a: \0LEAK\r\ncontent-length: 0\r\n\r\n"),
+    ("NUL in a name", b"HTTP/1.1 200 OK\r\nx\0a: LEAK\r\ncontent-length: 0\r\n\r\n"),
+    ("a field without a colon", b"HTTP/1.1 200 OK\r\nLEAK\r\ncontent-length: 0\r\n\r\n"),
+    ("two lengths", b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\ncontent-length: 5\r\n\r\nLEAKx"),
+    ("a list of two lengths", b"HTTP/1.1 200 OK\r\ncontent-length: 4, 5\r\n\r\nLEAKx"),
+    ("a negative length", b"HTTP/1.1 200 OK\r\ncontent-length: -4\r\n\r\nLEAK"),
+    ("a length of letters", b"HTTP/1.1 200 OK\r\ncontent-length: four\r\n\r\nLEAK"),
+    ("a length of 2^64", b"HTTP/1.1 200 OK\r\ncontent-length: 18446744073709551616\r\n\r\nLEAK"),
+    ("an unknown coding", b"HTTP/1.1 200 OK\r\ntransfer-encoding: xyz\r\n\r\nLEAK"),
     (
         "chunked not last",
         b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked, xyz\r\n\r\n4\r\nLEAK\r\n0\r\n\r\n",
@@ -97,18 +49,12 @@ pub(crate) fn deaths() -> Vec<(String, Answer)> {
         };
         add("body unread", Answer::unread());
         add("body read", Answer::unread().then(Step::ReadBody));
-        add(
-            "body read, later",
-            Answer::unread().then(Step::ReadBody).pause(later),
-        );
+        add("body read, later", Answer::unread().then(Step::ReadBody).pause(later));
         add("one byte", Answer::raw("H"));
         add("half a status line", Answer::raw("HTTP/1.1 2"));
         add("half a head", Answer::raw(half));
         add("half a head, later", Answer::raw(half).pause(later));
-        add(
-            "a head without its end",
-            Answer::raw(format!("{half}\r\ncontent-length: 0\r\n")),
-        );
+        add("a head without its end", Answer::raw(format!("{half}\r\ncontent-length: 0\r\n")));
     }
     list
 }
@@ -123,34 +69,13 @@ pub(crate) fn cuts() -> Vec<(String, Answer)> {
             let head = "HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n";
             let answer = Answer::raw(format!("{head}{}", "x".repeat(sent)));
             // With a pause the head is on its way before the cut is known.
-            for (when, answer) in [
-                ("at once", answer.clone()),
-                ("later", answer.pause(Duration::from_millis(60))),
-            ] {
-                list.push((
-                    format!("{sent} of 1000, {how} {when}"),
-                    answer.then(end.clone()),
-                ));
+            for (when, answer) in
+                [("at once", answer.clone()), ("later", answer.pause(Duration::from_millis(60)))]
+            {
+                list.push((format!("{sent} of 1000, {how} {when}"), answer.then(end.clone())));
             }
         }
-        for at in [
-            0,
-            1,
-            2,
-            3,
-            5,
-            8,
-            9,
-            10,
-            13,
-            18,
-            23,
-            25,
-            26,
-            28,
-            34,
-            body.len() - 1,
-        ] {
+        for at in [0, 1, 2, 3, 5, 8, 9, 10, 13, 18, 23, 25, 26, 28, 34, body.len() - 1] {
             let answer = Answer::raw(format!("{chunked}{}", &body[..at]));
             let answer = answer.pause(Duration::from_millis(20)).then(end.clone());
             list.push((format!("chunked cut at {at}, {how}"), answer));

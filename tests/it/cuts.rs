@@ -28,10 +28,9 @@ async fn a_cut_answer_is_visibly_broken() {
     let gateway = Gateway::to(&upstream).start().await;
     let mut failures = Failures::new();
     for (index, (name, _)) in cuts.iter().enumerate() {
-        for (protocol, mut client) in [
-            ("h1", Client::http1(gateway.addr())),
-            ("h2", Client::http2(gateway.addr())),
-        ] {
+        for (protocol, mut client) in
+            [("h1", Client::http1(gateway.addr())), ("h2", Client::http2(gateway.addr()))]
+        {
             let target = format!("/{index}/{protocol}");
             let asked = client.get(&target);
             let reply = within(Duration::from_secs(4), name, asked).await;
@@ -71,10 +70,7 @@ async fn a_cut_answer_to_http10_is_a_reset_or_too_short() {
     let mut failures = Failures::new();
     for (index, (name, _)) in cuts.iter().enumerate() {
         let mut raw = Raw::connect(gateway.addr()).await;
-        raw.send(format!(
-            "GET /{index} HTTP/1.0\r\nHost: gateway.test\r\n\r\n"
-        ))
-        .await;
+        raw.send(format!("GET /{index} HTTP/1.0\r\nHost: gateway.test\r\n\r\n")).await;
         let (bytes, ended) = raw.read_to_end(Duration::from_secs(4)).await;
         let mut buffer = bytes.as_slice().into();
         let answer = gateway_tests::RawAnswer::parse(&mut buffer, "GET", ended == Ended::Closed);
@@ -128,16 +124,8 @@ fn surplus() -> Vec<(&'static str, &'static str, Answer)> {
     let chunked = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n";
     let head = "HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\n";
     vec![
-        (
-            "GET",
-            "more bytes than promised",
-            Answer::raw(format!("{whole}LEAK")),
-        ),
-        (
-            "GET",
-            "more bytes later",
-            Answer::raw(whole).pause(later).send("LEAK"),
-        ),
+        ("GET", "more bytes than promised", Answer::raw(format!("{whole}LEAK"))),
+        ("GET", "more bytes later", Answer::raw(whole).pause(later).send("LEAK")),
         ("GET", "a second answer at once", both(whole)),
         ("GET", "a second answer later", apart(whole)),
         ("GET", "after the last chunk", both(chunked)),
@@ -146,44 +134,24 @@ fn surplus() -> Vec<(&'static str, &'static str, Answer)> {
         ("GET", "later after 204", apart(empty)),
         ("GET", "after 304", both(old)),
         ("GET", "a body of 304", Answer::raw(format!("{old}LEAK"))),
-        (
-            "HEAD",
-            "a body for HEAD",
-            Answer::raw(format!("{head}LEAK")),
-        ),
-        (
-            "HEAD",
-            "a body for HEAD later",
-            Answer::raw(head).pause(later).send("LEAK"),
-        ),
+        ("HEAD", "a body for HEAD", Answer::raw(format!("{head}LEAK"))),
+        ("HEAD", "a body for HEAD later", Answer::raw(head).pause(later).send("LEAK")),
         ("HEAD", "a second answer for HEAD", both(head)),
-        (
-            "GET",
-            "a whole answer unasked, before",
-            Answer::raw(format!("{whole}{second}{second}")),
-        ),
+        ("GET", "a whole answer unasked, before", Answer::raw(format!("{whole}{second}{second}"))),
     ]
 }
 
 #[tokio::test]
 async fn what_nobody_asked_for_is_never_seen() {
     let surplus = surplus();
-    let upstream = by_index(
-        surplus
-            .iter()
-            .map(|(_, _, answer)| answer.clone())
-            .collect(),
-    )
-    .await;
+    let upstream = by_index(surplus.iter().map(|(_, _, answer)| answer.clone()).collect()).await;
     let gateway = Gateway::to(&upstream).start().await;
     let mut failures = Failures::new();
     for (index, (method, name, _)) in surplus.iter().enumerate() {
         for pause in [0, 120] {
             for mut client in [Client::http1(gateway.addr()), Client::http2(gateway.addr())] {
                 let target = format!("/{index}");
-                let first = client
-                    .method(method, &target, gateway_tests::Payload::empty())
-                    .await;
+                let first = client.method(method, &target, gateway_tests::Payload::empty()).await;
                 let leaked = first.text().contains(LEAK);
                 failures.check(!leaked, || format!("{name}: leaked {first:?}"));
                 tokio::time::sleep(Duration::from_millis(pause)).await;
@@ -202,21 +170,12 @@ async fn what_nobody_asked_for_is_never_seen() {
 #[tokio::test]
 async fn surplus_bytes_do_not_reach_a_raw_client() {
     let surplus = surplus();
-    let upstream = by_index(
-        surplus
-            .iter()
-            .map(|(_, _, answer)| answer.clone())
-            .collect(),
-    )
-    .await;
+    let upstream = by_index(surplus.iter().map(|(_, _, answer)| answer.clone()).collect()).await;
     let gateway = Gateway::to(&upstream).start().await;
     let mut failures = Failures::new();
     for (index, (method, name, _)) in surplus.iter().enumerate() {
         let mut raw = Raw::connect(gateway.addr()).await;
-        raw.send(format!(
-            "{method} /{index} HTTP/1.1\r\nHost: gateway.test\r\n\r\n"
-        ))
-        .await;
+        raw.send(format!("{method} /{index} HTTP/1.1\r\nHost: gateway.test\r\n\r\n")).await;
         let (bytes, _) = raw.read_to_end(Duration::from_millis(150)).await;
         let text = String::from_utf8_lossy(&bytes).into_owned();
         failures.check(!text.is_empty(), || format!("{name}: no answer"));

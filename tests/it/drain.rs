@@ -12,9 +12,7 @@ use tokio::net::TcpStream;
 const END: Duration = Duration::from_secs(10);
 
 fn drains(upstream: &Upstream) -> GatewayBuilder {
-    Gateway::to(upstream)
-        .timeout("60s")
-        .more("[drain]\nlame_duck = \"0s\"\ndeadline = \"3s\"")
+    Gateway::to(upstream).timeout("60s").more("[drain]\nlame_duck = \"0s\"\ndeadline = \"3s\"")
 }
 
 fn gated(gate: &Gate) -> Answer {
@@ -56,12 +54,7 @@ async fn requests_in_flight_are_finished() {
     for mut client in [Client::http1(gateway.addr()), Client::http2(gateway.addr())] {
         asking.spawn(async move { client.get("/").await });
     }
-    eventually(
-        "requests upstream",
-        || upstream.seen().len(),
-        |seen| *seen == 2,
-    )
-    .await;
+    eventually("requests upstream", || upstream.seen().len(), |seen| *seen == 2).await;
     gateway.signal("TERM");
     no_longer_accepts(&gateway).await;
     gate.open_for_all();
@@ -81,12 +74,7 @@ async fn requests_whose_answer_has_not_begun_are_finished() {
     for mut client in [Client::http1(gateway.addr()), Client::http2(gateway.addr())] {
         asking.spawn(async move { client.post("/", Payload::pattern(100_000)).await });
     }
-    eventually(
-        "requests upstream",
-        || upstream.seen().len(),
-        |seen| *seen == 2,
-    )
-    .await;
+    eventually("requests upstream", || upstream.seen().len(), |seen| *seen == 2).await;
     gateway.signal("TERM");
     no_longer_accepts(&gateway).await;
     gate.open_for_all();
@@ -103,22 +91,13 @@ async fn an_http1_connection_is_told_that_it_ends() {
     let upstream = Upstream::http1().answer(answer).start().await;
     let gateway = drains(&upstream).start().await;
     let mut raw = Raw::connect(gateway.addr()).await;
-    raw.send("GET / HTTP/1.1\r\nHost: gateway.test\r\n\r\n")
-        .await;
-    eventually(
-        "a request upstream",
-        || upstream.seen().len(),
-        |seen| *seen == 1,
-    )
-    .await;
+    raw.send("GET / HTTP/1.1\r\nHost: gateway.test\r\n\r\n").await;
+    eventually("a request upstream", || upstream.seen().len(), |seen| *seen == 1).await;
     gateway.signal("TERM");
     no_longer_accepts(&gateway).await;
     gate.open_for_all();
     let answer = raw.answer("GET").await.expect("an answer");
-    assert_eq!(
-        (answer.text().as_str(), answer.header("connection")),
-        ("late", Some("close"))
-    );
+    assert_eq!((answer.text().as_str(), answer.header("connection")), ("late", Some("close")));
     assert!(raw.ends_within(Duration::from_secs(2)).await);
     assert!(gateway.ended_within(END).await.success());
 }
@@ -131,24 +110,13 @@ async fn what_does_not_end_is_cut_at_the_deadline() {
     for mut client in [Client::http1(gateway.addr()), Client::http2(gateway.addr())] {
         asking.spawn(async move { client.get("/").await });
     }
-    eventually(
-        "requests upstream",
-        || upstream.seen().len(),
-        |seen| *seen == 2,
-    )
-    .await;
+    eventually("requests upstream", || upstream.seen().len(), |seen| *seen == 2).await;
     gateway.signal("TERM");
     gateway.ended_within(Duration::from_secs(3 + 2)).await;
     for reply in within(END, "ends", asking.join_all()).await {
         assert_ne!(reply.status, 200, "{reply:?}");
     }
-    eventually_within(
-        END,
-        "nothing upstream",
-        || upstream.open(),
-        |open| *open == 0,
-    )
-    .await;
+    eventually_within(END, "nothing upstream", || upstream.open(), |open| *open == 0).await;
 }
 
 #[tokio::test]
@@ -162,15 +130,10 @@ async fn open_streams_of_events_and_websockets_do_not_hold_the_end_up() {
         .start()
         .await;
     let gateway = drains(&upstream).start().await;
-    let mut socket = WebSocket::open(gateway.addr(), "/ws")
-        .await
-        .expect("a websocket");
+    let mut socket = WebSocket::open(gateway.addr(), "/ws").await.expect("a websocket");
     assert_eq!(socket.next().await, Some(Frame::text("hello")));
     let mut client = Client::http1(gateway.addr());
-    let request = Request::builder()
-        .uri("/events")
-        .body(Payload::empty())
-        .expect("a request");
+    let request = Request::builder().uri("/events").body(Payload::empty()).expect("a request");
     let events = client.open(request).await.expect("a head");
     gateway.signal("TERM");
     gateway.ended_within(Duration::from_secs(3 + 2)).await;
@@ -186,14 +149,8 @@ async fn a_second_signal_ends_it_now() {
         .start()
         .await;
     let mut raw = Raw::connect(gateway.addr()).await;
-    raw.send("GET / HTTP/1.1\r\nHost: gateway.test\r\n\r\n")
-        .await;
-    eventually(
-        "a request upstream",
-        || upstream.seen().len(),
-        |seen| *seen == 1,
-    )
-    .await;
+    raw.send("GET / HTTP/1.1\r\nHost: gateway.test\r\n\r\n").await;
+    eventually("a request upstream", || upstream.seen().len(), |seen| *seen == 1).await;
     gateway.signal("TERM");
     no_longer_accepts(&gateway).await;
     gateway.signal("TERM");

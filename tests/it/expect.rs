@@ -12,10 +12,11 @@ const HEAD: &str = "POST /x HTTP/1.1\r\nHost: gateway.test\r\nContent-Length: 4\
 const UPLOAD: u64 = 32 << 20;
 
 fn continues() -> Answer {
-    Answer::unread()
-        .send("HTTP/1.1 100 Continue\r\n\r\n")
-        .then(Step::ReadBody)
-        .then(Step::Reply(200, Vec::new(), "taken".into()))
+    Answer::unread().send("HTTP/1.1 100 Continue\r\n\r\n").then(Step::ReadBody).then(Step::Reply(
+        200,
+        Vec::new(),
+        "taken".into(),
+    ))
 }
 
 #[tokio::test]
@@ -26,17 +27,8 @@ async fn the_body_is_asked_for_when_the_upstream_asks() {
     let gateway = Gateway::to(&upstream).start().await;
     let mut raw = Raw::connect(gateway.addr()).await;
     raw.send(HEAD).await;
-    eventually(
-        "the head upstream",
-        || upstream.seen().len(),
-        |seen| *seen == 1,
-    )
-    .await;
-    assert!(
-        !raw.read_until(Duration::from_millis(200), "HTTP/1.1").await,
-        "{:?}",
-        raw.buffered()
-    );
+    eventually("the head upstream", || upstream.seen().len(), |seen| *seen == 1).await;
+    assert!(!raw.read_until(Duration::from_millis(200), "HTTP/1.1").await, "{:?}", raw.buffered());
     gate.open();
     let asked = raw.answer("POST").await.expect("an interim answer");
     assert_eq!(asked.status, 100);
@@ -93,8 +85,7 @@ async fn an_http10_client_gets_no_interim_answer() {
     let upstream = Upstream::http1().answer(continues()).start().await;
     let gateway = Gateway::to(&upstream).start().await;
     let mut raw = Raw::connect(gateway.addr()).await;
-    raw.send(format!("{}body", HEAD.replace("HTTP/1.1", "HTTP/1.0")))
-        .await;
+    raw.send(format!("{}body", HEAD.replace("HTTP/1.1", "HTTP/1.0"))).await;
     let answer = raw.answer("POST").await.expect("an answer");
     assert_eq!((answer.status, answer.text().as_str()), (200, "taken"));
     gateway.assert_quiet().await;
@@ -105,8 +96,7 @@ async fn another_expectation_is_not_met_silently() {
     let upstream = Upstream::http1().answer(Answer::ok("taken")).start().await;
     let gateway = Gateway::to(&upstream).start().await;
     let mut raw = Raw::connect(gateway.addr()).await;
-    raw.send(format!("{}body", HEAD.replace("100-continue", "a miracle")))
-        .await;
+    raw.send(format!("{}body", HEAD.replace("100-continue", "a miracle"))).await;
     let answer = raw.answer("POST").await.expect("an answer");
     assert!(matches!(answer.status, 200 | 417), "{answer:?}");
     gateway.assert_quiet().await;
@@ -137,10 +127,7 @@ async fn an_early_answer_arrives_during_an_upload() {
             let early = (reply.status, reply.text());
             // A connection that closes with unread bytes may destroy its own answer.
             let lost = name == "closes" && reply.is_refusal(&[502]);
-            assert!(
-                early == (403, "early".to_owned()) || lost,
-                "{name}: {reply:?}"
-            );
+            assert!(early == (403, "early".to_owned()) || lost, "{name}: {reply:?}");
         }
         gateway.assert_quiet().await;
     }
@@ -148,39 +135,21 @@ async fn an_early_answer_arrives_during_an_upload() {
 
 #[tokio::test]
 async fn an_early_answer_of_http2_arrives_during_an_upload() {
-    let upstream = Upstream::http2()
-        .answer(Stream::Unread(403, "early".into()))
-        .start()
-        .await;
+    let upstream = Upstream::http2().answer(Stream::Unread(403, "early".into())).start().await;
     let gateway = Gateway::to(&upstream).start().await;
     for mut client in [Client::http1(gateway.addr()), Client::http2(gateway.addr())] {
-        let reply = within(
-            SOON,
-            "an answer",
-            client.post("/x", Payload::pattern(UPLOAD)),
-        )
-        .await;
-        assert_eq!(
-            (reply.status, reply.text().as_str()),
-            (403, "early"),
-            "{reply:?}"
-        );
+        let reply = within(SOON, "an answer", client.post("/x", Payload::pattern(UPLOAD))).await;
+        assert_eq!((reply.status, reply.text().as_str()), (403, "early"), "{reply:?}");
     }
     gateway.assert_quiet().await;
 }
 
 #[tokio::test]
 async fn a_raw_client_that_only_writes_can_read_the_early_answer() {
-    let upstream = Upstream::http1()
-        .answer(early(Some(Step::Finish)))
-        .start()
-        .await;
+    let upstream = Upstream::http1().answer(early(Some(Step::Finish))).start().await;
     let gateway = Gateway::to(&upstream).start().await;
     let mut raw = Raw::connect(gateway.addr()).await;
-    raw.send(format!(
-        "POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: {UPLOAD}\r\n\r\n"
-    ))
-    .await;
+    raw.send(format!("POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: {UPLOAD}\r\n\r\n")).await;
     let piece = vec![b'x'; 64 << 10];
     for _ in 0..32 {
         if !raw.send(&piece).await {

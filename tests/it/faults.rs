@@ -15,11 +15,7 @@ async fn each_client(gateway: &Gateway, path: &str) -> Vec<(String, Reply)> {
     for method in ["GET", "POST"] {
         for mut client in [Client::http1(gateway.addr()), Client::http2(gateway.addr())] {
             let target = format!("{path}/{method}/{}", replies.len());
-            let body = if method == "POST" {
-                "body".into()
-            } else {
-                Payload::empty()
-            };
+            let body = if method == "POST" { "body".into() } else { Payload::empty() };
             let asked = client.method(method, &target, body);
             let reply = within(Duration::from_secs(4), &target, asked).await;
             replies.push((target, reply));
@@ -38,11 +34,7 @@ async fn all_are_bad_gateways(scripts: Vec<(String, Answer)>) {
     let upstream = {
         let scripts = scripts.clone();
         Upstream::http1().script(move |seen| {
-            let index = seen
-                .target
-                .split('/')
-                .nth(1)
-                .and_then(|word| word.parse().ok());
+            let index = seen.target.split('/').nth(1).and_then(|word| word.parse().ok());
             scripts[index.unwrap_or(0_usize)].1.clone()
         })
     };
@@ -58,9 +50,7 @@ async fn all_are_bad_gateways(scripts: Vec<(String, Answer)>) {
             failures.check(refused, || format!("{name} {target}: {reply:?}"));
             let times = count(&upstream.seen(), &target);
             let limit = if target.contains("POST") { 1 } else { 4 };
-            failures.check(times <= limit, || {
-                format!("{name} {target}: seen {times} times")
-            });
+            failures.check(times <= limit, || format!("{name} {target}: seen {times} times"));
         }
     }
     failures.assert_none();
@@ -80,10 +70,7 @@ async fn a_closed_port_is_a_bad_gateway() {
 #[tokio::test]
 async fn a_connection_that_ends_at_once_is_a_bad_gateway() {
     for (name, step) in [("close", Step::Close), ("reset", Step::Reset)] {
-        let upstream = Upstream::http1()
-            .on_accept(Answer::unread().then(step))
-            .start()
-            .await;
+        let upstream = Upstream::http1().on_accept(Answer::unread().then(step)).start().await;
         let gateway = Gateway::to(&upstream).start().await;
         let mut failures = Failures::new();
         for (target, reply) in each_client(&gateway, "/x").await {
@@ -91,11 +78,7 @@ async fn a_connection_that_ends_at_once_is_a_bad_gateway() {
             failures.check(refused, || format!("{name} {target}: {reply:?}"));
         }
         failures.assert_none();
-        assert!(
-            upstream.connections() <= 4 * 4,
-            "{} connections",
-            upstream.connections()
-        );
+        assert!(upstream.connections() <= 4 * 4, "{} connections", upstream.connections());
         gateway.assert_quiet().await;
     }
 }
@@ -118,11 +101,7 @@ async fn what_is_not_http_ends_its_connection() {
     let upstream = Upstream::http1().script(move |seen| match seen.request {
         // A second request on a connection that spoke nonsense gives itself away.
         0 if seen.method == "POST" => {
-            let index = seen
-                .target
-                .trim_start_matches('/')
-                .parse()
-                .unwrap_or(0_usize);
+            let index = seen.target.trim_start_matches('/').parse().unwrap_or(0_usize);
             Answer::raw(NOT_HTTP[index].1)
         }
         0 => Answer::ok("fresh connection"),
@@ -137,10 +116,7 @@ async fn what_is_not_http_ends_its_connection() {
     }
     let seen = upstream.seen();
     let again = seen.iter().find(|seen| seen.request > 0);
-    assert!(
-        again.is_none(),
-        "a connection that spoke nonsense was used again: {again:?}"
-    );
+    assert!(again.is_none(), "a connection that spoke nonsense was used again: {again:?}");
     gateway.assert_quiet().await;
 }
 
@@ -148,10 +124,7 @@ async fn what_is_not_http_ends_its_connection() {
 async fn a_head_without_end_is_a_bad_gateway_and_not_kept() {
     let start = "HTTP/1.1 200 OK\r\n";
     let scripts = [
-        (
-            "endless fields",
-            Answer::raw(start).then(Step::Endless("x-a: aaaaaaaa\r\n".into())),
-        ),
+        ("endless fields", Answer::raw(start).then(Step::Endless("x-a: aaaaaaaa\r\n".into()))),
         (
             "one endless field",
             Answer::raw(format!("{start}x-a: ")).then(Step::Endless("a".repeat(4_096).into())),
@@ -180,9 +153,8 @@ async fn a_head_without_end_is_a_bad_gateway_and_not_kept() {
         let before = gateway.usage().peak_kib;
         for (target, reply) in each_client(&gateway, "/x").await {
             let refused = reply.is_refusal(&[502, 503]);
-            failures.check(refused, || {
-                format!("{name} {target}: {} {:?}", reply.status, reply.end)
-            });
+            failures
+                .check(refused, || format!("{name} {target}: {} {:?}", reply.status, reply.end));
         }
         let grown = gateway.usage().peak_kib - before;
         failures.check(grown < 16 << 10, || format!("{name}: {grown} KiB more"));
@@ -210,10 +182,7 @@ async fn interim_answers_without_end_are_ended() {
 async fn an_interim_answer_is_never_the_last_one() {
     let hint = "HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n";
     for step in [Step::Close, Step::Reset] {
-        let upstream = Upstream::http1()
-            .answer(Answer::raw(hint).then(step))
-            .start()
-            .await;
+        let upstream = Upstream::http1().answer(Answer::raw(hint).then(step)).start().await;
         let gateway = Gateway::to(&upstream).start().await;
         for (_, reply) in each_client(&gateway, "/x").await {
             reply.assert_by_gateway(&[502, 503]);
@@ -226,10 +195,7 @@ async fn an_interim_answer_is_never_the_last_one() {
 async fn an_upgrade_that_nobody_asked_for_is_a_bad_gateway() {
     let switching = "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\n\
                      upgrade: websocket\r\n\r\nLEAK";
-    let upstream = Upstream::http1()
-        .answer(Answer::raw(switching).then(Step::Hang))
-        .start()
-        .await;
+    let upstream = Upstream::http1().answer(Answer::raw(switching).then(Step::Hang)).start().await;
     let gateway = Gateway::to(&upstream).start().await;
     for (_, reply) in each_client(&gateway, "/x").await {
         reply.assert_by_gateway(&[502]);
@@ -255,10 +221,7 @@ async fn silence_is_a_timeout_with_one_budget_for_all_attempts() {
                 reply.assert_by_gateway(&[504]);
                 let took = asked.elapsed();
                 assert!(took < limit, "{fault}: {method} took {took:?}");
-                assert!(
-                    took >= Duration::from_millis(900),
-                    "{fault}: {method} took {took:?}"
-                );
+                assert!(took >= Duration::from_millis(900), "{fault}: {method} took {took:?}");
             }
         }
         gateway.assert_quiet().await;

@@ -10,14 +10,8 @@ const SOON: Duration = Duration::from_secs(2);
 async fn a_gateway_without_a_document_forwards() {
     let upstream = Upstream::http1().answer(Answer::ok("hello")).start().await;
     let gateway = Gateway::proxy(&upstream).start().await;
-    Client::http1(gateway.addr())
-        .get("/a?b=c")
-        .await
-        .assert_ok("hello");
-    Client::http2(gateway.addr())
-        .post("/a?b=c", "body")
-        .await
-        .assert_ok("hello");
+    Client::http1(gateway.addr()).get("/a?b=c").await.assert_ok("hello");
+    Client::http2(gateway.addr()).post("/a?b=c", "body").await.assert_ok("hello");
     assert!(upstream.seen().iter().all(|seen| seen.target == "/a?b=c"));
     gateway.assert_quiet().await;
 }
@@ -47,9 +41,8 @@ async fn pipelined_requests_are_answered_in_order() {
         .await;
     let gateway = Gateway::to(&upstream).start().await;
     let mut raw = Raw::connect(gateway.addr()).await;
-    let requests: String = (0..5)
-        .map(|at| format!("GET /{at} HTTP/1.1\r\nHost: gateway.test\r\n\r\n"))
-        .collect();
+    let requests: String =
+        (0..5).map(|at| format!("GET /{at} HTTP/1.1\r\nHost: gateway.test\r\n\r\n")).collect();
     raw.send(requests).await;
     for at in 0..5 {
         let answer = raw.answer("GET").await.expect("an answer");
@@ -82,14 +75,8 @@ async fn an_answer_may_come_in_any_pieces() {
     let drip = Answer::unread().then(Step::Drip(wire.into(), Duration::from_millis(2)));
     let upstream = Upstream::http1().answer(drip).start().await;
     let gateway = Gateway::to(&upstream).start().await;
-    Client::http1(gateway.addr())
-        .get("/")
-        .await
-        .assert_ok("body");
-    Client::http2(gateway.addr())
-        .get("/")
-        .await
-        .assert_ok("body");
+    Client::http1(gateway.addr()).get("/").await.assert_ok("body");
+    Client::http2(gateway.addr()).get("/").await.assert_ok("body");
     gateway.assert_quiet().await;
 }
 
@@ -100,16 +87,12 @@ async fn an_http10_client_gets_no_chunks_and_no_trailers() {
     let upstream = Upstream::http1().answer(Answer::raw(wire)).start().await;
     let gateway = Gateway::to(&upstream).start().await;
     let mut raw = Raw::connect(gateway.addr()).await;
-    raw.send("GET / HTTP/1.0\r\nHost: gateway.test\r\n\r\n")
-        .await;
+    raw.send("GET / HTTP/1.0\r\nHost: gateway.test\r\n\r\n").await;
     let (bytes, ended) = raw.read_to_end(SOON).await;
     assert_eq!(ended, gateway_tests::Ended::Closed);
     let text = String::from_utf8_lossy(&bytes).to_lowercase();
     assert!(text.ends_with("\r\n\r\nbody"), "{text}");
-    assert!(
-        !text.contains("transfer-encoding") && !text.contains("x-t:"),
-        "{text}"
-    );
+    assert!(!text.contains("transfer-encoding") && !text.contains("x-t:"), "{text}");
     gateway.assert_quiet().await;
 }
 
@@ -119,12 +102,10 @@ async fn an_http10_client_may_keep_its_connection() {
     let gateway = Gateway::to(&upstream).start().await;
     let mut raw = Raw::connect(gateway.addr()).await;
     for _ in 0..2 {
-        raw.send("GET / HTTP/1.0\r\nHost: gateway.test\r\nConnection: keep-alive\r\n\r\n")
-            .await;
+        raw.send("GET / HTTP/1.0\r\nHost: gateway.test\r\nConnection: keep-alive\r\n\r\n").await;
         assert_eq!(raw.answer("GET").await.expect("an answer").text(), "ok");
     }
-    raw.send("GET / HTTP/1.0\r\nHost: gateway.test\r\n\r\n")
-        .await;
+    raw.send("GET / HTTP/1.0\r\nHost: gateway.test\r\n\r\n").await;
     assert_eq!(raw.answer("GET").await.expect("an answer").text(), "ok");
     assert!(raw.ends_within(SOON).await);
     gateway.assert_quiet().await;
@@ -135,13 +116,9 @@ async fn a_connection_that_asks_to_be_closed_is_closed() {
     let upstream = Upstream::http1().start().await;
     let gateway = Gateway::to(&upstream).start().await;
     let mut raw = Raw::connect(gateway.addr()).await;
-    raw.send("GET / HTTP/1.1\r\nHost: gateway.test\r\nConnection: close\r\n\r\n")
-        .await;
+    raw.send("GET / HTTP/1.1\r\nHost: gateway.test\r\nConnection: close\r\n\r\n").await;
     let answer = raw.answer("GET").await.expect("an answer");
-    assert_eq!(
-        (answer.text().as_str(), answer.header("connection")),
-        ("ok", Some("close"))
-    );
+    assert_eq!((answer.text().as_str(), answer.header("connection")), ("ok", Some("close")));
     assert!(raw.ends_within(SOON).await);
     // The wish was for one hop: the connection behind is kept.
     Client::http1(gateway.addr()).get("/").await.assert_ok("ok");
@@ -165,17 +142,9 @@ async fn fields_of_one_hop_do_not_reach_the_upstream() {
     let mut failures = Failures::new();
     for seen in upstream.seen() {
         let text = String::from_utf8_lossy(&seen.head).into_owned();
-        failures.check(seen.header("x-kept") == Some("yes"), || {
-            format!("not kept: {text}")
-        });
+        failures.check(seen.header("x-kept") == Some("yes"), || format!("not kept: {text}"));
         // Credentials for a proxy may be meant for the next one, so they are not in this list.
-        for name in [
-            "x-mine",
-            "x-other",
-            "keep-alive",
-            "proxy-connection",
-            "http2-settings",
-        ] {
+        for name in ["x-mine", "x-other", "keep-alive", "proxy-connection", "http2-settings"] {
             failures.check(seen.header(name).is_none(), || format!("{name} in {text}"));
         }
         let upgrade = seen.header("upgrade");
@@ -198,10 +167,7 @@ async fn fields_of_one_hop_do_not_reach_the_client() {
         let reply = client.get("/").await;
         reply.assert_ok("ok");
         assert_eq!(reply.header("x-kept"), Some("yes"));
-        let leaked = reply
-            .headers
-            .iter()
-            .find(|(_, value)| value.contains("MARK"));
+        let leaked = reply.headers.iter().find(|(_, value)| value.contains("MARK"));
         assert_eq!(leaked, None);
     }
     gateway.assert_quiet().await;
@@ -212,20 +178,13 @@ async fn the_framing_of_one_side_is_not_copied_to_the_other() {
     let upstream = Upstream::http1().start().await;
     let gateway = Gateway::to(&upstream).start().await;
     let mut raw = Raw::connect(gateway.addr()).await;
-    raw.send("DELETE / HTTP/1.1\r\nHost: gateway.test\r\nContent-Length: 000004\r\n\r\nbody")
-        .await;
+    raw.send("DELETE / HTTP/1.1\r\nHost: gateway.test\r\nContent-Length: 000004\r\n\r\nbody").await;
     assert_eq!(raw.answer("DELETE").await.expect("an answer").status, 200);
     let seen = &upstream.seen()[0];
     assert_eq!(seen.body, b"body");
     let lengths = seen.header_all("content-length");
     let codings = seen.header_all("transfer-encoding");
-    assert!(
-        matches!(
-            (&lengths[..], &codings[..]),
-            (["4"], []) | ([], ["chunked"])
-        ),
-        "{seen:?}"
-    );
+    assert!(matches!((&lengths[..], &codings[..]), (["4"], []) | ([], ["chunked"])), "{seen:?}");
     assert_eq!(find(&seen.head, b"000004"), None);
     gateway.assert_quiet().await;
 }
@@ -235,8 +194,7 @@ async fn the_path_so_far_is_extended() {
     let upstream = Upstream::http1().start().await;
     let gateway = Gateway::to(&upstream).start().await;
     let mut raw = Raw::connect(gateway.addr()).await;
-    raw.send("GET / HTTP/1.1\r\nHost: gateway.test\r\nVia: 1.0 fred\r\n\r\n")
-        .await;
+    raw.send("GET / HTTP/1.1\r\nHost: gateway.test\r\nVia: 1.0 fred\r\n\r\n").await;
     assert_eq!(raw.answer("GET").await.expect("an answer").status, 200);
     let via = upstream.seen()[0].header_all("via").join(", ");
     assert!(via.starts_with("1.0 fred"), "{via:?}");
@@ -254,8 +212,7 @@ async fn early_hints_reach_http2_and_do_no_harm_to_http1() {
         client.get("/").await.assert_ok("ok");
     }
     let mut raw = Raw::connect(gateway.addr()).await;
-    raw.send("GET / HTTP/1.0\r\nHost: gateway.test\r\n\r\n")
-        .await;
+    raw.send("GET / HTTP/1.0\r\nHost: gateway.test\r\n\r\n").await;
     let answer = raw.answer("GET").await.expect("an answer");
     assert_eq!((answer.status, answer.text().as_str()), (200, "ok"));
     gateway.assert_quiet().await;

@@ -12,10 +12,7 @@ use http::Request;
 const SOON: Duration = Duration::from_secs(4);
 
 fn clients(gateway: &Gateway) -> [(&'static str, Client); 2] {
-    [
-        ("h1", Client::http1(gateway.addr())),
-        ("h2", Client::http2(gateway.addr())),
-    ]
+    [("h1", Client::http1(gateway.addr())), ("h2", Client::http2(gateway.addr()))]
 }
 
 #[tokio::test]
@@ -33,11 +30,7 @@ async fn many_streams_share_few_connections() {
         reply.assert_ok("ok");
     }
     assert_eq!(upstream.seen().len(), 100);
-    assert!(
-        upstream.connections() <= 16,
-        "{} connections",
-        upstream.connections()
-    );
+    assert!(upstream.connections() <= 16, "{} connections", upstream.connections());
     gateway.assert_quiet().await;
 }
 
@@ -58,23 +51,13 @@ async fn a_limit_of_streams_upstream_is_obeyed() {
 
 #[tokio::test]
 async fn a_reset_before_the_answer_is_a_bad_gateway() {
-    let reasons = [
-        Reason::INTERNAL_ERROR,
-        Reason::CANCEL,
-        Reason::PROTOCOL_ERROR,
-    ];
+    let reasons = [Reason::INTERNAL_ERROR, Reason::CANCEL, Reason::PROTOCOL_ERROR];
     for reason in reasons {
-        let upstream = Upstream::http2()
-            .answer(Stream::Reset(reason))
-            .start()
-            .await;
+        let upstream = Upstream::http2().answer(Stream::Reset(reason)).start().await;
         let gateway = Gateway::to(&upstream).start().await;
         for (_, mut client) in clients(&gateway) {
             let before = upstream.seen().len();
-            client
-                .post("/x", "body")
-                .await
-                .assert_by_gateway(&[502, 503]);
+            client.post("/x", "body").await.assert_by_gateway(&[502, 503]);
             assert_eq!(upstream.seen().len() - before, 1, "{reason:?}");
             client.get("/x").await.assert_by_gateway(&[502, 503]);
         }
@@ -92,11 +75,7 @@ async fn a_refused_stream_is_sent_again_whatever_its_method() {
             let gateway = Gateway::to(&upstream).start().await;
             let (name, client) = &mut clients(&gateway)[protocol];
             let reply = client.method(method, "/x", Payload::from("body")).await;
-            assert_eq!(
-                (reply.status, reply.text().as_str()),
-                (200, "second"),
-                "{method} {name}"
-            );
+            assert_eq!((reply.status, reply.text().as_str()), (200, "second"), "{method} {name}");
             let last = upstream.seen().pop().expect("a request");
             assert_eq!(last.body, b"body");
             gateway.assert_quiet().await;
@@ -113,20 +92,13 @@ async fn a_stream_that_is_always_refused_ends() {
         let reply = within(Duration::from_secs(7), "an end", client.get("/x")).await;
         reply.assert_by_gateway(&[502, 503]);
     }
-    assert!(
-        upstream.seen().len() <= 2 * 4,
-        "{} tries",
-        upstream.seen().len()
-    );
+    assert!(upstream.seen().len() <= 2 * 4, "{} tries", upstream.seen().len());
     gateway.assert_quiet().await;
 }
 
 #[tokio::test]
 async fn a_connection_that_says_goodbye_loses_no_request() {
-    let upstream = Upstream::http2()
-        .answer(Stream::GoAway("last".into()))
-        .start()
-        .await;
+    let upstream = Upstream::http2().answer(Stream::GoAway("last".into())).start().await;
     let gateway = Gateway::to(&upstream).start().await;
     let mut asking = tokio::task::JoinSet::new();
     for _ in 0..8 {
@@ -185,16 +157,10 @@ async fn a_silent_stream_is_a_timeout_and_is_reset() {
         let gateway = Gateway::to(&upstream).timeout("1s").start().await;
         for (_, mut client) in clients(&gateway) {
             let reply = within(SOON, "a timeout", client.get("/x")).await;
-            assert!(
-                reply.is_refusal(&[504]) || !reply.is_complete(),
-                "{reply:?}"
-            );
+            assert!(reply.is_refusal(&[504]) || !reply.is_complete(), "{reply:?}");
         }
         let seen = || upstream.seen();
-        eventually("resets", seen, |seen| {
-            seen.iter().all(|seen| seen.left.is_some())
-        })
-        .await;
+        eventually("resets", seen, |seen| seen.iter().all(|seen| seen.left.is_some())).await;
         gateway.assert_quiet().await;
     }
 }
@@ -203,18 +169,9 @@ async fn a_silent_stream_is_a_timeout_and_is_reset() {
 async fn crumbs_of_a_cookie_become_one_line() {
     let upstream = Upstream::http1().start().await;
     let gateway = Gateway::to(&upstream).start().await;
-    let request = Request::builder()
-        .uri("/")
-        .header("cookie", "a=1")
-        .header("cookie", "b=2");
-    let request = request
-        .header("cookie", "c=3")
-        .body(Payload::empty())
-        .expect("a request");
-    Client::http2(gateway.addr())
-        .send(request)
-        .await
-        .assert_ok("ok");
+    let request = Request::builder().uri("/").header("cookie", "a=1").header("cookie", "b=2");
+    let request = request.header("cookie", "c=3").body(Payload::empty()).expect("a request");
+    Client::http2(gateway.addr()).send(request).await.assert_ok("ok");
     assert_eq!(upstream.seen()[0].header_all("cookie"), ["a=1; b=2; c=3"]);
     gateway.assert_quiet().await;
 }
@@ -224,30 +181,16 @@ async fn one_authority_becomes_one_host() {
     let upstream = Upstream::http1().start().await;
     let gateway = Gateway::to(&upstream).start().await;
     let mut client = Client::http2(gateway.addr());
-    for (host, good) in [
-        ("gateway.test", true),
-        ("GATEWAY.test", true),
-        ("other.test", false),
-        ("a, b", false),
-    ] {
-        let request = Request::builder()
-            .uri("http://gateway.test/")
-            .header("host", host);
-        let reply = client
-            .send(request.body(Payload::empty()).expect("a request"))
-            .await;
-        assert_eq!(
-            reply.status,
-            if good { 200 } else { 400 },
-            "{host}: {reply:?}"
-        );
+    for (host, good) in
+        [("gateway.test", true), ("GATEWAY.test", true), ("other.test", false), ("a, b", false)]
+    {
+        let request = Request::builder().uri("http://gateway.test/").header("host", host);
+        let reply = client.send(request.body(Payload::empty()).expect("a request")).await;
+        assert_eq!(reply.status, if good { 200 } else { 400 }, "{host}: {reply:?}");
     }
     for seen in upstream.seen() {
         let hosts = seen.header_all("host");
-        assert!(
-            hosts.len() == 1 && hosts[0].eq_ignore_ascii_case("gateway.test"),
-            "{hosts:?}"
-        );
+        assert!(hosts.len() == 1 && hosts[0].eq_ignore_ascii_case("gateway.test"), "{hosts:?}");
     }
     gateway.assert_quiet().await;
 }
@@ -257,15 +200,9 @@ async fn authorities_with_two_readings_are_refused() {
     let upstream = Upstream::http1().start().await;
     let gateway = Gateway::to(&upstream).start().await;
     let mut client = Client::http2(gateway.addr());
-    for authority in [
-        "user@gateway.test",
-        "user:word@gateway.test",
-        "gateway.test:99999",
-    ] {
+    for authority in ["user@gateway.test", "user:word@gateway.test", "gateway.test:99999"] {
         let request = Request::builder().uri(format!("http://{authority}/"));
-        let reply = client
-            .send(request.body(Payload::empty()).expect("a request"))
-            .await;
+        let reply = client.send(request.body(Payload::empty()).expect("a request")).await;
         assert_ne!(reply.status, 200, "{authority}: {reply:?}");
     }
     assert_eq!(upstream.bytes_received(), 0);
@@ -308,13 +245,9 @@ async fn a_body_that_breaks_its_promise_is_never_whole_upstream() {
     let gateway = Gateway::to(&upstream).start().await;
     for (promise, name) in [("3", "too long"), ("5", "too short")] {
         let (sender, body) = Payload::channel();
-        sender
-            .send(Ok(http_body::Frame::data("body".into())))
-            .expect("a receiver");
+        sender.send(Ok(http_body::Frame::data("body".into()))).expect("a receiver");
         drop(sender);
-        let request = Request::post("/")
-            .header("content-length", promise)
-            .body(body);
+        let request = Request::post("/").header("content-length", promise).body(body);
         let mut client = Client::http2(gateway.addr());
         let sent = client.send(request.expect("a request"));
         let reply = within(SOON, name, sent).await;

@@ -27,12 +27,7 @@ fn evil_in(seen: &Seen) -> Option<String> {
 
 /// The spellings of one name.
 fn spellings(name: &str) -> Vec<String> {
-    vec![
-        name.to_owned(),
-        name.to_uppercase(),
-        name.replace('-', "_"),
-        name.replacen('-', "_", 1),
-    ]
+    vec![name.to_owned(), name.to_uppercase(), name.replace('-', "_"), name.replacen('-', "_", 1)]
 }
 
 #[tokio::test]
@@ -58,10 +53,7 @@ async fn owned_names_do_not_pass_as_fields() {
 
 #[tokio::test]
 async fn owned_names_do_not_pass_as_trailers() {
-    for upstream in [
-        Upstream::http1().start().await,
-        Upstream::http2().start().await,
-    ] {
+    for upstream in [Upstream::http1().start().await, Upstream::http2().start().await] {
         let gateway = Gateway::to(&upstream).start().await;
         let mut failures = Failures::new();
         for name in OWNED {
@@ -80,24 +72,14 @@ async fn owned_names_do_not_pass_as_trailers() {
                 failures.check(evil.is_none(), || format!("{spelling} over h1: {evil:?}"));
             }
         }
-        let trailers = OWNED
-            .iter()
-            .map(|name| (*name, EVIL))
-            .chain([("x-kept", "yes")]);
+        let trailers = OWNED.iter().map(|name| (*name, EVIL)).chain([("x-kept", "yes")]);
         let trailers: Vec<_> = trailers.collect();
         let body = Payload::with_trailers("body", &trailers);
         let request = Request::post("/").header("trailer", "x-kept").body(body);
-        Client::http2(gateway.addr())
-            .send(request.expect("a request"))
-            .await
-            .assert_ok("ok");
+        Client::http2(gateway.addr()).send(request.expect("a request")).await.assert_ok("ok");
         let seen = upstream.seen().pop().expect("a request");
-        failures.check(evil_in(&seen).is_none(), || {
-            format!("over h2: {:?}", evil_in(&seen))
-        });
-        failures.check(!seen.trailers.is_empty(), || {
-            format!("x-kept was lost: {seen:?}")
-        });
+        failures.check(evil_in(&seen).is_none(), || format!("over h2: {:?}", evil_in(&seen)));
+        failures.check(!seen.trailers.is_empty(), || format!("x-kept was lost: {seen:?}"));
         failures.assert_none();
         gateway.assert_quiet().await;
     }
@@ -114,27 +96,11 @@ async fn a_client_cannot_remove_what_the_gateway_says() {
             "GET / HTTP/1.1\r\nHost: gateway.test:8080\r\nConnection: {connection}\r\n\r\n"
         ))
         .await;
-        assert_eq!(
-            raw.answer("GET").await.expect("an answer").status,
-            200,
-            "{connection}"
-        );
+        assert_eq!(raw.answer("GET").await.expect("an answer").status, 200, "{connection}");
         let seen = upstream.seen().pop().expect("a request");
-        assert_eq!(
-            seen.header_all("x-forwarded-for"),
-            ["127.0.0.1"],
-            "{connection}"
-        );
-        assert_eq!(
-            seen.header_all("x-forwarded-proto"),
-            ["http"],
-            "{connection}"
-        );
-        assert_eq!(
-            seen.header_all("x-forwarded-host"),
-            ["gateway.test:8080"],
-            "{connection}"
-        );
+        assert_eq!(seen.header_all("x-forwarded-for"), ["127.0.0.1"], "{connection}");
+        assert_eq!(seen.header_all("x-forwarded-proto"), ["http"], "{connection}");
+        assert_eq!(seen.header_all("x-forwarded-host"), ["gateway.test:8080"], "{connection}");
         assert_eq!(seen.header_all("host").len(), 1, "{connection}");
     }
     gateway.assert_quiet().await;
@@ -144,10 +110,9 @@ async fn a_client_cannot_remove_what_the_gateway_says() {
 async fn framing_named_in_connection_keeps_the_body_whole() {
     let upstream = Upstream::http1().start().await;
     let gateway = Gateway::to(&upstream).start().await;
-    for (framing, body) in [
-        ("Content-Length: 4", "body"),
-        ("Transfer-Encoding: chunked", "4\r\nbody\r\n0\r\n\r\n"),
-    ] {
+    for (framing, body) in
+        [("Content-Length: 4", "body"), ("Transfer-Encoding: chunked", "4\r\nbody\r\n0\r\n\r\n")]
+    {
         let mut raw = Raw::connect(gateway.addr()).await;
         let names = "content-length, transfer-encoding, close";
         raw.send(format!(
@@ -177,10 +142,7 @@ async fn a_trusted_proxy_is_believed_and_extended() {
         .header("x-forwarded-proto", "https")
         .header("x-forwarded-host", "shop.test");
     let request = request.body(Payload::empty()).expect("a request");
-    Client::http1(gateway.addr())
-        .send(request)
-        .await
-        .assert_ok("ok");
+    Client::http1(gateway.addr()).send(request).await.assert_ok("ok");
     let seen = upstream.seen().pop().expect("a request");
     let all = seen.header_all("x-forwarded-for").join(", ");
     assert_eq!(all, "203.0.113.9, 127.0.0.1");

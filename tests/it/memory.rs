@@ -17,10 +17,7 @@ const SENT: u64 = 64 << 20;
 const SOON: Duration = Duration::from_secs(4);
 
 fn get(path: &str) -> Request<Payload> {
-    Request::builder()
-        .uri(path)
-        .body(Payload::empty())
-        .expect("a request")
+    Request::builder().uri(path).body(Payload::empty()).expect("a request")
 }
 
 fn large_answer() -> Answer {
@@ -37,10 +34,7 @@ fn assert_bounded(gateway: &Gateway, before: usize, limit: usize, what: &str) {
 #[tokio::test]
 async fn a_client_that_stops_reading_holds_back_the_upstream() {
     let http1 = Upstream::http1().answer(large_answer()).start().await;
-    let http2 = Upstream::http2()
-        .answer(Stream::Pattern(LARGE))
-        .start()
-        .await;
+    let http2 = Upstream::http2().answer(Stream::Pattern(LARGE)).start().await;
     for upstream in [http1, http2] {
         let gateway = Gateway::to(&upstream).timeout("60s").start().await;
         let before = gateway.usage().peak_kib;
@@ -48,21 +42,13 @@ async fn a_client_that_stops_reading_holds_back_the_upstream() {
             let sent = upstream.bytes_sent();
             let mut answer = client.open(get("/")).await.expect("a head");
             tokio::time::sleep(Duration::from_millis(1_200)).await;
-            assert!(
-                upstream.bytes_sent() - sent < SENT,
-                "{} sent",
-                upstream.bytes_sent() - sent
-            );
+            assert!(upstream.bytes_sent() - sent < SENT, "{} sent", upstream.bytes_sent() - sent);
             assert_bounded(&gateway, before, 16, "an answer nobody reads");
             let mut verifier = Pattern::new(1).verifier();
             while let Some(piece) = answer.next().await {
                 verifier.feed(&piece.expect("no error"));
             }
-            assert!(
-                verifier.exact() && verifier.length() == LARGE,
-                "{}",
-                verifier.length()
-            );
+            assert!(verifier.exact() && verifier.length() == LARGE, "{}", verifier.length());
         }
         assert_bounded(&gateway, before, 16, "an answer read late");
         gateway.assert_quiet().await;
@@ -71,10 +57,7 @@ async fn a_client_that_stops_reading_holds_back_the_upstream() {
 
 #[tokio::test]
 async fn an_upstream_that_does_not_read_holds_back_the_client() {
-    let upstream = Upstream::http1()
-        .answer(Answer::unread().then(Step::Deaf))
-        .start()
-        .await;
+    let upstream = Upstream::http1().answer(Answer::unread().then(Step::Deaf)).start().await;
     let gateway = Gateway::to(&upstream).timeout("60s").start().await;
     let before = gateway.usage().peak_kib;
     let mut sending = tokio::task::JoinSet::new();
@@ -88,10 +71,7 @@ async fn an_upstream_that_does_not_read_holds_back_the_client() {
         }
     }
     tokio::time::sleep(Duration::from_millis(1_500)).await;
-    assert!(
-        sending.try_join_next().is_none(),
-        "an answer to an unread upload"
-    );
+    assert!(sending.try_join_next().is_none(), "an answer to an unread upload");
     assert_bounded(&gateway, before, 4 * 16, "four uploads nobody reads");
     sending.shutdown().await;
     gateway.assert_quiet().await;
@@ -101,16 +81,12 @@ async fn an_upstream_that_does_not_read_holds_back_the_client() {
 async fn fifty_unread(gateway: &Gateway, window: u32, keep_polling: bool) {
     let socket = TcpStream::connect(gateway.addr()).await.expect("connect");
     let mut builder = h2::client::Builder::new();
-    builder
-        .initial_window_size(window)
-        .initial_connection_window_size(1 << 30);
+    builder.initial_window_size(window).initial_connection_window_size(1 << 30);
     let (mut sender, connection) = builder.handshake::<_, Bytes>(socket).await.expect("h2");
     tokio::pin!(connection);
     let mut answers = Vec::new();
     for _ in 0..50 {
-        let request = Request::get("http://gateway.test/")
-            .body(())
-            .expect("a request");
+        let request = Request::get("http://gateway.test/").body(()).expect("a request");
         let ready = std::future::poll_fn(|cx| {
             // The connection moves only when it is polled.
             let _ = std::future::Future::poll(connection.as_mut(), cx);
@@ -132,16 +108,11 @@ async fn fifty_unread(gateway: &Gateway, window: u32, keep_polling: bool) {
 #[tokio::test]
 async fn fifty_answers_without_a_reader_are_bounded() {
     let upstream = Upstream::http1().answer(large_answer()).start().await;
-    for (what, window, keep_polling) in [
-        ("no window", 0, true),
-        ("small windows", 65_535, true),
-        ("huge windows", 1 << 30, false),
-    ] {
+    for (what, window, keep_polling) in
+        [("no window", 0, true), ("small windows", 65_535, true), ("huge windows", 1 << 30, false)]
+    {
         let gateway = Gateway::to(&upstream).timeout("60s").start().await;
-        Client::http2(gateway.addr())
-            .get(gateway_tests::FRESH)
-            .await
-            .assert_ok("fresh");
+        Client::http2(gateway.addr()).get(gateway_tests::FRESH).await.assert_ok("fresh");
         let before = gateway.usage().peak_kib;
         fifty_unread(&gateway, window, keep_polling).await;
         assert_bounded(&gateway, before, 32, what);
@@ -167,9 +138,7 @@ async fn a_stalled_stream_does_not_stop_its_neighbours() {
     let stalled = client.open(get("/large")).await.expect("a head");
     tokio::time::sleep(Duration::from_millis(300)).await;
     for _ in 0..200 {
-        within(SOON, "a neighbour", neighbour.get("/small"))
-            .await
-            .assert_ok("ok");
+        within(SOON, "a neighbour", neighbour.get("/small")).await.assert_ok("ok");
     }
     drop(stalled);
     drop((client, neighbour));
@@ -179,10 +148,7 @@ async fn a_stalled_stream_does_not_stop_its_neighbours() {
 #[tokio::test]
 async fn slow_heads_are_cut_and_nobody_else_waits() {
     let upstream = Upstream::http1().start().await;
-    let gateway = Gateway::to(&upstream)
-        .listener("timeouts = { header = \"1s\" }")
-        .start()
-        .await;
+    let gateway = Gateway::to(&upstream).listener("timeouts = { header = \"1s\" }").start().await;
     let mut slow = tokio::task::JoinSet::new();
     for number in 0..300 {
         let addr = gateway.addr();
@@ -192,13 +158,7 @@ async fn slow_heads_are_cut_and_nobody_else_waits() {
                 0 => &[],
                 1 => &["GET / HT"],
                 2 => &["PRI * HTTP/2.0\r\n\r\n"],
-                _ => &[
-                    "GET / HTTP/1.1\r\n",
-                    "a: 1\r\n",
-                    "b: 1\r\n",
-                    "c: 1\r\n",
-                    "d: 1\r\n",
-                ],
+                _ => &["GET / HTTP/1.1\r\n", "a: 1\r\n", "b: 1\r\n", "c: 1\r\n", "d: 1\r\n"],
             };
             for part in parts {
                 raw.send(part).await;
@@ -209,9 +169,7 @@ async fn slow_heads_are_cut_and_nobody_else_waits() {
     }
     let mut client = Client::http1(gateway.addr());
     for _ in 0..50 {
-        within(SOON, "another request", client.get("/"))
-            .await
-            .assert_ok("ok");
+        within(SOON, "another request", client.get("/")).await.assert_ok("ok");
     }
     for (kind, cut) in slow.join_all().await {
         assert!(cut, "kind {kind} is still open");
@@ -227,14 +185,12 @@ async fn an_idle_connection_is_closed_in_time() {
         .start()
         .await;
     let mut raw = Raw::connect(gateway.addr()).await;
-    raw.send("GET / HTTP/1.1\r\nHost: gateway.test\r\n\r\n")
-        .await;
+    raw.send("GET / HTTP/1.1\r\nHost: gateway.test\r\n\r\n").await;
     assert_eq!(raw.answer("GET").await.expect("an answer").status, 200);
     assert_eq!(raw.read_to_end(SOON).await, (Vec::new(), Ended::Closed));
     // A settled HTTP/2 connection without a stream.
     let mut raw = Raw::connect(gateway.addr()).await;
-    raw.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0\0\0\0\x04\x01\0\0\0\0")
-        .await;
+    raw.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0\0\0\0\x04\x01\0\0\0\0").await;
     assert!(raw.ends_within(Duration::from_secs(6)).await);
     gateway.assert_quiet().await;
 }
@@ -247,15 +203,11 @@ async fn a_thousand_idle_connections_leave_no_trace() {
     let mut idle = Vec::new();
     for _ in 0..1_000 {
         let mut raw = Raw::connect(gateway.addr()).await;
-        raw.send("GET / HTTP/1.1\r\nHost: gateway.test\r\n\r\n")
-            .await;
+        raw.send("GET / HTTP/1.1\r\nHost: gateway.test\r\n\r\n").await;
         assert_eq!(raw.answer("GET").await.expect("an answer").status, 200);
         idle.push(raw);
     }
-    let grown = gateway
-        .usage()
-        .resident_kib
-        .saturating_sub(before.resident_kib);
+    let grown = gateway.usage().resident_kib.saturating_sub(before.resident_kib);
     eprintln!("{:.1} KiB for each idle connection", grown as f64 / 1_000.0);
     assert!(grown < 100 * MIB, "{grown} KiB for 1,000 connections");
     Client::http1(gateway.addr()).get("/").await.assert_ok("ok");
@@ -268,8 +220,7 @@ async fn a_process_without_descriptors_serves_on_and_recovers() {
     let upstream = Upstream::http1().start().await;
     let gateway = Gateway::to(&upstream).descriptors(256).start().await;
     let mut old = Raw::connect(gateway.addr()).await;
-    old.send("GET /old HTTP/1.1\r\nHost: gateway.test\r\n\r\n")
-        .await;
+    old.send("GET /old HTTP/1.1\r\nHost: gateway.test\r\n\r\n").await;
     assert_eq!(old.answer("GET").await.expect("an answer").status, 200);
     let mut crowd = Vec::new();
     for _ in 0..400 {
@@ -280,18 +231,12 @@ async fn a_process_without_descriptors_serves_on_and_recovers() {
     tokio::time::sleep(Duration::from_millis(1_500)).await;
     let used = (gateway.usage().cpu_ticks - ticks) as f64 / 100.0;
     let share = used / time.elapsed().as_secs_f64();
-    assert!(
-        share < 0.5,
-        "{share} of a processor while nothing can be accepted"
-    );
-    old.send("GET /old HTTP/1.1\r\nHost: gateway.test\r\n\r\n")
-        .await;
+    assert!(share < 0.5, "{share} of a processor while nothing can be accepted");
+    old.send("GET /old HTTP/1.1\r\nHost: gateway.test\r\n\r\n").await;
     assert_eq!(old.answer("GET").await.expect("an answer").status, 200);
     drop(crowd);
     let mut client = Client::http1(gateway.addr());
-    within(Duration::from_secs(10), "a new client", client.get("/"))
-        .await
-        .assert_ok("ok");
+    within(Duration::from_secs(10), "a new client", client.get("/")).await.assert_ok("ok");
     gateway.assert_quiet().await;
 }
 
@@ -303,26 +248,16 @@ async fn an_upload_that_stalls_is_cut() {
         .listener("timeouts = { body_idle = \"1s\" }")
         .start()
         .await;
-    for head in [
-        "Content-Length: 100\r\n\r\nten bytes.",
-        "Transfer-Encoding: chunked\r\n\r\n5\r\nab",
-    ] {
+    for head in
+        ["Content-Length: 100\r\n\r\nten bytes.", "Transfer-Encoding: chunked\r\n\r\n5\r\nab"]
+    {
         let mut raw = Raw::connect(gateway.addr()).await;
-        raw.send(format!("POST / HTTP/1.1\r\nHost: gateway.test\r\n{head}"))
-            .await;
+        raw.send(format!("POST / HTTP/1.1\r\nHost: gateway.test\r\n{head}")).await;
         let (bytes, ended) = raw.read_to_end(SOON).await;
         assert_ne!(ended, Ended::Open, "{head}");
-        assert!(
-            !bytes.starts_with(b"HTTP/1.1 2"),
-            "{:?}",
-            String::from_utf8_lossy(&bytes)
-        );
+        assert!(!bytes.starts_with(b"HTTP/1.1 2"), "{:?}", String::from_utf8_lossy(&bytes));
     }
-    assert!(
-        upstream.seen().iter().all(|seen| !seen.complete),
-        "{:?}",
-        upstream.seen()
-    );
+    assert!(upstream.seen().iter().all(|seen| !seen.complete), "{:?}", upstream.seen());
     gateway.assert_quiet().await;
 }
 
@@ -331,8 +266,7 @@ async fn an_upload_that_drips_is_cut_by_the_total_time() {
     let upstream = Upstream::http1().start().await;
     let gateway = Gateway::to(&upstream).timeout("1s").start().await;
     let mut raw = Raw::connect(gateway.addr()).await;
-    raw.send("POST / HTTP/1.1\r\nHost: gateway.test\r\nContent-Length: 100\r\n\r\n")
-        .await;
+    raw.send("POST / HTTP/1.1\r\nHost: gateway.test\r\nContent-Length: 100\r\n\r\n").await;
     let dripping = async {
         while raw.send("x").await {
             tokio::time::sleep(Duration::from_millis(200)).await;
@@ -342,10 +276,6 @@ async fn an_upload_that_drips_is_cut_by_the_total_time() {
         }
     };
     within(SOON, "the end of a dripping upload", dripping).await;
-    assert!(
-        upstream.seen().iter().all(|seen| !seen.complete),
-        "{:?}",
-        upstream.seen()
-    );
+    assert!(upstream.seen().iter().all(|seen| !seen.complete), "{:?}", upstream.seen());
     gateway.assert_quiet().await;
 }

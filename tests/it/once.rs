@@ -27,12 +27,7 @@ async fn an_unsafe_request_is_sent_at_most_once() {
     let deaths = deaths();
     let scripts: Vec<Answer> = deaths.iter().map(|(_, answer)| answer.clone()).collect();
     let upstream = Upstream::http1().script(move |seen| {
-        match seen
-            .target
-            .split('/')
-            .nth(1)
-            .and_then(|word| word.parse::<usize>().ok())
-        {
+        match seen.target.split('/').nth(1).and_then(|word| word.parse::<usize>().ok()) {
             Some(index) => scripts[index].clone(),
             None => Answer::ok("warm"),
         }
@@ -51,9 +46,7 @@ async fn an_unsafe_request_is_sent_at_most_once() {
                 let refused = reply.is_refusal(&[502, 503]);
                 failures.check(refused, || format!("{name} {method} {size}: {reply:?}"));
                 let times = times(&upstream.seen(), &target);
-                failures.check(times <= 1, || {
-                    format!("{name} {method} {size}: {times} times")
-                });
+                failures.check(times <= 1, || format!("{name} {method} {size}: {times} times"));
             }
         }
     }
@@ -64,10 +57,7 @@ async fn an_unsafe_request_is_sent_at_most_once() {
 #[tokio::test]
 async fn a_post_on_a_dying_connection_is_answered_and_not_repeated() {
     for step in [Step::Close, Step::Reset] {
-        let upstream = Upstream::http1()
-            .script(dies_when_reused(step))
-            .start()
-            .await;
+        let upstream = Upstream::http1().script(dies_when_reused(step)).start().await;
         let gateway = Gateway::to(&upstream).start().await;
         let mut client = Client::http1(gateway.addr());
         let mut failures = Failures::new();
@@ -89,17 +79,11 @@ async fn a_post_on_a_dying_connection_is_answered_and_not_repeated() {
 #[tokio::test]
 async fn a_get_on_a_dying_connection_is_answered() {
     for step in [Step::Close, Step::Reset] {
-        let upstream = Upstream::http1()
-            .script(dies_when_reused(step))
-            .start()
-            .await;
+        let upstream = Upstream::http1().script(dies_when_reused(step)).start().await;
         let gateway = Gateway::to(&upstream).start().await;
         for round in 0..20 {
             for mut client in [Client::http1(gateway.addr()), Client::http2(gateway.addr())] {
-                client
-                    .get(&format!("/get/{round}"))
-                    .await
-                    .assert_ok("first");
+                client.get(&format!("/get/{round}")).await.assert_ok("first");
             }
         }
         gateway.assert_quiet().await;
@@ -115,9 +99,11 @@ async fn a_get_survives_the_death_of_every_pooled_connection() {
             match seen.connection < doomed.load(Ordering::SeqCst) {
                 true => Answer::unread().then(Step::Reset),
                 // Slow enough that many connections are open at once.
-                false => Answer::unread()
-                    .pause(Duration::from_millis(30))
-                    .then(Step::Reply(200, Vec::new(), "alive".into())),
+                false => Answer::unread().pause(Duration::from_millis(30)).then(Step::Reply(
+                    200,
+                    Vec::new(),
+                    "alive".into(),
+                )),
             }
         })
     };
@@ -140,10 +126,7 @@ async fn a_get_survives_the_death_of_every_pooled_connection() {
 
 #[tokio::test]
 async fn a_post_after_the_upstream_closed_an_idle_connection_works() {
-    let upstream = Upstream::http1()
-        .closes_idle_after(Duration::from_millis(100))
-        .start()
-        .await;
+    let upstream = Upstream::http1().closes_idle_after(Duration::from_millis(100)).start().await;
     let gateway = Gateway::to(&upstream).start().await;
     let mut client = Client::http1(gateway.addr());
     for round in 0..5 {
@@ -192,18 +175,12 @@ async fn a_replayed_request_carries_the_same_body() {
     for size in [0, 10, 1_000, 30_000] {
         client.get("/warm").await.assert_ok("first");
         let target = format!("/put/{size}");
-        client
-            .method("PUT", &target, Payload::pattern(size))
-            .await
-            .assert_ok("first");
+        client.method("PUT", &target, Payload::pattern(size)).await.assert_ok("first");
         let seen = upstream.seen();
         let tries: Vec<&Seen> = seen.iter().filter(|seen| seen.target == target).collect();
         assert!(tries.len() <= 4, "{} tries", tries.len());
         let last = tries.last().expect("a try");
-        assert!(
-            last.complete && last.exact && last.body_length == size,
-            "{last:?}"
-        );
+        assert!(last.complete && last.exact && last.body_length == size, "{last:?}");
     }
     gateway.assert_quiet().await;
 }
@@ -222,10 +199,7 @@ async fn an_error_of_the_upstream_passes_unchanged() {
         for mut client in [Client::http1(gateway.addr()), Client::http2(gateway.addr())] {
             let target = format!("/{status}");
             let reply = client.get(&target).await;
-            assert_eq!(
-                (reply.status, reply.text().as_str()),
-                (status, "its own words")
-            );
+            assert_eq!((reply.status, reply.text().as_str()), (status, "its own words"));
             assert_eq!(reply.header("x-own"), Some("yes"));
             assert!(!reply.is_by_gateway(), "{reply:?}");
             assert!(times(&upstream.seen(), &target) <= 2 * 4, "{status}");
@@ -248,9 +222,7 @@ async fn ask_with_nonces(mut client: Client, user: usize) -> Failures {
             true => reply.is_refusal(&[502, 503]),
             false => reply.status == 200 && reply.body == body && reply.is_complete(),
         };
-        failures.check(own, || {
-            format!("{path} {nonce}: {} {:?}", reply.status, reply.end)
-        });
+        failures.check(own, || format!("{path} {nonce}: {} {:?}", reply.status, reply.end));
     }
     failures
 }
@@ -273,10 +245,7 @@ async fn every_answer_belongs_to_its_own_request() {
         let mut client = Client::http2(gateway.addr());
         client.connect().await;
         for stream in 0..16 {
-            asking.spawn(ask_with_nonces(
-                client.neighbour(),
-                1_000 + connection * 16 + stream,
-            ));
+            asking.spawn(ask_with_nonces(client.neighbour(), 1_000 + connection * 16 + stream));
         }
     }
     let all = within(Duration::from_secs(60), "2,048 requests", asking.join_all()).await;

@@ -19,10 +19,7 @@ pub(crate) fn document(routes: &[String]) -> GatewayBuilder {
 }
 
 pub(crate) async fn ask(gateway: &Gateway, method: &str, host: &str, target: &str) -> Reply {
-    let request = Request::builder()
-        .method(method)
-        .uri(target)
-        .header("host", host);
+    let request = Request::builder().method(method).uri(target).header("host", host);
     let request = request.body(Payload::empty()).expect("a request");
     Client::http1(gateway.addr()).send(request).await
 }
@@ -36,19 +33,13 @@ async fn table(gateway: &Gateway, lines: &[(&str, &str, &str)]) {
             200 => reply.text(),
             status => status.to_string(),
         };
-        failures.check(got == *expected, || {
-            format!("{host}{target}: {got}, not {expected}")
-        });
+        failures.check(got == *expected, || format!("{host}{target}: {got}, not {expected}"));
     }
     failures.assert_none();
 }
 
 /// A target, header lines, and the id of the route that takes it.
-type Line = (
-    &'static str,
-    &'static [(&'static str, &'static str)],
-    &'static str,
-);
+type Line = (&'static str, &'static [(&'static str, &'static str)], &'static str);
 
 #[tokio::test]
 async fn hosts_are_exact_wildcard_or_any() {
@@ -156,34 +147,13 @@ const CONDITIONS: &[Line] = &[
 async fn headers_and_queries_are_conditions() {
     let gateway = document(&[
         says("plain", "{ prefix = \"/\" }"),
-        says(
-            "exact",
-            "{ prefix = \"/\", headers = [{ name = \"X-Env\", exact = \"canary\" }] }",
-        ),
-        says(
-            "present",
-            "{ path = \"/p\", headers = [{ name = \"x-any\", present = true }] }",
-        ),
-        says(
-            "absent",
-            "{ path = \"/n\", headers = [{ name = \"x-any\", present = false }] }",
-        ),
-        says(
-            "not",
-            "{ path = \"/not\", headers = [{ name = \"x-v\", not = { exact = \"1\" } }] }",
-        ),
-        says(
-            "start",
-            "{ path = \"/k\", headers = [{ name = \"x-v\", prefix = \"ab\" }] }",
-        ),
-        says(
-            "end",
-            "{ path = \"/k\", headers = [{ name = \"x-v\", suffix = \"yz\" }] }",
-        ),
-        says(
-            "query",
-            "{ path = \"/q\", query = [{ name = \"v\", exact = \"2 3\" }] }",
-        ),
+        says("exact", "{ prefix = \"/\", headers = [{ name = \"X-Env\", exact = \"canary\" }] }"),
+        says("present", "{ path = \"/p\", headers = [{ name = \"x-any\", present = true }] }"),
+        says("absent", "{ path = \"/n\", headers = [{ name = \"x-any\", present = false }] }"),
+        says("not", "{ path = \"/not\", headers = [{ name = \"x-v\", not = { exact = \"1\" } }] }"),
+        says("start", "{ path = \"/k\", headers = [{ name = \"x-v\", prefix = \"ab\" }] }"),
+        says("end", "{ path = \"/k\", headers = [{ name = \"x-v\", suffix = \"yz\" }] }"),
+        says("query", "{ path = \"/q\", query = [{ name = \"v\", exact = \"2 3\" }] }"),
         says(
             "two",
             "{ path = \"/q\", query = [{ name = \"v\", exact = \"2 3\" }, \
@@ -200,9 +170,7 @@ async fn headers_and_queries_are_conditions() {
         }
         let request = request.body(Payload::empty()).expect("a request");
         let got = Client::http1(gateway.addr()).send(request).await.text();
-        failures.check(got == *expected, || {
-            format!("{target} {headers:?}: {got}, not {expected}")
-        });
+        failures.check(got == *expected, || format!("{target} {headers:?}: {got}, not {expected}"));
     }
     failures.assert_none();
 }
@@ -212,10 +180,7 @@ async fn methods_rank_and_a_wrong_one_is_told_the_right_ones() {
     let gateway = document(&[
         says("all", "{ path = \"/all\" }"),
         says("get", "{ path = \"/all\", methods = [\"GET\"] }"),
-        says(
-            "post",
-            "{ path = \"/some\", methods = [\"POST\", \"PUT\"] }",
-        ),
+        says("post", "{ path = \"/some\", methods = [\"POST\", \"PUT\"] }"),
         says("delete", "{ path = \"/some\", methods = [\"DELETE\"] }"),
     ])
     .start()
@@ -234,9 +199,7 @@ async fn methods_rank_and_a_wrong_one_is_told_the_right_ones() {
     }
     let head = ask(&gateway, "HEAD", "h", "/some").await;
     assert_eq!((head.status, head.body.len()), (405, 0));
-    ask(&gateway, "GET", "h", "/none")
-        .await
-        .assert_by_gateway(&[404]);
+    ask(&gateway, "GET", "h", "/none").await.assert_by_gateway(&[404]);
     for mut client in [Client::http1(gateway.addr()), Client::http2(gateway.addr())] {
         client.get("/none").await.assert_by_gateway(&[404]);
         client.post("/none", "body").await.assert_by_gateway(&[404]);

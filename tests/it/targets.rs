@@ -7,9 +7,7 @@ use crate::routing::{LISTENER, ask, document, says};
 
 /// A gateway with one cluster and these routes; `TO` in them stands for the target.
 async fn forwarding(upstream: &Upstream, routes: &[&str]) -> Gateway {
-    let routes = routes
-        .join("\n")
-        .replace("TO", "target = { cluster = \"upstream\" }");
+    let routes = routes.join("\n").replace("TO", "target = { cluster = \"upstream\" }");
     let cluster = format!("[clusters.upstream]\nendpoints = [{:?}]\n", upstream.url());
     let fresh = "[[routes]]\nid = \"rest\"\nmatch = { prefix = \"/fresh-check\" }\n\
                  target = { cluster = \"upstream\" }\n";
@@ -55,16 +53,11 @@ async fn prefixes_and_paths_are_rewritten() {
         client.get(target).await;
         let seen = upstream.seen();
         let got = seen.get(before).map(|seen| seen.target.as_str());
-        failures.check(got == Some(expected), || {
-            format!("{target}: {got:?}, not {expected}")
-        });
+        failures.check(got == Some(expected), || format!("{target}: {got:?}, not {expected}"));
     }
     failures.assert_none();
     client.get("/host").await.assert_ok("ok");
-    assert_eq!(
-        upstream.seen().pop().expect("a request").authority,
-        "inner.test"
-    );
+    assert_eq!(upstream.seen().pop().expect("a request").authority, "inner.test");
     gateway.assert_quiet().await;
 }
 
@@ -77,14 +70,8 @@ async fn redirects_name_an_absolute_place() {
         redirect("/plain", "{ path = \"/new\" }"),
         redirect("/scheme", "{ scheme = \"https\", status = 308 }"),
         redirect("/port", "{ scheme = \"https\", port = 8443, status = 301 }"),
-        redirect(
-            "/default",
-            "{ scheme = \"https\", port = 443, status = 307 }",
-        ),
-        redirect(
-            "/host",
-            "{ host = \"example.org\", scheme = \"http\", status = 303 }",
-        ),
+        redirect("/default", "{ scheme = \"https\", port = 443, status = 307 }"),
+        redirect("/host", "{ host = \"example.org\", scheme = \"http\", status = 303 }"),
         redirect("/prefix", "{ prefix = \"/moved\" }"),
     ])
     .start()
@@ -93,28 +80,16 @@ async fn redirects_name_an_absolute_place() {
     let here = format!("http://shop.test:{port}");
     let lines = [
         ("/plain/x?q=1", 302, format!("{here}/new?q=1")),
-        (
-            "/scheme/x?q=1",
-            308,
-            "https://shop.test/scheme/x?q=1".to_owned(),
-        ),
+        ("/scheme/x?q=1", 308, "https://shop.test/scheme/x?q=1".to_owned()),
         ("/port", 301, "https://shop.test:8443/port".to_owned()),
         ("/default", 307, "https://shop.test/default".to_owned()),
-        (
-            "/host/a%20b",
-            303,
-            "http://example.org/host/a%20b".to_owned(),
-        ),
+        ("/host/a%20b", 303, "http://example.org/host/a%20b".to_owned()),
         ("/prefix/x", 302, format!("{here}/moved/x")),
     ];
     for (target, status, location) in lines {
         let reply = ask(&gateway, "GET", "shop.test:1234", target).await;
         assert_eq!(reply.status, status, "{target}");
-        assert_eq!(
-            reply.header("location"),
-            Some(location.as_str()),
-            "{target}"
-        );
+        assert_eq!(reply.header("location"), Some(location.as_str()), "{target}");
     }
 }
 
@@ -136,19 +111,13 @@ async fn fixed_answers_are_given_as_written() {
         assert_eq!((tea.status, tea.text().as_str()), (418, "short"));
         assert_eq!(tea.header("content-type"), Some("text/tea"));
         let head = client.method("HEAD", "/hello", Payload::empty()).await;
-        assert_eq!(
-            (head.header("content-length"), head.body.len()),
-            (Some("5"), 0)
-        );
+        assert_eq!((head.header("content-length"), head.body.len()), (Some("5"), 0));
     }
 }
 
 #[tokio::test]
 async fn header_edits_set_then_add_then_remove() {
-    let answer = Answer::ok("ok")
-        .header("x-a", "old")
-        .header("x-b", "old")
-        .header("x-c", "old");
+    let answer = Answer::ok("ok").header("x-a", "old").header("x-b", "old").header("x-c", "old");
     let upstream = Upstream::http1().answer(answer).start().await;
     let edits = "{ set = { x-a = \"set\", X-New = \"set\" }, add = { x-b = \"added\" }, \
                  remove = [\"X-C\"] }";
@@ -157,10 +126,7 @@ async fn header_edits_set_then_add_then_remove() {
         .route(&format!("policy.response_headers = {edits}"))
         .start()
         .await;
-    let request = Request::builder()
-        .uri("/")
-        .header("x-a", "old")
-        .header("x-b", "old");
+    let request = Request::builder().uri("/").header("x-a", "old").header("x-b", "old");
     let request = request.header("x-c", "old").header("x-d", "old");
     let request = request.body(Payload::empty()).expect("a request");
     let reply = Client::http1(gateway.addr()).send(request).await;
@@ -189,11 +155,7 @@ async fn a_split_gives_every_cluster_its_share() {
         old.url(),
         new.url()
     );
-    let gateway = Gateway::document(document)
-        .knows(&old)
-        .knows(&new)
-        .start()
-        .await;
+    let gateway = Gateway::document(document).knows(&old).knows(&new).start().await;
     let mut client = Client::http1(gateway.addr());
     for _ in 0..400 {
         assert_eq!(client.get("/").await.status, 200);
@@ -202,16 +164,8 @@ async fn a_split_gives_every_cluster_its_share() {
     let share = new.seen().len();
     assert!((48..=152).contains(&share), "{share} of 400");
     assert_eq!(old.seen().len() + share, 400);
-    assert!(
-        new.seen()
-            .iter()
-            .all(|seen| seen.header("x-canary") == Some("1"))
-    );
-    assert!(
-        old.seen()
-            .iter()
-            .all(|seen| seen.header("x-canary").is_none())
-    );
+    assert!(new.seen().iter().all(|seen| seen.header("x-canary") == Some("1")));
+    assert!(old.seen().iter().all(|seen| seen.header("x-canary").is_none()));
     client.get("/none").await.assert_by_gateway(&[500]);
     gateway.assert_quiet().await;
 }

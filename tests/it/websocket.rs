@@ -12,9 +12,7 @@ fn echoes(first: Vec<Frame>) -> Answer {
 }
 
 async fn socket(gateway: &Gateway) -> WebSocket {
-    WebSocket::open(gateway.addr(), "/ws")
-        .await
-        .expect("a websocket")
+    WebSocket::open(gateway.addr(), "/ws").await.expect("a websocket")
 }
 
 #[tokio::test]
@@ -39,10 +37,7 @@ async fn frames_of_every_size_come_back() {
 #[tokio::test]
 async fn the_upstream_may_speak_first() {
     let first = vec![Frame::text("welcome"), Frame::text("again")];
-    let upstream = Upstream::http1()
-        .answer(echoes(first.clone()))
-        .start()
-        .await;
+    let upstream = Upstream::http1().answer(echoes(first.clone())).start().await;
     let gateway = Gateway::to(&upstream).start().await;
     for _ in 0..20 {
         let mut socket = socket(&gateway).await;
@@ -58,14 +53,8 @@ async fn the_handshake_arrives_and_the_timeout_of_the_route_does_not_end_it() {
     let gateway = Gateway::to(&upstream).timeout("1s").start().await;
     let mut socket = socket(&gateway).await;
     let seen = upstream.seen().pop().expect("a handshake");
-    assert_eq!(
-        seen.header("upgrade").map(str::to_lowercase).as_deref(),
-        Some("websocket")
-    );
-    assert_eq!(
-        seen.header("connection").map(str::to_lowercase).as_deref(),
-        Some("upgrade")
-    );
+    assert_eq!(seen.header("upgrade").map(str::to_lowercase).as_deref(), Some("websocket"));
+    assert_eq!(seen.header("connection").map(str::to_lowercase).as_deref(), Some("upgrade"));
     assert_eq!(seen.header("sec-websocket-version"), Some("13"));
     tokio::time::sleep(Duration::from_millis(1_500)).await;
     assert!(socket.send(&Frame::text("still here")).await);
@@ -84,16 +73,13 @@ async fn a_refusal_passes_with_its_body_and_the_connection_lives() {
         .start()
         .await;
     let gateway = Gateway::to(&upstream).start().await;
-    let answer = WebSocket::open(gateway.addr(), "/ws")
-        .await
-        .expect_err("a refusal");
+    let answer = WebSocket::open(gateway.addr(), "/ws").await.expect_err("a refusal");
     assert_eq!((answer.status, answer.text().as_str()), (403, "not you"));
     assert_eq!(answer.header("x-why"), Some("because"));
     let mut raw = Raw::connect(gateway.addr()).await;
     raw.send(WebSocket::request("/ws")).await;
     assert_eq!(raw.answer("GET").await.expect("an answer").status, 403);
-    raw.send("GET / HTTP/1.1\r\nHost: gateway.test\r\n\r\n")
-        .await;
+    raw.send("GET / HTTP/1.1\r\nHost: gateway.test\r\n\r\n").await;
     assert_eq!(raw.answer("GET").await.expect("an answer").text(), "ok");
     gateway.assert_quiet().await;
 }
@@ -102,9 +88,11 @@ async fn a_refusal_passes_with_its_body_and_the_connection_lives() {
 async fn bytes_before_the_agreement_are_not_forwarded() {
     let upstream = Upstream::http1()
         .script(|seen| match seen.target.as_str() {
-            "/ws" => Answer::unread()
-                .pause(Duration::from_millis(200))
-                .then(Step::Reply(403, Vec::new(), "not you".into())),
+            "/ws" => Answer::unread().pause(Duration::from_millis(200)).then(Step::Reply(
+                403,
+                Vec::new(),
+                "not you".into(),
+            )),
             _ => Answer::ok("ok"),
         })
         .start()
@@ -112,17 +100,13 @@ async fn bytes_before_the_agreement_are_not_forwarded() {
     let gateway = Gateway::to(&upstream).start().await;
     let mut raw = Raw::connect(gateway.addr()).await;
     raw.send(WebSocket::request("/ws")).await;
-    raw.send("GET /smuggled HTTP/1.1\r\nHost: gateway.test\r\nX-Length: 0\r\n\r\n")
-        .await;
+    raw.send("GET /smuggled HTTP/1.1\r\nHost: gateway.test\r\nX-Length: 0\r\n\r\n").await;
     assert_eq!(raw.answer("GET").await.expect("an answer").status, 403);
     // As a request of its own it may pass; as bytes of the refused tunnel it may not.
     let _ = raw.answer_within(Duration::from_millis(500), "GET").await;
     let seen = upstream.seen();
     let smuggled = seen.iter().find(|seen| seen.target == "/smuggled");
-    assert!(
-        smuggled.is_none_or(|seen| seen.at - upstream.seen()[0].at > SLOW),
-        "{smuggled:?}"
-    );
+    assert!(smuggled.is_none_or(|seen| seen.at - upstream.seen()[0].at > SLOW), "{smuggled:?}");
     Client::http1(gateway.addr()).get("/").await.assert_ok("ok");
     gateway.assert_quiet().await;
 }
@@ -146,10 +130,7 @@ async fn an_upstream_that_goes_ends_the_client() {
         let accepted = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n\
                         Upgrade: websocket\r\n\
                         Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\nlast words";
-        let answer = Answer::unread()
-            .send(accepted)
-            .pause(Duration::from_millis(100))
-            .then(end);
+        let answer = Answer::unread().send(accepted).pause(Duration::from_millis(100)).then(end);
         let upstream = Upstream::http1().answer(answer).start().await;
         let gateway = Gateway::to(&upstream).start().await;
         let mut raw = socket(&gateway).await.into_raw();
@@ -181,15 +162,9 @@ async fn an_upgrade_of_http10_is_an_ordinary_request() {
     let upstream = Upstream::http1().answer(Answer::ok("ok")).start().await;
     let gateway = Gateway::to(&upstream).start().await;
     let mut raw = Raw::connect(gateway.addr()).await;
-    raw.send(WebSocket::request("/ws").replace("HTTP/1.1", "HTTP/1.0"))
-        .await;
+    raw.send(WebSocket::request("/ws").replace("HTTP/1.1", "HTTP/1.0")).await;
     assert_ne!(raw.answer("GET").await.expect("an answer").status, 101);
-    assert!(
-        upstream
-            .seen()
-            .iter()
-            .all(|seen| seen.header("upgrade").is_none())
-    );
+    assert!(upstream.seen().iter().all(|seen| seen.header("upgrade").is_none()));
     gateway.assert_quiet().await;
 }
 
@@ -197,10 +172,7 @@ async fn an_upgrade_of_http10_is_an_ordinary_request() {
 async fn an_agreement_to_another_protocol_is_a_bad_gateway() {
     let accepted = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n\
                     Upgrade: something-else\r\n\r\nLEAK";
-    let upstream = Upstream::http1()
-        .answer(Answer::unread().send(accepted))
-        .start()
-        .await;
+    let upstream = Upstream::http1().answer(Answer::unread().send(accepted)).start().await;
     let gateway = Gateway::to(&upstream).timeout("2s").start().await;
     let mut raw = Raw::connect(gateway.addr()).await;
     raw.send(WebSocket::request("/ws")).await;
@@ -229,9 +201,7 @@ asyncio.run(main())
 #[tokio::test]
 async fn a_client_of_another_make_is_served() {
     let python = std::env::var("GATEWAY_TEST_PYTHON").unwrap_or_else(|_| "python3".to_owned());
-    let known = Command::new(&python)
-        .args(["-c", "import websockets"])
-        .output();
+    let known = Command::new(&python).args(["-c", "import websockets"]).output();
     if !known.is_ok_and(|output| output.status.success()) {
         eprintln!("skipped: {python} has no module websockets (see GATEWAY_TEST_PYTHON)");
         return;
@@ -240,14 +210,7 @@ async fn a_client_of_another_make_is_served() {
     let gateway = Gateway::to(&upstream).start().await;
     let url = format!("ws://{}/ws", gateway.addr());
     let run = move || Command::new(&python).args(["-c", SCRIPT, &url]).output();
-    let output = tokio::task::spawn_blocking(run)
-        .await
-        .expect("no panic")
-        .expect("run python");
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    let output = tokio::task::spawn_blocking(run).await.expect("no panic").expect("run python");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     gateway.assert_quiet().await;
 }

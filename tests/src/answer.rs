@@ -18,9 +18,7 @@ impl Gate {
     /// A shut gate.
     #[must_use]
     pub fn new() -> Self {
-        Self {
-            permits: Arc::new(Semaphore::new(0)),
-        }
+        Self { permits: Arc::new(Semaphore::new(0)) }
     }
 
     /// Lets one step pass.
@@ -34,11 +32,7 @@ impl Gate {
     }
 
     pub(crate) async fn pass(&self) {
-        self.permits
-            .acquire()
-            .await
-            .expect("a gate is never closed")
-            .forget();
+        self.permits.acquire().await.expect("a gate is never closed").forget();
     }
 }
 
@@ -102,9 +96,7 @@ impl Answer {
 
     /// Reads the body, then answers with a status and a body.
     pub fn status(status: u16, body: impl Into<Bytes>) -> Self {
-        Self::unread()
-            .then(Step::ReadBody)
-            .then(Step::Reply(status, Vec::new(), body.into()))
+        Self::unread().then(Step::ReadBody).then(Step::Reply(status, Vec::new(), body.into()))
     }
 
     /// Reads the body, then sends these bytes as they are.

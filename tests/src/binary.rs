@@ -16,30 +16,16 @@ pub(crate) fn gateway() -> &'static Path {
 fn build() -> PathBuf {
     // <target>/<profile>/deps/<this test>
     let test = std::env::current_exe().expect("the path of this test");
-    let profile = test
-        .parent()
-        .and_then(Path::parent)
-        .expect("a profile's directory");
+    let profile = test.parent().and_then(Path::parent).expect("a profile's directory");
     let target = profile.parent().expect("a target directory");
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
-    command.args([
-        "build",
-        "--quiet",
-        "--package",
-        "gateway-bin",
-        "--bin",
-        "gateway",
-    ]);
+    command.args(["build", "--quiet", "--package", "gateway-bin", "--bin", "gateway"]);
     if profile.ends_with("release") {
         command.arg("--release");
     }
     command.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
-    let status = command
-        .arg("--target-dir")
-        .arg(target)
-        .status()
-        .expect("run cargo");
+    let status = command.arg("--target-dir").arg(target).status().expect("run cargo");
     assert!(status.success(), "cargo could not build gateway-bin");
     profile.join("gateway")
 }

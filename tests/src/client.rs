@@ -61,13 +61,7 @@ impl Client {
     }
 
     fn new(addr: SocketAddr, protocol: Protocol) -> Self {
-        Self {
-            addr,
-            protocol,
-            sender: None,
-            connection: None,
-            connected: 0,
-        }
+        Self { addr, protocol, sender: None, connection: None, connected: 0 }
     }
 
     /// How many connections this client has opened.
@@ -83,13 +77,7 @@ impl Client {
             _ => panic!("only an open HTTP/2 connection has neighbours"),
         };
         let connection = self.connection.clone();
-        Self {
-            addr: self.addr,
-            protocol: self.protocol,
-            sender,
-            connection,
-            connected: 0,
-        }
+        Self { addr: self.addr, protocol: self.protocol, sender, connection, connected: 0 }
     }
 
     /// Opens the connection now.
@@ -101,19 +89,13 @@ impl Client {
             Protocol::Http1 => {
                 let (sender, connection) =
                     http1::handshake(socket).await.expect("an HTTP/1 handshake");
-                (
-                    Sender::Http1(sender),
-                    tokio::spawn(async { drop(connection.await) }),
-                )
+                (Sender::Http1(sender), tokio::spawn(async { drop(connection.await) }))
             }
             Protocol::Http2 => {
                 let (sender, connection) = http2::handshake(TokioExecutor::new(), socket)
                     .await
                     .expect("an HTTP/2 handshake");
-                (
-                    Sender::Http2(sender),
-                    tokio::spawn(async { drop(connection.await) }),
-                )
+                (Sender::Http2(sender), tokio::spawn(async { drop(connection.await) }))
             }
         };
         self.sender = Some(sender);
@@ -167,11 +149,7 @@ impl Client {
             Ok(Err(error)) => Err(Reply::none(&error)),
             Ok(Ok(response)) => {
                 let (parts, body) = response.into_parts();
-                Ok(Streaming {
-                    parts,
-                    body,
-                    trailers: None,
-                })
+                Ok(Streaming { parts, body, trailers: None })
             }
         }
     }
@@ -186,18 +164,9 @@ impl Client {
             }
             Protocol::Http2 if request.uri().authority().is_none() => {
                 request.headers_mut().remove(HOST);
-                let host = host
-                    .as_ref()
-                    .and_then(|host| host.to_str().ok())
-                    .unwrap_or(HOST_NAME);
-                let path = request
-                    .uri()
-                    .path_and_query()
-                    .map_or("/", |path| path.as_str());
-                let uri = Uri::builder()
-                    .scheme("http")
-                    .authority(host)
-                    .path_and_query(path);
+                let host = host.as_ref().and_then(|host| host.to_str().ok()).unwrap_or(HOST_NAME);
+                let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+                let uri = Uri::builder().scheme("http").authority(host).path_and_query(path);
                 *request.uri_mut() = uri.build().expect("an uri");
             }
             Protocol::Http2 => {}

@@ -8,26 +8,17 @@ pub type Headers = Vec<(String, String)>;
 
 /// The first value of `name`.
 pub fn get<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {
-    headers
-        .iter()
-        .find(|(key, _)| key == name)
-        .map(|(_, value)| value.as_str())
+    headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
 }
 
 /// Every value of `name`, one for each line.
 pub fn get_all<'a>(headers: &'a [(String, String)], name: &str) -> Vec<&'a str> {
-    headers
-        .iter()
-        .filter(|(key, _)| key == name)
-        .map(|(_, value)| value.as_str())
-        .collect()
+    headers.iter().filter(|(key, _)| key == name).map(|(_, value)| value.as_str()).collect()
 }
 
 /// Where `needle` starts in `haystack`.
 pub fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
-    haystack
-        .windows(needle.len())
-        .position(|window| window == needle)
+    haystack.windows(needle.len()).position(|window| window == needle)
 }
 
 /// Takes a whole head off the front of `buffer`, with its empty line.
@@ -97,21 +88,14 @@ impl BodyReader {
             Framing::Chunked => State::ChunkSize,
             Framing::UntilClose => State::UntilClose,
         };
-        Self {
-            state,
-            trailer_lines: String::new(),
-        }
+        Self { state, trailer_lines: String::new() }
     }
 
     /// What a request's head says about its body.
     pub(crate) fn for_request(headers: &[(String, String)]) -> Self {
         let chunked = get(headers, "transfer-encoding").is_some_and(|v| v.ends_with("chunked"));
         let length = get(headers, "content-length").and_then(|value| value.parse().ok());
-        Self::new(if chunked {
-            Framing::Chunked
-        } else {
-            Framing::Length(length.unwrap_or(0))
-        })
+        Self::new(if chunked { Framing::Chunked } else { Framing::Length(length.unwrap_or(0)) })
     }
 
     pub(crate) fn is_done(&self) -> bool {
@@ -275,17 +259,11 @@ mod tests {
         let whole = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n\
             3\r\nabc\r\n0\r\nx-t: 1\r\n\r\n";
         let answer = parse(whole, "GET", false).unwrap();
-        assert_eq!(
-            (answer.body.as_slice(), answer.complete),
-            (&b"abc"[..], true)
-        );
+        assert_eq!((answer.body.as_slice(), answer.complete), (&b"abc"[..], true));
         assert_eq!(get(&answer.trailers, "x-t"), Some("1"));
         let head = find(whole, b"\r\n\r\n").unwrap() + 4;
         for cut in head..whole.len() {
-            assert!(
-                !parse(&whole[..cut], "GET", true).unwrap().complete,
-                "cut at {cut}"
-            );
+            assert!(!parse(&whole[..cut], "GET", true).unwrap().complete, "cut at {cut}");
         }
     }
 
@@ -299,11 +277,7 @@ mod tests {
     #[test]
     fn an_answer_to_head_has_no_body() {
         let mut buffer = BytesMut::from(&b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nabc"[..]);
-        assert!(
-            RawAnswer::parse(&mut buffer, "HEAD", false)
-                .unwrap()
-                .complete
-        );
+        assert!(RawAnswer::parse(&mut buffer, "HEAD", false).unwrap().complete);
         assert_eq!(&buffer[..], b"abc");
     }
 }

@@ -23,9 +23,7 @@ impl Pattern {
             block.push((state >> 24) as u8);
         }
         block.extend_from_within(..);
-        Self {
-            twice: block.into(),
-        }
+        Self { twice: block.into() }
     }
 
     /// Up to one period of bytes, starting `offset` bytes into the sequence.
@@ -46,11 +44,7 @@ impl Pattern {
 
     /// Something that compares a body to this sequence while it arrives.
     pub fn verifier(&self) -> Verifier {
-        Verifier {
-            pattern: self.clone(),
-            offset: 0,
-            exact: true,
-        }
+        Verifier { pattern: self.clone(), offset: 0, exact: true }
     }
 }
 

@@ -26,22 +26,12 @@ impl Payload {
 
     /// That many bytes of the harness' pattern, with their length announced.
     pub fn pattern(length: u64) -> Self {
-        Self::new(PatternBody {
-            pattern: Pattern::new(SEED),
-            offset: 0,
-            length,
-            sized: true,
-        })
+        Self::new(PatternBody { pattern: Pattern::new(SEED), offset: 0, length, sized: true })
     }
 
     /// That many bytes of the harness' pattern, without a length.
     pub fn unsized_pattern(length: u64) -> Self {
-        Self::new(PatternBody {
-            pattern: Pattern::new(SEED),
-            offset: 0,
-            length,
-            sized: false,
-        })
+        Self::new(PatternBody { pattern: Pattern::new(SEED), offset: 0, length, sized: false })
     }
 
     /// A body followed by trailers.
@@ -49,16 +39,11 @@ impl Payload {
         let map = trailers
             .iter()
             .map(|(name, value)| {
-                (
-                    http::HeaderName::from_static(name),
-                    http::HeaderValue::from_static(value),
-                )
+                (http::HeaderName::from_static(name), http::HeaderValue::from_static(value))
             })
             .collect();
         let (sender, payload) = Self::channel();
-        sender
-            .send(Ok(Frame::data(Bytes::from(body))))
-            .expect("a receiver");
+        sender.send(Ok(Frame::data(Bytes::from(body)))).expect("a receiver");
         sender.send(Ok(Frame::trailers(map))).expect("a receiver");
         payload
     }
@@ -119,9 +104,7 @@ impl Body for PatternBody {
         if left == 0 {
             return Poll::Ready(None);
         }
-        let piece = self
-            .pattern
-            .at(self.offset, left.min(PIECE as u64) as usize);
+        let piece = self.pattern.at(self.offset, left.min(PIECE as u64) as usize);
         self.offset += piece.len() as u64;
         Poll::Ready(Some(Ok(Frame::data(piece))))
     }

@@ -36,11 +36,7 @@ impl Raw {
     pub async fn connect(addr: SocketAddr) -> Self {
         let socket = TcpStream::connect(addr).await.expect("connect");
         socket.set_nodelay(true).expect("nodelay");
-        Self {
-            socket,
-            buffer: BytesMut::new(),
-            ended: Ended::Open,
-        }
+        Self { socket, buffer: BytesMut::new(), ended: Ended::Open }
     }
 
     /// Sends bytes; false when the peer was gone before all were taken.

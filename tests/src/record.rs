@@ -133,10 +133,7 @@ impl Recorder {
 
     /// Every request so far, in the order of arrival. Fresh checks of the harness are not listed.
     pub fn seen(&self) -> Vec<Seen> {
-        lock(&self.requests)
-            .iter()
-            .map(|seen| lock(seen).clone())
-            .collect()
+        lock(&self.requests).iter().map(|seen| lock(seen).clone()).collect()
     }
 
     /// How many connections were accepted.
@@ -161,7 +158,5 @@ impl Recorder {
 }
 
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex
-        .lock()
-        .unwrap_or_else(std::sync::PoisonError::into_inner)
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }

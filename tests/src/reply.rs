@@ -33,13 +33,7 @@ pub struct Reply {
 impl Reply {
     pub(crate) fn none(reason: &dyn std::error::Error) -> Self {
         let end = End::Broken(chain(reason));
-        Self {
-            status: 0,
-            headers: Vec::new(),
-            body: Bytes::new(),
-            trailers: Vec::new(),
-            end,
-        }
+        Self { status: 0, headers: Vec::new(), body: Bytes::new(), trailers: Vec::new(), end }
     }
 
     pub(crate) fn head(parts: &Parts) -> Self {
@@ -98,10 +92,7 @@ impl Reply {
     /// in all the ways it promised.
     #[track_caller]
     pub fn assert_by_gateway(&self, statuses: &[u16]) {
-        assert!(
-            statuses.contains(&self.status),
-            "wanted {statuses:?}: {self:?}"
-        );
+        assert!(statuses.contains(&self.status), "wanted {statuses:?}: {self:?}");
         assert!(self.is_complete(), "{self:?}");
         assert_problem(self.status, &self.headers, &self.body);
     }
@@ -110,20 +101,9 @@ impl Reply {
 /// Fails unless head and body are a problem document of the gateway.
 #[track_caller]
 pub(crate) fn assert_problem(status: u16, headers: &Headers, body: &[u8]) {
-    assert_eq!(
-        get(headers, "x-gateway-origin"),
-        Some("gateway"),
-        "origin in {headers:?}"
-    );
-    assert_eq!(
-        get(headers, "content-type"),
-        Some("application/problem+json"),
-        "{headers:?}"
-    );
-    assert!(
-        get(headers, "proxy-status").is_some(),
-        "no Proxy-Status in {headers:?}"
-    );
+    assert_eq!(get(headers, "x-gateway-origin"), Some("gateway"), "origin in {headers:?}");
+    assert_eq!(get(headers, "content-type"), Some("application/problem+json"), "{headers:?}");
+    assert!(get(headers, "proxy-status").is_some(), "no Proxy-Status in {headers:?}");
     let text = String::from_utf8_lossy(body);
     let problem: Value = serde_json::from_slice(body).unwrap_or_else(|_| panic!("json: {text}"));
     assert_eq!(problem["status"], Value::from(status), "status of {text}");
@@ -134,10 +114,7 @@ pub(crate) fn lines(headers: &http::HeaderMap) -> Headers {
     headers
         .iter()
         .map(|(name, value)| {
-            (
-                name.to_string(),
-                String::from_utf8_lossy(value.as_bytes()).into_owned(),
-            )
+            (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned())
         })
         .collect()
 }

@@ -35,11 +35,6 @@ impl Failures {
     pub fn assert_none(&self) {
         assert!(self.cases > 0, "a table without a case");
         let count = self.failed.len();
-        assert!(
-            count == 0,
-            "{count} of {} failed:\n{}",
-            self.cases,
-            self.failed.join("\n")
-        );
+        assert!(count == 0, "{count} of {} failed:\n{}", self.cases, self.failed.join("\n"));
     }
 }

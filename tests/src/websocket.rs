@@ -25,26 +25,17 @@ pub struct Frame {
 impl Frame {
     /// A text frame.
     pub fn text(text: &str) -> Self {
-        Self {
-            opcode: 1,
-            data: text.as_bytes().to_vec(),
-        }
+        Self { opcode: 1, data: text.as_bytes().to_vec() }
     }
 
     /// A binary frame.
     pub fn binary(data: impl Into<Vec<u8>>) -> Self {
-        Self {
-            opcode: 2,
-            data: data.into(),
-        }
+        Self { opcode: 2, data: data.into() }
     }
 
     /// A close frame with a status code.
     pub fn close(code: u16) -> Self {
-        Self {
-            opcode: 8,
-            data: code.to_be_bytes().to_vec(),
-        }
+        Self { opcode: 8, data: code.to_be_bytes().to_vec() }
     }
 
     /// The bytes of this frame; clients mask, servers do not.
@@ -62,20 +53,11 @@ impl Frame {
                 wire.extend_from_slice(&(length as u64).to_be_bytes());
             }
         }
-        let mask = if masked {
-            [0x37, 0xFA, 0x21, 0x3D]
-        } else {
-            [0; 4]
-        };
+        let mask = if masked { [0x37, 0xFA, 0x21, 0x3D] } else { [0; 4] };
         if masked {
             wire.extend_from_slice(&mask);
         }
-        wire.extend(
-            self.data
-                .iter()
-                .enumerate()
-                .map(|(at, byte)| byte ^ mask[at % 4]),
-        );
+        wire.extend(self.data.iter().enumerate().map(|(at, byte)| byte ^ mask[at % 4]));
         wire
     }
 
@@ -83,10 +65,7 @@ impl Frame {
     pub(crate) fn take(buffer: &mut BytesMut) -> Option<Self> {
         let second = *buffer.get(1)?;
         let (length, mut start) = match second & 0x7F {
-            126 => (
-                u64::from(u16::from_be_bytes(buffer.get(2..4)?.try_into().ok()?)),
-                4,
-            ),
+            126 => (u64::from(u16::from_be_bytes(buffer.get(2..4)?.try_into().ok()?)), 4),
             127 => (u64::from_be_bytes(buffer.get(2..10)?.try_into().ok()?), 10),
             short => (u64::from(short), 2),
         };
@@ -97,11 +76,7 @@ impl Frame {
         }
         let end = start + usize::try_from(length).ok()?;
         let data = buffer.get(start..end)?;
-        let data = data
-            .iter()
-            .enumerate()
-            .map(|(at, byte)| byte ^ mask[at % 4])
-            .collect();
+        let data = data.iter().enumerate().map(|(at, byte)| byte ^ mask[at % 4]).collect();
         let opcode = buffer[0] & 0x0F;
         buffer.advance(end);
         Some(Self { opcode, data })
@@ -119,21 +94,12 @@ impl WebSocket {
     pub async fn open(addr: SocketAddr, path: &str) -> Result<Self, RawAnswer> {
         let mut raw = Raw::connect(addr).await;
         raw.send(Self::request(path)).await;
-        let answer = raw
-            .answer_within(PATIENCE, "GET")
-            .await
-            .expect("an answer to the upgrade");
+        let answer = raw.answer_within(PATIENCE, "GET").await.expect("an answer to the upgrade");
         if answer.status != 101 {
             return Err(answer);
         }
-        assert_eq!(
-            answer.header("sec-websocket-accept"),
-            Some(accept(KEY).as_str())
-        );
-        assert_eq!(
-            answer.header("upgrade").map(str::to_lowercase).as_deref(),
-            Some("websocket")
-        );
+        assert_eq!(answer.header("sec-websocket-accept"), Some(accept(KEY).as_str()));
+        assert_eq!(answer.header("upgrade").map(str::to_lowercase).as_deref(), Some("websocket"));
         Ok(Self { raw })
     }
 
@@ -194,13 +160,7 @@ fn base64(bytes: &[u8]) -> String {
 
 /// SHA-1 (FIPS 180-4), which the handshake asks for.
 fn sha1(message: &[u8]) -> [u8; 20] {
-    let mut state: [u32; 5] = [
-        0x6745_2301,
-        0xEFCD_AB89,
-        0x98BA_DCFE,
-        0x1032_5476,
-        0xC3D2_E1F0,
-    ];
+    let mut state: [u32; 5] = [0x6745_2301, 0xEFCD_AB89, 0x98BA_DCFE, 0x1032_5476, 0xC3D2_E1F0];
     let mut padded = message.to_vec();
     padded.push(0x80);
     padded.resize(padded.len().next_multiple_of(64), 0);
@@ -212,9 +172,7 @@ fn sha1(message: &[u8]) -> [u8; 20] {
     for block in padded.chunks(64) {
         let mut words = [0_u32; 80];
         for (word, bytes) in words.iter_mut().zip(block.chunks(4)) {
-            *word = bytes
-                .iter()
-                .fold(0, |word, byte| word << 8 | u32::from(*byte));
+            *word = bytes.iter().fold(0, |word, byte| word << 8 | u32::from(*byte));
         }
         for at in 16..80 {
             let mixed = words[at - 3] ^ words[at - 8] ^ words[at - 14] ^ words[at - 16];

@@ -26,15 +26,8 @@ impl ConnectionInfo {
         peer: Option<SocketAddr>,
         local: Option<SocketAddr>,
     ) -> Self {
-        let ip = peer.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |peer| {
-            peer.ip().to_canonical()
-        });
-        Self {
-            listener,
-            peer,
-            local,
-            hop: Peer::new(ip),
-        }
+        let ip = peer.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |peer| peer.ip().to_canonical());
+        Self { listener, peer, local, hop: Peer::new(ip) }
     }
 
     /// The peer as `X-Forwarded-For` names it, made once for the connection. Whoever connects

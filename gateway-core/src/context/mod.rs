@@ -11,7 +11,7 @@ mod route;
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::{Arc, LazyLock, OnceLock};
+use std::sync::{Arc, OnceLock};
 
 use tokio::time::Instant;
 
@@ -30,32 +30,45 @@ pub struct RequestContext {
 struct Inner {
     connection: Arc<ConnectionInfo>,
     started: Instant,
-    /// Written once, by the gateway that takes the request; its server holds the context by then.
-    admitted: OnceLock<Admitted>,
-    /// The context of the gateway around this one, which keeps what belongs to the whole request.
-    outer: Option<RequestContext>,
     watched: bool,
     interim: Option<Interim>,
+    admitted: OnceLock<Admitted>,
     deadline: OnceLock<Instant>,
     record: Record,
 }
 
 impl RequestContext {
-    /// The context of a request that has just arrived on `connection`.
-    pub fn new(connection: Arc<ConnectionInfo>) -> Self {
+    /// The context of a request whose head was complete on `connection` at `started`.
+    pub fn new(connection: Arc<ConnectionInfo>, started: Instant) -> Self {
+        Self::with(connection, started, false, None)
+    }
+
+    /// The same for a server that polls the request's future at its deadline, and to which interim
+    /// answers can be sent.
+    pub(crate) fn watched(
+        connection: Arc<ConnectionInfo>,
+        started: Instant,
+        interim: Option<Interim>,
+    ) -> Self {
+        Self::with(connection, started, true, interim)
+    }
+
+    fn with(
+        connection: Arc<ConnectionInfo>,
+        started: Instant,
+        watched: bool,
+        interim: Option<Interim>,
+    ) -> Self {
         let inner = Inner {
             connection,
-            started: Instant::now(),
+            started,
+            watched,
+            interim,
             admitted: OnceLock::new(),
-            outer: None,
-            watched: false,
-            interim: None,
             deadline: OnceLock::new(),
             record: Record::default(),
         };
-        Self {
-            inner: Arc::new(inner),
-        }
+        Self { inner: Arc::new(inner) }
     }
 
     /// The connection the request came on.
@@ -71,39 +84,36 @@ impl RequestContext {
     /// The address of the client: the peer's, or what trusted proxies in front of the gateway say.
     /// `0.0.0.0` for a peer without an address (a Unix socket).
     pub fn client_ip(&self) -> IpAddr {
-        let peer = || self.inner.connection.peer_ip();
-        self.admitted()
-            .map(|admitted| admitted.client_ip)
-            .or_else(peer)
+        let admitted = self.inner.admitted.get().map(|admitted| admitted.client_ip);
+        admitted
+            .or_else(|| self.inner.connection.peer_ip())
             .unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
     }
 
     /// True when the peer is a proxy whose `X-Forwarded-*` fields are believed.
     pub fn from_trusted_peer(&self) -> bool {
-        self.admitted()
-            .is_some_and(|admitted| admitted.from_trusted_peer)
+        self.inner.admitted.get().is_some_and(|admitted| admitted.from_trusted_peer)
     }
 
-    /// The generation of the snapshot that decides about this request; 0 before one does.
+    /// The generation of the snapshot that decides about this request; 0 before one did.
     pub fn generation(&self) -> u64 {
-        self.admitted().map_or(0, |admitted| admitted.generation)
+        self.inner.admitted.get().map_or(0, |admitted| admitted.generation)
     }
 
     /// The route that took the request.
     pub fn route(&self) -> Option<&Arc<RouteInfo>> {
-        self.admitted()?.route.as_ref()
+        self.inner.admitted.get()?.route.as_ref()
     }
 
     /// The value of the path parameter `name`, as it stands in `path` (still percent-encoded).
     /// `path` must be the path the route matched: the request's before any rewrite.
     pub fn param<'a>(&self, path: &'a str, name: &str) -> Option<&'a str> {
-        self.params().value(path, name)
+        self.params()?.value(path, name)
     }
 
-    /// The path parameters.
-    pub fn params(&self) -> &PathParams {
-        static NONE: LazyLock<PathParams> = LazyLock::new(PathParams::default);
-        self.admitted().map_or(&NONE, |admitted| &admitted.params)
+    /// The path parameters; `None` before a route took the request.
+    pub fn params(&self) -> Option<&PathParams> {
+        self.inner.admitted.get().map(|admitted| &admitted.params)
     }
 
     /// Where interim answers (103) to this request's client go; `None` when its protocol cannot
@@ -114,12 +124,12 @@ impl RequestContext {
 
     /// The moment at which the request is out of time; `None` without a timeout.
     pub fn deadline(&self) -> Option<Instant> {
-        self.whole().deadline.get().copied()
+        self.inner.deadline.get().copied()
     }
 
     /// Sets the deadline, unless an outer layer has set one: the first one holds.
     pub fn set_deadline(&self, deadline: Instant) -> Instant {
-        *self.whole().deadline.get_or_init(|| deadline)
+        *self.inner.deadline.get_or_init(|| deadline)
     }
 
     /// True when whoever polls this request's future polls it again at its deadline: a layer that
@@ -130,60 +140,18 @@ impl RequestContext {
 
     /// What happened to the request so far.
     pub fn record(&self) -> &Record {
-        &self.whole().record
-    }
-
-    fn admitted(&self) -> Option<&Admitted> {
-        self.inner.admitted.get()
-    }
-
-    /// Where that is kept which belongs to the request and not to one gateway.
-    fn whole(&self) -> &Inner {
-        let mut inner = &self.inner;
-        while let Some(outer) = &inner.outer {
-            inner = &outer.inner;
-        }
-        inner
+        &self.inner.record
     }
 
     /// Where in the path the part behind the matched prefix begins; `None` when the route was not
     /// matched by a prefix.
     pub(crate) fn after_prefix(&self) -> Option<usize> {
-        self.admitted()?.after_prefix
+        self.inner.admitted.get()?.after_prefix
     }
 
-    /// Says that the request's future is polled at its deadline.
-    pub(crate) fn watched(mut self) -> Self {
-        if let Some(inner) = Arc::get_mut(&mut self.inner) {
-            inner.watched = true;
-        }
-        self
-    }
-
-    /// Adds the way back for interim answers. Without effect once the context is shared.
-    pub(crate) fn with_interim(mut self, interim: Interim) -> Self {
-        if let Some(inner) = Arc::get_mut(&mut self.inner) {
-            inner.interim = Some(interim);
-        }
-        self
-    }
-
-    /// Writes down what the gateway found out about the request. A gateway that is a module of
-    /// another one gets a context of its own, in front of the other's.
-    pub(crate) fn admit(&mut self, admitted: Admitted) {
-        if let Err(admitted) = self.inner.admitted.set(admitted) {
-            let inner = Inner {
-                connection: Arc::clone(&self.inner.connection),
-                started: self.inner.started,
-                admitted: OnceLock::from(admitted),
-                outer: Some(self.clone()),
-                watched: self.inner.watched,
-                interim: self.inner.interim.clone(),
-                deadline: OnceLock::new(),
-                record: Record::default(),
-            };
-            self.inner = Arc::new(inner);
-        }
+    /// Writes down what the gateway found out about the request, once.
+    pub(crate) fn admit(&self, admitted: Admitted) {
+        let _ = self.inner.admitted.set(admitted);
     }
 }
 
@@ -202,54 +170,7 @@ impl fmt::Debug for RequestContext {
         f.debug_struct("RequestContext")
             .field("client_ip", &self.client_ip())
             .field("route", &self.route())
-            .field("record", self.record())
+            .field("record", &self.inner.record)
             .finish_non_exhaustive()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-
-    fn admitted(route: &str) -> Admitted {
-        Admitted {
-            client_ip: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)),
-            from_trusted_peer: true,
-            generation: 3,
-            route: Some(Arc::new(RouteInfo::new(route, Metadata::default()))),
-            params: PathParams::default(),
-            after_prefix: None,
-        }
-    }
-
-    fn context() -> RequestContext {
-        let connection = ConnectionInfo::new(Arc::default(), None, None);
-        RequestContext::new(Arc::new(connection))
-    }
-
-    #[test]
-    fn whoever_holds_the_context_sees_what_the_gateway_found() {
-        let mut context = context();
-        let server = context.clone();
-        assert_eq!((server.generation(), server.route()), (0, None));
-        context.admit(admitted("orders"));
-        assert_eq!(&*server.route().unwrap().id, "orders");
-        assert_eq!(server.client_ip().to_string(), "192.0.2.1");
-    }
-
-    #[test]
-    fn a_gateway_inside_of_another_shares_what_belongs_to_the_request() {
-        let mut context = context();
-        context.admit(admitted("outer"));
-        let outer = context.clone();
-        context.admit(admitted("inner"));
-        assert_eq!(&*outer.route().unwrap().id, "outer");
-        assert_eq!(&*context.route().unwrap().id, "inner");
-        let deadline = context.set_deadline(context.started() + Duration::from_secs(1));
-        assert_eq!(outer.deadline(), Some(deadline));
-        context.record().add_sent(7);
-        assert_eq!(outer.record().sent(), 7);
     }
 }

@@ -21,10 +21,7 @@ pub struct PathParams {
 impl PathParams {
     /// Room for the parameters called `names`.
     pub(crate) fn named(names: Arc<[Arc<str>]>) -> Self {
-        Self {
-            names: Some(names),
-            ranges: SmallVec::new(),
-        }
+        Self { names: Some(names), ranges: SmallVec::new() }
     }
 
     /// The next parameter lies in this byte range of the path.
@@ -36,21 +33,16 @@ impl PathParams {
     /// The value of `name` in `path`, the path that was matched.
     #[must_use]
     pub fn value<'p>(&self, path: &'p str, name: &str) -> Option<&'p str> {
-        self.iter(path)
-            .find(|(known, _)| *known == name)
-            .map(|(_, value)| value)
+        self.iter(path).find(|(known, _)| *known == name).map(|(_, value)| value)
     }
 
     /// Names and values, from the left of `path`, the path that was matched.
     pub fn iter<'p>(&self, path: &'p str) -> impl Iterator<Item = (&str, &'p str)> {
         let names = self.names.as_deref().unwrap_or_default();
-        names
-            .iter()
-            .zip(&self.ranges)
-            .filter_map(move |(name, &(start, end))| {
-                let range = usize::try_from(start).ok()?..usize::try_from(end).ok()?;
-                Some((&**name, path.get(range)?))
-            })
+        names.iter().zip(&self.ranges).filter_map(move |(name, &(start, end))| {
+            let range = usize::try_from(start).ok()?..usize::try_from(end).ok()?;
+            Some((&**name, path.get(range)?))
+        })
     }
 
     /// How many there are.

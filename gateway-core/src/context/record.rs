@@ -42,10 +42,7 @@ impl Record {
 
     /// The latest try.
     pub fn last_attempt(&self) -> Option<Attempt> {
-        self.last
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Counts `bytes` of the answer's body.

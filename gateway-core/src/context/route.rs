@@ -16,10 +16,7 @@ pub struct RouteInfo {
 impl RouteInfo {
     /// The route called `id`.
     pub fn new(id: impl Into<Arc<str>>, metadata: Metadata) -> Self {
-        Self {
-            id: id.into(),
-            metadata,
-        }
+        Self { id: id.into(), metadata }
     }
 }
 
@@ -41,9 +38,7 @@ impl Metadata {
 
     /// Names and values, sorted by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_str()))
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
     /// True when there is nothing in it.
@@ -61,11 +56,6 @@ impl From<BTreeMap<String, String>> for Metadata {
 
 impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Metadata {
     fn from_iter<I: IntoIterator<Item = (N, V)>>(values: I) -> Self {
-        Self(
-            values
-                .into_iter()
-                .map(|(name, value)| (name.into(), value.into()))
-                .collect(),
-        )
+        Self(values.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
     }
 }

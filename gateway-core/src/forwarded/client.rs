@@ -33,10 +33,7 @@ impl TrustedProxies {
     /// Networks of mapped IPv4 addresses (`::ffff:10.0.0.0/104`) count as their IPv4 network.
     #[must_use]
     pub fn new(networks: impl IntoIterator<Item = IpNet>) -> Self {
-        Self {
-            networks: networks.into_iter().map(canonical).collect(),
-            hops: 0,
-        }
+        Self { networks: networks.into_iter().map(canonical).collect(), hops: 0 }
     }
 
     /// Counts proxies instead of comparing their addresses: `hops` of them, the peer included,
@@ -72,13 +69,8 @@ fn canonical(network: IpNet) -> IpNet {
     let IpNet::V6(v6) = network else {
         return network;
     };
-    let mapped = v6
-        .addr()
-        .to_ipv4_mapped()
-        .zip(v6.prefix_len().checked_sub(MAPPED_PREFIX));
-    mapped
-        .and_then(|(ip, prefix)| Ipv4Net::new(ip, prefix).ok())
-        .map_or(network, IpNet::V4)
+    let mapped = v6.addr().to_ipv4_mapped().zip(v6.prefix_len().checked_sub(MAPPED_PREFIX));
+    mapped.and_then(|(ip, prefix)| Ipv4Net::new(ip, prefix).ok()).map_or(network, IpNet::V4)
 }
 
 /// Whom a request counts for.
@@ -108,10 +100,7 @@ pub fn resolve_client(
 ) -> ClientAddress {
     let peer = peer.to_canonical();
     if !trusted.trusts(peer) {
-        return ClientAddress {
-            ip: peer,
-            trusted_peer: false,
-        };
+        return ClientAddress { ip: peer, trusted_peer: false };
     }
     let ip = if headers.contains_key(&X_FORWARDED_FOR) {
         let lines = headers.get_all(&X_FORWARDED_FOR).iter().rev();
@@ -122,10 +111,7 @@ pub fn resolve_client(
         let elements = lines.flat_map(|line| Elements(Some(line.as_bytes())));
         walk(peer, elements.map(parse_forwarded_element), trusted)
     };
-    ClientAddress {
-        ip,
-        trusted_peer: true,
-    }
+    ClientAddress { ip, trusted_peer: true }
 }
 
 fn walk(
@@ -133,11 +119,7 @@ fn walk(
     elements: impl Iterator<Item = Option<IpAddr>>,
     trusted: &TrustedProxies,
 ) -> IpAddr {
-    let limit = if trusted.hops > 0 {
-        trusted.hops
-    } else {
-        FORWARDED_ELEMENTS_LIMIT
-    };
+    let limit = if trusted.hops > 0 { trusted.hops } else { FORWARDED_ELEMENTS_LIMIT };
     let mut last = peer;
     for element in elements.take(limit) {
         let Some(ip) = element else { break };
@@ -189,19 +171,13 @@ mod tests {
     #[test]
     fn x_forwarded_for_by_address() {
         let long = format!("192.0.2.7{}", ", 10.0.0.2".repeat(FORWARDED_ELEMENTS_LIMIT));
-        let fits = format!(
-            "192.0.2.7{}",
-            ", 10.0.0.2".repeat(FORWARDED_ELEMENTS_LIMIT - 1)
-        );
+        let fits = format!("192.0.2.7{}", ", 10.0.0.2".repeat(FORWARDED_ELEMENTS_LIMIT - 1));
         let cases: &[(&[&str], &str)] = &[
             (&[], "10.0.0.1"),
             (&["192.0.2.1"], "192.0.2.1"),
             (&["198.51.100.9, 192.0.2.1"], "192.0.2.1"),
             (&["198.51.100.9, 192.0.2.1, 10.0.0.2"], "192.0.2.1"),
-            (
-                &["192.0.2.1,10.0.0.2,[2001:db8:1::2]:80, ::ffff:10.0.0.3"],
-                "192.0.2.1",
-            ),
+            (&["192.0.2.1,10.0.0.2,[2001:db8:1::2]:80, ::ffff:10.0.0.3"], "192.0.2.1"),
             (&["192.0.2.1, 172.16.0.9"], "192.0.2.1"),
             (&["192.0.2.1", "10.0.0.2"], "192.0.2.1"),
             (&["10.0.0.2", "192.0.2.1"], "192.0.2.1"),
@@ -220,14 +196,7 @@ mod tests {
         for (lines, expected) in cases {
             let headers = map(&X_FORWARDED_FOR, lines);
             let client = resolve_client(ip("10.0.0.1"), &headers, &proxies());
-            assert_eq!(
-                client,
-                ClientAddress {
-                    ip: ip(expected),
-                    trusted_peer: true
-                },
-                "{lines:?}"
-            );
+            assert_eq!(client, ClientAddress { ip: ip(expected), trusted_peer: true }, "{lines:?}");
         }
     }
 
@@ -245,40 +214,20 @@ mod tests {
             let trusted = TrustedProxies::default().with_hops(*hops);
             let headers = map(&X_FORWARDED_FOR, lines);
             let client = trusted.resolve_client(ip("203.0.113.1"), &headers);
-            assert_eq!(
-                client,
-                ClientAddress {
-                    ip: ip(expected),
-                    trusted_peer: true
-                },
-                "{lines:?}"
-            );
+            assert_eq!(client, ClientAddress { ip: ip(expected), trusted_peer: true }, "{lines:?}");
         }
         let headers = map(&X_FORWARDED_FOR, &["192.0.2.1"]);
         let trusted = proxies().with_hops(1);
-        assert!(
-            !trusted
-                .resolve_client(ip("203.0.113.1"), &headers)
-                .trusted_peer
-        );
-        assert_eq!(
-            trusted.resolve_client(ip("10.0.0.1"), &headers).ip,
-            ip("192.0.2.1")
-        );
+        assert!(!trusted.resolve_client(ip("203.0.113.1"), &headers).trusted_peer);
+        assert_eq!(trusted.resolve_client(ip("10.0.0.1"), &headers).ip, ip("192.0.2.1"));
     }
 
     #[test]
     fn forwarded_where_the_other_is_absent() {
         let cases: &[(&[&str], &str)] = &[
             (&["for=192.0.2.1"], "192.0.2.1"),
-            (
-                &["for=198.51.100.9, for=192.0.2.1;proto=https, for=10.0.0.2"],
-                "192.0.2.1",
-            ),
-            (
-                &["for=\"[2001:db8::5]:80\"", "for=\"[2001:db8:1::2]\""],
-                "2001:db8::5",
-            ),
+            (&["for=198.51.100.9, for=192.0.2.1;proto=https, for=10.0.0.2"], "192.0.2.1"),
+            (&["for=\"[2001:db8::5]:80\"", "for=\"[2001:db8:1::2]\""], "2001:db8::5"),
             (&["for=192.0.2.1, for=_hidden, for=10.0.0.2"], "10.0.0.2"),
             (&["for=192.0.2.1, for=unknown"], "10.0.0.1"),
             (&["for=\"open, for=192.0.2.1, for=10.0.0.2"], "192.0.2.1"),
@@ -298,28 +247,13 @@ mod tests {
     #[test]
     fn a_stranger_counts_for_itself() {
         let headers = map(&X_FORWARDED_FOR, &["192.0.2.1"]);
-        let stranger = ClientAddress {
-            ip: ip("203.0.113.1"),
-            trusted_peer: false,
-        };
-        assert_eq!(
-            resolve_client(ip("203.0.113.1"), &headers, &proxies()),
-            stranger
-        );
-        assert_eq!(
-            resolve_client(ip("::ffff:203.0.113.1"), &headers, &proxies()),
-            stranger
-        );
+        let stranger = ClientAddress { ip: ip("203.0.113.1"), trusted_peer: false };
+        assert_eq!(resolve_client(ip("203.0.113.1"), &headers, &proxies()), stranger);
+        assert_eq!(resolve_client(ip("::ffff:203.0.113.1"), &headers, &proxies()), stranger);
         let nobody = TrustedProxies::default();
         assert!(!resolve_client(ip("10.0.0.1"), &headers, &nobody).trusted_peer);
         let mapped = resolve_client(ip("::ffff:10.0.0.1"), &headers, &proxies());
-        assert_eq!(
-            mapped,
-            ClientAddress {
-                ip: ip("192.0.2.1"),
-                trusted_peer: true
-            }
-        );
+        assert_eq!(mapped, ClientAddress { ip: ip("192.0.2.1"), trusted_peer: true });
     }
 
     proptest! {

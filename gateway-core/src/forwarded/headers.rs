@@ -44,10 +44,7 @@ pub struct ForwardedPolicy {
 
 impl Default for ForwardedPolicy {
     fn default() -> Self {
-        Self {
-            x_forwarded: Mode::Append,
-            rfc7239: Mode::Off,
-        }
+        Self { x_forwarded: Mode::Append, rfc7239: Mode::Off }
     }
 }
 
@@ -177,11 +174,7 @@ fn keep_first(headers: &mut HeaderMap, name: HeaderName) -> bool {
         return false;
     };
     let single = lines.next().is_none();
-    let first = line
-        .as_bytes()
-        .split(|&byte| byte == b',')
-        .next()
-        .unwrap_or_default();
+    let first = line.as_bytes().split(|&byte| byte == b',').next().unwrap_or_default();
     let first = first.trim_ascii();
     if first.is_empty() {
         headers.remove(name);
@@ -262,10 +255,7 @@ mod tests {
     fn map(lines: Lines) -> HeaderMap {
         let mut headers = HeaderMap::new();
         for (name, value) in lines {
-            headers.append(
-                HeaderName::from_static(name),
-                HeaderValue::from_static(value),
-            );
+            headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
         }
         headers
     }
@@ -284,24 +274,12 @@ mod tests {
         let peer = Peer::new("::ffff:192.0.2.1".parse().unwrap());
         let host = Some(HeaderValue::from_static("a.example:8080"));
         let local = Some("10.0.0.9:80".parse().unwrap());
-        policy.apply(
-            &mut headers,
-            Hop {
-                peer: &peer,
-                trusted_peer,
-                scheme: "https",
-                host,
-                local,
-            },
-        );
+        policy.apply(&mut headers, Hop { peer: &peer, trusted_peer, scheme: "https", host, local });
         shown(&headers)
     }
 
     fn x(x_forwarded: Mode) -> ForwardedPolicy {
-        ForwardedPolicy {
-            x_forwarded,
-            ..ForwardedPolicy::default()
-        }
+        ForwardedPolicy { x_forwarded, ..ForwardedPolicy::default() }
     }
 
     const SENT: Lines = &[
@@ -347,11 +325,8 @@ mod tests {
         ];
         assert_eq!(run(x(Mode::Append), true, SENT), expected);
         assert_eq!(run(x(Mode::Append), true, &[]), OURS);
-        let empty: Lines = &[
-            ("x-forwarded-for", ""),
-            ("x-forwarded-proto", ""),
-            ("x-forwarded-host", ","),
-        ];
+        let empty: Lines =
+            &[("x-forwarded-for", ""), ("x-forwarded-proto", ""), ("x-forwarded-host", ",")];
         assert_eq!(run(x(Mode::Append), true, empty), OURS);
     }
 
@@ -366,22 +341,13 @@ mod tests {
 
     #[test]
     fn forwarded_elements() {
-        let only = |rfc7239| ForwardedPolicy {
-            x_forwarded: Mode::Off,
-            rfc7239,
-        };
+        let only = |rfc7239| ForwardedPolicy { x_forwarded: Mode::Off, rfc7239 };
         let ours = "for=192.0.2.1;by=\"10.0.0.9:80\";host=\"a.example:8080\";proto=https";
         let sent: Lines = &[("forwarded", "for=198.51.100.1"), ("forwarded", "for=_x")];
         let continued = format!("forwarded: for=198.51.100.1, for=_x, {ours}");
         assert_eq!(run(only(Mode::Append), true, sent), [continued]);
-        assert_eq!(
-            run(only(Mode::Append), false, sent),
-            [format!("forwarded: {ours}")]
-        );
-        assert_eq!(
-            run(only(Mode::Set), true, sent),
-            [format!("forwarded: {ours}")]
-        );
+        assert_eq!(run(only(Mode::Append), false, sent), [format!("forwarded: {ours}")]);
+        assert_eq!(run(only(Mode::Set), true, sent), [format!("forwarded: {ours}")]);
         assert!(run(only(Mode::Remove), true, sent).is_empty());
         assert!(run(only(Mode::Off), false, sent).is_empty());
     }
@@ -389,34 +355,16 @@ mod tests {
     #[test]
     fn quoting() {
         let cases = [
-            (
-                "2001:db8::1",
-                Some("a.example"),
-                "for=\"[2001:db8::1]\";host=a.example;proto=http",
-            ),
-            (
-                "192.0.2.1",
-                Some("[::1]:80"),
-                "for=192.0.2.1;host=\"[::1]:80\";proto=http",
-            ),
-            (
-                "192.0.2.1",
-                Some("a\"\\"),
-                "for=192.0.2.1;host=\"a\\\"\\\\\";proto=http",
-            ),
+            ("2001:db8::1", Some("a.example"), "for=\"[2001:db8::1]\";host=a.example;proto=http"),
+            ("192.0.2.1", Some("[::1]:80"), "for=192.0.2.1;host=\"[::1]:80\";proto=http"),
+            ("192.0.2.1", Some("a\"\\"), "for=192.0.2.1;host=\"a\\\"\\\\\";proto=http"),
             ("192.0.2.1", Some(""), "for=192.0.2.1;host=\"\";proto=http"),
             ("192.0.2.1", None, "for=192.0.2.1;proto=http"),
         ];
         for (ip, host, expected) in cases {
             let peer = Peer::new(ip.parse().unwrap());
             let host = host.map(HeaderValue::from_static);
-            let hop = Hop {
-                peer: &peer,
-                trusted_peer: false,
-                scheme: "http",
-                host,
-                local: None,
-            };
+            let hop = Hop { peer: &peer, trusted_peer: false, scheme: "http", host, local: None };
             assert_eq!(forwarded_element(&hop), expected.as_bytes());
         }
     }

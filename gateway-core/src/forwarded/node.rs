@@ -58,10 +58,7 @@ fn split_value(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
         })?;
         return Some((content.get(..end)?, content.get(end + 1..)?));
     }
-    let end = bytes
-        .iter()
-        .position(|byte| b"; \t\"".contains(byte))
-        .unwrap_or(bytes.len());
+    let end = bytes.iter().position(|byte| b"; \t\"".contains(byte)).unwrap_or(bytes.len());
     Some(bytes.split_at(end))
 }
 
@@ -86,19 +83,11 @@ pub(super) fn split_last_element(list: &[u8]) -> (Option<&[u8]>, &[u8]) {
 }
 
 fn backslashes_before(list: &[u8], index: usize) -> usize {
-    list.iter()
-        .take(index)
-        .rev()
-        .take_while(|&&byte| byte == b'\\')
-        .count()
+    list.iter().take(index).rev().take_while(|&&byte| byte == b'\\').count()
 }
 
 fn text(bytes: &[u8]) -> Option<&str> {
-    if bytes.len() > NODE_LIMIT {
-        None
-    } else {
-        std::str::from_utf8(bytes).ok()
-    }
+    if bytes.len() > NODE_LIMIT { None } else { std::str::from_utf8(bytes).ok() }
 }
 
 /// `node` of RFC 7239, 6: IPv4 or bracketed IPv6, with an optional port.
@@ -169,28 +158,13 @@ mod tests {
     fn forwarded_elements() {
         let cases = [
             ("for=192.0.2.60", Some("192.0.2.60")),
-            (
-                "For=192.0.2.60;proto=http;by=203.0.113.43",
-                Some("192.0.2.60"),
-            ),
+            ("For=192.0.2.60;proto=http;by=203.0.113.43", Some("192.0.2.60")),
             ("proto=http ; for=192.0.2.60", Some("192.0.2.60")),
             ("for=\"192.0.2.60:80\"", Some("192.0.2.60")),
-            (
-                "for=\"[2001:db8:cafe::17]:4711\"",
-                Some("2001:db8:cafe::17"),
-            ),
-            (
-                "for=\"[2001:db8:cafe::17]:_port\"",
-                Some("2001:db8:cafe::17"),
-            ),
-            (
-                "host=\"a;for=192.0.2.1\";for=192.0.2.60",
-                Some("192.0.2.60"),
-            ),
-            (
-                "host=\"a\\\";for=192.0.2.1\";for=192.0.2.60",
-                Some("192.0.2.60"),
-            ),
+            ("for=\"[2001:db8:cafe::17]:4711\"", Some("2001:db8:cafe::17")),
+            ("for=\"[2001:db8:cafe::17]:_port\"", Some("2001:db8:cafe::17")),
+            ("host=\"a;for=192.0.2.1\";for=192.0.2.60", Some("192.0.2.60")),
+            ("host=\"a\\\";for=192.0.2.1\";for=192.0.2.60", Some("192.0.2.60")),
             ("for=192.0.2.60;", Some("192.0.2.60")),
             ("for=unknown", None),
             ("for=_hidden", None),
@@ -207,11 +181,7 @@ mod tests {
         ];
         for (input, expected) in cases {
             let expected = expected.map(|text| text.parse::<IpAddr>().unwrap());
-            assert_eq!(
-                parse_forwarded_element(input.as_bytes()),
-                expected,
-                "{input}"
-            );
+            assert_eq!(parse_forwarded_element(input.as_bytes()), expected, "{input}");
         }
     }
 

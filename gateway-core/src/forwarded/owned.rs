@@ -62,18 +62,13 @@ pub(super) fn strip_forwarding(headers: &mut HeaderMap) {
 
 /// Deletes the forwarding fields of the `x-` family in every spelling.
 pub(super) fn strip_x_forwarded(headers: &mut HeaderMap) {
-    remove_where(headers, |name| {
-        name.as_str().starts_with('x') && is_forwarding(name.as_str())
-    });
+    remove_where(headers, |name| name.as_str().starts_with('x') && is_forwarding(name.as_str()));
 }
 
 /// Deletes every field, with all its lines, whose name fulfils `condition`.
 pub(crate) fn remove_where(headers: &mut HeaderMap, condition: impl Fn(&HeaderName) -> bool) {
-    let found: SmallVec<[HeaderName; 4]> = headers
-        .keys()
-        .filter(|name| condition(name))
-        .cloned()
-        .collect();
+    let found: SmallVec<[HeaderName; 4]> =
+        headers.keys().filter(|name| condition(name)).cloned().collect();
     for name in &found {
         headers.remove(name);
     }
@@ -87,11 +82,7 @@ pub(crate) fn same_field(left: &str, right: &str) -> bool {
 }
 
 fn folded(byte: u8) -> u8 {
-    if byte == b'_' {
-        b'-'
-    } else {
-        byte.to_ascii_lowercase()
-    }
+    if byte == b'_' { b'-' } else { byte.to_ascii_lowercase() }
 }
 
 fn is_forwarding(name: &str) -> bool {
@@ -102,9 +93,7 @@ fn is_forwarding(name: &str) -> bool {
 
 fn is_gateway(name: &str) -> bool {
     matches!(name.as_bytes().first(), Some(b'x' | b'X'))
-        && name
-            .get(..GATEWAY_PREFIX.len())
-            .is_some_and(|start| same_field(start, GATEWAY_PREFIX))
+        && name.get(..GATEWAY_PREFIX.len()).is_some_and(|start| same_field(start, GATEWAY_PREFIX))
 }
 
 #[cfg(test)]
@@ -182,10 +171,7 @@ mod tests {
     fn a_trusted_peer_forwards_in_the_exact_spelling_only() {
         let mut headers = map(&SENT);
         strip_owned(&mut headers, &[HeaderName::from_static("x-user-id")], true);
-        assert_eq!(
-            left(&headers),
-            ["accept", "forwarded", "x-forwarded-for", "x-other"]
-        );
+        assert_eq!(left(&headers), ["accept", "forwarded", "x-forwarded-for", "x-other"]);
     }
 
     #[test]

@@ -4,11 +4,10 @@
 //! hop gone, the fields the gateway owns set by the gateway.
 
 use std::borrow::Cow;
-use std::sync::Arc;
 
-use http::header::{self, HeaderMap, HeaderValue};
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::uri::{PathAndQuery, Uri};
-use http::{Method, Version, request};
+use http::{Method, Version};
 
 use super::{Choice, Snapshot, decide};
 use crate::context::{Admitted, ConnectionInfo, RequestContext};
@@ -17,36 +16,17 @@ use crate::forwarded::{Hop, original_host, resolve_client, strip_owned};
 use crate::message::Request;
 use crate::path::{PathOptions, normalize};
 use crate::route::{Lookup, RouteHit};
-use crate::{hop_headers, hygiene, respond};
+use crate::{hop_headers, hygiene};
 
-/// Admits the request and chooses what answers it. A refused request comes back with its head.
+/// Admits the request and chooses what answers it.
 pub(super) fn admit(
-    request: Request,
-    context: &mut RequestContext,
-    snapshot: &Snapshot,
-) -> Result<(Request, Choice), (request::Parts, Error)> {
-    let (mut head, body) = request.into_parts();
-    match admit_head(&mut head, context, snapshot) {
-        Ok(choice) => {
-            head.extensions.insert(context.clone());
-            Ok((Request::from_parts(head, body), choice))
-        }
-        Err(error) => Err((head, error)),
-    }
-}
-
-fn admit_head(
-    head: &mut request::Parts,
-    context: &mut RequestContext,
+    request: &mut Request,
+    context: &RequestContext,
     snapshot: &Snapshot,
 ) -> Result<Choice, Error> {
-    let connection = Arc::clone(context.connection());
-    hygiene::authority(head.version, &head.method, &head.uri, &head.headers)?;
-    let client = resolve_client(
-        connection.hop().ip(),
-        &head.headers,
-        &connection.listener.trusted,
-    );
+    let connection = context.connection();
+    let listener = &connection.listener;
+    let client = resolve_client(connection.hop().ip(), request.headers(), &listener.trusted);
     let mut admitted = Admitted {
         client_ip: client.ip,
         from_trusted_peer: client.trusted_peer,
@@ -55,48 +35,51 @@ fn admit_head(
         params: crate::context::PathParams::default(),
         after_prefix: None,
     };
-    normalize_uri(head, &connection.listener.path)?;
-    clean_fields(head, &connection, client.trusted_peer);
-    let decided = decide(snapshot, &lookup(head, &connection));
-    let choice = match decided {
-        Ok(Some(hit)) => {
-            admitted.route = snapshot.infos.get(hit.index).cloned();
-            let choice = Choice {
-                route: Some(hit.index),
-            };
-            let rewritten = prepare(head, hit, &mut admitted);
-            rewritten.map(|()| choice)
-        }
-        Ok(None) => Ok(Choice { route: None }),
-        Err(error) => Err(error),
-    };
+    let choice = choose(request, connection, snapshot, &mut admitted);
     context.admit(admitted);
     choice
 }
 
-/// What the route table is asked about `head`.
-pub(super) fn lookup<'h>(head: &'h request::Parts, connection: &'h ConnectionInfo) -> Lookup<'h> {
+fn choose(
+    request: &mut Request,
+    connection: &ConnectionInfo,
+    snapshot: &Snapshot,
+    admitted: &mut Admitted,
+) -> Result<Choice, Error> {
+    understand(request, &connection.listener.path)?;
+    clean_fields(request, connection, admitted.from_trusted_peer);
+    let Some(hit) = decide(snapshot, &lookup(request, connection))? else {
+        return Ok(Choice { route: None });
+    };
+    admitted.route = snapshot.infos.get(hit.index).cloned();
+    let choice = Choice { route: Some(hit.index) };
+    prepare(request, hit, admitted)?;
+    Ok(choice)
+}
+
+/// What the route table is asked about `request`.
+pub(super) fn lookup<'r, B>(
+    request: &'r http::Request<B>,
+    connection: &'r ConnectionInfo,
+) -> Lookup<'r> {
     Lookup {
-        host: head
-            .headers
-            .get(header::HOST)
-            .and_then(|host| host.to_str().ok()),
-        path: head.uri.path(),
-        query: head.uri.query(),
-        method: &head.method,
-        headers: &head.headers,
+        host: request.headers().get(header::HOST).and_then(|host| host.to_str().ok()),
+        path: request.uri().path(),
+        query: request.uri().query(),
+        method: request.method(),
+        headers: request.headers(),
         listener: &connection.listener.name,
     }
 }
 
-/// Rewrites and edits the head for the target of its route.
+/// Rewrites and edits the request for the target of its route.
 fn prepare(
-    head: &mut request::Parts,
+    request: &mut Request,
     hit: RouteHit<'_, crate::module::Module>,
     admitted: &mut Admitted,
 ) -> Result<(), Error> {
     let route = hit.route;
-    let path = head.uri.path();
+    let path = request.uri().path();
     let matching = route.matches.get(hit.matched);
     let rest = matching.and_then(|matching| matching.path.after_prefix(path));
     admitted.after_prefix = rest.map(|rest| path.len() - rest.len());
@@ -106,40 +89,50 @@ fn prepare(
         })?;
         let uri = match rewritten {
             Cow::Borrowed(same) if same == path => None,
-            rewritten => Some(with_path(&head.uri, &rewritten)?),
+            rewritten => Some(with_path(request.uri(), &rewritten)?),
         };
         if let Some(uri) = uri {
-            head.uri = uri;
+            *request.uri_mut() = uri;
         }
         if let Some(host) = &rewrite.host {
             let host = HeaderValue::from_str(host.as_str())
                 .map_err(|_| Error::new(Reason::RewriteFailed))?;
-            head.headers.insert(header::HOST, host);
+            request.headers_mut().insert(header::HOST, host);
         }
     }
     admitted.params = hit.params;
-    route.request_headers.apply(&mut head.headers);
+    route.request_headers.apply(request.headers_mut());
     Ok(())
 }
 
+/// Refuses what can be read in two ways, and brings the rest into its normal form.
+pub(super) fn understand<B>(
+    request: &mut http::Request<B>,
+    options: &PathOptions,
+) -> Result<(), Error> {
+    hygiene::authority(request.version(), request.method(), request.uri(), request.headers())?;
+    normalize_target(request, options)
+}
+
 /// Brings the request target into origin-form with a normal path, and the host into `Host`.
-pub(super) fn normalize_uri(head: &mut request::Parts, options: &PathOptions) -> Result<(), Error> {
-    if head.uri.authority().is_some() && !head.headers.contains_key(header::HOST) {
-        let host = head.uri.authority().map(|authority| authority.as_str());
-        if let Some(host) = host.and_then(|host| HeaderValue::from_str(host).ok()) {
-            head.headers.insert(header::HOST, host);
-        }
+fn normalize_target<B>(request: &mut http::Request<B>, options: &PathOptions) -> Result<(), Error> {
+    let authority = request.uri().authority().map(|authority| authority.as_str());
+    let absolute = authority.is_some();
+    if let Some(authority) = authority
+        && !request.headers().contains_key(header::HOST)
+        && let Ok(host) = HeaderValue::from_str(authority)
+    {
+        request.headers_mut().insert(header::HOST, host);
     }
-    let path = head.uri.path();
-    if head.method == Method::OPTIONS && (path == "*" || path.is_empty()) {
+    let path = request.uri().path();
+    if request.method() == Method::OPTIONS && (path == "*" || path.is_empty()) {
         return Ok(());
     }
     let normal = normalize(path, options)
         .map_err(|problem| Error::new(Reason::PathInvalid).with_detail(problem.to_string()))?;
-    if head.uri.authority().is_none() && matches!(normal, Cow::Borrowed(_)) {
-        return Ok(());
+    if absolute || matches!(normal, Cow::Owned(_)) {
+        *request.uri_mut() = with_path(request.uri(), &normal)?;
     }
-    head.uri = with_path(&head.uri, &normal)?;
     Ok(())
 }
 
@@ -149,18 +142,19 @@ fn with_path(uri: &Uri, path: &str) -> Result<Uri, Error> {
         None => PathAndQuery::try_from(path),
         Some(query) => PathAndQuery::try_from(format!("{path}?{query}")),
     };
-    target
-        .map(Uri::from)
-        .map_err(|problem| Error::new(Reason::PathInvalid).with_source(problem))
+    target.map(Uri::from).map_err(|problem| Error::new(Reason::PathInvalid).with_source(problem))
 }
 
 /// Removes the fields of the client's hop and those the gateway owns, and writes ours.
-fn clean_fields(head: &mut request::Parts, connection: &ConnectionInfo, trusted_peer: bool) {
-    let hop = hop_headers::strip_request(&mut head.headers);
-    strip_owned(&mut head.headers, &[respond::ORIGIN], trusted_peer);
-    let host = original_host(&head.headers, &head.uri);
+fn clean_fields(request: &mut Request, connection: &ConnectionInfo, trusted_peer: bool) {
+    let hop = hop_headers::strip_request(request.headers_mut());
+    let unsaid: &[_] = if trusted_peer { &[] } else { &[REQUEST_ID] };
+    strip_owned(request.headers_mut(), unsaid, trusted_peer);
+    let host = original_host(request.headers(), request.uri());
+    let version = request.version();
+    let headers = request.headers_mut();
     connection.listener.forwarded.apply(
-        &mut head.headers,
+        headers,
         Hop {
             peer: connection.hop(),
             trusted_peer,
@@ -170,15 +164,17 @@ fn clean_fields(head: &mut request::Parts, connection: &ConnectionInfo, trusted_
         },
     );
     if hop.te_trailers {
-        head.headers
-            .insert(header::TE, HeaderValue::from_static("trailers"));
+        headers.insert(header::TE, HeaderValue::from_static("trailers"));
     }
     if let Some(protocol) = hop.upgrade
-        && head.version == Version::HTTP_11
+        && version == Version::HTTP_11
     {
-        offer_upgrade(&mut head.headers, protocol);
+        offer_upgrade(headers, protocol);
     }
 }
+
+/// Names a request across systems: only a trusted peer may have given it.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The client's wish to switch protocols, in the one form everything behind the door knows.
 fn offer_upgrade(headers: &mut HeaderMap, protocol: HeaderValue) {

@@ -63,16 +63,12 @@ impl GatewayBuilder {
             observers: Observers::new(self.observers),
             foreign: Arc::new(ConnectionInfo::new(Arc::new(self.listener), None, None)),
         };
-        Ok(Gateway {
-            shared: Arc::new(shared),
-        })
+        Ok(Gateway { shared: Arc::new(shared) })
     }
 }
 
 impl std::fmt::Debug for GatewayBuilder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("GatewayBuilder")
-            .field("routes", &self.routes.len())
-            .finish_non_exhaustive()
+        f.debug_struct("GatewayBuilder").field("routes", &self.routes.len()).finish_non_exhaustive()
     }
 }

@@ -29,20 +29,18 @@ impl Gateway {
     /// The gateway as a layer: what a route takes is answered, everything else goes to the inner
     /// service as it came.
     pub fn layer(&self) -> GatewayLayer {
-        GatewayLayer {
-            gateway: self.clone(),
-        }
+        GatewayLayer { gateway: self.clone() }
     }
 
     fn takes<B>(&self, request: &http::Request<B>) -> bool {
-        let mut head = http::Request::new(()).into_parts().0;
-        head.method = request.method().clone();
-        head.uri = request.uri().clone();
-        head.version = request.version();
-        head.headers = request.headers().clone();
-        let connection = self.connection_of(&head);
+        let mut head = http::Request::new(());
+        *head.method_mut() = request.method().clone();
+        *head.uri_mut() = request.uri().clone();
+        *head.version_mut() = request.version();
+        *head.headers_mut() = request.headers().clone();
+        let connection = self.connection_of(request.extensions());
         // What cannot be understood is taken, to be refused.
-        admit::normalize_uri(&mut head, &connection.listener.path).is_err()
+        admit::understand(&mut head, &connection.listener.path).is_err()
             || decide(&self.snapshot(), &admit::lookup(&head, &connection))
                 .is_ok_and(|hit| hit.is_some())
     }
@@ -101,10 +99,7 @@ impl<S> Layer<S> for GatewayLayer {
     type Service = GatewayService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        GatewayService {
-            gateway: self.gateway.clone(),
-            inner,
-        }
+        GatewayService { gateway: self.gateway.clone(), inner }
     }
 }
 

@@ -7,7 +7,6 @@ use http::request;
 use super::{Snapshot, admit, decide};
 use crate::context::ConnectionInfo;
 use crate::error::Error;
-use crate::hygiene;
 use crate::route::Considered;
 
 /// What would become of a request, and why. `Display` is for people.
@@ -29,18 +28,15 @@ pub(super) fn explain(
     head: &request::Parts,
     connection: &ConnectionInfo,
 ) -> Explanation {
-    let mut head = head.clone();
-    let admitted = hygiene::authority(head.version, &head.method, &head.uri, &head.headers)
-        .map(|_| ())
-        .map_err(Error::from)
-        .and_then(|()| admit::normalize_uri(&mut head, &connection.listener.path));
-    let lookup = admit::lookup(&head, connection);
+    let mut request = http::Request::from_parts(head.clone(), ());
+    let admitted = admit::understand(&mut request, &connection.listener.path);
+    let lookup = admit::lookup(&request, connection);
     let decision = admitted.and_then(|()| match decide(snapshot, &lookup)? {
         Some(hit) => Ok(hit.route.id.clone()),
         None => Ok("fallback".to_owned()),
     });
     Explanation {
-        request: format!("{} {}", head.method, head.uri),
+        request: format!("{} {}", request.method(), request.uri()),
         generation: snapshot.generation,
         considered: snapshot.table.explain(&lookup),
         decision,
@@ -51,18 +47,10 @@ impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", self.request)?;
         match &self.decision {
-            Ok(route) => writeln!(
-                f,
-                "  goes to route `{route}` (generation {})",
-                self.generation
-            )?,
+            Ok(route) => writeln!(f, "  goes to route `{route}` (generation {})", self.generation)?,
             Err(error) => {
                 let status = error.reason().status();
-                writeln!(
-                    f,
-                    "  is answered {status}: {error} (generation {})",
-                    self.generation
-                )?;
+                writeln!(f, "  is answered {status}: {error} (generation {})", self.generation)?;
             }
         }
         for considered in &self.considered {

@@ -83,57 +83,50 @@ impl Gateway {
     /// What is odd about the routes, though not wrong: for instance a route that can never match.
     pub fn warnings(&self) -> Vec<String> {
         let snapshot = self.shared.snapshot.peek();
-        snapshot
-            .table
-            .warnings()
-            .iter()
-            .map(ToString::to_string)
-            .collect()
+        snapshot.table.warnings().iter().map(ToString::to_string).collect()
     }
 
     /// What would become of a request with this head, and why: every route considered, what failed
     /// first on each, the winner and what decided.
     pub fn explain(&self, head: &request::Parts) -> Explanation {
-        explain::explain(&self.snapshot(), head, &self.connection_of(head))
+        explain::explain(&self.snapshot(), head, &self.connection_of(&head.extensions))
     }
 
-    fn connection_of(&self, head: &request::Parts) -> Arc<ConnectionInfo> {
-        let context = head.extensions.get::<RequestContext>();
+    fn connection_of(&self, extensions: &http::Extensions) -> Arc<ConnectionInfo> {
+        let context = extensions.get::<RequestContext>();
         Arc::clone(context.map_or(&self.shared.foreign, RequestContext::connection))
     }
 
     /// Answers one request; every failure has become an answer.
     pub async fn handle(&self, mut request: Request) -> Response {
-        let context = request.extensions_mut().remove::<RequestContext>();
-        let mut context =
-            context.unwrap_or_else(|| RequestContext::new(Arc::clone(&self.shared.foreign)));
+        let context = self.context_of(&mut request);
         let caller = Caller::of(request.method(), request.headers());
         let snapshot = self.shared.snapshot.load();
-        let (request, choice) = match admit::admit(request, &mut context, &snapshot) {
-            Ok(admitted) => admitted,
-            Err((head, error)) => {
-                return self.finish(Err(error), Seen::of_head(&head), context, caller);
-            }
+        let choice = admit::admit(&mut request, &context, &snapshot);
+        let seen = (!self.shared.observers.is_empty()).then(|| Seen::of(&request));
+        let outcome = match choice {
+            Ok(choice) => choice.call(&snapshot, request).await,
+            Err(error) => Err(error),
         };
-        let seen = Seen::of_request(&request);
-        let called = AssertUnwindSafe(dispatch(&snapshot, choice, request));
-        let outcome = called.catch_unwind().await.unwrap_or_else(|panic| {
-            tracing::error!(
-                panic = panic_text(&*panic),
-                path = seen.uri.path(),
-                "panicked"
-            );
-            Err(Reason::Panicked.into())
-        });
         drop(snapshot);
         self.finish(outcome, seen, context, caller)
+    }
+
+    /// The context of the request; it gets one when it comes from a server that is not ours.
+    fn context_of(&self, request: &mut Request) -> RequestContext {
+        if let Some(context) = request.extensions().get::<RequestContext>() {
+            return context.clone();
+        }
+        let context = RequestContext::new(Arc::clone(&self.shared.foreign), Instant::now());
+        request.extensions_mut().insert(context.clone());
+        context
     }
 
     /// Turns a failure into an answer, and tells the observers when the answer has ended.
     fn finish(
         &self,
         outcome: Outcome,
-        seen: Seen,
+        seen: Option<Seen>,
         context: RequestContext,
         caller: Caller,
     ) -> Response {
@@ -141,9 +134,9 @@ impl Gateway {
             Ok(response) => (response, None),
             Err(error) => (respond::answer(&error, caller), Some(error)),
         };
-        if self.shared.observers.is_empty() {
+        let Some(seen) = seen else {
             return response;
-        }
+        };
         let observers = self.shared.observers.clone();
         let head_after = context.started().elapsed();
         let status = response.status();
@@ -166,19 +159,11 @@ struct Seen {
 }
 
 impl Seen {
-    fn of_request(request: &Request) -> Self {
+    fn of(request: &Request) -> Self {
         Self {
             method: request.method().clone(),
             uri: request.uri().clone(),
             version: request.version(),
-        }
-    }
-
-    fn of_head(head: &request::Parts) -> Self {
-        Self {
-            method: head.method.clone(),
-            uri: head.uri.clone(),
-            version: head.version,
         }
     }
 
@@ -212,6 +197,25 @@ struct Choice {
     route: Option<usize>,
 }
 
+impl Choice {
+    /// Lets what was chosen answer. A panic there is this request's failure and nobody else's.
+    async fn call(self, snapshot: &Snapshot, request: Request) -> Outcome {
+        let route = self.route.and_then(|index| snapshot.table.routes().get(index));
+        let target = route.map(|route| &route.target).or(snapshot.fallback.as_ref());
+        let called = target.ok_or(Reason::RouteNotFound)?.call(request);
+        let outcome = AssertUnwindSafe(called).catch_unwind().await;
+        let mut response = outcome.unwrap_or_else(|panic| {
+            let route = route.map_or("fallback", |route| &route.id);
+            tracing::error!(panic = panic_text(&*panic), route, "panicked");
+            Err(Reason::Panicked.into())
+        })?;
+        if let Some(route) = route {
+            route.response_headers.apply(response.headers_mut());
+        }
+        Ok(response)
+    }
+}
+
 /// Decides which route takes the request: a pure function of snapshot and head, so that
 /// [`Gateway::explain`] can tell exactly what [`Gateway::handle`] does.
 fn decide<'s>(
@@ -228,22 +232,6 @@ fn decide<'s>(
     }
 }
 
-/// Lets the chosen target answer.
-async fn dispatch(snapshot: &Snapshot, choice: Choice, request: Request) -> Outcome {
-    let route = choice
-        .route
-        .and_then(|index| snapshot.table.routes().get(index));
-    match (route, &snapshot.fallback) {
-        (Some(route), _) => {
-            let mut response = route.target.call(request).await?;
-            route.response_headers.apply(response.headers_mut());
-            Ok(response)
-        }
-        (None, Some(fallback)) => fallback.call(request).await,
-        (None, None) => Err(Reason::RouteNotFound.into()),
-    }
-}
-
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
     panic
         .downcast_ref::<&'static str>()
@@ -254,14 +242,12 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
 
 impl ModuleService for Gateway {
     fn call(&self, request: Request) -> impl Future<Output = Outcome> + Send {
-        async move { Ok(self.handle(request).await) }
+        self.handle(request).map(Ok)
     }
 }
 
 impl fmt::Debug for Gateway {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Gateway")
-            .field("snapshot", &self.shared.snapshot)
-            .finish_non_exhaustive()
+        f.debug_struct("Gateway").field("snapshot", &self.shared.snapshot).finish_non_exhaustive()
     }
 }

@@ -30,10 +30,7 @@ impl Redirection {
         let scheme = connection.map_or(Scheme::Http, |connection| connection.listener.scheme);
         let local = connection.and_then(|connection| connection.local);
         let default_port = if scheme == Scheme::Https { 443 } else { 80 };
-        let host = request
-            .headers()
-            .get(header::HOST)
-            .and_then(|host| host.to_str().ok());
+        let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
         let path = request.uri().path();
         let location = self.redirect.location(&RedirectRequest {
             scheme: scheme.as_str(),
@@ -50,9 +47,7 @@ impl Redirection {
         let mut response = Response::new(Body::empty());
         *response.status_mut() = self.redirect.status;
         response.headers_mut().insert(header::LOCATION, location);
-        response
-            .headers_mut()
-            .insert(respond::ORIGIN, HeaderValue::from_static("gateway"));
+        response.headers_mut().insert(respond::ORIGIN, HeaderValue::from_static("gateway"));
         Ok(response)
     }
 }

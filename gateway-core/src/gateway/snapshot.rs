@@ -31,12 +31,7 @@ impl Snapshot {
             .iter()
             .map(|route| Arc::new(RouteInfo::new(route.id.as_str(), route.metadata.clone())))
             .collect();
-        Ok(Self {
-            table,
-            infos,
-            fallback,
-            generation: 1,
-        })
+        Ok(Self { table, infos, fallback, generation: 1 })
     }
 
     /// How many snapshots there were before this one, plus one.

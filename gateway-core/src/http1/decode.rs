@@ -64,11 +64,7 @@ enum ChunkState {
 impl Decoder {
     /// The decoder of a body of `length` bytes.
     pub(crate) fn length(length: u64) -> Self {
-        if length == 0 {
-            Self::Done
-        } else {
-            Self::Length(length)
-        }
+        if length == 0 { Self::Done } else { Self::Length(length) }
     }
 
     /// The decoder of a chunked body.
@@ -117,9 +113,7 @@ impl Decoder {
 }
 
 fn take(buffer: &mut BytesMut, left: &mut u64) -> Bytes {
-    let size = usize::try_from(*left)
-        .unwrap_or(usize::MAX)
-        .min(buffer.len());
+    let size = usize::try_from(*left).unwrap_or(usize::MAX).min(buffer.len());
     *left -= size as u64;
     buffer.split_to(size).freeze()
 }
@@ -160,9 +154,7 @@ impl Chunked {
 
     /// The size that the line at the front of `buffer` states, once the line is all there.
     fn size_line(&mut self, buffer: &mut BytesMut) -> Result<Option<u64>, HeadError> {
-        let window = buffer
-            .get(..MAX_SIZE_LINE.min(buffer.len()))
-            .unwrap_or_default();
+        let window = buffer.get(..MAX_SIZE_LINE.min(buffer.len())).unwrap_or_default();
         let Some(end) = memchr::memchr(b'\n', window) else {
             if window.len() == MAX_SIZE_LINE {
                 return Err(HeadError::Malformed("a chunk size line without end"));
@@ -175,9 +167,7 @@ impl Chunked {
             return Ok(None);
         };
         let Some(line) = window.get(..end).and_then(|line| line.strip_suffix(b"\r")) else {
-            return Err(HeadError::Malformed(
-                "a chunk size line that ends without CR LF",
-            ));
+            return Err(HeadError::Malformed("a chunk size line that ends without CR LF"));
         };
         let (size, digits) = size(line)?;
         self.extensions += line.len() - digits;
@@ -208,10 +198,7 @@ impl Chunked {
 
 /// The size that `line` states, and how many bytes of the line state it.
 fn size(line: &[u8]) -> Result<(u64, usize), HeadError> {
-    let digits = line
-        .iter()
-        .position(|byte| !byte.is_ascii_hexdigit())
-        .unwrap_or(line.len());
+    let digits = line.iter().position(|byte| !byte.is_ascii_hexdigit()).unwrap_or(line.len());
     let (number, rest) = line.split_at(digits);
     if digits == 0 || digits > 16 {
         return Err(HeadError::Malformed("an invalid chunk size"));
@@ -220,13 +207,8 @@ fn size(line: &[u8]) -> Result<(u64, usize), HeadError> {
         None | Some(b';') => {}
         Some(_) => return Err(HeadError::Malformed("an invalid chunk size")),
     }
-    if rest
-        .iter()
-        .any(|&byte| (byte < b' ' && byte != b'\t') || byte == 0x7f)
-    {
-        return Err(HeadError::Malformed(
-            "a control character in a chunk extension",
-        ));
+    if rest.iter().any(|&byte| (byte < b' ' && byte != b'\t') || byte == 0x7f) {
+        return Err(HeadError::Malformed("a control character in a chunk extension"));
     }
     let mut size = 0_u64;
     for &digit in number {
@@ -260,10 +242,7 @@ mod tests {
 
     #[test]
     fn chunks_are_joined() {
-        assert_eq!(
-            chunked("3\r\nabc\r\n2;x=y\r\nde\r\n0\r\n\r\n"),
-            Ok((b"abcde".to_vec(), true))
-        );
+        assert_eq!(chunked("3\r\nabc\r\n2;x=y\r\nde\r\n0\r\n\r\n"), Ok((b"abcde".to_vec(), true)));
         assert_eq!(chunked("3\r\nabc\r\n"), Ok((b"abc".to_vec(), false)));
     }
 

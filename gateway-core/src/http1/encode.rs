@@ -78,11 +78,7 @@ pub(crate) fn framing(out: &mut BytesMut, framing: Framing) {
         Framing::None | Framing::UntilClose => {}
         Framing::Chunked => out.extend_from_slice(b"transfer-encoding: chunked\r\n"),
         Framing::Length(length) => {
-            field(
-                out,
-                "content-length",
-                itoa::Buffer::new().format(length).as_bytes(),
-            );
+            field(out, "content-length", itoa::Buffer::new().format(length).as_bytes());
         }
     }
 }

@@ -116,12 +116,7 @@ pub(crate) fn parse_request(head: BytesMut, limits: &HeadLimits) -> Result<Reque
         .map_err(|_| HeadError::Malformed("an invalid request target"))?;
     let version = version(parsed.version);
     let headers = header_map(&head, parsed.headers)?;
-    Ok(RequestHead {
-        method,
-        uri,
-        version,
-        headers,
-    })
+    Ok(RequestHead { method, uri, version, headers })
 }
 
 /// Parses the answer's head that fills `head` whole.
@@ -151,11 +146,7 @@ pub(crate) fn parse_response(
     }
     let version = version(parsed.version);
     let headers = header_map(&head, parsed.headers)?;
-    Ok(ResponseHead {
-        status,
-        version,
-        headers,
-    })
+    Ok(ResponseHead { status, version, headers })
 }
 
 /// Parses a trailer section that fills `section` whole, its final empty line included.
@@ -185,11 +176,7 @@ fn pick<'r, 'b>(
 }
 
 fn version(minor: Option<u8>) -> Version {
-    if minor == Some(0) {
-        Version::HTTP_10
-    } else {
-        Version::HTTP_11
-    }
+    if minor == Some(0) { Version::HTTP_10 } else { Version::HTTP_11 }
 }
 
 fn header_map(head: &Bytes, fields: &[httparse::Header<'_>]) -> Result<HeaderMap, HeadError> {
@@ -223,11 +210,7 @@ fn parse_error(error: httparse::Error) -> HeadError {
 mod tests {
     use super::*;
 
-    const LIMITS: HeadLimits = HeadLimits {
-        uri: 64,
-        bytes: 1024,
-        fields: 4,
-    };
+    const LIMITS: HeadLimits = HeadLimits { uri: 64, bytes: 1024, fields: 4 };
 
     fn scan(bytes: &[u8]) -> Result<Option<usize>, HeadError> {
         HeadScanner::default().scan(bytes)

@@ -24,11 +24,7 @@ pub(crate) struct Output {
 impl Output {
     /// Where small pieces are written to.
     pub(crate) fn buffer(&mut self) -> &mut BytesMut {
-        if self.large.is_empty() {
-            &mut self.before
-        } else {
-            &mut self.after
-        }
+        if self.large.is_empty() { &mut self.before } else { &mut self.after }
     }
 
     /// True while a large piece waits: nothing large may be added before it is written.

@@ -56,10 +56,7 @@ pub fn authority<'a>(
         return Err(HeadProblem::HostRepeated);
     }
     let host = line.map(|line| parse(line.as_bytes())).transpose()?;
-    let target = uri
-        .authority()
-        .map(|text| parse(text.as_str().as_bytes()))
-        .transpose()?;
+    let target = uri.authority().map(|text| parse(text.as_str().as_bytes())).transpose()?;
     match (target, host) {
         (Some(target), Some(host)) if !same(target, host, uri) => Err(HeadProblem::HostMismatch),
         // RFC 9112, 3.2: HTTP/1.1 wants a Host line whatever the target says.
@@ -67,11 +64,7 @@ pub fn authority<'a>(
         (None, None) if version > Version::HTTP_11 => Err(HeadProblem::HostMissing),
         (Some(target), _) if *method == Method::CONNECT && target.port.is_none() => {
             // RFC 9110, 9.3.6. Extended CONNECT has a scheme and its port (RFC 8441, 4).
-            if uri.scheme().is_some() {
-                Ok(Some(target))
-            } else {
-                Err(HeadProblem::Port)
-            }
+            if uri.scheme().is_some() { Ok(Some(target)) } else { Err(HeadProblem::Port) }
         }
         (target, host) => Ok(target.or(host)),
     }
@@ -93,11 +86,7 @@ fn target_form(version: Version, method: &Method, uri: &Uri) -> Result<(), HeadP
     } else {
         !authority_form
     };
-    if fits {
-        Ok(())
-    } else {
-        Err(HeadProblem::TargetForm)
-    }
+    if fits { Ok(()) } else { Err(HeadProblem::TargetForm) }
 }
 
 fn same(left: Authority<'_>, right: Authority<'_>, uri: &Uri) -> bool {
@@ -119,25 +108,18 @@ fn parse(bytes: &[u8]) -> Result<Authority<'_>, HeadProblem> {
     }
     let (host, port) = if text.starts_with('[') {
         let end = text.find(']').ok_or(HeadProblem::HostInvalid)?;
-        text.split_at_checked(end + 1)
-            .ok_or(HeadProblem::HostInvalid)?
+        text.split_at_checked(end + 1).ok_or(HeadProblem::HostInvalid)?
     } else {
-        text.split_at_checked(text.find(':').unwrap_or(text.len()))
-            .unwrap_or((text, ""))
+        text.split_at_checked(text.find(':').unwrap_or(text.len())).unwrap_or((text, ""))
     };
     let host = if let Some(address) = host.strip_prefix('[') {
         let address = address.strip_suffix(']').unwrap_or(address);
-        address
-            .parse::<Ipv6Addr>()
-            .map_err(|_| HeadProblem::HostInvalid)?;
+        address.parse::<Ipv6Addr>().map_err(|_| HeadProblem::HostInvalid)?;
         host
     } else {
         name(host)?
     };
-    Ok(Authority {
-        host,
-        port: parse_port(port)?,
-    })
+    Ok(Authority { host, port: parse_port(port)? })
 }
 
 /// A name or an IPv4 address, without one trailing dot.
@@ -158,11 +140,7 @@ fn name(text: &str) -> Result<&str, HeadProblem> {
         }
         previous = byte;
     }
-    if previous == b'.' {
-        Err(HeadProblem::HostInvalid)
-    } else {
-        Ok(name)
-    }
+    if previous == b'.' { Err(HeadProblem::HostInvalid) } else { Ok(name) }
 }
 
 /// Nothing, or `:` and a number of 1 to 65,535 without leading zero.
@@ -171,10 +149,7 @@ fn parse_port(text: &str) -> Result<Option<u16>, HeadProblem> {
         return Ok(None);
     }
     let digits = text.strip_prefix(':').ok_or(HeadProblem::HostInvalid)?;
-    let starts = digits
-        .bytes()
-        .next()
-        .is_some_and(|first| matches!(first, b'1'..=b'9'));
+    let starts = digits.bytes().next().is_some_and(|first| matches!(first, b'1'..=b'9'));
     match digits.parse() {
         Ok(port) if starts => Ok(Some(port)),
         _ => Err(HeadProblem::Port),
@@ -217,10 +192,7 @@ mod tests {
             ("A.Example", Ok(("A.Example", None))),
             ("a.example.", Ok(("a.example", None))),
             ("a.example.:80", Ok(("a.example", Some(80)))),
-            (
-                "a_b-c~d.example:65535",
-                Ok(("a_b-c~d.example", Some(65535))),
-            ),
+            ("a_b-c~d.example:65535", Ok(("a_b-c~d.example", Some(65535)))),
             ("192.0.2.1:1", Ok(("192.0.2.1", Some(1)))),
             ("[2001:db8::1]", Ok(("[2001:db8::1]", None))),
             ("[::1]:8080", Ok(("[::1]", Some(8080)))),
@@ -302,27 +274,9 @@ mod tests {
             check(Version::HTTP_11, &Method::GET, target, hosts, *expected);
         }
         check(Version::HTTP_10, &Method::GET, "/", &[], Ok(None));
-        check(
-            Version::HTTP_10,
-            &Method::GET,
-            "/",
-            &["a:8"],
-            Ok(Some(("a", Some(8)))),
-        );
-        check(
-            Version::HTTP_10,
-            &Method::GET,
-            "/",
-            &["a", "a"],
-            Err(HostRepeated),
-        );
-        check(
-            Version::HTTP_10,
-            &Method::GET,
-            "/",
-            &["a,b"],
-            Err(HeadProblem::HostInvalid),
-        );
+        check(Version::HTTP_10, &Method::GET, "/", &["a:8"], Ok(Some(("a", Some(8)))));
+        check(Version::HTTP_10, &Method::GET, "/", &["a", "a"], Err(HostRepeated));
+        check(Version::HTTP_10, &Method::GET, "/", &["a,b"], Err(HeadProblem::HostInvalid));
         check(Version::HTTP_10, &Method::GET, "http://a/", &[], a);
     }
 
@@ -361,13 +315,7 @@ mod tests {
         check(one, &Method::OPTIONS, "*", &["a"], Ok(Some(("a", None))));
         check(one, &Method::OPTIONS, "/", &["a"], Ok(Some(("a", None))));
         check(two, &Method::CONNECT, "a:443", &[], tunnel);
-        check(
-            two,
-            &Method::CONNECT,
-            "https://a/chat",
-            &[],
-            Ok(Some(("a", None))),
-        );
+        check(two, &Method::CONNECT, "https://a/chat", &[], Ok(Some(("a", None))));
         check(two, &Method::CONNECT, "/", &["a"], Err(TargetForm));
     }
 

@@ -108,11 +108,7 @@ fn declared(version: Version, headers: &HeaderMap) -> Result<Declared, HeadProbl
         (Some(_), Some(_)) => Err(HeadProblem::LengthAndEncoding),
         (Some(encoding), None) => {
             let chunked = !encodings && encoding.as_bytes().eq_ignore_ascii_case(b"chunked");
-            if chunked {
-                Ok(Declared::Chunked)
-            } else {
-                Err(HeadProblem::TransferEncodingUnknown)
-            }
+            if chunked { Ok(Declared::Chunked) } else { Err(HeadProblem::TransferEncodingUnknown) }
         }
         (None, Some(_)) if lengths => Err(HeadProblem::ContentLengthRepeated),
         (None, Some(length)) => parse_length(length.as_bytes())
@@ -158,11 +154,7 @@ mod tests {
         headers
     }
 
-    type Case = (
-        &'static [&'static str],
-        &'static [&'static str],
-        Result<Framing, HeadProblem>,
-    );
+    type Case = (&'static [&'static str], &'static [&'static str], Result<Framing, HeadProblem>);
 
     /// `Content-Length` lines, `Transfer-Encoding` lines, verdict over HTTP/1.1.
     const HTTP_11: &[Case] = &[
@@ -170,11 +162,7 @@ mod tests {
         (&["0"], &[], Ok(Framing::Length(0))),
         (&["5"], &[], Ok(Framing::Length(5))),
         (&["0005"], &[], Ok(Framing::Length(5))),
-        (
-            &["18446744073709551615"],
-            &[],
-            Ok(Framing::Length(u64::MAX)),
-        ),
+        (&["18446744073709551615"], &[], Ok(Framing::Length(u64::MAX))),
         (&["18446744073709551616"], &[], Err(ContentLengthInvalid)),
         (&["99999999999999999999999"], &[], Err(ContentLengthInvalid)),
         (&[""], &[], Err(ContentLengthInvalid)),
@@ -236,15 +224,8 @@ mod tests {
         for version in [Version::HTTP_10, Version::HTTP_2] {
             let one = map(&["5"], &[]);
             assert_eq!(framing(version, &one), Ok(Framing::Length(5)));
-            assert_eq!(
-                framing(version, &map(&["5", "5"], &[])),
-                Err(ContentLengthRepeated)
-            );
-            for headers in [
-                map(&[], &["chunked"]),
-                map(&[], &["x"]),
-                map(&["5"], &["chunked"]),
-            ] {
+            assert_eq!(framing(version, &map(&["5", "5"], &[])), Err(ContentLengthRepeated));
+            for headers in [map(&[], &["chunked"]), map(&[], &["x"]), map(&["5"], &["chunked"])] {
                 assert_eq!(framing(version, &headers), Err(TransferEncodingVersion));
                 let answer = response_framing(&Method::GET, StatusCode::OK, version, &headers);
                 assert_eq!(answer, Err(TransferEncodingVersion));
@@ -296,11 +277,7 @@ mod tests {
                 (map(&[], &["chunked"]), ResponseFraming::Chunked),
                 (map(&[], &[]), ResponseFraming::UntilClose),
             ] {
-                let expected = if empty {
-                    ResponseFraming::Empty
-                } else {
-                    otherwise
-                };
+                let expected = if empty { ResponseFraming::Empty } else { otherwise };
                 let found = response_framing(method, status, Version::HTTP_11, &headers);
                 assert_eq!(found, Ok(expected), "{method} {status} {headers:?}");
             }

@@ -21,11 +21,7 @@ pub struct FixedResponse {
 impl FixedResponse {
     /// An answer with `status` and no body.
     pub fn new(status: StatusCode) -> Self {
-        Self {
-            status,
-            content_type: None,
-            body: Bytes::new(),
-        }
+        Self { status, content_type: None, body: Bytes::new() }
     }
 
     /// With this body and media type.
@@ -42,9 +38,7 @@ impl ModuleService for FixedResponse {
         let mut response = Response::new(Body::full(self.body.clone()));
         *response.status_mut() = self.status;
         if let Some(content_type) = &self.content_type {
-            response
-                .headers_mut()
-                .insert(header::CONTENT_TYPE, content_type.clone());
+            response.headers_mut().insert(header::CONTENT_TYPE, content_type.clone());
         }
         ready(Ok(response))
     }

@@ -28,9 +28,7 @@ pub struct Module {
 impl Module {
     /// Erases `module`.
     pub fn new(module: impl ModuleService) -> Self {
-        Self {
-            inner: Arc::new(module),
-        }
+        Self { inner: Arc::new(module) }
     }
 
     /// Answers one request.

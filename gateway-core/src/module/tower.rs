@@ -38,9 +38,7 @@ where
             let ready = poll_fn(|cx| service.poll_ready(cx)).await;
             ready.map_err(|error| into_error(error.into()))?;
             let response = service.call(request).await;
-            Ok(response
-                .map_err(|error| into_error(error.into()))?
-                .map(Body::same_or_boxed))
+            Ok(response.map_err(|error| into_error(error.into()))?.map(Body::same_or_boxed))
         }
     }
 }

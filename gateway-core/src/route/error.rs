@@ -20,11 +20,7 @@ impl RouteError {
         found: impl Into<String>,
         expected: impl Into<Cow<'static, str>>,
     ) -> Self {
-        Self {
-            place,
-            found: found.into(),
-            expected: expected.into(),
-        }
+        Self { place, found: found.into(), expected: expected.into() }
     }
 
     /// The part of the route.

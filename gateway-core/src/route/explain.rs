@@ -85,11 +85,7 @@ impl std::fmt::Display for Considered {
 impl std::fmt::Display for Verdict {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Won {
-                over: Some(over),
-                runner_up: Some(other),
-                ..
-            } => {
+            Self::Won { over: Some(over), runner_up: Some(other), .. } => {
                 write!(formatter, "takes it, before {other}: {over}")
             }
             Self::Won { .. } => formatter.write_str("takes it"),
@@ -132,10 +128,9 @@ impl<T> RouteTable<T> {
         let second = ranked.get(1).map(|(rank, index)| ((*rank).clone(), *index));
         let verdict = |outcome: Outcome| match (outcome, &first) {
             (Outcome::Verdict(verdict), _) => verdict,
-            (Outcome::Fits { rank, matched }, Some(first)) if rank != *first => Verdict::Lost {
-                matched,
-                by: first.decided_by(&rank),
-            },
+            (Outcome::Fits { rank, matched }, Some(first)) if rank != *first => {
+                Verdict::Lost { matched, by: first.decided_by(&rank) }
+            }
             (Outcome::Fits { rank, matched }, _) => Verdict::Won {
                 matched,
                 over: second.as_ref().map(|(second, _)| rank.decided_by(second)),
@@ -164,17 +159,10 @@ fn consider<T>(index: usize, route: &Route<T>, lookup: &Lookup<'_>) -> Outcome {
         return Outcome::Verdict(Verdict::Disabled);
     }
     if !route.is_on(lookup.listener) {
-        let text = format!(
-            "listener: {:?} is not one of {}",
-            lookup.listener,
-            route.listeners.join(", ")
-        );
+        let text =
+            format!("listener: {:?} is not one of {}", lookup.listener, route.listeners.join(", "));
         let predicate = Predicate::Listener;
-        return Outcome::Verdict(Verdict::Failed {
-            matched: 0,
-            predicate,
-            text,
-        });
+        return Outcome::Verdict(Verdict::Failed { matched: 0, predicate, text });
     }
     let mut best: Option<(Rank, usize)> = None;
     let mut furthest: Option<(Predicate, usize, String)> = None;
@@ -187,10 +175,7 @@ fn consider<T>(index: usize, route: &Route<T>, lookup: &Lookup<'_>) -> Outcome {
                 }
             }
             Some((predicate, text)) => {
-                if furthest
-                    .as_ref()
-                    .is_none_or(|(known, ..)| predicate > *known)
-                {
+                if furthest.as_ref().is_none_or(|(known, ..)| predicate > *known) {
                     furthest = Some((predicate, matched, text));
                 }
             }
@@ -198,11 +183,9 @@ fn consider<T>(index: usize, route: &Route<T>, lookup: &Lookup<'_>) -> Outcome {
     }
     match (best, furthest) {
         (Some((rank, matched)), _) => Outcome::Fits { rank, matched },
-        (None, Some((predicate, matched, text))) => Outcome::Verdict(Verdict::Failed {
-            matched,
-            predicate,
-            text,
-        }),
+        (None, Some((predicate, matched, text))) => {
+            Outcome::Verdict(Verdict::Failed { matched, predicate, text })
+        }
         (None, None) => Outcome::Verdict(Verdict::NoMatch),
     }
 }
@@ -213,47 +196,23 @@ fn first_failure(matching: &RouteMatch, lookup: &Lookup<'_>) -> Option<(Predicat
         && !lookup.host.is_some_and(|name| host.takes(name))
     {
         let came = lookup.host.unwrap_or("a request without host");
-        return Some((
-            Predicate::Host,
-            format!("host: {host} does not take {came}"),
-        ));
+        return Some((Predicate::Host, format!("host: {host} does not take {came}")));
     }
     if !matching.path.takes(lookup.path) {
-        let kind = if matching.path.is_prefix() {
-            "prefix"
-        } else {
-            "path"
-        };
+        let kind = if matching.path.is_prefix() { "prefix" } else { "path" };
         let text = format!("{kind}: {} does not take {}", matching.path, lookup.path);
         return Some((Predicate::Path, text));
     }
-    if let Some(header) = matching
-        .headers
-        .iter()
-        .find(|header| !header.takes(lookup.headers))
-    {
+    if let Some(header) = matching.headers.iter().find(|header| !header.takes(lookup.headers)) {
         let name = header.name.to_string();
-        return Some((
-            Predicate::Header { name },
-            format!("header: {header} does not hold"),
-        ));
+        return Some((Predicate::Header { name }, format!("header: {header} does not hold")));
     }
-    if let Some(query) = matching
-        .query
-        .iter()
-        .find(|query| !query.takes(lookup.query))
-    {
+    if let Some(query) = matching.query.iter().find(|query| !query.takes(lookup.query)) {
         let name = query.name.clone();
-        return Some((
-            Predicate::Query { name },
-            format!("query: {query} does not hold"),
-        ));
+        return Some((Predicate::Query { name }, format!("query: {query} does not hold")));
     }
     if !matching.methods.takes(lookup.method) {
-        let text = format!(
-            "method: {} does not take {}",
-            matching.methods, lookup.method
-        );
+        let text = format!("method: {} does not take {}", matching.methods, lookup.method);
         return Some((Predicate::Method, text));
     }
     None

@@ -25,14 +25,7 @@ impl<'r> Lookup<'r> {
     /// A lookup without host and query, on a listener without a name.
     #[must_use]
     pub const fn new(method: &'r Method, path: &'r str, headers: &'r HeaderMap) -> Self {
-        Self {
-            host: None,
-            path,
-            query: None,
-            method,
-            headers,
-            listener: "",
-        }
+        Self { host: None, path, query: None, method, headers, listener: "" }
     }
 
     /// Sets the host.

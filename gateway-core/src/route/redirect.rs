@@ -62,13 +62,10 @@ impl Redirect {
     /// For any other status.
     pub fn status(mut self, status: u16) -> Result<Self, RouteError> {
         let known = matches!(status, 301 | 302 | 303 | 307 | 308);
-        self.status = StatusCode::from_u16(status)
-            .ok()
-            .filter(|_| known)
-            .ok_or_else(|| {
-                let expected = "301, 302, 303, 307 or 308";
-                RouteError::new(Place::RedirectStatus, status.to_string(), expected)
-            })?;
+        self.status = StatusCode::from_u16(status).ok().filter(|_| known).ok_or_else(|| {
+            let expected = "301, 302, 303, 307 or 308";
+            RouteError::new(Place::RedirectStatus, status.to_string(), expected)
+        })?;
         Ok(self)
     }
 
@@ -79,11 +76,7 @@ impl Redirect {
     /// When it is neither `http` nor `https`.
     pub fn scheme(mut self, scheme: &str) -> Result<Self, RouteError> {
         if !matches!(scheme, "http" | "https") {
-            return Err(RouteError::new(
-                Place::RedirectScheme,
-                scheme,
-                "`http` or `https`",
-            ));
+            return Err(RouteError::new(Place::RedirectScheme, scheme, "`http` or `https`"));
         }
         self.scheme = Some(scheme.to_owned());
         Ok(self)
@@ -110,11 +103,7 @@ impl Redirect {
     /// For port 0.
     pub fn port(mut self, port: u16) -> Result<Self, RouteError> {
         if port == 0 {
-            return Err(RouteError::new(
-                Place::RedirectPort,
-                "0",
-                "a port from 1 to 65535",
-            ));
+            return Err(RouteError::new(Place::RedirectPort, "0", "a port from 1 to 65535"));
         }
         self.port = Some(port);
         Ok(self)
@@ -146,10 +135,7 @@ impl Redirect {
     #[must_use]
     pub fn location(&self, request: &RedirectRequest<'_>) -> String {
         let scheme = self.scheme.as_deref().unwrap_or(request.scheme);
-        let host = self
-            .host
-            .as_deref()
-            .unwrap_or_else(|| bare_host(request.host));
+        let host = self.host.as_deref().unwrap_or_else(|| bare_host(request.host));
         let default_port = if scheme == "https" { 443 } else { 80 };
         let port = match (self.port, &self.scheme) {
             (Some(port), _) => port,

@@ -46,10 +46,7 @@ impl Rewrite {
     ///
     /// When `prefix` is neither empty nor a path.
     pub fn prefix(mut self, prefix: &str) -> Result<Self, RouteError> {
-        self.path = Some(PathRewrite::Prefix(prefix_text(
-            Place::RewritePrefix,
-            prefix,
-        )?));
+        self.path = Some(PathRewrite::Prefix(prefix_text(Place::RewritePrefix, prefix)?));
         Ok(self)
     }
 
@@ -95,9 +92,9 @@ impl Rewrite {
                 // The table lets `prefix` stand only with prefix matches.
                 Ok(rest.map_or(Cow::Borrowed(path), |rest| replace_prefix(prefix, rest)))
             }
-            Some(PathRewrite::Template(template)) => template
-                .expand(|name| hit.params.value(path, name))
-                .map(Cow::Owned),
+            Some(PathRewrite::Template(template)) => {
+                template.expand(|name| hit.params.value(path, name)).map(Cow::Owned)
+            }
         }
     }
 }
@@ -105,11 +102,7 @@ impl Rewrite {
 /// `replacement` before `rest`, which is empty or begins with `/`.
 pub(super) fn replace_prefix<'p>(replacement: &str, rest: &'p str) -> Cow<'p, str> {
     // Where slashes are not merged, `rest` may begin with several.
-    let extra = rest
-        .bytes()
-        .take_while(|byte| *byte == b'/')
-        .count()
-        .saturating_sub(1);
+    let extra = rest.bytes().take_while(|byte| *byte == b'/').count().saturating_sub(1);
     let rest = rest.get(extra..).unwrap_or(rest);
     match replacement.trim_end_matches('/') {
         "" if rest.is_empty() => Cow::Borrowed("/"),
@@ -124,11 +117,7 @@ pub(super) fn prefix_text(place: Place, prefix: &str) -> Result<String, RouteErr
         return Ok(String::new());
     }
     if prefix.contains(['{', '}']) {
-        return Err(RouteError::new(
-            place,
-            prefix,
-            "a prefix without parameters",
-        ));
+        return Err(RouteError::new(place, prefix, "a prefix without parameters"));
     }
     let text = literal_text(place, prefix)?;
     if text.starts_with("//") {
@@ -189,10 +178,7 @@ impl RewriteTemplate {
             return refuse("a `{` before every `}`");
         }
         parts.push(Part::Text(rest.into()));
-        Ok(Self {
-            source: template.into(),
-            parts,
-        })
+        Ok(Self { source: template.into(), parts })
     }
 
     /// The names it asks for, from the left.
@@ -212,15 +198,9 @@ impl RewriteTemplate {
                 Part::Parameter(name) => value(name).unwrap_or_default(),
             });
         }
-        let doubled = path
-            .bytes()
-            .take_while(|byte| *byte == b'/')
-            .count()
-            .saturating_sub(1);
+        let doubled = path.bytes().take_while(|byte| *byte == b'/').count().saturating_sub(1);
         path.drain(..doubled);
-        let options = PathOptions::new()
-            .encoded_slashes(EncodedSlashes::Keep)
-            .merge_slashes(false);
+        let options = PathOptions::new().encoded_slashes(EncodedSlashes::Keep).merge_slashes(false);
         // Text and values are normal each; together they can still make dot segments.
         match normalize(&path, &options)? {
             Cow::Borrowed(_) => Ok(path),

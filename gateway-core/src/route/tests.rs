@@ -32,17 +32,13 @@ fn table(routes: Vec<Route<()>>) -> Table {
 /// The id of the route that takes `GET path`.
 fn taken<'t>(table: &'t Table, path: &str) -> Option<&'t str> {
     let headers = HeaderMap::new();
-    let hit = table
-        .find(&Lookup::new(&Method::GET, path, &headers))
-        .hit()?;
+    let hit = table.find(&Lookup::new(&Method::GET, path, &headers)).hit()?;
     Some(&hit.route.id)
 }
 
 fn taken_on<'t>(table: &'t Table, host: &str, path: &str) -> Option<&'t str> {
     let headers = HeaderMap::new();
-    let hit = table
-        .find(&Lookup::new(&Method::GET, path, &headers).host(host))
-        .hit()?;
+    let hit = table.find(&Lookup::new(&Method::GET, path, &headers).host(host)).hit()?;
     Some(&hit.route.id)
 }
 
@@ -51,18 +47,13 @@ fn taken_on<'t>(table: &'t Table, host: &str, path: &str) -> Option<&'t str> {
 fn assert_wins(better: RouteMatch, worse: RouteMatch, path: &str) {
     let better = route("better", better);
     let worse = route("worse", worse);
-    for routes in [
-        vec![better.clone(), worse.clone()],
-        vec![worse.clone(), better.clone()],
-    ] {
+    for routes in [vec![better.clone(), worse.clone()], vec![worse.clone(), better.clone()]] {
         let table = table(routes);
         let headers = HeaderMap::from_iter([(
             http::HeaderName::from_static("x-a"),
             HeaderValue::from_static("1"),
         )]);
-        let lookup = Lookup::new(&Method::GET, path, &headers)
-            .host("a.b.test")
-            .query("v=1&w=1");
+        let lookup = Lookup::new(&Method::GET, path, &headers).host("a.b.test").query("v=1&w=1");
         let hit = table.find(&lookup).hit().unwrap();
         assert_eq!(hit.route.id, "better", "{path}");
     }
@@ -120,10 +111,7 @@ fn then_the_path_segment_by_segment_from_the_left() {
 fn the_rest_and_the_end_of_a_prefix_rank_alike() {
     let rest = route("rest", path("/a/{*rest}"));
     let prefix = route("prefix", prefix("/a"));
-    assert_eq!(
-        taken(&table(vec![rest.clone(), prefix.clone()]), "/a/b"),
-        Some("rest")
-    );
+    assert_eq!(taken(&table(vec![rest.clone(), prefix.clone()]), "/a/b"), Some("rest"));
     assert_eq!(taken(&table(vec![prefix, rest]), "/a/b"), Some("prefix"));
 }
 
@@ -142,40 +130,23 @@ fn then_methods_given_then_headers_then_query() {
     let one = || ValueMatch::exact("1");
     let header = |matching: RouteMatch| matching.header("x-a", one()).unwrap();
     assert_wins(path("/a").method(Method::GET), header(path("/a")), "/a");
+    assert_wins(header(path("/a")), path("/a").query("v", one()).query("w", one()), "/a");
     assert_wins(
-        header(path("/a")),
-        path("/a").query("v", one()).query("w", one()),
-        "/a",
-    );
-    assert_wins(
-        header(path("/a"))
-            .header("x-b", ValueMatch::present(false))
-            .unwrap(),
+        header(path("/a")).header("x-b", ValueMatch::present(false)).unwrap(),
         header(path("/a")).query("v", one()),
         "/a",
     );
-    assert_wins(
-        path("/a").query("v", one()).query("w", one()),
-        path("/a").query("v", one()),
-        "/a",
-    );
+    assert_wins(path("/a").query("v", one()).query("w", one()), path("/a").query("v", one()), "/a");
     assert_wins(path("/{x}").query("v", one()), path("/{y}"), "/a");
     // The path comes first, however many conditions there are.
-    assert_wins(
-        path("/a"),
-        header(path("/{x}").method(Method::GET)).query("v", one()),
-        "/a",
-    );
+    assert_wins(path("/a"), header(path("/{x}").method(Method::GET)).query("v", one()), "/a");
 }
 
 #[test]
 fn then_the_order_in_the_document() {
     let first = route("first", path("/a").method(Method::GET));
     let second = route("second", path("/a").methods([Method::GET, Method::POST]));
-    assert_eq!(
-        taken(&table(vec![first.clone(), second.clone()]), "/a"),
-        Some("first")
-    );
+    assert_eq!(taken(&table(vec![first.clone(), second.clone()]), "/a"), Some("first"));
     assert_eq!(taken(&table(vec![second, first]), "/a"), Some("second"));
 }
 
@@ -188,18 +159,13 @@ fn a_route_is_ranked_by_the_match_that_took_the_request() {
     assert_eq!(taken(&table, "/a/1"), Some("other"));
     assert_eq!(taken(&table, "/b/1"), Some("both"));
     let headers = HeaderMap::new();
-    let hit = table
-        .find(&Lookup::new(&Method::GET, "/b/1", &headers))
-        .hit()
-        .unwrap();
+    let hit = table.find(&Lookup::new(&Method::GET, "/b/1", &headers)).hit().unwrap();
     assert_eq!((hit.index, hit.matched), (0, 1));
 }
 
 #[test]
 fn when_conditions_fail_the_next_in_rank_is_tried() {
-    let canary = path("/a/b")
-        .header("x-env", ValueMatch::exact("canary"))
-        .unwrap();
+    let canary = path("/a/b").header("x-env", ValueMatch::exact("canary")).unwrap();
     let table = table(vec![
         route("canary", canary),
         route("literal", prefix("/a/b").query("v", ValueMatch::exact("2"))),
@@ -215,16 +181,8 @@ fn if_everything_but_the_method_fits_the_answer_is_405_with_all_methods() {
     let table = table(vec![
         route("get", path("/a").method(Method::GET)),
         route("put", prefix("/a").methods([Method::PUT, Method::GET])),
-        route(
-            "host",
-            path("/a").host("a.test").unwrap().method(Method::DELETE),
-        ),
-        route(
-            "other",
-            path("/a")
-                .method(Method::PATCH)
-                .query("v", ValueMatch::exact("1")),
-        ),
+        route("host", path("/a").host("a.test").unwrap().method(Method::DELETE)),
+        route("other", path("/a").method(Method::PATCH).query("v", ValueMatch::exact("1"))),
     ]);
     let headers = HeaderMap::new();
     let find = |method: Method, path: &str| match table.find(&Lookup::new(&method, path, &headers))
@@ -232,27 +190,16 @@ fn if_everything_but_the_method_fits_the_answer_is_405_with_all_methods() {
         Found::MethodNotAllowed(methods) => Some(methods),
         _ => None,
     };
-    assert_eq!(
-        find(Method::POST, "/a"),
-        Some(vec![Method::GET, Method::PUT])
-    );
-    assert_eq!(
-        find(Method::HEAD, "/a/b"),
-        Some(vec![Method::GET, Method::PUT])
-    );
+    assert_eq!(find(Method::POST, "/a"), Some(vec![Method::GET, Method::PUT]));
+    assert_eq!(find(Method::HEAD, "/a/b"), Some(vec![Method::GET, Method::PUT]));
     assert_eq!(find(Method::POST, "/b"), None);
-    assert!(matches!(
-        table.find(&Lookup::new(&Method::POST, "/b", &headers)),
-        Found::NotFound
-    ));
+    assert!(matches!(table.find(&Lookup::new(&Method::POST, "/b", &headers)), Found::NotFound));
 }
 
 #[test]
 fn a_route_may_name_listeners() {
     let table = table(vec![
-        route("public", path("/a"))
-            .listener("public")
-            .listener("also"),
+        route("public", path("/a")).listener("public").listener("also"),
         route("all", prefix("/")),
     ]);
     let headers = HeaderMap::new();
@@ -271,10 +218,7 @@ fn parameters_are_the_raw_text_and_outlive_the_lookup() {
     let table = table(vec![route("a", path("/a/v{major}-x/{id}/{*rest}"))]);
     let request = String::from("/a/v2-x/%20/b/c/");
     let headers = HeaderMap::new();
-    let hit = table
-        .find(&Lookup::new(&Method::GET, &request, &headers))
-        .hit()
-        .unwrap();
+    let hit = table.find(&Lookup::new(&Method::GET, &request, &headers)).hit().unwrap();
     let params: PathParams = hit.params;
     drop(table);
     assert_eq!(params.value(&request, "major"), Some("2"));
@@ -291,23 +235,14 @@ fn an_explanation_says_of_every_route_what_became_of_it() {
         route("users", path("/users/{id}").method(Method::GET)),
         route("all", prefix("/users")).matching(path("/x")),
         route("post", path("/users/7").method(Method::POST)),
-        route(
-            "canary",
-            path("/users/7")
-                .header("x-env", ValueMatch::exact("c"))
-                .unwrap(),
-        ),
+        route("canary", path("/users/7").header("x-env", ValueMatch::exact("c")).unwrap()),
         route("off", RouteMatch::any()).enabled(false),
         route("host", on("a.test")),
         route("private", RouteMatch::any()).listener("private"),
     ]);
     let headers = HeaderMap::new();
     let lookup = Lookup::new(&Method::GET, "/users/7", &headers).listener("public");
-    let lines: Vec<String> = table
-        .explain(&lookup)
-        .iter()
-        .map(ToString::to_string)
-        .collect();
+    let lines: Vec<String> = table.explain(&lookup).iter().map(ToString::to_string).collect();
     assert_eq!(
         lines,
         [
@@ -327,54 +262,31 @@ fn an_explanation_says_of_every_route_what_became_of_it() {
 fn rewritten(matching: RouteMatch, rewrite: Rewrite, request: &str) -> Result<String, PathError> {
     let table = table(vec![route("a", matching).rewrite(rewrite)]);
     let headers = HeaderMap::new();
-    let hit = table
-        .find(&Lookup::new(&Method::GET, request, &headers))
-        .hit()
-        .unwrap();
+    let hit = table.find(&Lookup::new(&Method::GET, request, &headers)).hit().unwrap();
     let rewrite = hit.route.rewrite.as_ref().unwrap();
     rewrite.apply(request, &hit).map(Cow::into_owned)
 }
 
 #[test]
 fn a_prefix_is_replaced_and_trailing_slashes_change_nothing() {
-    for (from, to) in [
-        ("/foo", "/xyz"),
-        ("/foo/", "/xyz"),
-        ("/foo", "/xyz/"),
-        ("/foo/", "/xyz/"),
-    ] {
-        for (request, expected) in [
-            ("/foo", "/xyz"),
-            ("/foo/", "/xyz/"),
-            ("/foo/bar", "/xyz/bar"),
-            ("/foo//b", "/xyz/b"),
-        ] {
+    for (from, to) in [("/foo", "/xyz"), ("/foo/", "/xyz"), ("/foo", "/xyz/"), ("/foo/", "/xyz/")] {
+        for (request, expected) in
+            [("/foo", "/xyz"), ("/foo/", "/xyz/"), ("/foo/bar", "/xyz/bar"), ("/foo//b", "/xyz/b")]
+        {
             let rewrite = Rewrite::new().prefix(to).unwrap();
-            assert_eq!(
-                rewritten(prefix(from), rewrite, request).as_deref(),
-                Ok(expected)
-            );
+            assert_eq!(rewritten(prefix(from), rewrite, request).as_deref(), Ok(expected));
         }
     }
     for to in ["", "/"] {
-        for (request, expected) in [
-            ("/foo/bar", "/bar"),
-            ("/foo", "/"),
-            ("/foo/", "/"),
-            ("/foo//bar", "/bar"),
-        ] {
+        for (request, expected) in
+            [("/foo/bar", "/bar"), ("/foo", "/"), ("/foo/", "/"), ("/foo//bar", "/bar")]
+        {
             let rewrite = Rewrite::new().prefix(to).unwrap();
-            assert_eq!(
-                rewritten(prefix("/foo"), rewrite, request).as_deref(),
-                Ok(expected)
-            );
+            assert_eq!(rewritten(prefix("/foo"), rewrite, request).as_deref(), Ok(expected));
         }
     }
     let rewrite = Rewrite::new().prefix("/xyz").unwrap();
-    assert_eq!(
-        rewritten(prefix("/"), rewrite, "/bar").as_deref(),
-        Ok("/xyz/bar")
-    );
+    assert_eq!(rewritten(prefix("/"), rewrite, "/bar").as_deref(), Ok("/xyz/bar"));
 }
 
 #[test]
@@ -385,19 +297,10 @@ fn template_parameters_are_the_raw_escaped_text() {
         rewritten(rest(), rewrite("/v2/{rest}"), "/v1/a%20b/c").as_deref(),
         Ok("/v2/a%20b/c")
     );
-    assert_eq!(
-        rewritten(rest(), rewrite("/fixed"), "/v1/a").as_deref(),
-        Ok("/fixed")
-    );
-    assert_eq!(
-        rewritten(rest(), rewrite("/{rest}"), "/v1//a").as_deref(),
-        Ok("/a")
-    );
+    assert_eq!(rewritten(rest(), rewrite("/fixed"), "/v1/a").as_deref(), Ok("/fixed"));
+    assert_eq!(rewritten(rest(), rewrite("/{rest}"), "/v1//a").as_deref(), Ok("/a"));
     let two = path("/{a}/{b}");
-    assert_eq!(
-        rewritten(two, rewrite("/x-{b}/{a}{b}"), "/1/2").as_deref(),
-        Ok("/x-2/12")
-    );
+    assert_eq!(rewritten(two, rewrite("/x-{b}/{a}{b}"), "/1/2").as_deref(), Ok("/x-2/12"));
 }
 
 #[test]
@@ -444,32 +347,13 @@ fn a_redirect_has_one_of_five_statuses() {
 
 #[test]
 fn a_location_keeps_what_the_redirect_does_not_say() {
-    assert_eq!(
-        Redirect::new().location(&REQUEST),
-        "http://a.test:8080/old/x?q=%20"
-    );
-    let default_port = RedirectRequest {
-        listener_port: 80,
-        query: None,
-        ..REQUEST
-    };
-    assert_eq!(
-        Redirect::new().location(&default_port),
-        "http://a.test/old/x"
-    );
+    assert_eq!(Redirect::new().location(&REQUEST), "http://a.test:8080/old/x?q=%20");
+    let default_port = RedirectRequest { listener_port: 80, query: None, ..REQUEST };
+    assert_eq!(Redirect::new().location(&default_port), "http://a.test/old/x");
     let host = Redirect::new().host("example.org").unwrap();
-    assert_eq!(
-        host.location(&REQUEST),
-        "http://example.org:8080/old/x?q=%20"
-    );
-    let address = RedirectRequest {
-        host: "[::1]:8080",
-        ..REQUEST
-    };
-    assert_eq!(
-        Redirect::new().location(&address),
-        "http://[::1]:8080/old/x?q=%20"
-    );
+    assert_eq!(host.location(&REQUEST), "http://example.org:8080/old/x?q=%20");
+    let address = RedirectRequest { host: "[::1]:8080", ..REQUEST };
+    assert_eq!(Redirect::new().location(&address), "http://[::1]:8080/old/x?q=%20");
 }
 
 #[test]
@@ -481,10 +365,7 @@ fn a_location_has_the_port_of_its_scheme_where_that_is_given() {
     let port = https.clone().port(8443).unwrap();
     assert_eq!(port.location(&REQUEST), "https://a.test:8443/old/x?q=%20");
     let default_port = https.port(443).unwrap();
-    assert_eq!(
-        default_port.location(&REQUEST),
-        "https://a.test/old/x?q=%20"
-    );
+    assert_eq!(default_port.location(&REQUEST), "https://a.test/old/x?q=%20");
     let other = Redirect::new().port(80).unwrap();
     assert_eq!(other.location(&REQUEST), "http://a.test/old/x?q=%20");
 }
@@ -495,14 +376,8 @@ fn a_location_replaces_the_path_or_its_prefix() {
     assert_eq!(path.location(&REQUEST), "http://a.test:8080/new?q=%20");
     let prefix = Redirect::new().prefix("/new/").unwrap();
     assert_eq!(prefix.location(&REQUEST), "http://a.test:8080/new/x?q=%20");
-    let nothing_left = RedirectRequest {
-        after_prefix: Some(""),
-        ..REQUEST
-    };
-    assert_eq!(
-        prefix.location(&nothing_left),
-        "http://a.test:8080/new?q=%20"
-    );
+    let nothing_left = RedirectRequest { after_prefix: Some(""), ..REQUEST };
+    assert_eq!(prefix.location(&nothing_left), "http://a.test:8080/new?q=%20");
     let away = Redirect::new().prefix("/").unwrap();
     assert_eq!(away.location(&nothing_left), "http://a.test:8080/?q=%20");
 }
@@ -569,11 +444,8 @@ fn framing_hop_by_hop_and_host_are_refused() {
 
 #[test]
 fn metadata_is_sorted_by_name() {
-    let route = route("a", RouteMatch::any()).metadata(
-        [("team", "shop"), ("area", "north")]
-            .into_iter()
-            .collect::<Metadata>(),
-    );
+    let route = route("a", RouteMatch::any())
+        .metadata([("team", "shop"), ("area", "north")].into_iter().collect::<Metadata>());
     assert_eq!(route.metadata.value("team"), Some("shop"));
     assert_eq!(route.metadata.iter().next(), Some(("area", "north")));
 }

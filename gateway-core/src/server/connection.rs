@@ -43,14 +43,7 @@ pub(super) async fn run<M: ModuleService>(
     };
     let info = opened.info;
     if opened.http2 {
-        Box::pin(http2::serve(
-            opened.stream,
-            opened.read,
-            session,
-            info,
-            closes_at,
-        ))
-        .await;
+        Box::pin(http2::serve(opened.stream, opened.read, session, info, closes_at)).await;
         return;
     }
     let mut stream = opened.stream;
@@ -101,11 +94,7 @@ struct Opened {
 }
 
 async fn open<M>(accepted: Accepted, listener: &Listener, session: &Session<M>) -> Option<Opened> {
-    let Accepted {
-        mut stream,
-        mut peer,
-        mut local,
-    } = accepted;
+    let Accepted { mut stream, mut peer, mut local } = accepted;
     let mut read = BytesMut::new();
     let deadline = Instant::now() + session.timeouts.header;
     let opening = async {
@@ -125,27 +114,15 @@ async fn open<M>(accepted: Accepted, listener: &Listener, session: &Session<M>) 
         opened = timeout_at(deadline, opening) => opened.ok().flatten()?,
         () = session.drain.started() => return None,
     };
-    let info = Arc::new(ConnectionInfo::new(
-        Arc::clone(&session.listener),
-        peer,
-        local,
-    ));
-    Some(Opened {
-        stream,
-        read,
-        info,
-        http2,
-    })
+    let info = Arc::new(ConnectionInfo::new(Arc::clone(&session.listener), peer, local));
+    Some(Opened { stream, read, info, http2 })
 }
 
 fn is_behind_proxy(listener: &Listener, peer: Option<SocketAddr>) -> bool {
     let Some(peer) = peer.map(|peer| peer.ip().to_canonical()) else {
         return !listener.proxy_protocol.is_empty();
     };
-    listener
-        .proxy_protocol
-        .iter()
-        .any(|network| network.contains(&peer))
+    listener.proxy_protocol.iter().any(|network| network.contains(&peer))
 }
 
 /// Reads the PROXY header. The outer `None`: there is none, and there must be.
@@ -155,11 +132,7 @@ async fn proxy_header(
 ) -> Option<Option<(SocketAddr, SocketAddr)>> {
     loop {
         match proxy_protocol::parse(read) {
-            Ok(Parsed::Header {
-                consumed,
-                source,
-                destination,
-            }) => {
+            Ok(Parsed::Header { consumed, source, destination }) => {
                 read.advance(consumed);
                 return Some(source.zip(destination));
             }

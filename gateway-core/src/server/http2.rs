@@ -43,11 +43,7 @@ pub(super) async fn serve<M: ModuleService>(
     closes_at: Instant,
 ) {
     let streams = Arc::new(Streams::default());
-    let service = Http2 {
-        session: Arc::clone(&session),
-        info,
-        streams: Arc::clone(&streams),
-    };
+    let service = Http2 { session: Arc::clone(&session), info, streams: Arc::clone(&streams) };
     let mut builder = hyper::server::conn::http2::Builder::new(Spawner);
     builder
         .timer(TokioTimer::new())
@@ -132,9 +128,7 @@ impl Streams {
 
     fn enter(self: &Arc<Self>) -> OpenStream {
         self.open.fetch_add(1, Ordering::AcqRel);
-        OpenStream {
-            streams: Arc::clone(self),
-        }
+        OpenStream { streams: Arc::clone(self) }
     }
 }
 
@@ -164,7 +158,7 @@ impl<M: ModuleService> hyper::service::Service<http::Request<hyper::body::Incomi
 
     fn call(&self, request: http::Request<hyper::body::Incoming>) -> Self::Future {
         let session = Arc::clone(&self.session);
-        let context = RequestContext::new(Arc::clone(&self.info));
+        let context = RequestContext::new(Arc::clone(&self.info), Instant::now());
         let open = self.streams.enter();
         Box::pin(async move {
             let response = answer(&session, request, context).await;

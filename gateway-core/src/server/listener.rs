@@ -39,13 +39,11 @@ impl FromStr for Address {
 
     fn from_str(text: &str) -> Result<Self, AddressError> {
         match text.strip_prefix("unix:") {
-            Some("") => Err(AddressError {
-                found: text.to_owned(),
-            }),
+            Some("") => Err(AddressError { found: text.to_owned() }),
             Some(path) => Ok(Self::Unix(path.into())),
-            None => text.parse().map(Self::Tcp).map_err(|_| AddressError {
-                found: text.to_owned(),
-            }),
+            None => {
+                text.parse().map(Self::Tcp).map_err(|_| AddressError { found: text.to_owned() })
+            }
         }
     }
 }
@@ -97,10 +95,7 @@ pub struct Listener {
 impl Listener {
     /// A listener on `address`, named after it, with default limits and timeouts.
     pub fn new(address: Address) -> Self {
-        let info = ListenerInfo {
-            name: address.to_string(),
-            ..ListenerInfo::default()
-        };
+        let info = ListenerInfo { name: address.to_string(), ..ListenerInfo::default() };
         Self {
             address,
             protocol: Protocol::default(),
@@ -167,24 +162,15 @@ impl Listener {
             Address::Unix(path) => bind_unix(path),
         };
         let socket = socket.map_err(|error| {
-            io::Error::new(
-                error.kind(),
-                format!("cannot listen on {}: {error}", self.address),
-            )
+            io::Error::new(error.kind(), format!("cannot listen on {}: {error}", self.address))
         })?;
-        Ok(BoundListener {
-            listener: self,
-            socket,
-        })
+        Ok(BoundListener { listener: self, socket })
     }
 }
 
 fn bind_tcp(address: SocketAddr, reuse_port: bool) -> io::Result<Socket> {
-    let socket = Socket::new(
-        Domain::for_address(address),
-        Type::STREAM,
-        Some(SocketProtocol::TCP),
-    )?;
+    let socket =
+        Socket::new(Domain::for_address(address), Type::STREAM, Some(SocketProtocol::TCP))?;
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(reuse_port)?;
     // Accepted sockets inherit it: no system call for each of them.
@@ -219,12 +205,7 @@ pub struct BoundListener {
 impl BoundListener {
     /// The address it is bound to, with the port the system chose when 0 was asked for.
     pub fn local_address(&self) -> Address {
-        match self
-            .socket
-            .local_addr()
-            .ok()
-            .and_then(|address| address.as_socket())
-        {
+        match self.socket.local_addr().ok().and_then(|address| address.as_socket()) {
             Some(address) => Address::Tcp(address),
             None => self.listener.address.clone(),
         }
@@ -243,13 +224,7 @@ impl BoundListener {
                 UnlinkOnDrop(path.clone()),
             ),
         };
-        Ok((
-            Arc::new(self.listener),
-            Acceptor {
-                socket,
-                rest: FIRST_REST,
-            },
-        ))
+        Ok((Arc::new(self.listener), Acceptor { socket, rest: FIRST_REST }))
     }
 }
 
@@ -261,10 +236,7 @@ pub(crate) struct Acceptor {
 
 enum AcceptorSocket {
     Tcp(TcpListener),
-    Unix(
-        UnixListener,
-        #[allow(dead_code, reason = "held for its drop")] UnlinkOnDrop,
-    ),
+    Unix(UnixListener, #[allow(dead_code, reason = "held for its drop")] UnlinkOnDrop),
 }
 
 struct UnlinkOnDrop(PathBuf);
@@ -293,11 +265,7 @@ impl Acceptor {
                         self.rest = FIRST_REST;
                         let local = stream.local_addr().ok();
                         let stream = NetStream::Tcp(stream);
-                        return Accepted {
-                            stream,
-                            peer: Some(peer),
-                            local,
-                        };
+                        return Accepted { stream, peer: Some(peer), local };
                     }
                     Err(error) => error,
                 },
@@ -305,11 +273,7 @@ impl Acceptor {
                     Ok((stream, _)) => {
                         self.rest = FIRST_REST;
                         let stream = NetStream::Unix(stream);
-                        return Accepted {
-                            stream,
-                            peer: None,
-                            local: None,
-                        };
+                        return Accepted { stream, peer: None, local: None };
                     }
                     Err(error) => error,
                 },
@@ -352,9 +316,7 @@ mod tests {
 
     #[test]
     fn a_port_in_use_names_the_address() {
-        let first = Listener::new("127.0.0.1:0".parse().unwrap())
-            .bind()
-            .unwrap();
+        let first = Listener::new("127.0.0.1:0".parse().unwrap()).bind().unwrap();
         let taken = first.local_address();
         let error = Listener::new(taken.clone()).bind().unwrap_err();
         assert!(error.to_string().contains(&taken.to_string()), "{error}");

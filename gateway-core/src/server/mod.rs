@@ -55,20 +55,14 @@ pub struct DrainSettings {
 
 impl Default for DrainSettings {
     fn default() -> Self {
-        Self {
-            lame_duck: Duration::from_secs(5),
-            deadline: Duration::from_secs(30),
-        }
+        Self { lame_duck: Duration::from_secs(5), deadline: Duration::from_secs(30) }
     }
 }
 
 impl DrainSettings {
     /// With these times.
     pub fn new(lame_duck: Duration, deadline: Duration) -> Self {
-        Self {
-            lame_duck,
-            deadline,
-        }
+        Self { lame_duck, deadline }
     }
 }
 
@@ -227,12 +221,10 @@ impl<M: ModuleService + Clone> Server<M> {
             stopped_accepting.start();
         };
         let (drained, ()) = futures_util::future::join(join_all(loops), stopping).await;
-        let total = drained
-            .into_iter()
-            .fold(Drained::default(), |sum, one| Drained {
-                open: sum.open + one.open,
-                cut: sum.cut + one.cut,
-            });
+        let total = drained.into_iter().fold(Drained::default(), |sum, one| Drained {
+            open: sum.open + one.open,
+            cut: sum.cut + one.cut,
+        });
         tracing::info!(open = total.open, cut = total.cut, "drained");
         Ok(total)
     }

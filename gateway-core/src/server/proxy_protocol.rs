@@ -106,10 +106,7 @@ pub fn parse(input: &[u8]) -> Result<Parsed, ProxyProtocolError> {
 
 /// Whether `input` starts with `expected`, as far as there is input.
 fn agrees(input: &[u8], expected: &[u8]) -> bool {
-    input
-        .iter()
-        .zip(expected)
-        .all(|(left, right)| left == right)
+    input.iter().zip(expected).all(|(left, right)| left == right)
 }
 
 fn parse_v1(input: &[u8]) -> Result<Parsed, ProxyProtocolError> {
@@ -172,11 +169,7 @@ fn v1_addresses(line: &[u8]) -> Option<Addresses> {
 fn port(text: &str) -> Option<u16> {
     let canonical = text == "0" || text.bytes().next().is_some_and(|first| first != b'0');
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
-    if canonical && digits {
-        text.parse().ok()
-    } else {
-        None
-    }
+    if canonical && digits { text.parse().ok() } else { None }
 }
 
 fn parse_v2(input: &[u8]) -> Result<Parsed, ProxyProtocolError> {
@@ -279,10 +272,7 @@ mod tests {
     const INET: [u8; 12] = [192, 0, 2, 1, 198, 51, 100, 1, 0xdc, 0x04, 0x01, 0xbb];
 
     fn known(consumed: usize, source: &str, destination: &str) -> Parsed {
-        header(
-            consumed,
-            Some((source.parse().unwrap(), destination.parse().unwrap())),
-        )
+        header(consumed, Some((source.parse().unwrap(), destination.parse().unwrap())))
     }
 
     #[test]
@@ -306,22 +296,13 @@ mod tests {
             (&endless, Err(LineTooLong)),
             ("", Ok(Parsed::NeedMore)),
             ("PROX", Ok(Parsed::NeedMore)),
-            (
-                "PROXY TCP4 192.0.2.1 198.51.100.1 56324 443\r",
-                Ok(Parsed::NeedMore),
-            ),
+            ("PROXY TCP4 192.0.2.1 198.51.100.1 56324 443\r", Ok(Parsed::NeedMore)),
             ("GET / HTTP/1.1\r\n", Err(Signature)),
             ("proxy TCP4", Err(Signature)),
             ("PROXY TCP4 192.0.2.1 198.51.100.1 56324 443\n", Err(Line)),
             ("PROXY TCP4 192.0.2.1 198.51.100.1 56324 443\rX", Err(Line)),
-            (
-                "PROXY TCP4  192.0.2.1 198.51.100.1 56324 443\r\n",
-                Err(Line),
-            ),
-            (
-                "PROXY TCP4 192.0.2.1 198.51.100.1 56324 443 \r\n",
-                Err(Line),
-            ),
+            ("PROXY TCP4  192.0.2.1 198.51.100.1 56324 443\r\n", Err(Line)),
+            ("PROXY TCP4 192.0.2.1 198.51.100.1 56324 443 \r\n", Err(Line)),
             ("PROXY TCP4 192.0.2.1 198.51.100.1 56324\r\n", Err(Line)),
             ("PROXY TCP4 192.0.2.1 198.51.100.1 65536 443\r\n", Err(Line)),
             ("PROXY TCP4 192.0.2.1 198.51.100.1 +1 443\r\n", Err(Line)),
@@ -346,11 +327,7 @@ mod tests {
         let inet = |length| known(length, "192.0.2.1:56324", "198.51.100.1:443");
         let cases = [
             ("inet", v2(0x21, 0x11, &INET), inet(28)),
-            (
-                "inet6",
-                v2(0x21, 0x21, &inet6),
-                known(52, "[::1]:7", "[::2]:8"),
-            ),
+            ("inet6", v2(0x21, 0x21, &inet6), known(52, "[::1]:7", "[::2]:8")),
             ("tlv", v2(0x21, 0x11, &tlv), inet(33)),
             ("local", v2(0x20, 0x00, &[]), header(16, None)),
             ("local, addresses", v2(0x20, 0x11, &INET), header(28, None)),
@@ -393,26 +370,20 @@ mod tests {
     }
 
     fn valid() -> impl Strategy<Value = Vec<u8>> {
-        let line = (
-            any::<[u8; 4]>(),
-            any::<[u8; 4]>(),
-            any::<u16>(),
-            any::<u16>(),
-        )
-            .prop_map(|(source, destination, from, to)| {
+        let line = (any::<[u8; 4]>(), any::<[u8; 4]>(), any::<u16>(), any::<u16>()).prop_map(
+            |(source, destination, from, to)| {
                 let (source, destination) = (Ipv4Addr::from(source), Ipv4Addr::from(destination));
                 format!("PROXY TCP4 {source} {destination} {from} {to}\r\n").into_bytes()
-            });
-        let binary = (
-            any::<[u8; 36]>(),
-            proptest::collection::vec(any::<u8>(), 0..64),
-        )
-            .prop_map(|(addresses, value)| {
+            },
+        );
+        let binary = (any::<[u8; 36]>(), proptest::collection::vec(any::<u8>(), 0..64)).prop_map(
+            |(addresses, value)| {
                 let mut payload = addresses.to_vec();
                 payload.extend([0xea, 0, u8::try_from(value.len()).unwrap()]);
                 payload.extend(value);
                 v2(0x21, 0x21, &payload)
-            });
+            },
+        );
         prop_oneof![line, binary]
     }
 

@@ -36,11 +36,7 @@ impl Default for Limits {
 
 impl Limits {
     pub(crate) fn head(&self) -> HeadLimits {
-        HeadLimits {
-            uri: self.uri,
-            bytes: self.headers,
-            fields: self.header_count,
-        }
+        HeadLimits { uri: self.uri, bytes: self.headers, fields: self.header_count }
     }
 }
 

@@ -22,19 +22,9 @@ where
     F: AsyncRead + AsyncWrite + Unpin,
 {
     let moved = Arc::new(AtomicU64::new(0));
-    let mut near = Counted {
-        stream: near,
-        read,
-        moved: Arc::clone(&moved),
-    };
-    let mut far = Counted {
-        stream: far,
-        read: BytesMut::new(),
-        moved: Arc::clone(&moved),
-    };
-    let mut copy = pin!(copy_bidirectional_with_sizes(
-        &mut near, &mut far, BUFFER, BUFFER
-    ));
+    let mut near = Counted { stream: near, read, moved: Arc::clone(&moved) };
+    let mut far = Counted { stream: far, read: BytesMut::new(), moved: Arc::clone(&moved) };
+    let mut copy = pin!(copy_bidirectional_with_sizes(&mut near, &mut far, BUFFER, BUFFER));
     loop {
         let before = moved.load(Ordering::Relaxed);
         tokio::select! {

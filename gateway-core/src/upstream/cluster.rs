@@ -7,18 +7,17 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use http::HeaderValue;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 use super::balance::{Balance, PowerOfTwo};
 use super::connect::Connector;
 use super::endpoint::{Endpoint, EndpointAddress, Transport};
 use super::forward;
 use super::pool::PoolSettings;
-use crate::context::Attempt;
 use crate::error::{Error, Reason};
-use crate::message::{Outcome, Request, RequestExt};
+use crate::message::{Outcome, Request};
 use crate::module::ModuleService;
-use crate::observe::{AttemptFinished, Observer, Observers};
+use crate::observe::Observers;
 use crate::task::Tasks;
 
 /// How long a cluster waits for its endpoints.
@@ -36,11 +35,7 @@ pub struct ClusterTimeouts {
 
 impl Default for ClusterTimeouts {
     fn default() -> Self {
-        Self {
-            connect: Duration::from_secs(3),
-            try_timeout: None,
-            idle: Duration::from_secs(300),
-        }
+        Self { connect: Duration::from_secs(3), try_timeout: None, idle: Duration::from_secs(300) }
     }
 }
 
@@ -103,7 +98,7 @@ pub(super) struct Shared {
     pub(super) connector: Connector,
     pub(super) tasks: Tasks,
     pool: PoolSettings,
-    observers: Observers,
+    pub(super) observers: Observers,
     sweeping: AtomicBool,
 }
 
@@ -131,38 +126,17 @@ impl Cluster {
     pub fn endpoints(&self) -> &[Arc<Endpoint>] {
         &self.shared.endpoints
     }
-
-    async fn forward(&self, request: Request) -> Outcome {
-        let shared = &self.shared;
-        shared.start_sweeping();
-        let endpoint = shared
-            .balance
-            .pick(&shared.endpoints)
-            .ok_or(Reason::NoEndpoint)?;
-        let context = request.context().cloned();
-        if let Some(context) = &context {
-            let attempt = Attempt::new(Arc::clone(&shared.name), Arc::clone(endpoint.name()));
-            context.record().attempt(attempt);
-        }
-        let started = Instant::now();
-        let outcome = forward::forward(shared, endpoint.enter(), request, context, started).await;
-        if !shared.observers.is_empty() {
-            let result = outcome
-                .as_ref()
-                .map(http::Response::status)
-                .map_err(Error::reason);
-            let event =
-                AttemptFinished::new(&shared.name, endpoint.name(), result, started.elapsed());
-            shared.observers.attempt_finished(&event);
-        }
-        outcome
-    }
 }
 
 impl Shared {
+    /// The endpoint that takes the next request.
+    pub(super) fn pick(&self) -> Result<&Arc<Endpoint>, Error> {
+        self.balance.pick(&self.endpoints).ok_or_else(|| Reason::NoEndpoint.into())
+    }
+
     /// Starts the one task that drops expired connections. It needs a runtime, which the builder
     /// may not have had.
-    fn start_sweeping(self: &Arc<Self>) {
+    pub(super) fn start_sweeping(self: &Arc<Self>) {
         if self.sweeping.load(Ordering::Relaxed) || self.sweeping.swap(true, Ordering::Relaxed) {
             return;
         }
@@ -190,7 +164,7 @@ async fn sweep(shared: Weak<Shared>, every: Duration) {
 
 impl ModuleService for Cluster {
     fn call(&self, request: Request) -> impl Future<Output = Outcome> + Send {
-        self.forward(request)
+        forward::forward(&self.shared, request)
     }
 }
 
@@ -269,23 +243,17 @@ impl ClusterBuilder {
     /// Without endpoints, and for an `https` endpoint without a TLS configuration.
     pub fn build(self) -> Result<Cluster, ClusterError> {
         if self.endpoints.is_empty() {
-            return Err(ClusterError::NoEndpoint {
-                cluster: self.name.to_string(),
-            });
+            return Err(ClusterError::NoEndpoint { cluster: self.name.to_string() });
         }
         let needs_tls = |address: &&EndpointAddress| address.transport() == Transport::Https;
         if let Some(address) = self.endpoints.iter().find(needs_tls)
             && !self.connector.has_tls()
         {
-            return Err(ClusterError::NoTls {
-                endpoint: address.to_string(),
-            });
+            return Err(ClusterError::NoTls { endpoint: address.to_string() });
         }
         let pool = self.pool;
-        let endpoints = self
-            .endpoints
-            .into_iter()
-            .map(|address| Arc::new(Endpoint::new(address, pool)));
+        let endpoints =
+            self.endpoints.into_iter().map(|address| Arc::new(Endpoint::new(address, pool)));
         let shared = Shared {
             name: self.name,
             endpoints: endpoints.collect(),
@@ -298,8 +266,6 @@ impl ClusterBuilder {
             observers: self.observers,
             sweeping: AtomicBool::new(false),
         };
-        Ok(Cluster {
-            shared: Arc::new(shared),
-        })
+        Ok(Cluster { shared: Arc::new(shared) })
     }
 }

@@ -111,8 +111,6 @@ async fn first_of(addresses: impl Iterator<Item = SocketAddr>) -> io::Result<Tcp
 
 impl std::fmt::Debug for Connector {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Connector")
-            .field("tls", &self.has_tls())
-            .finish()
+        f.debug_struct("Connector").field("tls", &self.has_tls()).finish()
     }
 }

@@ -78,10 +78,7 @@ impl FromStr for EndpointAddress {
     type Err = EndpointError;
 
     fn from_str(text: &str) -> Result<Self, EndpointError> {
-        let wrong = |problem| EndpointError {
-            found: text.to_owned(),
-            problem,
-        };
+        let wrong = |problem| EndpointError { found: text.to_owned(), problem };
         if let Some(path) = text.strip_prefix("unix:") {
             if !path.starts_with('/') {
                 return Err(wrong("the path is not absolute"));
@@ -112,13 +109,7 @@ impl FromStr for EndpointAddress {
         let (host, port) = host_and_port(authority, default_port).map_err(wrong)?;
         let host_header =
             HeaderValue::from_str(authority.as_str()).map_err(|_| wrong("an invalid host"))?;
-        Ok(Self {
-            transport,
-            host,
-            port,
-            path: PathBuf::new(),
-            host_header,
-        })
+        Ok(Self { transport, host, port, path: PathBuf::new(), host_header })
     }
 }
 
@@ -126,15 +117,9 @@ fn host_and_port(authority: &Authority, default_port: u16) -> Result<(String, u1
     let host = authority.host();
     let port = match authority.as_str().get(host.len()..) {
         None | Some("") => default_port,
-        Some(_) => authority
-            .port_u16()
-            .filter(|port| *port > 0)
-            .ok_or("an invalid port")?,
+        Some(_) => authority.port_u16().filter(|port| *port > 0).ok_or("an invalid port")?,
     };
-    let bare = host
-        .strip_prefix('[')
-        .and_then(|host| host.strip_suffix(']'))
-        .unwrap_or(host);
+    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
     if bare.is_empty() {
         return Err("no host");
     }
@@ -202,9 +187,7 @@ impl Endpoint {
     /// Counts one request until the returned guard is dropped.
     pub(crate) fn enter(self: &Arc<Self>) -> InFlight {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
-        InFlight {
-            endpoint: Arc::clone(self),
-        }
+        InFlight { endpoint: Arc::clone(self) }
     }
 }
 
@@ -239,10 +222,7 @@ mod tests {
             ("h2c://b:1", "h2c://b:1"),
             ("unix:/run/a.sock", "unix:/run/a.sock"),
         ] {
-            assert_eq!(
-                text.parse::<EndpointAddress>().unwrap().to_string(),
-                printed
-            );
+            assert_eq!(text.parse::<EndpointAddress>().unwrap().to_string(), printed);
         }
     }
 
@@ -258,10 +238,7 @@ mod tests {
             ("", "not a URL"),
         ] {
             let error = text.parse::<EndpointAddress>().unwrap_err().to_string();
-            assert!(
-                error.contains(problem) && error.contains("expected"),
-                "{text}: {error}"
-            );
+            assert!(error.contains(problem) && error.contains("expected"), "{text}: {error}");
         }
     }
 }

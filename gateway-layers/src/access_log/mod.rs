@@ -111,10 +111,7 @@ struct Escaped<T>(T);
 
 impl<T: fmt::Display> fmt::Display for Escaped<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut escaping = Escaping {
-            out: f,
-            left: MAX_TEXT,
-        };
+        let mut escaping = Escaping { out: f, left: MAX_TEXT };
         write!(escaping, "{}", self.0)
     }
 }

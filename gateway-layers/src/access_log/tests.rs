@@ -75,10 +75,7 @@ fn gateway() -> Gateway {
 }
 
 fn request(target: &str) -> Request {
-    http::Request::get(target)
-        .header("host", "example.org")
-        .body(Body::empty())
-        .unwrap()
+    http::Request::get(target).header("host", "example.org").body(Body::empty()).unwrap()
 }
 
 #[tokio::test(start_paused = true)]

@@ -49,8 +49,6 @@ impl Filter for FilterChain {
 
 impl fmt::Debug for FilterChain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("FilterChain")
-            .field(&self.filters.len())
-            .finish()
+        f.debug_tuple("FilterChain").field(&self.filters.len()).finish()
     }
 }

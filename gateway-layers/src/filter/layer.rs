@@ -16,9 +16,7 @@ pub struct FilterLayer<F> {
 impl<F> FilterLayer<F> {
     /// Requests go through `filter`.
     pub fn new(filter: F) -> Self {
-        Self {
-            filter: Arc::new(filter),
-        }
+        Self { filter: Arc::new(filter) }
     }
 }
 
@@ -32,9 +30,7 @@ impl<S, F> Layer<S> for FilterLayer<F> {
 
 impl<F> Clone for FilterLayer<F> {
     fn clone(&self) -> Self {
-        Self {
-            filter: Arc::clone(&self.filter),
-        }
+        Self { filter: Arc::clone(&self.filter) }
     }
 }
 

@@ -40,15 +40,11 @@ where
     fn call(&mut self, request: Request) -> Self::Future {
         let (mut head, body) = request.into_parts();
         let state = match self.filter.apply(&mut head) {
-            Flow::Continue => State::Passed {
-                inner: self.inner.call(Request::from_parts(head, body)),
-            },
-            Flow::Refuse(error) => State::Stopped {
-                outcome: Some(Err(error)),
-            },
-            Flow::Answer(response) => State::Stopped {
-                outcome: Some(Ok(response)),
-            },
+            Flow::Continue => {
+                State::Passed { inner: self.inner.call(Request::from_parts(head, body)) }
+            }
+            Flow::Refuse(error) => State::Stopped { outcome: Some(Err(error)) },
+            Flow::Answer(response) => State::Stopped { outcome: Some(Ok(response)) },
         };
         ResponseFuture { state }
     }
@@ -56,18 +52,13 @@ where
 
 impl<S: Clone, F> Clone for FilterService<S, F> {
     fn clone(&self) -> Self {
-        Self {
-            inner: self.inner.clone(),
-            filter: Arc::clone(&self.filter),
-        }
+        Self { inner: self.inner.clone(), filter: Arc::clone(&self.filter) }
     }
 }
 
 impl<S: fmt::Debug, F> fmt::Debug for FilterService<S, F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FilterService")
-            .field("inner", &self.inner)
-            .finish_non_exhaustive()
+        f.debug_struct("FilterService").field("inner", &self.inner).finish_non_exhaustive()
     }
 }
 

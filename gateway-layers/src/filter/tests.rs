@@ -19,8 +19,7 @@ struct Marks(&'static str);
 
 impl Filter for Marks {
     fn apply(&self, head: &mut request::Parts) -> Flow {
-        head.headers
-            .append("x-trail", HeaderValue::from_static(self.0));
+        head.headers.append("x-trail", HeaderValue::from_static(self.0));
         Flow::Continue
     }
 }
@@ -44,10 +43,7 @@ async fn a_filter_edits_the_head() {
 #[tokio::test]
 async fn a_chain_runs_in_order_and_nests() {
     let inner = FilterChain::new().then(Marks("b")).then(Marks("c"));
-    let chain = FilterChain::new()
-        .then(Marks("a"))
-        .then(inner)
-        .then(Marks("d"));
+    let chain = FilterChain::new().then(Marks("a")).then(inner).then(Marks("d"));
     assert_eq!(trail(&through(chain).await), ["a", "b", "c", "d"]);
     assert!(FilterChain::new().is_empty());
     assert!(trail(&through(FilterChain::new()).await).is_empty());
@@ -69,10 +65,7 @@ async fn a_filter_may_answer() {
         *response.status_mut() = StatusCode::ACCEPTED;
         Flow::Answer(response)
     });
-    assert_eq!(
-        through(filter).await.unwrap().status(),
-        StatusCode::ACCEPTED
-    );
+    assert_eq!(through(filter).await.unwrap().status(), StatusCode::ACCEPTED);
 }
 
 #[tokio::test]

@@ -17,10 +17,7 @@ pub struct TimeoutLayer {
 impl TimeoutLayer {
     /// Requests have `timeout` from the moment their head was complete.
     pub fn new(timeout: Duration) -> Self {
-        Self {
-            timeout,
-            honour: true,
-        }
+        Self { timeout, honour: true }
     }
 
     /// Whether a client's `grpc-timeout` and `x-request-deadline-ms` shorten the time. Default:

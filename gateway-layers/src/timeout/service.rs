@@ -22,19 +22,12 @@ pub struct Timeout<S> {
 
 impl<S> Timeout<S> {
     pub(super) fn new(inner: S, timeout: Duration, honour: bool) -> Self {
-        Self {
-            inner,
-            timeout,
-            honour,
-        }
+        Self { inner, timeout, honour }
     }
 
     /// When `request` is out of time, and whether its server looks at that moment by itself.
     fn limit(&self, request: &Request) -> Limit {
-        let stated = self
-            .honour
-            .then(|| budget::stated(request.headers()))
-            .flatten();
+        let stated = self.honour.then(|| budget::stated(request.headers())).flatten();
         let timeout = stated.map_or(self.timeout, |stated| stated.min(self.timeout));
         let context = request.context();
         let started = context.map_or_else(Instant::now, RequestContext::started);
@@ -43,10 +36,7 @@ impl<S> Timeout<S> {
             return Limit::default();
         };
         let Some(context) = context else {
-            return Limit {
-                at: Some(own),
-                watched: false,
-            };
+            return Limit { at: Some(own), watched: false };
         };
         // The outermost layer's deadline is the request's; a nearer one is ours alone to watch.
         let shared = context.set_deadline(own);
@@ -87,11 +77,7 @@ where
         let limit = self.limit(&request);
         // What is late already is not begun: an upstream would work for nobody.
         let inner = (!limit.has_passed()).then(|| self.inner.call(request));
-        ResponseFuture {
-            inner,
-            limit,
-            sleep: None,
-        }
+        ResponseFuture { inner, limit, sleep: None }
     }
 }
 

@@ -14,10 +14,9 @@ use super::TimeoutLayer;
 
 fn request() -> Request {
     let connection = ConnectionInfo::new(Arc::new(ListenerInfo::default()), None, None);
+    let context = RequestContext::new(Arc::new(connection), Instant::now());
     let mut request = Request::new(Body::empty());
-    request
-        .extensions_mut()
-        .insert(RequestContext::new(Arc::new(connection)));
+    request.extensions_mut().insert(context);
     request
 }
 
@@ -86,12 +85,7 @@ async fn the_time_runs_from_the_head_not_from_the_layer() {
 async fn everyone_behind_sees_the_deadline() {
     let request = request();
     let context = request.context().unwrap().clone();
-    let (outcome, _) = timed(
-        TimeoutLayer::new(SECOND),
-        answers_after(SECOND / 2),
-        request,
-    )
-    .await;
+    let (outcome, _) = timed(TimeoutLayer::new(SECOND), answers_after(SECOND / 2), request).await;
     assert!(outcome.is_ok());
     assert_eq!(context.deadline(), Some(context.started() + SECOND));
 }

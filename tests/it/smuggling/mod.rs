@@ -54,12 +54,7 @@ async fn all_refused(cases: &[Case], head: impl Fn(&[u8]) -> Vec<u8>) {
 #[tokio::test]
 async fn ambiguous_fields_are_refused() {
     all_refused(FIELDS, |fields| {
-        [
-            b"POST /x HTTP/1.1\r\nHost: gateway.test\r\n",
-            fields,
-            b"\r\n\r\n0\r\n\r\n",
-        ]
-        .concat()
+        [b"POST /x HTTP/1.1\r\nHost: gateway.test\r\n", fields, b"\r\n\r\n0\r\n\r\n"].concat()
     })
     .await;
 }
@@ -80,10 +75,7 @@ async fn targets_with_two_readings_are_refused() {
 #[tokio::test]
 async fn a_fold_before_the_first_field_is_refused() {
     all_refused(
-        &[Case(
-            "a folded request line",
-            b"GET / HTTP/1.1\r\n \r\nHost: gateway.test\r\n\r\n",
-        )],
+        &[Case("a folded request line", b"GET / HTTP/1.1\r\n \r\nHost: gateway.test\r\n\r\n")],
         <[u8]>::to_vec,
     )
     .await;
@@ -100,17 +92,13 @@ async fn broken_chunks_never_become_a_whole_request() {
         raw.send([head, *body, SMUGGLED.as_bytes()].concat()).await;
         let answer = raw.answer_within(Duration::from_secs(4), "POST").await;
         let status = answer.map(|answer| answer.status);
-        failures.check(matches!(status, Some(400..=499)), || {
-            format!("{name}: {status:?}")
-        });
+        failures.check(matches!(status, Some(400..=499)), || format!("{name}: {status:?}"));
         let ended = raw.ends_within(Duration::from_secs(2)).await;
         failures.check(ended, || format!("{name}: the connection stays open"));
     }
     let whole = |seen: &Seen| seen.complete || seen.target == "/smuggled";
     let whole: Vec<Seen> = upstream.seen().into_iter().filter(whole).collect();
-    failures.check(whole.is_empty(), || {
-        format!("reached the upstream: {whole:?}")
-    });
+    failures.check(whole.is_empty(), || format!("reached the upstream: {whole:?}"));
     failures.assert_none();
     gateway.assert_quiet().await;
 }
@@ -126,57 +114,31 @@ async fn a_giant_chunk_extension_is_refused() {
     raw.send("\r\nabc\r\n0\r\n\r\n").await;
     let (bytes, ended) = raw.read_to_end(Duration::from_secs(4)).await;
     assert_ne!(ended, Ended::Open);
-    assert!(
-        !bytes.starts_with(b"HTTP/1.1 2"),
-        "{:?}",
-        String::from_utf8_lossy(&bytes)
-    );
-    assert!(
-        upstream.seen().iter().all(|seen| !seen.complete),
-        "{:?}",
-        upstream.seen()
-    );
+    assert!(!bytes.starts_with(b"HTTP/1.1 2"), "{:?}", String::from_utf8_lossy(&bytes));
+    assert!(upstream.seen().iter().all(|seen| !seen.complete), "{:?}", upstream.seen());
     gateway.assert_quiet().await;
 }
 
 #[tokio::test]
 async fn what_is_too_long_is_refused_by_its_own_status() {
     let upstream = Upstream::http1().start().await;
-    let gateway = Gateway::to(&upstream)
-        .route("policy.body_limit = \"1KiB\"")
-        .start()
-        .await;
+    let gateway = Gateway::to(&upstream).route("policy.body_limit = \"1KiB\"").start().await;
     let host = "Host: gateway.test\r\n";
     let fields: String = (0..101).map(|at| format!("x-{at}: 1\r\n")).collect();
     let cases = [
-        (
-            414,
-            "an URI of 9 KiB",
-            format!("GET /{} HTTP/1.1\r\n{host}\r\n", "a".repeat(9 << 10)),
-        ),
-        (
-            414,
-            "a query of 9 KiB",
-            format!("GET /?{} HTTP/1.1\r\n{host}\r\n", "a".repeat(9 << 10)),
-        ),
+        (414, "an URI of 9 KiB", format!("GET /{} HTTP/1.1\r\n{host}\r\n", "a".repeat(9 << 10))),
+        (414, "a query of 9 KiB", format!("GET /?{} HTTP/1.1\r\n{host}\r\n", "a".repeat(9 << 10))),
         (
             431,
             "a field of 65 KiB",
-            format!(
-                "GET / HTTP/1.1\r\n{host}x: {}\r\n\r\n",
-                "a".repeat(65 << 10)
-            ),
+            format!("GET / HTTP/1.1\r\n{host}x: {}\r\n\r\n", "a".repeat(65 << 10)),
         ),
         (
             431,
             "a field of 1 MiB",
             format!("GET / HTTP/1.1\r\n{host}x: {}\r\n\r\n", "a".repeat(1 << 20)),
         ),
-        (
-            431,
-            "102 fields",
-            format!("GET / HTTP/1.1\r\n{host}{fields}\r\n"),
-        ),
+        (431, "102 fields", format!("GET / HTTP/1.1\r\n{host}{fields}\r\n")),
         (
             413,
             "a length over the limit",
@@ -200,22 +162,14 @@ async fn what_is_too_long_is_refused_by_its_own_status() {
 #[tokio::test]
 async fn a_chunked_body_over_the_limit_is_refused() {
     let upstream = Upstream::http1().start().await;
-    let gateway = Gateway::to(&upstream)
-        .route("policy.body_limit = \"1KiB\"")
-        .start()
-        .await;
+    let gateway = Gateway::to(&upstream).route("policy.body_limit = \"1KiB\"").start().await;
     let mut raw = Raw::connect(gateway.addr()).await;
     let body = "200\r\n".to_owned() + &"a".repeat(512) + "\r\n";
-    raw.send("POST /x HTTP/1.1\r\nHost: gateway.test\r\nTransfer-Encoding: chunked\r\n\r\n")
-        .await;
+    raw.send("POST /x HTTP/1.1\r\nHost: gateway.test\r\nTransfer-Encoding: chunked\r\n\r\n").await;
     raw.send(body.repeat(3) + "0\r\n\r\n").await;
     assert_eq!(raw.answer("POST").await.expect("an answer").status, 413);
     assert!(raw.ends_within(Duration::from_secs(2)).await);
-    assert!(
-        upstream.seen().iter().all(|seen| !seen.complete),
-        "{:?}",
-        upstream.seen()
-    );
+    assert!(upstream.seen().iter().all(|seen| !seen.complete), "{:?}", upstream.seen());
     gateway.assert_quiet().await;
 }
 
@@ -230,9 +184,7 @@ async fn odd_but_good_requests_pass() {
         let mut raw = Raw::connect(gateway.addr()).await;
         raw.send(head.replace("LONG", &long)).await;
         let answer = raw.answer("GET").await;
-        let good = answer
-            .as_ref()
-            .is_some_and(|answer| answer.text() == "hello");
+        let good = answer.as_ref().is_some_and(|answer| answer.text() == "hello");
         failures.check(good, || format!("{name}: {answer:?}"));
         let seen = upstream.seen().last().map(|seen| seen.target.clone());
         let good = seen.as_deref() == Some(&target.replace("LONG", &long));

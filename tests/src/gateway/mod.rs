@@ -41,10 +41,7 @@ pub struct Gateway {
 impl Gateway {
     /// A gateway that sends everything to one upstream, by a document.
     pub fn to(upstream: &Upstream) -> GatewayBuilder {
-        let document = Document {
-            timeout: Some("5s".to_owned()),
-            ..Document::default()
-        };
+        let document = Document { timeout: Some("5s".to_owned()), ..Document::default() };
         Self::with(Start::Built(Box::new(document))).and(upstream)
     }
 
@@ -98,9 +95,7 @@ impl Gateway {
     /// Sends a signal by its name, such as `TERM`.
     pub fn signal(&self, name: &str) {
         let pid = self.pid.to_string();
-        let status = std::process::Command::new("kill")
-            .args(["-s", name, &pid])
-            .status();
+        let status = std::process::Command::new("kill").args(["-s", name, &pid]).status();
         assert!(status.expect("run kill").success(), "kill -s {name}");
     }
 
@@ -121,12 +116,7 @@ impl Gateway {
     /// Like [`Gateway::assert_quiet`], and the upstreams keep their scripts for what follows.
     pub async fn assert_quiet_without_healing(&self) {
         assert_fresh(self.addr, self.answering).await;
-        let expected = || {
-            self.known
-                .iter()
-                .map(|upstream| upstream.open())
-                .sum::<usize>()
-        };
+        let expected = || self.known.iter().map(|upstream| upstream.open()).sum::<usize>();
         let limit = self.baseline.descriptors + SLACK;
         eventually_within(
             Duration::from_secs(10),
@@ -164,9 +154,7 @@ impl Drop for Gateway {
         if std::thread::panicking() {
             let log = self.log();
             let tail = log.len().saturating_sub(4_000);
-            let tail = (tail..log.len())
-                .find(|at| log.is_char_boundary(*at))
-                .unwrap_or(0);
+            let tail = (tail..log.len()).find(|at| log.is_char_boundary(*at)).unwrap_or(0);
             eprintln!("--- the gateway said\n{}", &log[tail..]);
         }
     }

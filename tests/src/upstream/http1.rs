@@ -104,11 +104,7 @@ async fn serve(mut wire: Wire, builder: Http1Builder, connection: usize) {
     if !wire.recorder.is_healed() {
         let steps = (builder.accepted)(connection).steps;
         let nothing = Mutex::new(Seen::new(connection, 0, "", Vec::new()));
-        if wire
-            .run(&steps, &mut BodyReader::for_request(&[]), &nothing)
-            .await
-            .is_break()
-        {
+        if wire.run(&steps, &mut BodyReader::for_request(&[]), &nothing).await.is_break() {
             return;
         }
     }

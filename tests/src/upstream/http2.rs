@@ -64,10 +64,7 @@ pub struct Http2Builder {
 
 impl Default for Http2Builder {
     fn default() -> Self {
-        Self {
-            script: Arc::new(|_| Stream::ok("ok")),
-            streams: 1_000,
-        }
+        Self { script: Arc::new(|_| Stream::ok("ok")), streams: 1_000 }
     }
 }
 
@@ -174,8 +171,7 @@ fn describe(request: &Request<RecvStream>, connection: usize, number: usize) -> 
     let start = format!(
         "{} {} HTTP/2",
         request.method(),
-        uri.path_and_query()
-            .map_or("", http::uri::PathAndQuery::as_str)
+        uri.path_and_query().map_or("", http::uri::PathAndQuery::as_str)
     );
     let mut seen = Seen::new(connection, number, &start, lines(request.headers()));
     if let Some(authority) = uri.authority() {
@@ -188,10 +184,7 @@ fn lines(headers: &HeaderMap) -> Headers {
     headers
         .iter()
         .map(|(name, value)| {
-            (
-                name.to_string(),
-                String::from_utf8_lossy(value.as_bytes()).into_owned(),
-            )
+            (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned())
         })
         .collect()
 }
@@ -309,12 +302,9 @@ impl Task {
                 Ok(())
             }
             Stream::DieInBody => {
-                let head = Response::builder()
-                    .header("content-length", "1000")
-                    .body(());
+                let head = Response::builder().header("content-length", "1000").body(());
                 let mut stream = respond.send_response(head.expect("a head"), false)?;
-                self.send(&mut stream, Bytes::from(vec![b'x'; 500]), false)
-                    .await?;
+                self.send(&mut stream, Bytes::from(vec![b'x'; 500]), false).await?;
                 tokio::time::sleep(std::time::Duration::from_millis(50)).await;
                 self.command(Command::Die).await
             }

@@ -47,13 +47,7 @@ impl Upstream {
         socket.bind(([127, 0, 0, 1], 0).into()).expect("bind");
         let addr = socket.local_addr().expect("address");
         let recorder = Arc::default();
-        Self {
-            addr,
-            scheme: "http",
-            recorder,
-            task: None,
-            _reserved: Some(socket),
-        }
+        Self { addr, scheme: "http", recorder, task: None, _reserved: Some(socket) }
     }
 
     /// Where it listens.
@@ -111,13 +105,7 @@ impl Upstream {
                 while connections.try_join_next().is_some() {}
             }
         });
-        Self {
-            addr,
-            scheme,
-            recorder,
-            task: Some(task),
-            _reserved: None,
-        }
+        Self { addr, scheme, recorder, task: Some(task), _reserved: None }
     }
 }
 

@@ -27,12 +27,7 @@ pub(super) struct Wire {
 
 impl Wire {
     pub(super) fn new(socket: TcpStream, recorder: Arc<Recorder>) -> Self {
-        Self {
-            socket,
-            buffer: BytesMut::new(),
-            searched: 0,
-            recorder,
-        }
+        Self { socket, buffer: BytesMut::new(), searched: 0, recorder }
     }
 
     pub(super) async fn head(&mut self, idle: Option<Duration>) -> Option<Bytes> {
@@ -41,9 +36,7 @@ impl Wire {
                 return Some(head);
             }
             let more = match idle.filter(|_| self.buffer.is_empty()) {
-                Some(time) => tokio::time::timeout(time, self.fill())
-                    .await
-                    .unwrap_or(false),
+                Some(time) => tokio::time::timeout(time, self.fill()).await.unwrap_or(false),
                 None => self.fill().await,
             };
             if !more || self.buffer.len() > LONGEST_HEAD {
@@ -81,9 +74,7 @@ impl Wire {
 
     fn feed(&mut self, body: &mut BodyReader, seen: &Mutex<Seen>) -> bool {
         let mut seen = lock(seen);
-        let well = body
-            .feed(&mut self.buffer, |piece| seen.body_piece(piece))
-            .is_ok();
+        let well = body.feed(&mut self.buffer, |piece| seen.body_piece(piece)).is_ok();
         if body.is_done() {
             seen.complete = true;
             seen.trailers = body.trailers();
@@ -151,8 +142,7 @@ impl Wire {
             }
             Step::Reply(status, headers, content) => {
                 let bodiless = lock(seen).method == "HEAD" || matches!(status, 204 | 304);
-                self.send(&reply(*status, headers, content, bodiless))
-                    .await?;
+                self.send(&reply(*status, headers, content, bodiless)).await?;
             }
             Step::Reset => {
                 let _ = self.socket.set_zero_linger();
@@ -213,10 +203,7 @@ impl Wire {
     }
 
     async fn websocket(&mut self, first: &[Frame], seen: &Mutex<Seen>) -> ControlFlow<()> {
-        let key = lock(seen)
-            .header("sec-websocket-key")
-            .unwrap_or_default()
-            .to_owned();
+        let key = lock(seen).header("sec-websocket-key").unwrap_or_default().to_owned();
         let head = format!(
             "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
              Sec-WebSocket-Accept: {}\r\n\r\n",
@@ -274,11 +261,7 @@ fn echo(seen: &Seen) -> Vec<u8> {
     if seen.trailers.is_empty() || seen.method == "HEAD" {
         return reply(200, &[], &seen.body, seen.method == "HEAD");
     }
-    let names: Vec<&str> = seen
-        .trailers
-        .iter()
-        .map(|(name, _)| name.as_str())
-        .collect();
+    let names: Vec<&str> = seen.trailers.iter().map(|(name, _)| name.as_str()).collect();
     let head = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n";
     let mut wire = format!("{head}trailer: {}\r\n\r\n", names.join(", ")).into_bytes();
     if !seen.body.is_empty() {

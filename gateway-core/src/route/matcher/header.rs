@@ -31,12 +31,7 @@ impl HeaderMatch {
     #[must_use]
     pub fn takes(&self, headers: &HeaderMap) -> bool {
         let lines = headers.get_all(&self.name);
-        self.value.holds(
-            lines
-                .iter()
-                .map(HeaderValue::as_bytes)
-                .map(<[u8]>::trim_ascii),
-        )
+        self.value.holds(lines.iter().map(HeaderValue::as_bytes).map(<[u8]>::trim_ascii))
     }
 }
 

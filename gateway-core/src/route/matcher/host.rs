@@ -35,16 +35,11 @@ impl HostMatch {
         if name.len() > HOST_LENGTH_LIMIT {
             return refuse("at most 253 characters");
         }
-        if let Some(address) = name
-            .strip_prefix('[')
-            .and_then(|rest| rest.strip_suffix(']'))
-        {
+        if let Some(address) = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
             if address.parse::<std::net::Ipv6Addr>().is_err() {
                 return refuse("an IPv6 address between the brackets");
             }
-            return Ok(Self {
-                kind: HostKind::Exact(name.into()),
-            });
+            return Ok(Self { kind: HostKind::Exact(name.into()) });
         }
         if name.contains(':') {
             return refuse("a host without a port");
@@ -59,14 +54,8 @@ impl HostMatch {
         if !rest.split('.').all(is_label) {
             return refuse("labels of letters, digits, '-' and '_' between single dots");
         }
-        let kind = if is_wildcard {
-            HostKind::Wildcard
-        } else {
-            HostKind::Exact
-        };
-        Ok(Self {
-            kind: kind(rest.into()),
-        })
+        let kind = if is_wildcard { HostKind::Wildcard } else { HostKind::Exact };
+        Ok(Self { kind: kind(rest.into()) })
     }
 
     /// True when it takes `host` (as in a `Host` field: a port and one trailing dot are ignored).
@@ -105,9 +94,7 @@ impl std::fmt::Display for HostMatch {
 
 fn is_label(label: &str) -> bool {
     !label.is_empty()
-        && label
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+        && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
 }
 
 /// The host without its port and one trailing dot.

@@ -16,9 +16,7 @@ pub struct MethodMatch {
 impl MethodMatch {
     /// Adds `method`.
     pub fn insert(&mut self, method: Method) {
-        let place = self
-            .methods
-            .binary_search_by(|known| known.as_str().cmp(method.as_str()));
+        let place = self.methods.binary_search_by(|known| known.as_str().cmp(method.as_str()));
         if let Err(place) = place {
             self.methods.insert(place, method);
         }
@@ -31,9 +29,8 @@ impl MethodMatch {
     /// When `token` is not a token, or not upper-case although a standard method: `get` would never
     /// match.
     pub fn parse(token: &str) -> Result<Method, RouteError> {
-        const STANDARD: [&str; 9] = [
-            "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH",
-        ];
+        const STANDARD: [&str; 9] =
+            ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
         let upper = token.to_ascii_uppercase();
         if token != upper && STANDARD.contains(&upper.as_str()) {
             return Err(RouteError::new(Place::Methods, token, format!("`{upper}`")));

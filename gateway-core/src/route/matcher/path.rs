@@ -63,15 +63,8 @@ impl PathMatch {
     #[must_use]
     pub fn any() -> Self {
         let names = Arc::from([]);
-        let shape = Shape::Segments {
-            segments: Vec::new(),
-            tail: Tail::Prefix,
-            names,
-        };
-        Self {
-            source: "/".into(),
-            shape,
-        }
+        let shape = Shape::Segments { segments: Vec::new(), tail: Tail::Prefix, names };
+        Self { source: "/".into(), shape }
     }
 
     /// Takes exactly `path`, or what fits it where it is a template.
@@ -90,10 +83,7 @@ impl PathMatch {
         } else {
             Shape::Exact(text.into())
         };
-        Ok(Self {
-            source: path.into(),
-            shape,
-        })
+        Ok(Self { source: path.into(), shape })
     }
 
     /// Takes the path `prefix` and all below it, by whole segments.
@@ -117,15 +107,8 @@ impl PathMatch {
             .map(|segment| Segment::Literal(segment.into()))
             .collect::<Vec<_>>();
         check_count(Place::Prefix, prefix, segments.len())?;
-        let shape = Shape::Segments {
-            segments,
-            tail: Tail::Prefix,
-            names: Arc::from([]),
-        };
-        Ok(Self {
-            source: prefix.into(),
-            shape,
-        })
+        let shape = Shape::Segments { segments, tail: Tail::Prefix, names: Arc::from([]) };
+        Ok(Self { source: prefix.into(), shape })
     }
 
     /// Takes the paths that `pattern` matches as a whole, in the syntax of the `regex` crate.
@@ -138,10 +121,7 @@ impl PathMatch {
     #[cfg(feature = "regex")]
     pub fn regex(pattern: &str) -> Result<Self, RouteError> {
         let shape = Shape::Regex(RegexMatch::new(pattern)?);
-        Ok(Self {
-            source: pattern.into(),
-            shape,
-        })
+        Ok(Self { source: pattern.into(), shape })
     }
 
     /// The pattern as it was written.
@@ -162,13 +142,7 @@ impl PathMatch {
     /// True when this is a prefix.
     #[must_use]
     pub const fn is_prefix(&self) -> bool {
-        matches!(
-            self.shape,
-            Shape::Segments {
-                tail: Tail::Prefix,
-                ..
-            }
-        )
+        matches!(self.shape, Shape::Segments { tail: Tail::Prefix, .. })
     }
 
     /// What follows this prefix in `path`: empty, or text that begins with `/`.
@@ -176,12 +150,7 @@ impl PathMatch {
     /// `None` when this is no prefix or does not take `path`.
     #[must_use]
     pub fn after_prefix<'p>(&self, path: &'p str) -> Option<&'p str> {
-        let Shape::Segments {
-            segments,
-            tail: Tail::Prefix,
-            ..
-        } = &self.shape
-        else {
+        let Shape::Segments { segments, tail: Tail::Prefix, .. } = &self.shape else {
             return None;
         };
         let mut rest = path;
@@ -319,15 +288,9 @@ pub(crate) fn literal_text(place: Place, text: &str) -> Result<String, RouteErro
             escaped.push_str(&format!("%{byte:02X}"));
         }
     }
-    let options = PathOptions::new()
-        .encoded_slashes(EncodedSlashes::Keep)
-        .merge_slashes(false);
+    let options = PathOptions::new().encoded_slashes(EncodedSlashes::Keep).merge_slashes(false);
     let normal = normalize(&escaped, &options).map_err(|error| {
-        RouteError::new(
-            place,
-            text,
-            format!("a path that a request can have ({error})"),
-        )
+        RouteError::new(place, text, format!("a path that a request can have ({error})"))
     })?;
     let slashes = |path: &str| path.matches('/').count();
     if slashes(&normal) != slashes(&escaped) {
@@ -375,10 +338,7 @@ fn parse_template(source: &str, text: &str) -> Result<Shape, RouteError> {
                 name
             }
             None if has_text_around => {
-                segments.push(Segment::Affixed {
-                    before: before.into(),
-                    after: after.into(),
-                });
+                segments.push(Segment::Affixed { before: before.into(), after: after.into() });
                 name
             }
             None => {
@@ -395,17 +355,11 @@ fn parse_template(source: &str, text: &str) -> Result<Shape, RouteError> {
         names.push(name.into());
     }
     check_count(Place::Path, source, segments.len())?;
-    Ok(Shape::Segments {
-        segments,
-        tail,
-        names: names.into(),
-    })
+    Ok(Shape::Segments { segments, tail, names: names.into() })
 }
 
 /// True for the names that a parameter can have.
 pub(crate) fn is_parameter_name(name: &str) -> bool {
     !name.is_empty()
-        && name
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
 }

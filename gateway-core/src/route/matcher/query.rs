@@ -20,10 +20,7 @@ pub struct QueryMatch {
 impl QueryMatch {
     /// A condition on the parameter `name`, written decoded.
     pub fn new(name: impl Into<String>, value: ValueMatch) -> Self {
-        Self {
-            name: name.into(),
-            value,
-        }
+        Self { name: name.into(), value }
     }
 
     /// True when the condition holds for `query`, the text after `?`.
@@ -68,9 +65,7 @@ struct Decoded<'q> {
 
 impl<'q> Decoded<'q> {
     const fn new(raw: &'q str) -> Self {
-        Self {
-            rest: raw.as_bytes(),
-        }
+        Self { rest: raw.as_bytes() }
     }
 }
 

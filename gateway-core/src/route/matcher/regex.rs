@@ -20,20 +20,13 @@ impl RegexMatch {
     /// When `pattern` is not a regular expression, or compiles to more than 1 MiB.
     pub fn new(pattern: &str) -> Result<Self, RouteError> {
         // Alone first: `a)|(?:b` would compile inside the anchors and escape from them.
-        compile(pattern)
-            .and_then(|_| compile(&format!(r"\A(?:{pattern})\z")))
-            .map_or_else(
-                |error| {
-                    let expected = format!("a regular expression ({error})");
-                    Err(RouteError::new(Place::Regex, pattern, expected))
-                },
-                |whole| {
-                    Ok(Self {
-                        pattern: pattern.into(),
-                        whole,
-                    })
-                },
-            )
+        compile(pattern).and_then(|_| compile(&format!(r"\A(?:{pattern})\z"))).map_or_else(
+            |error| {
+                let expected = format!("a regular expression ({error})");
+                Err(RouteError::new(Place::Regex, pattern, expected))
+            },
+            |whole| Ok(Self { pattern: pattern.into(), whole }),
+        )
     }
 
     /// The expression as it was written.
@@ -50,9 +43,7 @@ impl RegexMatch {
 }
 
 fn compile(pattern: &str) -> Result<regex::Regex, regex::Error> {
-    regex::RegexBuilder::new(pattern)
-        .size_limit(COMPILED_SIZE_LIMIT)
-        .build()
+    regex::RegexBuilder::new(pattern).size_limit(COMPILED_SIZE_LIMIT).build()
 }
 
 impl PartialEq for RegexMatch {

@@ -79,10 +79,7 @@ impl Index {
         let labels = 1 + memchr::memchr_iter(b'.', host).count();
         // A suffix with more labels than any key is not hashed: hosts can have many labels.
         let skipped = labels.saturating_sub(self.wildcard_labels + 1);
-        for dot in memchr::memchr_iter(b'.', host)
-            .skip(skipped)
-            .filter(|dot| *dot > 0)
-        {
+        for dot in memchr::memchr_iter(b'.', host).skip(skipped).filter(|dot| *dot > 0) {
             let suffix = host.get(dot + 1..).unwrap_or_default();
             if let Some(paths) = self.wildcards.get(suffix) {
                 found(paths);
@@ -275,11 +272,9 @@ impl Node {
     pub(super) fn child(&self, segment: &Segment) -> Option<usize> {
         match segment {
             Segment::Literal(text) => self.literals.child(text),
-            Segment::Affixed { .. } => self
-                .affixed
-                .iter()
-                .find(|(known, _)| known == segment)
-                .map(|(_, child)| *child),
+            Segment::Affixed { .. } => {
+                self.affixed.iter().find(|(known, _)| known == segment).map(|(_, child)| *child)
+            }
             Segment::Parameter => self.parameter,
         }
     }
@@ -296,10 +291,9 @@ impl Node {
 impl Literals {
     fn child(&self, text: &str) -> Option<usize> {
         match self {
-            Self::Few(children) => children
-                .iter()
-                .find(|(known, _)| **known == *text)
-                .map(|(_, child)| *child),
+            Self::Few(children) => {
+                children.iter().find(|(known, _)| **known == *text).map(|(_, child)| *child)
+            }
             Self::Many(children) => children.get(text).copied(),
         }
     }

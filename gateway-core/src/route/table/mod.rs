@@ -58,10 +58,7 @@ impl<T> RouteTable<T> {
         let mut table = Self::assemble(routes);
         let shadowed = shadow::in_table(&table, &problems);
         problems.extend(shadowed);
-        if problems
-            .iter()
-            .any(|problem| problem.severity() == Severity::Error)
-        {
+        if problems.iter().any(|problem| problem.severity() == Severity::Error) {
             return Err(problems);
         }
         table.warnings = problems;
@@ -87,12 +84,7 @@ impl<T> RouteTable<T> {
                 index.insert(matching, place);
             }
         }
-        Self {
-            routes,
-            entries,
-            index,
-            warnings: Vec::new(),
-        }
+        Self { routes, entries, index, warnings: Vec::new() }
     }
 
     /// The route that takes the request, by the rank of its match.
@@ -112,12 +104,7 @@ impl<T> RouteTable<T> {
         let route = self.routes.get(entry.route)?;
         let matching = route.matches.get(entry.matched)?;
         let params = matching.path.capture(lookup.path);
-        Some(RouteHit {
-            route,
-            index: entry.route,
-            matched: entry.matched,
-            params,
-        })
+        Some(RouteHit { route, index: entry.route, matched: entry.matched, params })
     }
 
     #[cold]
@@ -154,12 +141,7 @@ impl Entry {
         let has_conditions = !route.listeners.is_empty()
             || !matching.headers.is_empty()
             || !matching.query.is_empty();
-        Self {
-            route: index,
-            matched,
-            methods: matching.methods.clone(),
-            has_conditions,
-        }
+        Self { route: index, matched, methods: matching.methods.clone(), has_conditions }
     }
 
     fn matching<'r, T>(&self, routes: &'r [Route<T>]) -> Option<&'r RouteMatch> {
@@ -178,10 +160,7 @@ impl Entry {
             return false;
         };
         route.is_on(lookup.listener)
-            && matching
-                .headers
-                .iter()
-                .all(|header| header.takes(lookup.headers))
+            && matching.headers.iter().all(|header| header.takes(lookup.headers))
             && matching.query.iter().all(|query| query.takes(lookup.query))
     }
 }

@@ -106,14 +106,10 @@ pub(super) fn in_routes<T>(routes: &[Route<T>]) -> Vec<TableProblem> {
         *count += 1;
         // Once an id, however often it is repeated.
         if *count == 2 {
-            problems.push(TableProblem::DuplicateId {
-                id: route.id.clone(),
-            });
+            problems.push(TableProblem::DuplicateId { id: route.id.clone() });
         }
         if route.matches.is_empty() {
-            problems.push(TableProblem::NoMatch {
-                route: route.id.clone(),
-            });
+            problems.push(TableProblem::NoMatch { route: route.id.clone() });
         }
         in_rewrite(route, &mut problems);
     }
@@ -122,11 +118,7 @@ pub(super) fn in_routes<T>(routes: &[Route<T>]) -> Vec<TableProblem> {
 }
 
 fn in_rewrite<T>(route: &Route<T>, problems: &mut Vec<TableProblem>) {
-    let Some(rewrite) = route
-        .rewrite
-        .as_ref()
-        .and_then(|rewrite| rewrite.path.as_ref())
-    else {
+    let Some(rewrite) = route.rewrite.as_ref().and_then(|rewrite| rewrite.path.as_ref()) else {
         return;
     };
     for (matched, matching) in route.matches.iter().enumerate() {
@@ -183,16 +175,8 @@ fn identity<T>(route: &Route<T>, matching: &RouteMatch) -> String {
         Shape::Segments { segments, tail, .. } => format!("{segments:?}{tail:?}"),
         shape => format!("{shape:?}"),
     };
-    let headers = matching
-        .headers
-        .iter()
-        .map(|header| format!("{header:?}"))
-        .collect();
-    let query = matching
-        .query
-        .iter()
-        .map(|query| format!("{query:?}"))
-        .collect();
+    let headers = matching.headers.iter().map(|header| format!("{header:?}")).collect();
+    let query = matching.query.iter().map(|query| format!("{query:?}")).collect();
     format!(
         "{:?}",
         (

@@ -27,11 +27,7 @@ pub(super) struct Best<'t, T> {
 
 impl<'t, T> Best<'t, T> {
     pub(super) const fn new(table: &'t RouteTable<T>, lookup: &'t Lookup<'t>) -> Self {
-        Self {
-            table,
-            lookup,
-            limit: usize::MAX,
-        }
+        Self { table, lookup, limit: usize::MAX }
     }
 
     fn takes(&self, entry: &Entry) -> bool {
@@ -50,12 +46,7 @@ impl<T> Visit for Best<'_, T> {
             if place >= self.limit {
                 return;
             }
-            if self
-                .table
-                .entries
-                .get(place)
-                .is_some_and(|entry| self.takes(entry))
-            {
+            if self.table.entries.get(place).is_some_and(|entry| self.takes(entry)) {
                 self.limit = place;
                 return;
             }
@@ -72,11 +63,7 @@ pub(super) struct Allowed<'t, T> {
 
 impl<'t, T> Allowed<'t, T> {
     pub(super) fn new(table: &'t RouteTable<T>, lookup: &'t Lookup<'t>) -> Self {
-        Self {
-            table,
-            lookup,
-            methods: MethodMatch::default(),
-        }
+        Self { table, lookup, methods: MethodMatch::default() }
     }
 
     pub(super) fn into_methods(self) -> MethodMatch {
@@ -90,10 +77,7 @@ impl<T> Visit for Allowed<'_, T> {
     }
 
     fn visit(&mut self, places: &[usize]) {
-        for entry in places
-            .iter()
-            .filter_map(|&place| self.table.entries.get(place))
-        {
+        for entry in places.iter().filter_map(|&place| self.table.entries.get(place)) {
             if entry.conditions_hold(&self.table.routes, self.lookup) {
                 entry
                     .methods

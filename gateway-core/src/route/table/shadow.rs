@@ -25,13 +25,7 @@ pub(super) fn in_table<T>(table: &RouteTable<T>, known: &[TableProblem]) -> Vec<
         let Some((route, matching)) = parts(table, entry) else {
             continue;
         };
-        let mut search = Cover {
-            table,
-            route,
-            matching,
-            limit: place,
-            found: None,
-        };
+        let mut search = Cover { table, route, matching, limit: place, found: None };
         search.hosts(&table.index);
         if let Some((by, by_matched)) = search.found
             && !identical.contains(&(&route.id, entry.matched))
@@ -46,17 +40,11 @@ pub(super) fn in_table<T>(table: &RouteTable<T>, known: &[TableProblem]) -> Vec<
         }
     }
     problems.sort_by_key(|(route, matched, _)| (*route, *matched));
-    problems
-        .into_iter()
-        .map(|(_, _, problem)| problem)
-        .collect()
+    problems.into_iter().map(|(_, _, problem)| problem).collect()
 }
 
 fn parts<'t, T>(table: &'t RouteTable<T>, entry: &Entry) -> Option<(&'t Route<T>, &'t RouteMatch)> {
-    Some((
-        table.routes.get(entry.route)?,
-        entry.matching(&table.routes)?,
-    ))
+    Some((table.routes.get(entry.route)?, entry.matching(&table.routes)?))
 }
 
 /// Looks for an entry before `limit` that takes all that `matching` takes.
@@ -97,12 +85,7 @@ impl<T> Visit for Cover<'_, T> {
 impl<T> Cover<'_, T> {
     fn hosts(&mut self, index: &Index) {
         let path = &self.matching.path;
-        match self
-            .matching
-            .host
-            .as_ref()
-            .map(crate::route::HostMatch::kind)
-        {
+        match self.matching.host.as_ref().map(crate::route::HostMatch::kind) {
             None => {}
             Some(HostKind::Exact(name)) => {
                 if let Some(paths) = index.hosts.get(name.as_bytes()) {
@@ -161,20 +144,11 @@ impl<T> Cover<'_, T> {
         if !is_empty_end {
             self.visit(&node.rest);
         }
-        let literal = node
-            .child(segment)
-            .filter(|_| matches!(segment, Segment::Literal(_)));
-        let affixed = node
-            .affixed()
-            .iter()
-            .filter(|(wider, _)| includes(wider, segment));
+        let literal = node.child(segment).filter(|_| matches!(segment, Segment::Literal(_)));
+        let affixed = node.affixed().iter().filter(|(wider, _)| includes(wider, segment));
         let takes_parameter = *segment != Segment::Literal("".into());
         let parameter = node.parameter().filter(|_| takes_parameter);
-        for child in literal
-            .into_iter()
-            .chain(affixed.map(|(_, child)| *child))
-            .chain(parameter)
-        {
+        for child in literal.into_iter().chain(affixed.map(|(_, child)| *child)).chain(parameter) {
             if let Some(child) = paths.node(child) {
                 self.descend(paths, child, rest, tail);
             }
@@ -184,11 +158,7 @@ impl<T> Cover<'_, T> {
 
 /// True when `wider`, a segment with text around a parameter, takes all that `segment` takes.
 fn includes(wider: &Segment, segment: &Segment) -> bool {
-    let Segment::Affixed {
-        before: wider_before,
-        after: wider_after,
-    } = wider
-    else {
+    let Segment::Affixed { before: wider_before, after: wider_after } = wider else {
         return false;
     };
     match segment {
@@ -207,12 +177,6 @@ fn covers_listeners<T>(wider: &Route<T>, route: &Route<T>) -> bool {
 
 fn covers_conditions(wider: &RouteMatch, matching: &RouteMatch) -> bool {
     wider.methods.covers(&matching.methods)
-        && wider
-            .headers
-            .iter()
-            .all(|header| matching.headers.contains(header))
-        && wider
-            .query
-            .iter()
-            .all(|query| matching.query.contains(query))
+        && wider.headers.iter().all(|header| matching.headers.contains(header))
+        && wider.query.iter().all(|query| matching.query.contains(query))
 }

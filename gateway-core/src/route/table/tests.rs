@@ -23,27 +23,10 @@ impl Dice {
 }
 
 const SEGMENTS: [&str; 7] = ["a", "b", "ab", "abc", "v1", "", "a.b"];
-const PATTERNS: [&str; 10] = [
-    "a", "b", "ab", "v1", "", "{x}", "{x}", "a{x}", "{x}b", "a{x}c",
-];
-const HOSTS: [&str; 6] = [
-    "a.test",
-    "b.a.test",
-    "*.a.test",
-    "*.test",
-    "*.b.a.test",
-    "c.test",
-];
-const REQUEST_HOSTS: [&str; 8] = [
-    "a.test",
-    "B.A.test:80",
-    "x.b.a.test",
-    "x.test.",
-    "c.test",
-    "other",
-    "",
-    ".a.test",
-];
+const PATTERNS: [&str; 10] = ["a", "b", "ab", "v1", "", "{x}", "{x}", "a{x}", "{x}b", "a{x}c"];
+const HOSTS: [&str; 6] = ["a.test", "b.a.test", "*.a.test", "*.test", "*.b.a.test", "c.test"];
+const REQUEST_HOSTS: [&str; 8] =
+    ["a.test", "B.A.test:80", "x.b.a.test", "x.test.", "c.test", "other", "", ".a.test"];
 const METHODS: [Method; 3] = [Method::GET, Method::POST, Method::HEAD];
 
 fn random_path_match(dice: &mut Dice) -> RouteMatch {
@@ -189,19 +172,13 @@ fn naive(routes: &[Route<usize>], lookup: &Lookup<'_>) -> Answer {
                     .as_ref()
                     .is_none_or(|host| lookup.host.is_some_and(|name| host.takes(name)))
                 && matching.path.takes(lookup.path)
-                && matching
-                    .headers
-                    .iter()
-                    .all(|header| header.takes(lookup.headers))
+                && matching.headers.iter().all(|header| header.takes(lookup.headers))
                 && matching.query.iter().all(|query| query.takes(lookup.query));
             if !fits {
                 continue;
             }
             if !matching.methods.takes(lookup.method) {
-                matching
-                    .methods
-                    .iter()
-                    .for_each(|method| allowed.insert(method.clone()));
+                matching.methods.iter().for_each(|method| allowed.insert(method.clone()));
                 continue;
             }
             let rank = Rank::of(route, index, matching, matched);
@@ -226,13 +203,10 @@ fn fast(table: &RouteTable<usize>, lookup: &Lookup<'_>) -> Answer {
 }
 
 fn explained(table: &RouteTable<usize>, lookup: &Lookup<'_>) -> Option<(usize, usize)> {
-    table
-        .explain(lookup)
-        .into_iter()
-        .find_map(|Considered { index, verdict, .. }| match verdict {
-            Verdict::Won { matched, .. } => Some((index, matched)),
-            _ => None,
-        })
+    table.explain(lookup).into_iter().find_map(|Considered { index, verdict, .. }| match verdict {
+        Verdict::Won { matched, .. } => Some((index, matched)),
+        _ => None,
+    })
 }
 
 proptest! {
@@ -263,9 +237,7 @@ fn filled_in(table: &RouteTable<usize>, lookup: &Lookup<'_>) -> String {
     let mut text = pattern.pattern().to_owned();
     for (name, value) in hit.params.iter(lookup.path) {
         assert!(!value.is_empty());
-        text = text
-            .replace(&format!("{{{name}}}"), value)
-            .replace(&format!("{{*{name}}}"), value);
+        text = text.replace(&format!("{{{name}}}"), value).replace(&format!("{{*{name}}}"), value);
     }
     text
 }
@@ -373,10 +345,7 @@ fn all_problems_are_reported_at_once() {
 #[test]
 fn names_of_parameters_do_not_tell_matches_apart() {
     let found = errors(vec![path("a", "/x/{one}"), path("b", "/x/{two}")]);
-    assert_eq!(
-        found,
-        ["route `b`, match 1: the same as match 1 of route `a`, at the same rank"]
-    );
+    assert_eq!(found, ["route `b`, match 1: the same as match 1 of route `a`, at the same rank"]);
 }
 
 #[test]
@@ -436,20 +405,14 @@ fn a_route_that_something_still_reaches_is_not_reported() {
     let wide = route("wide", on("*.a.test")).priority(1);
     assert_eq!(shadows(vec![wide.clone(), route("apex", on("a.test"))]), []);
     assert_eq!(shadows(vec![wide.clone(), route("up", on("*.test"))]), []);
-    assert_eq!(
-        shadows(vec![wide, route("down", on("*.b.a.test"))]),
-        [pair("down", "wide")]
-    );
+    assert_eq!(shadows(vec![wide, route("down", on("*.b.a.test"))]), [pair("down", "wide")]);
 }
 
 #[test]
 fn conditions_and_listeners_let_others_through() {
     let get = route("get", RouteMatch::any().method(Method::GET)).priority(1);
     assert_eq!(shadows(vec![get.clone(), path("all", "/a")]), []);
-    let narrow = route(
-        "narrow",
-        RouteMatch::path("/a").unwrap().method(Method::GET),
-    );
+    let narrow = route("narrow", RouteMatch::path("/a").unwrap().method(Method::GET));
     assert_eq!(shadows(vec![get, narrow]), [pair("narrow", "get")]);
     let public = prefix("public", "/").listener("public").priority(1);
     assert_eq!(shadows(vec![public, path("all", "/a")]), []);

@@ -152,9 +152,7 @@ impl<M: ModuleService> Http1<'_, M> {
 
 fn upgrade_of(response: &Response, asked: Asked) -> Option<Tunnel> {
     let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS && asked.upgrade;
-    switches
-        .then(|| response.extensions().get::<Tunnel>().cloned())
-        .flatten()
+    switches.then(|| response.extensions().get::<Tunnel>().cloned()).flatten()
 }
 
 /// RFC 9110, section 6.4.1.
@@ -178,20 +176,11 @@ fn frame(
         return match status {
             StatusCode::NO_CONTENT => Framing::None,
             _ => stated()
-                .or(body
-                    .size_hint()
-                    .exact()
-                    .filter(|&size| size > 0)
-                    .map(Framing::Length))
+                .or(body.size_hint().exact().filter(|&size| size > 0).map(Framing::Length))
                 .unwrap_or(Framing::None),
         };
     }
-    match body
-        .size_hint()
-        .exact()
-        .map(Framing::Length)
-        .or_else(stated)
-    {
+    match body.size_hint().exact().map(Framing::Length).or_else(stated) {
         Some(framing) => framing,
         None if version == Version::HTTP_10 => Framing::UntilClose,
         None => Framing::Chunked,
@@ -243,15 +232,7 @@ impl BodyWriter {
             Framing::Length(length) => length,
             _ => u64::MAX,
         };
-        Self {
-            body,
-            framing,
-            left,
-            ended: bodiless,
-            failure: None,
-            body_idle,
-            stalled_since: None,
-        }
+        Self { body, framing, left, ended: bodiless, failure: None, body_idle, stalled_since: None }
     }
 
     fn poll(&mut self, cx: &mut Context<'_>, wire: &SharedWire, alarm: &mut Alarm) -> Poll<Sent> {

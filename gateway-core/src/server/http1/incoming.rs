@@ -22,11 +22,7 @@ pub(super) struct Incoming {
 impl Incoming {
     /// The body of the request whose head has been read; of `length` bytes if that is known.
     pub(super) fn new(wire: SharedWire, length: Option<u64>) -> Self {
-        Self {
-            wire,
-            length,
-            done: false,
-        }
+        Self { wire, length, done: false }
     }
 }
 
@@ -44,9 +40,7 @@ impl Body for Incoming {
         let decoded = ready!(self.wire.lock().poll_body(cx));
         match decoded {
             Ok(Decoded::Data(data)) => {
-                self.length = self
-                    .length
-                    .map(|left| left.saturating_sub(data.len() as u64));
+                self.length = self.length.map(|left| left.saturating_sub(data.len() as u64));
                 self.done = self.length == Some(0);
                 Poll::Ready(Some(Ok(Frame::data(data))))
             }
@@ -71,8 +65,7 @@ impl Body for Incoming {
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.length
-            .map_or_else(SizeHint::default, SizeHint::with_exact)
+        self.length.map_or_else(SizeHint::default, SizeHint::with_exact)
     }
 }
 

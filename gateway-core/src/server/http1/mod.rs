@@ -117,15 +117,10 @@ impl<M: ModuleService> Http1<'_, M> {
 
     /// Waits for a request.
     async fn next(&mut self) -> Next {
-        let started = Instant::now();
+        let mut waits_since = None;
         let limits = self.session.limits.head();
         let (header, idle) = (self.session.timeouts.header, self.session.timeouts.idle);
-        let Self {
-            wire,
-            alarm,
-            session,
-            ..
-        } = self;
+        let Self { wire, alarm, session, .. } = self;
         poll_fn(|cx| {
             let mut wire = wire.lock();
             if let Poll::Ready(head) = wire.poll_head(cx, &limits) {
@@ -145,7 +140,8 @@ impl<M: ModuleService> Http1<'_, M> {
                 (true, true) => QUIET_AFTER.min(idle),
                 (true, false) => idle,
             };
-            match alarm.poll(cx, started + wait) {
+            let since = *waits_since.get_or_insert_with(Instant::now);
+            match alarm.poll(cx, since + wait) {
                 Poll::Pending => Poll::Pending,
                 Poll::Ready(()) if !between => {
                     Poll::Ready(Next::Refused(Reason::RequestTimeout.into()))
@@ -176,7 +172,7 @@ impl<M: ModuleService> Http1<'_, M> {
             keep_alive,
             upgrade: head.version == Version::HTTP_11 && head.headers.contains_key(header::UPGRADE),
         };
-        let request = self.request(head, framing);
+        let request = self.request(head, framing, started);
         let context = request.extensions().get::<RequestContext>().cloned();
         let outcome = self.call(request, context.as_ref()).await;
         drop(context);
@@ -187,7 +183,7 @@ impl<M: ModuleService> Http1<'_, M> {
     }
 
     /// The request of `head`, with its body and context.
-    fn request(&self, head: RequestHead, framing: Framing) -> Request {
+    fn request(&self, head: RequestHead, framing: Framing, started: Instant) -> Request {
         let (decoder, length) = match framing {
             Framing::None => (Decoder::Done, Some(0)),
             Framing::Length(length) => (Decoder::length(length), Some(length)),
@@ -209,10 +205,9 @@ impl<M: ModuleService> Http1<'_, M> {
         *request.uri_mut() = head.uri;
         *request.version_mut() = head.version;
         *request.headers_mut() = head.headers;
-        let mut context = RequestContext::new(Arc::clone(self.info)).watched();
-        if request.version() == Version::HTTP_11 {
-            context = context.with_interim(Interim::new(self.wire.interim_sink()));
-        }
+        let interim =
+            (request.version() == Version::HTTP_11).then(|| Interim::new(self.wire.interim_sink()));
+        let context = RequestContext::watched(Arc::clone(self.info), started, interim);
         request.extensions_mut().insert(context);
         request
     }

@@ -40,9 +40,7 @@ pub(crate) struct SharedWire {
 
 impl SharedWire {
     pub(crate) fn new(wire: Wire) -> Self {
-        Self {
-            wire: Arc::new(Mutex::new(wire)),
-        }
+        Self { wire: Arc::new(Mutex::new(wire)) }
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, Wire> {
@@ -115,10 +113,7 @@ impl Wire {
     pub(crate) fn closed() -> Self {
         Self {
             client: Client::Gone,
-            ..Self::new(
-                NetStream::Other(Box::new(tokio::io::empty())),
-                BytesMut::new(),
-            )
+            ..Self::new(NetStream::Other(Box::new(tokio::io::empty())), BytesMut::new())
         }
     }
 
@@ -177,11 +172,7 @@ impl Wire {
     /// Makes ready to receive the body of the request whose head has been read.
     pub(crate) fn begin_body(&mut self, decoder: Decoder, expects_continue: bool) {
         self.written = 0;
-        self.body = IncomingState {
-            decoder,
-            expects_continue,
-            ..IncomingState::default()
-        };
+        self.body = IncomingState { decoder, expects_continue, ..IncomingState::default() };
     }
 
     /// The next piece of the request body.
@@ -209,9 +200,7 @@ impl Wire {
                 }
             }
             if std::mem::take(&mut self.body.expects_continue) {
-                self.out
-                    .buffer()
-                    .extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
+                self.out.buffer().extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
                 let _ = self.poll_flush(cx);
             }
             match self.poll_fill(cx, STREAM_READ_SIZE) {
@@ -298,8 +287,7 @@ impl Wire {
 
     /// Writes what is queued.
     pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.out
-            .poll_write_all(cx, &mut self.stream, &mut self.written)
+        self.out.poll_write_all(cx, &mut self.stream, &mut self.written)
     }
 
     /// Reads once. Ready with 0 at the end of the stream.

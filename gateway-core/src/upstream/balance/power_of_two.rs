@@ -16,18 +16,13 @@ pub struct PowerOfTwo {
 impl PowerOfTwo {
     /// Draws from `seed` on: the same seed, the same draws.
     pub fn with_seed(seed: u64) -> Self {
-        Self {
-            state: AtomicU64::new(seed),
-        }
+        Self { state: AtomicU64::new(seed) }
     }
 
     /// Weyl sequence with a strong mixer (SplitMix64): one atomic add, good enough for drawing.
     fn draw(&self) -> u64 {
         const STEP: u64 = 0x9E37_79B9_7F4A_7C15;
-        let mut mixed = self
-            .state
-            .fetch_add(STEP, Ordering::Relaxed)
-            .wrapping_add(STEP);
+        let mut mixed = self.state.fetch_add(STEP, Ordering::Relaxed).wrapping_add(STEP);
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
         mixed ^ (mixed >> 31)
@@ -54,11 +49,7 @@ impl Balance for PowerOfTwo {
                 let second = (first + 1 + (drawn & 0xFFFF_FFFF) % (count - 1)) % count;
                 let first = several.get(usize::try_from(first).ok()?)?;
                 let second = several.get(usize::try_from(second).ok()?)?;
-                Some(if second.in_flight() < first.in_flight() {
-                    second
-                } else {
-                    first
-                })
+                Some(if second.in_flight() < first.in_flight() { second } else { first })
             }
         }
     }
@@ -71,11 +62,7 @@ mod tests {
 
     fn endpoints(count: usize) -> Vec<Arc<Endpoint>> {
         (0..count)
-            .map(|index| {
-                format!("http://127.0.0.1:{}", 9000 + index)
-                    .parse()
-                    .unwrap()
-            })
+            .map(|index| format!("http://127.0.0.1:{}", 9000 + index).parse().unwrap())
             .map(|address| Arc::new(Endpoint::new(address, PoolSettings::default())))
             .collect()
     }
@@ -86,10 +73,7 @@ mod tests {
         let _busy: Vec<_> = (0..5).map(|_| endpoints[1].enter()).collect();
         let balance = PowerOfTwo::with_seed(7);
         for _ in 0..1000 {
-            assert_ne!(
-                balance.pick(&endpoints).unwrap().name(),
-                endpoints[1].name()
-            );
+            assert_ne!(balance.pick(&endpoints).unwrap().name(), endpoints[1].name());
         }
     }
 
@@ -100,16 +84,10 @@ mod tests {
         let mut counts = [0_u32; 4];
         for _ in 0..4000 {
             let picked = balance.pick(&endpoints).unwrap();
-            let at = endpoints
-                .iter()
-                .position(|one| Arc::ptr_eq(one, picked))
-                .unwrap();
+            let at = endpoints.iter().position(|one| Arc::ptr_eq(one, picked)).unwrap();
             counts[at] += 1;
         }
-        assert!(
-            counts.iter().all(|count| (800..1200).contains(count)),
-            "{counts:?}"
-        );
+        assert!(counts.iter().all(|count| (800..1200).contains(count)), "{counts:?}");
         assert!(balance.pick(&[]).is_none());
     }
 }

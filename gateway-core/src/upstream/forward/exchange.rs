@@ -23,11 +23,7 @@ use crate::trailers;
 use crate::upstream::pool::Connection;
 
 /// What is accepted of an answer's head.
-const HEAD_LIMITS: HeadLimits = HeadLimits {
-    uri: usize::MAX,
-    bytes: 64 * 1024,
-    fields: 200,
-};
+const HEAD_LIMITS: HeadLimits = HeadLimits { uri: usize::MAX, bytes: 64 * 1024, fields: 200 };
 
 /// An upstream that sends more interim answers than this has lost its mind.
 const MAX_INTERIM: usize = 32;
@@ -53,6 +49,8 @@ pub(super) struct Exchange {
     scanner: HeadScanner,
     interim_count: usize,
     pub(super) decoder: Decoder,
+    /// Something has moved since `last_progress` was taken.
+    progressed: bool,
     last_progress: Instant,
 }
 
@@ -85,21 +83,14 @@ impl Exchange {
         body: Body,
         framing: Framing,
         expects: bool,
+        now: Instant,
     ) -> Self {
-        let now = Instant::now();
         let body = match framing {
             Framing::None => Sending::Done,
-            _ if expects => Sending::Held {
-                body,
-                until: now + EXPECT_PATIENCE,
-            },
+            _ if expects => Sending::Held { body, until: now + EXPECT_PATIENCE },
             _ => Sending::Streaming(body),
         };
-        let left = if let Framing::Length(length) = framing {
-            length
-        } else {
-            u64::MAX
-        };
+        let left = if let Framing::Length(length) = framing { length } else { u64::MAX };
         Self {
             connection,
             body,
@@ -111,6 +102,7 @@ impl Exchange {
             scanner: HeadScanner::default(),
             interim_count: 0,
             decoder: Decoder::Done,
+            progressed: false,
             last_progress: now,
         }
     }
@@ -136,18 +128,11 @@ impl Exchange {
                 Sending::Held { until, .. } => Some(*until),
                 _ => None,
             };
-            let idle_at = self.last_progress + idle;
-            let next = [answer_by, held_until]
-                .into_iter()
-                .flatten()
-                .fold(idle_at, Instant::min);
+            let idle_at = self.idle_at(idle);
+            let next = [answer_by, held_until].into_iter().flatten().fold(idle_at, Instant::min);
             ready!(self.connection.alarm.poll(cx, next));
             if held_until != Some(next) {
-                let reason = if next == idle_at {
-                    Reason::StreamIdle
-                } else {
-                    Reason::TryTimeout
-                };
+                let reason = if next == idle_at { Reason::StreamIdle } else { Reason::TryTimeout };
                 return Poll::Ready(Err(reason.into()));
             }
             self.release_body();
@@ -233,9 +218,7 @@ impl Exchange {
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let connection = &mut self.connection;
         let before = self.written;
-        let flushed = connection
-            .out
-            .poll_write_all(cx, &mut connection.stream, &mut self.written);
+        let flushed = connection.out.poll_write_all(cx, &mut connection.stream, &mut self.written);
         if self.written != before {
             self.last_progress = Instant::now();
         }
@@ -318,9 +301,7 @@ impl Exchange {
         }
         self.scanner = HeadScanner::default();
         let head = read.split_to(length);
-        parse_response(head, &HEAD_LIMITS)
-            .map(Some)
-            .map_err(head_error)
+        parse_response(head, &HEAD_LIMITS).map(Some).map_err(head_error)
     }
 
     fn interim(
@@ -379,7 +360,12 @@ impl Exchange {
     }
 
     /// When the upstream will have stood still for `idle`.
-    pub(super) fn idle_at(&self, idle: Duration) -> Instant {
+    ///
+    /// Asked only when there is something to wait for, which is when the clock is read.
+    pub(super) fn idle_at(&mut self, idle: Duration) -> Instant {
+        if std::mem::take(&mut self.progressed) {
+            self.last_progress = Instant::now();
+        }
         self.last_progress + idle
     }
 
@@ -397,7 +383,7 @@ impl Exchange {
             read.reserve(size);
         }
         let filled = ready!(pin!(stream.read_buf(read)).poll(cx));
-        self.last_progress = Instant::now();
+        self.progressed = true;
         Poll::Ready(filled)
     }
 }

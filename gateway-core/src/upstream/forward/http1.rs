@@ -1,6 +1,7 @@
 //! Forwarding over HTTP/1.
 
 use std::future::poll_fn;
+use std::sync::Arc;
 
 use bytes::BytesMut;
 use http::header::{self, HeaderValue};
@@ -37,7 +38,7 @@ pub(super) async fn forward(
         call.head.headers.remove(header::EXPECT);
     }
     let mut lease = Lease::acquire(in_flight, call.deadline).await?;
-    let mut pooled = lease.take();
+    let mut pooled = lease.take(call.started);
     // A body in memory can be sent again; any other only while nobody has read of it.
     let (mut body, mut copy) = kept(body);
     loop {
@@ -79,11 +80,9 @@ fn may_be_sent_again(tried: &Tried, call: &Call, error: &Error) -> bool {
 
 async fn open(cluster: &Shared, lease: &mut Lease, call: &Call) -> Result<Box<Connection>, Error> {
     lease.opens();
-    let address = lease.endpoint().address().clone();
-    let stream = cluster.connector.connect(&address, call.connect_by).await;
-    stream
-        .map(Connection::new)
-        .map_err(|error| in_time(error, call))
+    let endpoint = Arc::clone(lease.endpoint());
+    let stream = cluster.connector.connect(endpoint.address(), call.connect_by).await;
+    stream.map(Connection::new).map_err(|error| in_time(error, call))
 }
 
 /// The body, and a copy of it when it is in memory.
@@ -102,30 +101,19 @@ async fn attempt(
     call: &Call,
 ) -> Result<(Exchange, Answer), (Failure, Tried)> {
     connection.out.clear();
-    let target = call
-        .head
-        .uri
-        .path_and_query()
-        .map_or("*", |target| target.as_str());
-    let target = if call.head.method == Method::OPTIONS && target == "/*" {
-        "*"
-    } else {
-        target
-    };
+    let target = call.head.uri.path_and_query().map_or("*", |target| target.as_str());
+    let target = if call.head.method == Method::OPTIONS && target == "/*" { "*" } else { target };
     let out = connection.out.buffer();
     write_head(out, &call.head.method, target, &call.head.headers, framing);
     let interim = call.context.as_ref().and_then(RequestContext::interim);
-    let mut exchange = Exchange::new(connection, body, framing, expects);
+    let mut exchange = Exchange::new(connection, body, framing, expects, call.started);
     let answered =
         poll_fn(|cx| exchange.poll_answer(cx, call.upgrade, interim, call.answer_by, call.idle))
             .await;
     match answered {
         Ok(answer) => Ok((exchange, answer)),
         Err(error) => {
-            let tried = Tried {
-                written: exchange.written,
-                answered: exchange.answered,
-            };
+            let tried = Tried { written: exchange.written, answered: exchange.answered };
             let (_, untouched) = exchange.into_untouched();
             Err((Failure { error, untouched }, tried))
         }
@@ -166,9 +154,7 @@ fn receive(mut exchange: Exchange, answer: Answer, lease: Lease, call: &Call) ->
     let mut response = Response::new(body);
     *response.status_mut() = head.status;
     *response.headers_mut() = head.headers;
-    response
-        .headers_mut()
-        .insert(respond::ORIGIN, HeaderValue::from_static("upstream"));
+    response.headers_mut().insert(respond::ORIGIN, HeaderValue::from_static("upstream"));
     Ok(response)
 }
 
@@ -222,11 +208,7 @@ fn switch(exchange: Exchange, head: crate::http1::head::ResponseHead, lease: Lea
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     *response.headers_mut() = headers;
-    response.extensions_mut().insert(Tunnel::new(Leased {
-        stream,
-        read,
-        _lease: lease,
-    }));
+    response.extensions_mut().insert(Tunnel::new(Leased { stream, read, _lease: lease }));
     Ok(response)
 }
 

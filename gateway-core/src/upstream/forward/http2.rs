@@ -49,19 +49,19 @@ const MAX_REFUSALS: usize = 2;
 pub(super) async fn forward(
     cluster: &Shared,
     in_flight: InFlight,
-    mut call: Call,
+    call: &mut Call,
     body: Body,
 ) -> Outcome {
     let upgrade = call.upgrade;
-    let websocket = prepare(&mut call)?;
+    let websocket = prepare(call)?;
     let (mut body, mut copy) = kept(body);
     let mut refusals = 0;
     loop {
-        let lease = lease(cluster, &in_flight, &call).await?;
-        let request = request(&call, body, websocket.as_ref());
-        match send(lease, request, &call).await {
+        let lease = lease(cluster, &in_flight, call).await?;
+        let request = request(call, body, websocket.as_ref());
+        match send(lease, request, call).await {
             Ok((response, lease)) => {
-                return Ok(receive(response, in_flight, lease, &call, upgrade));
+                return Ok(receive(response, in_flight, lease, call, upgrade));
             }
             Err(failed) => {
                 let again = failed.unsent.or_else(|| copy.take());
@@ -148,10 +148,7 @@ async fn connect(
     call: &Call,
 ) -> Result<SendRequest<Body>, Error> {
     let endpoint = in_flight.endpoint();
-    let stream = cluster
-        .connector
-        .connect(endpoint.address(), call.connect_by)
-        .await?;
+    let stream = cluster.connector.connect(endpoint.address(), call.connect_by).await?;
     let mut builder = hyper::client::conn::http2::Builder::new(Spawner);
     builder
         .timer(TokioTimer::new())
@@ -165,13 +162,11 @@ async fn connect(
         .await
         .map_err(|error| Error::new(Reason::UpstreamProtocol).with_source(error))?;
     let name = std::sync::Arc::clone(endpoint.name());
-    cluster
-        .tasks
-        .spawn("HTTP/2 upstream connection", async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(endpoint = %name, %error, "upstream connection ended");
-            }
-        });
+    cluster.tasks.spawn("HTTP/2 upstream connection", async move {
+        if let Err(error) = connection.await {
+            tracing::debug!(endpoint = %name, %error, "upstream connection ended");
+        }
+    });
     Ok(sender)
 }
 
@@ -199,17 +194,8 @@ async fn send(
             Ok(answered) => answered,
             Err(_) => {
                 let out_of_time = call.is_out_of_time(Instant::now());
-                let late = if out_of_time {
-                    Reason::RouteTimeout
-                } else {
-                    Reason::TryTimeout
-                };
-                return Err(Failed {
-                    error: late.into(),
-                    unsent: None,
-                    safe: false,
-                    retry: false,
-                });
+                let late = if out_of_time { Reason::RouteTimeout } else { Reason::TryTimeout };
+                return Err(Failed { error: late.into(), unsent: None, safe: false, retry: false });
             }
         },
     };
@@ -221,12 +207,7 @@ async fn send(
             let refused = was_not_processed(&error);
             let safe = unsent.is_some() || refused;
             let retry = safe || (reused && is_broken_connection(&error));
-            Err(Failed {
-                error: failure(error),
-                unsent,
-                safe,
-                retry,
-            })
+            Err(Failed { error: failure(error), unsent, safe, retry })
         }
     }
 }
@@ -259,10 +240,7 @@ fn h2_error(error: &hyper::Error) -> Option<&h2::Error> {
 }
 
 fn failure(error: hyper::Error) -> Error {
-    if let Some(ours) = error
-        .source()
-        .and_then(|source| source.downcast_ref::<Error>())
-    {
+    if let Some(ours) = error.source().and_then(|source| source.downcast_ref::<Error>()) {
         // The request body broke off: its own reason says more than the reset it led to.
         return Error::new(ours.reason()).with_source(error);
     }
@@ -287,8 +265,7 @@ fn receive(
     }
     let (mut head, body) = response.into_parts();
     hop_headers::strip_response(&mut head.headers);
-    head.headers
-        .insert(respond::ORIGIN, HeaderValue::from_static("upstream"));
+    head.headers.insert(respond::ORIGIN, HeaderValue::from_static("upstream"));
     let endless = is_event_stream(&head.headers);
     let body = Body::incoming(body, Reason::UpstreamIncomplete);
     let body = if body.is_end_stream() {
@@ -349,13 +326,7 @@ struct Watched {
 
 impl Watched {
     fn new(body: Body, idle: Duration, deadline: Option<Instant>) -> Self {
-        Self {
-            body,
-            alarm: Alarm::default(),
-            idle,
-            deadline,
-            moved: Instant::now(),
-        }
+        Self { body, alarm: Alarm::default(), idle, deadline, moved: Instant::now() }
     }
 }
 
@@ -373,15 +344,9 @@ impl http_body::Body for Watched {
             return Poll::Ready(frame.map(|frame| frame.map(clean)));
         }
         let idle_at = this.moved + this.idle;
-        let next = this
-            .deadline
-            .map_or(idle_at, |deadline| deadline.min(idle_at));
+        let next = this.deadline.map_or(idle_at, |deadline| deadline.min(idle_at));
         ready!(this.alarm.poll(cx, next));
-        let late = if next == idle_at {
-            Reason::StreamIdle
-        } else {
-            Reason::RouteTimeout
-        };
+        let late = if next == idle_at { Reason::StreamIdle } else { Reason::RouteTimeout };
         Poll::Ready(Some(Err(late.into())))
     }
 

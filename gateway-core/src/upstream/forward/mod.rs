@@ -5,49 +5,42 @@ mod http1;
 mod http2;
 mod received;
 
+use std::sync::Arc;
+
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, Version, request};
 use tokio::time::Instant;
 
 use super::cluster::{HostPolicy, Shared};
-use super::endpoint::{EndpointAddress, InFlight, Transport};
-use crate::context::RequestContext;
+use super::endpoint::{Endpoint, EndpointAddress, Transport};
+use crate::body::Body;
+use crate::context::{Attempt, RequestContext};
+use crate::error::Error;
 use crate::message::{Outcome, Request};
+use crate::observe::{AttemptFinished, Observer};
 
-/// Forwards `request` to the endpoint that `in_flight` counts it at.
-pub(super) async fn forward(
-    cluster: &Shared,
-    in_flight: InFlight,
-    request: Request,
-    context: Option<RequestContext>,
-    started: Instant,
-) -> Outcome {
-    let address = in_flight.endpoint().address().clone();
-    let deadline = context.as_ref().and_then(RequestContext::deadline);
-    let answer_by = cluster.timeouts.try_timeout.map(|limit| started + limit);
-    let (mut head, body) = request.into_parts();
-    let via = via(head.version);
-    head.headers.append(header::VIA, via);
-    apply_host(&cluster.host, &address, &mut head.headers);
-    let mut call = Call {
-        upgrade: head.headers.contains_key(header::UPGRADE),
-        head,
-        context,
-        connect_by: sooner(started + cluster.timeouts.connect, deadline),
-        answer_by: match (answer_by, deadline) {
-            (Some(one), Some(other)) => Some(one.min(other)),
-            (one, other) => one.or(other),
-        },
-        deadline,
-        idle: cluster.timeouts.idle,
-    };
-    match address.transport() {
+/// Forwards `request` to one of the cluster's endpoints.
+pub(super) async fn forward(cluster: &Arc<Shared>, request: Request) -> Outcome {
+    cluster.start_sweeping();
+    let endpoint = cluster.pick()?;
+    let started = Instant::now();
+    let (mut call, body) = Call::new(cluster, endpoint, request, started);
+    let outcome = match endpoint.address().transport() {
         Transport::Http | Transport::Https | Transport::Unix => {
-            http1::forward(cluster, in_flight, &mut call, body).await
+            http1::forward(cluster, endpoint.enter(), &mut call, body).await
         }
         // Boxed: hyper's futures are large, and moved also for those who do not need them.
-        Transport::H2c => Box::pin(http2::forward(cluster, in_flight, call, body)).await,
+        Transport::H2c => {
+            Box::pin(http2::forward(cluster, endpoint.enter(), &mut call, body)).await
+        }
+    };
+    if !cluster.observers.is_empty() {
+        let result = outcome.as_ref().map(http::Response::status).map_err(Error::reason);
+        let duration = started.elapsed();
+        let event = AttemptFinished::new(&cluster.name, endpoint.name(), result, duration);
+        cluster.observers.attempt_finished(&event);
     }
+    outcome
 }
 
 /// One request on its way out.
@@ -55,6 +48,7 @@ struct Call {
     head: request::Parts,
     context: Option<RequestContext>,
     upgrade: bool,
+    started: Instant,
     connect_by: Instant,
     /// When the answer's head must be there.
     answer_by: Option<Instant>,
@@ -65,6 +59,35 @@ struct Call {
 }
 
 impl Call {
+    fn new(
+        cluster: &Shared,
+        endpoint: &Endpoint,
+        request: Request,
+        started: Instant,
+    ) -> (Self, Body) {
+        let (mut head, body) = request.into_parts();
+        let context = head.extensions.get::<RequestContext>().cloned();
+        if let Some(context) = &context {
+            let attempt = Attempt::new(Arc::clone(&cluster.name), Arc::clone(endpoint.name()));
+            context.record().attempt(attempt);
+        }
+        head.headers.append(header::VIA, via(head.version));
+        apply_host(&cluster.host, endpoint.address(), &mut head.headers);
+        let deadline = context.as_ref().and_then(RequestContext::deadline);
+        let answer_by = cluster.timeouts.try_timeout.map(|limit| started + limit);
+        let call = Self {
+            upgrade: head.headers.contains_key(header::UPGRADE),
+            head,
+            context,
+            started,
+            connect_by: sooner(started + cluster.timeouts.connect, deadline),
+            answer_by: answer_by.map(|by| sooner(by, deadline)).or(deadline),
+            deadline,
+            idle: cluster.timeouts.idle,
+        };
+        (call, body)
+    }
+
     /// True when the deadline of the whole request is what limits the wait for the answer.
     fn is_out_of_time(&self, now: Instant) -> bool {
         self.deadline.is_some_and(|deadline| now >= deadline)

@@ -32,13 +32,7 @@ impl Received {
         deadline: Option<Instant>,
         reusable: bool,
     ) -> Self {
-        Self {
-            on: Some((exchange, lease)),
-            length,
-            idle,
-            deadline,
-            reusable,
-        }
+        Self { on: Some((exchange, lease)), length, idle, deadline, reusable }
     }
 
     /// The body is complete: the connection goes back if nothing speaks against it.
@@ -72,11 +66,7 @@ impl Body for Received {
                 if exchange.connection.alarm.poll(cx, next).is_pending() {
                     return Poll::Pending;
                 }
-                let late = if next == idle_at {
-                    Reason::StreamIdle
-                } else {
-                    Reason::RouteTimeout
-                };
+                let late = if next == idle_at { Reason::StreamIdle } else { Reason::RouteTimeout };
                 Some(Err(late.into()))
             }
         };
@@ -100,7 +90,6 @@ impl Body for Received {
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.length
-            .map_or_else(SizeHint::default, SizeHint::with_exact)
+        self.length.map_or_else(SizeHint::default, SizeHint::with_exact)
     }
 }

@@ -49,9 +49,7 @@ impl Connection {
     fn is_alive(&mut self) -> bool {
         let mut cx = Context::from_waker(Waker::noop());
         self.read.reserve(1);
-        pin!(self.stream.read_buf(&mut self.read))
-            .poll(&mut cx)
-            .is_pending()
+        pin!(self.stream.read_buf(&mut self.read)).poll(&mut cx).is_pending()
     }
 
     fn is_fresh(&self, settings: &PoolSettings, now: Instant) -> bool {
@@ -77,9 +75,7 @@ pub(crate) struct Http1Pool {
 
 impl Http1Pool {
     pub(crate) fn new(settings: PoolSettings) -> Self {
-        let shards = available_parallelism()
-            .map_or(1, usize::from)
-            .min(MAX_SHARDS);
+        let shards = available_parallelism().map_or(1, usize::from).min(MAX_SHARDS);
         Self {
             settings,
             shards: (0..shards).map(|_| Mutex::default()).collect(),
@@ -125,17 +121,14 @@ impl Http1Pool {
     }
 
     /// An idle connection that is alive, this worker's own first.
-    fn take(&self) -> Option<Box<Connection>> {
+    fn take(&self, now: Instant) -> Option<Box<Connection>> {
         let own = shard_of_this_thread() % self.shards.len();
-        let now = Instant::now();
         self.take_from(own, now).or_else(|| {
             // Somebody else's only when no more may be opened.
             if self.open() < self.settings.total {
                 return None;
             }
-            (0..self.shards.len())
-                .filter(|&at| at != own)
-                .find_map(|at| self.take_from(at, now))
+            (0..self.shards.len()).filter(|&at| at != own).find_map(|at| self.take_from(at, now))
         })
     }
 
@@ -187,12 +180,7 @@ impl Http1Pool {
     }
 
     fn lock(&self, shard: usize) -> Option<MutexGuard<'_, Vec<Box<Connection>>>> {
-        Some(
-            self.shards
-                .get(shard)?
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner),
-        )
+        Some(self.shards.get(shard)?.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -228,10 +216,7 @@ impl Lease {
         deadline: Option<Instant>,
     ) -> Result<Self, Error> {
         in_flight.endpoint().http1.permit(deadline).await?;
-        Ok(Self {
-            in_flight,
-            holds: false,
-        })
+        Ok(Self { in_flight, holds: false })
     }
 
     pub(crate) fn endpoint(&self) -> &Arc<Endpoint> {
@@ -242,9 +227,9 @@ impl Lease {
         &self.in_flight.endpoint().http1
     }
 
-    /// An idle connection.
-    pub(crate) fn take(&mut self) -> Option<Box<Connection>> {
-        let connection = self.pool().take()?;
+    /// An idle connection, as of `now`.
+    pub(crate) fn take(&mut self, now: Instant) -> Option<Box<Connection>> {
+        let connection = self.pool().take(now)?;
         self.holds = true;
         Some(connection)
     }

@@ -48,11 +48,7 @@ impl Drop for Http2Lease {
 
 impl Http2Pool {
     pub(crate) fn new(settings: PoolSettings) -> Self {
-        Self {
-            settings,
-            connections: Mutex::default(),
-            opening: tokio::sync::Mutex::default(),
-        }
+        Self { settings, connections: Mutex::default(), opening: tokio::sync::Mutex::default() }
     }
 
     /// Connections.
@@ -74,16 +70,10 @@ impl Http2Pool {
         }
         if self.open() >= MAX_CONNECTIONS {
             drop(opening);
-            return self
-                .take(usize::MAX)
-                .ok_or_else(|| Reason::PendingOverflow.into());
+            return self.take(usize::MAX).ok_or_else(|| Reason::PendingOverflow.into());
         }
         let sender = connect().await?;
-        let shared = Shared {
-            sender,
-            streams: Arc::default(),
-            opened: Instant::now(),
-        };
+        let shared = Shared { sender, streams: Arc::default(), opened: Instant::now() };
         self.lock().push(shared.clone());
         Ok(shared.lease(false))
     }
@@ -97,10 +87,7 @@ impl Http2Pool {
                 && (now.duration_since(one.opened) < self.settings.max_age || one.count() > 0)
         });
         let young = |one: &&Shared| now.duration_since(one.opened) < self.settings.max_age;
-        let least = connections
-            .iter()
-            .filter(young)
-            .min_by_key(|one| one.count())?;
+        let least = connections.iter().filter(young).min_by_key(|one| one.count())?;
         (least.count() < limit).then(|| least.lease(true))
     }
 
@@ -110,9 +97,7 @@ impl Http2Pool {
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Shared>> {
-        self.connections
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.connections.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -123,10 +108,6 @@ impl Shared {
 
     fn lease(&self, reused: bool) -> Http2Lease {
         self.streams.fetch_add(1, Ordering::Relaxed);
-        Http2Lease {
-            sender: self.sender.clone(),
-            reused,
-            streams: Arc::clone(&self.streams),
-        }
+        Http2Lease { sender: self.sender.clone(), reused, streams: Arc::clone(&self.streams) }
     }
 }
