@@ -16,11 +16,10 @@ async fn main() -> Result {
 
 /// The gateway of this example: everything goes to `upstream`, which has 30 s to answer.
 pub fn gateway(upstream: &str) -> Result<Gateway> {
-    let cluster = Cluster::builder("all").endpoint(upstream.parse()?);
     let stack = ServiceBuilder::new()
         .layer(BodyLimitLayer::new(64 * 1024))
         .layer(TimeoutLayer::new(Duration::from_secs(30)))
-        .service(Module::new(cluster.build()?));
+        .service(Module::new(Cluster::builder("all").endpoint(upstream.parse()?).build()?));
     let route = Route::new("all", Module::from_service(stack)).matching(RouteMatch::any());
     let gateway = Gateway::builder().route(route).observer(AccessLog);
     Ok(gateway.build().map_err(|wrong| wrong[0].to_string())?)
