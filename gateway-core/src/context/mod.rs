@@ -33,6 +33,8 @@ struct Inner {
     watched: bool,
     interim: Option<Interim>,
     admitted: OnceLock<Admitted>,
+    /// The context of the gateway around this one, which keeps what belongs to the whole request.
+    outer: Option<RequestContext>,
     deadline: OnceLock<Instant>,
     record: Record,
 }
@@ -65,6 +67,7 @@ impl RequestContext {
             watched,
             interim,
             admitted: OnceLock::new(),
+            outer: None,
             deadline: OnceLock::new(),
             record: Record::default(),
         };
@@ -124,12 +127,12 @@ impl RequestContext {
 
     /// The moment at which the request is out of time; `None` without a timeout.
     pub fn deadline(&self) -> Option<Instant> {
-        self.inner.deadline.get().copied()
+        self.whole().deadline.get().copied()
     }
 
     /// Sets the deadline, unless an outer layer has set one: the first one holds.
     pub fn set_deadline(&self, deadline: Instant) -> Instant {
-        *self.inner.deadline.get_or_init(|| deadline)
+        *self.whole().deadline.get_or_init(|| deadline)
     }
 
     /// True when whoever polls this request's future polls it again at its deadline: a layer that
@@ -140,13 +143,41 @@ impl RequestContext {
 
     /// What happened to the request so far.
     pub fn record(&self) -> &Record {
-        &self.inner.record
+        &self.whole().record
     }
 
     /// Where in the path the part behind the matched prefix begins; `None` when the route was not
     /// matched by a prefix.
     pub(crate) fn after_prefix(&self) -> Option<usize> {
         self.inner.admitted.get()?.after_prefix
+    }
+
+    /// Where that is kept which belongs to the request and not to one gateway.
+    fn whole(&self) -> &Inner {
+        let mut inner = &self.inner;
+        while let Some(outer) = &inner.outer {
+            inner = &outer.inner;
+        }
+        inner
+    }
+
+    /// The context for a gateway, which is the module of another one when this context has been
+    /// written already.
+    pub(crate) fn for_gateway(&self) -> Self {
+        if self.inner.admitted.get().is_none() {
+            return self.clone();
+        }
+        let inner = Inner {
+            connection: Arc::clone(&self.inner.connection),
+            started: self.inner.started,
+            watched: self.inner.watched,
+            interim: self.inner.interim.clone(),
+            admitted: OnceLock::new(),
+            outer: Some(self.clone()),
+            deadline: OnceLock::new(),
+            record: Record::default(),
+        };
+        Self { inner: Arc::new(inner) }
     }
 
     /// Writes down what the gateway found out about the request, once.
@@ -172,5 +203,52 @@ impl fmt::Debug for RequestContext {
             .field("route", &self.route())
             .field("record", &self.inner.record)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn admitted(route: &str) -> Admitted {
+        Admitted {
+            client_ip: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)),
+            from_trusted_peer: true,
+            generation: 3,
+            route: Some(Arc::new(RouteInfo::new(route, Metadata::default()))),
+            params: PathParams::default(),
+            after_prefix: None,
+        }
+    }
+
+    fn context() -> RequestContext {
+        let connection = ConnectionInfo::new(Arc::default(), None, None);
+        RequestContext::new(Arc::new(connection), Instant::now())
+    }
+
+    #[test]
+    fn whoever_holds_the_context_sees_what_the_gateway_found() {
+        let context = context();
+        let server = context.clone();
+        assert_eq!((server.generation(), server.route()), (0, None));
+        context.for_gateway().admit(admitted("orders"));
+        assert_eq!(&*server.route().unwrap().id, "orders");
+        assert_eq!(server.client_ip().to_string(), "192.0.2.1");
+    }
+
+    #[test]
+    fn a_gateway_inside_of_another_shares_what_belongs_to_the_request() {
+        let outer = context();
+        outer.admit(admitted("outer"));
+        let inner = outer.for_gateway();
+        inner.admit(admitted("inner"));
+        assert_eq!(&*outer.route().unwrap().id, "outer");
+        assert_eq!(&*inner.route().unwrap().id, "inner");
+        let deadline = inner.set_deadline(inner.started() + Duration::from_secs(1));
+        assert_eq!(outer.deadline(), Some(deadline));
+        inner.record().add_sent(7);
+        assert_eq!(outer.record().sent(), 7);
     }
 }

@@ -114,8 +114,11 @@ impl Gateway {
 
     /// The context of the request; it gets one when it comes from a server that is not ours.
     fn context_of(&self, request: &mut Request) -> RequestContext {
-        if let Some(context) = request.extensions().get::<RequestContext>() {
-            return context.clone();
+        let found = request.extensions_mut().get_mut::<RequestContext>();
+        if let Some(context) = found {
+            let ours = context.for_gateway();
+            *context = ours.clone();
+            return ours;
         }
         let context = RequestContext::new(Arc::clone(&self.shared.foreign), Instant::now());
         request.extensions_mut().insert(context.clone());

@@ -1,0 +1,107 @@
+//! `gateway explain`: says what would become of a request, and why.
+
+use std::sync::Arc;
+
+use gateway::Assembled;
+use gateway::config::{Cluster, Target, show_duration, show_size};
+use gateway_core::{ConnectionInfo, RequestContext};
+use http::header::HOST;
+use http::{HeaderValue, Request, Uri, request};
+
+use super::{Failure, warn};
+use crate::args::Explain;
+use crate::terminal::say;
+
+pub(crate) fn explain(arguments: &Explain) -> Result<(), Failure> {
+    let assembled = gateway::load(&arguments.document.config).assemble()?;
+    warn(&assembled);
+    let head = head(arguments, &assembled)?;
+    let explanation = assembled.gateway().explain(&head);
+    say(explanation.to_string().trim_end());
+    if let Ok(id) = &explanation.decision {
+        describe(&assembled, id).iter().for_each(|line| say(line));
+    }
+    Ok(())
+}
+
+/// The head as a client of HTTP/1.1 would send it.
+fn head(arguments: &Explain, assembled: &Assembled) -> Result<request::Parts, Failure> {
+    let (mut head, ()) = Request::new(()).into_parts();
+    head.method = arguments.method.clone();
+    head.uri = match arguments.url.path_and_query() {
+        Some(path) => Uri::from(path.clone()),
+        None => Uri::from_static("/"),
+    };
+    let authority = arguments
+        .url
+        .authority()
+        .map_or("localhost", |authority| authority.as_str());
+    head.headers.insert(HOST, HeaderValue::from_str(authority)?);
+    for (name, value) in &arguments.headers {
+        if name == HOST {
+            head.headers.insert(name, value.clone());
+        } else {
+            head.headers.append(name, value.clone());
+        }
+    }
+    let names: Vec<_> = assembled
+        .document()
+        .listeners
+        .iter()
+        .map(|one| one.name.as_str())
+        .collect();
+    let name = arguments
+        .listener
+        .as_deref()
+        .or(names.first().copied())
+        .unwrap_or_default();
+    let info = assembled.listener_info(name).ok_or_else(|| {
+        let names = names.join(", ");
+        format!("--listener: found `{name}`, expected the name of a listener: {names}")
+    })?;
+    let connection = ConnectionInfo::new(Arc::new(info), None, None);
+    head.extensions
+        .insert(RequestContext::new(Arc::new(connection)));
+    Ok(head)
+}
+
+/// What stands between the route and its target, and what that is.
+fn describe(assembled: &Assembled, id: &str) -> Vec<String> {
+    let document = assembled.document();
+    let Some(route) = document.routes.iter().find(|route| route.id == id) else {
+        return Vec::new();
+    };
+    let limit = route.policy.body_limit.map_or("off".to_owned(), show_size);
+    let timeout = route.policy.timeout.map_or("off".to_owned(), show_duration);
+    let target = match &route.target {
+        Target::Cluster(name) => {
+            let mut clusters = document.clusters.iter();
+            clusters
+                .find(|cluster| cluster.name == *name)
+                .map_or_else(String::new, show_cluster)
+        }
+        Target::Module(name) => format!("module {name}"),
+        Target::Redirect(redirect) => format!("redirect with {}", redirect.status.as_u16()),
+        Target::Respond(respond) => format!("a fixed answer with {}", respond.status.as_u16()),
+        _ => String::new(),
+    };
+    vec![
+        format!("  policy: body_limit {limit}, timeout {timeout}"),
+        format!("  target: {target}"),
+    ]
+}
+
+fn show_cluster(cluster: &Cluster) -> String {
+    let endpoints: Vec<_> = cluster.endpoints.iter().map(ToString::to_string).collect();
+    let try_timeout = cluster
+        .timeouts
+        .try_timeout
+        .map_or("off".to_owned(), show_duration);
+    format!(
+        "cluster {} ({}, connect {}, try {try_timeout}): {}",
+        cluster.name,
+        cluster.balance,
+        show_duration(cluster.timeouts.connect),
+        endpoints.join(", ")
+    )
+}

@@ -1,0 +1,59 @@
+//! `gateway proxy`: everything to one place, without a document.
+
+use std::time::Duration;
+
+use gateway::Assembly;
+use gateway::config::{Cluster, Document, Listener, Policy, Route, Target};
+use gateway_core::route::RouteMatch;
+use gateway_core::{DrainSettings, HostPolicy};
+use gateway_layers::access_log::AccessLog;
+
+use super::{Failure, serve};
+use crate::args::{Host, Proxy};
+use crate::telemetry;
+
+/// Connections to an endpoint, idle and in all: a proxy in front of one server keeps them all.
+const CONNECTIONS: usize = 1024;
+
+/// How long the one upstream may take to begin an answer.
+const TRY: Duration = Duration::from_secs(30);
+
+/// What is in flight at the signal gets this long.
+const DRAIN: Duration = Duration::from_secs(30);
+
+pub(crate) fn proxy(arguments: &Proxy, log: Option<&str>) -> Result<(), Failure> {
+    let default = if arguments.access_log { "info" } else { "warn" };
+    telemetry::start(log, default)?;
+    let assembly = Assembly::from(document(arguments));
+    let assembly = if arguments.access_log {
+        assembly.observer(AccessLog::default())
+    } else {
+        assembly
+    };
+    serve(&assembly.assemble()?, |_| {})
+}
+
+fn document(arguments: &Proxy) -> Document {
+    let mut cluster = Cluster::new("upstream", arguments.to.clone());
+    cluster.host = match arguments.host {
+        Host::Preserve => HostPolicy::Preserve,
+        Host::Endpoint => HostPolicy::Endpoint,
+    };
+    cluster.pool.idle = CONNECTIONS;
+    cluster.pool.total = CONNECTIONS;
+    cluster.timeouts.try_timeout = Some(TRY);
+    let target = Target::Cluster(cluster.name.clone());
+    let mut route = Route::new("everything", vec![RouteMatch::any()], target);
+    // Nothing but forwarding: uploads and answers of any length and duration.
+    let mut policy = Policy::default();
+    policy.timeout = None;
+    policy.body_limit = None;
+    route.policy = policy;
+    let mut document = Document::new(vec![Listener::new(arguments.listen.clone())]);
+    document.workers = arguments.workers.into();
+    document.clusters.push(cluster);
+    document.routes.push(route);
+    let lame_duck = Duration::from_secs(arguments.lame_duck.into());
+    document.drain = DrainSettings::new(lame_duck, DRAIN);
+    document
+}

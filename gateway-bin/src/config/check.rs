@@ -1,0 +1,255 @@
+//! What no part of a document can see alone: names that are used and not there, names twice,
+//! routes in each other's way.
+
+use gateway_core::route::{self, RouteTable, TableProblem};
+use gateway_core::upstream::Transport;
+use gateway_core::{Address, Modules};
+
+use super::problem::{Problem, Severity};
+use super::value::Places;
+use super::{Cluster, Parts, Route, Target, hint, quote, show_duration};
+
+/// Everything that is wrong or strange between the parts of a document.
+pub(super) fn check(parts: &Parts, modules: &Modules, places: &Places) -> Vec<Problem> {
+    let mut check = Check {
+        parts,
+        places,
+        problems: Vec::new(),
+    };
+    check.listeners();
+    check.clusters();
+    check.ids();
+    for (path, route) in &parts.routes {
+        check.listener_names(path, route);
+        check.target(path, route, modules);
+        check.budget(path, route);
+    }
+    check.table();
+    check.problems
+}
+
+struct Check<'d> {
+    parts: &'d Parts,
+    places: &'d Places,
+    problems: Vec<Problem>,
+}
+
+impl Check<'_> {
+    fn error(&mut self, path: &str, message: impl Into<String>) {
+        self.problems
+            .push(self.places.problem(Severity::Error, path, message));
+    }
+
+    fn warn(&mut self, path: &str, message: impl Into<String>) {
+        self.problems
+            .push(self.places.problem(Severity::Warning, path, message));
+    }
+
+    fn listeners(&mut self) {
+        let listeners = &self.parts.listeners;
+        for (index, (path, listener)) in listeners.iter().enumerate() {
+            let mut before = listeners.iter().take(index);
+            let any_port = matches!(&listener.address, Address::Tcp(tcp) if tcp.port() == 0);
+            let twin = before.find(|(_, other)| {
+                other.name == listener.name || (!any_port && other.address == listener.address)
+            });
+            let Some((twin_path, twin)) = twin else {
+                continue;
+            };
+            if twin.name == listener.name {
+                let message = format!(
+                    "found {}, which is the name of {twin_path} already, expected one of its own",
+                    quote(&listener.name)
+                );
+                self.error(&format!("{path}.name"), message);
+            } else {
+                let message = format!(
+                    "found {}, which is the address of {twin_path} already",
+                    quote(&listener.address.to_string())
+                );
+                self.error(&format!("{path}.address"), message);
+            }
+        }
+    }
+
+    fn clusters(&mut self) {
+        for (path, cluster) in &self.parts.clusters {
+            for (index, endpoint) in cluster.endpoints.iter().enumerate() {
+                if endpoint.transport() == Transport::Https {
+                    let message = format!(
+                        "found {}, expected http, h2c or unix: this build speaks no TLS",
+                        quote(&endpoint.to_string())
+                    );
+                    self.error(&format!("{path}.endpoints[{index}]"), message);
+                }
+            }
+            let mut routes = self.parts.routes.iter();
+            let used = routes.any(|(_, route)| leads_to(route, cluster));
+            if !used {
+                self.warn(path, "no route leads to this cluster");
+            }
+        }
+    }
+
+    fn ids(&mut self) {
+        for (index, (path, route)) in self.parts.routes.iter().enumerate() {
+            let mut before = self.parts.routes.iter().take(index);
+            if let Some((twin, _)) = before.find(|(_, other)| other.id == route.id) {
+                let message = format!(
+                    "found {}, which is the id of {twin} already, expected one of its own",
+                    quote(&route.id)
+                );
+                self.error(&format!("{path}.id"), message);
+            }
+        }
+        if self.parts.routes.is_empty() && !self.places.is_written("routes") {
+            self.warn("", "no routes: every request is answered with 404");
+        }
+    }
+
+    fn listener_names(&mut self, path: &str, route: &Route) {
+        if !self.parts.all_listeners {
+            return;
+        }
+        let known = || {
+            self.parts
+                .listeners
+                .iter()
+                .map(|(_, listener)| listener.name.as_str())
+        };
+        for (index, name) in route.listeners.iter().enumerate() {
+            if !known().any(|known| known == name) {
+                let list = format!("{path}.listener[{index}]");
+                let path = format!("{path}.listener");
+                let path = if self.places.is_written(&list) {
+                    list
+                } else {
+                    path
+                };
+                self.error(&path, unknown(name, "a listener", known()));
+            }
+        }
+    }
+
+    fn target(&mut self, path: &str, route: &Route, modules: &Modules) {
+        match &route.target {
+            Target::Cluster(name) if !self.parts.cluster_names.contains(name) => {
+                let known = self.parts.cluster_names.iter().map(String::as_str);
+                let message = unknown(name, "a cluster", known);
+                self.error(&format!("{path}.target.cluster"), message);
+            }
+            Target::Module(name) if modules.find(name).is_none() => {
+                let message = unknown(name, "a module of this program", modules.names());
+                self.error(&format!("{path}.target.module"), message);
+            }
+            Target::Redirect(redirect) if redirect.prefix.is_some() && !only_prefixes(route) => {
+                let path = format!("{path}.target.redirect.prefix");
+                self.error(&path, "needs every match of the route to be a prefix");
+            }
+            _ => {}
+        }
+    }
+
+    /// A try that is given longer than its request never ends by its own timeout.
+    fn budget(&mut self, path: &str, route: &Route) {
+        let clusters = self.parts.clusters.iter();
+        for (cluster_path, cluster) in clusters.filter(|(_, cluster)| leads_to(route, cluster)) {
+            let (Some(total), Some(one)) = (route.policy.timeout, cluster.timeouts.try_timeout)
+            else {
+                continue;
+            };
+            if one > total {
+                let message = format!(
+                    "a try of {cluster_path} may take {}, longer than the {} of the whole request",
+                    show_duration(one),
+                    show_duration(total)
+                );
+                self.warn(&format!("{path}.policy.timeout"), message);
+            }
+        }
+    }
+
+    /// Problems of the route table, which knows routes by their ids and counts their matches.
+    fn table(&mut self) {
+        let bare = |(_, route): &(String, Route)| bare(route);
+        let problems = match RouteTable::build(self.parts.routes.iter().map(bare).collect()) {
+            Ok(table) => table.warnings().to_vec(),
+            Err(problems) => problems,
+        };
+        for problem in problems {
+            let severity = match problem.severity() {
+                route::Severity::Warning => Severity::Warning,
+                _ => Severity::Error,
+            };
+            let path = match &problem {
+                // Said above with both paths, or by whoever read the route.
+                TableProblem::DuplicateId { .. } | TableProblem::NoMatch { .. } => continue,
+                TableProblem::Identical { route, matched, .. }
+                | TableProblem::Shadowed { route, matched, .. } => self.match_path(route, *matched),
+                TableProblem::RewriteWithoutPrefix { route, .. } => {
+                    format!("{}.rewrite.prefix", self.route_path(route))
+                }
+                TableProblem::UnknownParameter { route, .. } => {
+                    format!("{}.rewrite.path", self.route_path(route))
+                }
+                _ => String::new(),
+            };
+            self.problems
+                .push(self.places.problem(severity, &path, problem.to_string()));
+        }
+    }
+
+    fn route_path(&self, id: &str) -> &str {
+        let mut routes = self.parts.routes.iter();
+        routes
+            .find(|(_, route)| route.id == id)
+            .map_or("routes", |(path, _)| path)
+    }
+
+    fn match_path(&self, id: &str, matched: usize) -> String {
+        let path = format!("{}.match", self.route_path(id));
+        let element = format!("{path}[{matched}]");
+        if self.places.is_written(&element) {
+            element
+        } else {
+            path
+        }
+    }
+}
+
+fn leads_to(route: &Route, cluster: &Cluster) -> bool {
+    matches!(&route.target, Target::Cluster(name) if *name == cluster.name)
+}
+
+fn only_prefixes(route: &Route) -> bool {
+    route
+        .matches
+        .iter()
+        .all(|matching| matching.path.is_prefix())
+}
+
+/// The route as far as the table looks at it.
+fn bare(route: &Route) -> route::Route<()> {
+    let mut bare = route::Route::new(&route.id, ())
+        .priority(route.priority)
+        .enabled(route.enabled);
+    bare.matches.clone_from(&route.matches);
+    bare.listeners.clone_from(&route.listeners);
+    bare.rewrite.clone_from(&route.rewrite);
+    bare
+}
+
+fn unknown<'k>(found: &str, what: &str, known: impl Iterator<Item = &'k str>) -> String {
+    let known: Vec<_> = known.collect();
+    let hint = hint(found, known.iter().copied());
+    let names: Vec<_> = known.into_iter().map(quote).collect();
+    let names = if names.is_empty() {
+        "there is none".to_owned()
+    } else {
+        names.join(", ")
+    };
+    format!(
+        "found {}, expected the name of {what} ({names}){hint}",
+        quote(found)
+    )
+}

@@ -1,0 +1,178 @@
+//! `[clusters.NAME]`: endpoints that answer the same requests.
+
+use std::fmt;
+
+use gateway_core::route::Rewrite;
+use gateway_core::{ClusterTimeouts, EndpointAddress, HostPolicy, PoolSettings};
+use http::HeaderValue;
+
+use super::reader::Field;
+use super::units::{duration, some_duration, timeout};
+use super::value::quote;
+
+const ENDPOINT: &str =
+    "http://HOST[:PORT], h2c://HOST[:PORT], https://HOST[:PORT] or unix:/PATH, without a path";
+const HOST: &str = "\"preserve\", \"endpoint\" or a host name with an optional port";
+const MOST: i64 = 1_000_000;
+
+/// Endpoints that answer the same requests, and how they are spoken to.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Cluster {
+    /// The key of the table: what targets call it.
+    pub name: String,
+    /// `endpoints`: at least one, none of them twice. Required.
+    pub endpoints: Vec<EndpointAddress>,
+    /// `balance`. Default: `power_of_two`.
+    pub balance: Balance,
+    /// `host`: `preserve`, `endpoint` or a fixed name. Default: `preserve`.
+    pub host: HostPolicy,
+    /// `pool`, for each endpoint: `idle` (64), `total` (256), `pending` (1024), `pending_timeout`
+    /// (1 s), `idle_timeout` (60 s), `max_age` (10 min).
+    pub pool: PoolSettings,
+    /// `timeouts`: `connect` (3 s), `try` (as long as the request has), `idle` (5 min); `"0s"` is
+    /// off, which is a year.
+    pub timeouts: ClusterTimeouts,
+}
+
+/// How an endpoint is picked. Displays as the document writes it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Balance {
+    /// `round_robin`: one after the other.
+    RoundRobin,
+    /// `power_of_two`: of two taken by chance, the one with fewer requests in flight.
+    #[default]
+    PowerOfTwo,
+}
+
+impl fmt::Display for Balance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::RoundRobin => "round_robin",
+            Self::PowerOfTwo => "power_of_two",
+        })
+    }
+}
+
+impl Cluster {
+    /// A cluster with every default, as documents have them.
+    pub fn new(name: impl Into<String>, endpoints: Vec<EndpointAddress>) -> Self {
+        Self {
+            name: name.into(),
+            endpoints,
+            balance: Balance::default(),
+            host: HostPolicy::default(),
+            pool: PoolSettings::default(),
+            timeouts: ClusterTimeouts::default(),
+        }
+    }
+
+    pub(super) fn read(name: &str, field: Field<'_>) -> Option<Self> {
+        let mut table = field.table("{ endpoints = [\"http://127.0.0.1:9000\"] }")?;
+        let endpoints = table
+            .require("endpoints", "a list of endpoints")
+            .map(|field| endpoints(&field));
+        let mut cluster = Self::new(name, endpoints.unwrap_or_default());
+        table.set("balance", &mut cluster.balance, |field| {
+            let (round_robin, power_of_two) = (Balance::RoundRobin, Balance::PowerOfTwo);
+            field.choice(&[("round_robin", round_robin), ("power_of_two", power_of_two)])
+        });
+        table.set("host", &mut cluster.host, |field| host(&field));
+        table.set("pool", &mut cluster.pool, pool);
+        table.set("timeouts", &mut cluster.timeouts, timeouts);
+        table.finish();
+        Some(cluster)
+    }
+}
+
+fn endpoints(field: &Field<'_>) -> Vec<EndpointAddress> {
+    let mut seen: Vec<String> = Vec::new();
+    let mut count = 0;
+    let read = |field: Field<'_>| {
+        count += 1;
+        let address = endpoint(field.clone())?;
+        // By what is connected to: `http://a` and `http://a:80` are one.
+        let shown = address.to_string();
+        if seen.contains(&shown) {
+            return field.note(format!(
+                "found {}, which is in the list already",
+                quote(&shown)
+            ));
+        }
+        seen.push(shown);
+        Some(address)
+    };
+    let endpoints = field.list(
+        "a list of endpoints such as [\"http://127.0.0.1:9000\"]",
+        read,
+    );
+    if endpoints.is_some() && count == 0 {
+        field.refuse::<()>("at least one endpoint");
+    }
+    endpoints.unwrap_or_default()
+}
+
+fn endpoint(field: Field<'_>) -> Option<EndpointAddress> {
+    if !field.is_table() {
+        return field.parse(ENDPOINT);
+    }
+    let mut table = field.table("{ url = \"http://127.0.0.1:9000\" }")?;
+    let address = table
+        .require("url", ENDPOINT)
+        .and_then(|field| field.parse(ENDPOINT));
+    table.finish();
+    address
+}
+
+fn host(field: &Field<'_>) -> Option<HostPolicy> {
+    match field.text(HOST)? {
+        "preserve" => Some(HostPolicy::Preserve),
+        "endpoint" => Some(HostPolicy::Endpoint),
+        name => {
+            let fixed = Rewrite::new()
+                .host(name)
+                .ok()
+                .and_then(|rewrite| rewrite.host);
+            let fixed = fixed.and_then(|name| HeaderValue::from_str(name.as_str()).ok());
+            fixed.map(HostPolicy::Fixed).or_else(|| field.refuse(HOST))
+        }
+    }
+}
+
+fn pool(field: Field<'_>) -> Option<PoolSettings> {
+    let mut table = field.table("{ idle = 64, total = 256 }")?;
+    let mut pool = PoolSettings::default();
+    table.set("idle", &mut pool.idle, |field| field.number(0, MOST));
+    table.set("total", &mut pool.total, |field| field.number(1, MOST));
+    table.set("pending", &mut pool.pending, |field| field.number(0, MOST));
+    table.set("pending_timeout", &mut pool.pending_timeout, |field| {
+        some_duration(&field)
+    });
+    table.set("idle_timeout", &mut pool.idle_timeout, |field| {
+        timeout(&field)
+    });
+    table.set("max_age", &mut pool.max_age, |field| timeout(&field));
+    if pool.idle > pool.total
+        && let Some(field) = table.take("idle").or_else(|| table.take("total"))
+    {
+        field.note::<()>(format!(
+            "`idle` ({}) is more than `total` ({}), expected at most as many",
+            pool.idle, pool.total
+        ));
+    }
+    table.finish();
+    Some(pool)
+}
+
+fn timeouts(field: Field<'_>) -> Option<ClusterTimeouts> {
+    let mut table = field.table("{ connect = \"3s\", try = \"10s\", idle = \"5m\" }")?;
+    let mut timeouts = ClusterTimeouts::default();
+    table.set("connect", &mut timeouts.connect, |field| timeout(&field));
+    table.set("try", &mut timeouts.try_timeout, |field| {
+        Some(Some(duration(&field)?).filter(|duration| !duration.is_zero()))
+    });
+    table.set("idle", &mut timeouts.idle, |field| timeout(&field));
+    table.finish();
+    Some(timeouts)
+}

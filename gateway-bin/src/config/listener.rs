@@ -1,0 +1,182 @@
+//! `[[listeners]]`: where clients come in.
+
+use std::net::IpAddr;
+
+use gateway_core::forwarded::{ForwardedPolicy, Mode, TrustedProxies};
+use gateway_core::path::{EncodedSlashes, PathOptions};
+use gateway_core::{Address, Limits, Protocol, Timeouts};
+use ipnet::IpNet;
+
+use super::reader::{Field, Table};
+use super::units::{some_size, timeout};
+
+const ADDRESS: &str = "\"IP:PORT\" such as \"127.0.0.1:8080\", or \"unix:/PATH\"";
+const NETWORKS: &str = "a list of networks such as [\"10.0.0.0/8\"]";
+const NETWORK: &str = "a network such as \"10.0.0.0/8\", or an address";
+
+/// An address to listen on and what is allowed there.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Listener {
+    /// `name`: what routes call it. Default: the address.
+    pub name: String,
+    /// `address`: `IP:PORT` or `unix:/PATH`. Required.
+    pub address: Address,
+    /// `protocol`: `auto`, `http1` or `http2`. Default: `auto`.
+    pub protocol: Protocol,
+    /// `proxy_protocol.trusted`: whose connections begin with a PROXY header. Default: nobody's.
+    pub proxy_protocol: Vec<IpNet>,
+    /// `path`: `encoded_slashes` (`refuse`, `keep`; default `refuse`) and `merge_slashes`
+    /// (default `true`).
+    pub path: PathOptions,
+    /// `forwarded.trusted` and `forwarded.hops`: whose word about the client is believed. Default:
+    /// nobody's.
+    pub trusted: TrustedProxies,
+    /// `forwarded.x_forwarded` (default `append`) and `forwarded.rfc7239` (default `off`):
+    /// `append`, `set`, `remove` or `off`.
+    pub forwarded: ForwardedPolicy,
+    /// `limits`: `uri` (8 KiB), `headers` (64 KiB), `header_count` (100), `connections` (10,000; of
+    /// all workers together).
+    pub limits: Limits,
+    /// `timeouts`: `header` (10 s), `idle` (75 s), `body_idle` (60 s), `max_age` (10 min); `"0s"`
+    /// is off, which is a year.
+    pub timeouts: Timeouts,
+}
+
+impl Listener {
+    /// A listener on `address` with every default.
+    pub fn new(address: Address) -> Self {
+        Self {
+            name: address.to_string(),
+            address,
+            protocol: Protocol::default(),
+            proxy_protocol: Vec::new(),
+            path: PathOptions::default(),
+            trusted: TrustedProxies::default(),
+            forwarded: ForwardedPolicy::default(),
+            limits: Limits::default(),
+            timeouts: Timeouts::default(),
+        }
+    }
+
+    pub(super) fn read(field: Field<'_>) -> Option<Self> {
+        let mut table = field.table("{ address = \"127.0.0.1:8080\" }")?;
+        let address = table
+            .require("address", ADDRESS)
+            .and_then(|field| field.parse(ADDRESS));
+        // Read on without one, so that what else is wrong is said as well.
+        let known = address.is_some();
+        let mut listener = Self::new(address.unwrap_or_else(|| Address::Unix("/".into())));
+        table.set("name", &mut listener.name, |field| field.name("a name"));
+        table.set("protocol", &mut listener.protocol, |field| {
+            let (auto, http1, http2) = (Protocol::Auto, Protocol::Http1, Protocol::Http2);
+            field.choice(&[("auto", auto), ("http1", http1), ("http2", http2)])
+        });
+        table.set(
+            "proxy_protocol",
+            &mut listener.proxy_protocol,
+            proxy_protocol,
+        );
+        table.set("path", &mut listener.path, path_options);
+        if let Some((trusted, policy)) = table.take("forwarded").and_then(forwarded) {
+            (listener.trusted, listener.forwarded) = (trusted, policy);
+        }
+        table.set("limits", &mut listener.limits, limits);
+        table.set("timeouts", &mut listener.timeouts, timeouts);
+        table.finish();
+        known.then_some(listener)
+    }
+}
+
+fn proxy_protocol(field: Field<'_>) -> Option<Vec<IpNet>> {
+    let mut table = field.table("{ trusted = [\"10.0.0.0/8\"] }")?;
+    let trusted = table.require("trusted", NETWORKS);
+    let networks = trusted.as_ref().map(networks);
+    if let (Some(trusted), Some(Some(networks))) = (&trusted, &networks)
+        && networks.is_empty()
+    {
+        trusted.refuse::<()>("at least one network; leave `proxy_protocol` out to trust nobody");
+    }
+    table.finish();
+    networks.flatten()
+}
+
+fn networks(field: &Field<'_>) -> Option<Vec<IpNet>> {
+    field.list(NETWORKS, |field| {
+        let text = field.text(NETWORK)?;
+        let network = text
+            .parse()
+            .or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
+        network.ok().or_else(|| field.refuse(NETWORK))
+    })
+}
+
+fn path_options(field: Field<'_>) -> Option<PathOptions> {
+    let mut table = field.table("{ encoded_slashes = \"refuse\", merge_slashes = true }")?;
+    let mut options = PathOptions::default();
+    table.set("encoded_slashes", &mut options.encoded_slashes, |field| {
+        field.choice(&[
+            ("refuse", EncodedSlashes::Refuse),
+            ("keep", EncodedSlashes::Keep),
+        ])
+    });
+    table.set("merge_slashes", &mut options.merge_slashes, |field| {
+        field.boolean()
+    });
+    table.finish();
+    Some(options)
+}
+
+fn forwarded(field: Field<'_>) -> Option<(TrustedProxies, ForwardedPolicy)> {
+    let mut table = field.table("{ trusted = [\"10.0.0.0/8\"], x_forwarded = \"append\" }")?;
+    let mut trusted = Vec::new();
+    let mut hops = 0;
+    let mut policy = ForwardedPolicy::default();
+    table.set("trusted", &mut trusted, |field| networks(&field));
+    table.set("hops", &mut hops, |field| field.number(0, 64));
+    table.set("x_forwarded", &mut policy.x_forwarded, |field| mode(&field));
+    table.set("rfc7239", &mut policy.rfc7239, |field| mode(&field));
+    table.finish();
+    Some((TrustedProxies::new(trusted).with_hops(hops), policy))
+}
+
+fn mode(field: &Field<'_>) -> Option<Mode> {
+    field.choice(&[
+        ("append", Mode::Append),
+        ("set", Mode::Set),
+        ("remove", Mode::Remove),
+        ("off", Mode::Off),
+    ])
+}
+
+fn limits(field: Field<'_>) -> Option<Limits> {
+    let mut table = field.table("{ uri = \"8KiB\", headers = \"64KiB\" }")?;
+    let mut limits = Limits::default();
+    table.set("uri", &mut limits.uri, |field| some_size(&field));
+    table.set("headers", &mut limits.headers, |field| some_size(&field));
+    table.set("header_count", &mut limits.header_count, |field| {
+        field.number(1, 10_000)
+    });
+    table.set("connections", &mut limits.connections, |field| {
+        field.number(1, 10_000_000)
+    });
+    let too_long = limits.uri > limits.headers;
+    if too_long && let Some(uri) = table.take("uri").or_else(|| table.take("headers")) {
+        uri.note::<()>("`uri` is more than `headers`, which counts the start line too".to_owned());
+    }
+    table.finish();
+    Some(limits)
+}
+
+fn timeouts(field: Field<'_>) -> Option<Timeouts> {
+    let mut table: Table<'_> = field.table("{ header = \"10s\", idle = \"75s\" }")?;
+    let mut timeouts = Timeouts::default();
+    table.set("header", &mut timeouts.header, |field| timeout(&field));
+    table.set("idle", &mut timeouts.idle, |field| timeout(&field));
+    table.set("body_idle", &mut timeouts.body_idle, |field| {
+        timeout(&field)
+    });
+    table.set("max_age", &mut timeouts.max_age, |field| timeout(&field));
+    table.finish();
+    Some(timeouts)
+}

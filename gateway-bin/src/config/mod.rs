@@ -1,0 +1,191 @@
+//! The document: what it says, as typed values.
+//!
+//! A [`Source`] is a document as it was found (a file, the environment over it). Reading it gives a
+//! [`Document`] or every [`Problem`] at once, each with its place and path, what was found and what
+//! was expected. A key that nothing takes is a problem, never ignored.
+//!
+//! # The environment over the document
+//!
+//! A variable whose name begins with `GATEWAY__` overrides one field of any document:
+//! `GATEWAY__LISTENERS__0__ADDRESS=127.0.0.1:9090` sets `listeners[0].address`. Two underscores
+//! separate the parts of the path. A part is the key of a table in upper or lower case with `-`
+//! written `_`, or the index of a list, where the length of the list adds one element. The value is
+//! read as the key needs it; one that begins with `[` or `{` and is TOML is a list or a table.
+//! Problems with a value from the environment name the variable.
+
+mod check;
+mod cluster;
+mod drain;
+mod listener;
+mod matching;
+mod near;
+mod policy;
+mod problem;
+mod reader;
+mod route;
+mod source;
+mod target;
+mod units;
+mod value;
+
+#[cfg(test)]
+mod tests;
+
+use gateway_core::DrainSettings;
+
+pub use self::cluster::{Balance, Cluster};
+pub use self::listener::Listener;
+pub use self::policy::{DEFAULT_BODY_LIMIT, DEFAULT_TIMEOUT, Policy};
+pub use self::problem::{Place, Problem, Problems, Severity};
+use self::reader::{Field, hint};
+pub use self::route::Route;
+pub use self::source::{Reading, Source};
+pub use self::target::{Respond, Target};
+pub use self::units::{show_duration, show_size};
+use self::value::{index_path, key_path, quote};
+
+/// Everything a document can say.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Document {
+    /// `workers`: threads that serve, each with a runtime of its own. Default: 0, one per core.
+    pub workers: usize,
+    /// `[[listeners]]`: at least one.
+    pub listeners: Vec<Listener>,
+    /// `[clusters.NAME]`, in the order of the document.
+    pub clusters: Vec<Cluster>,
+    /// `[[routes]]`, in the order of the document.
+    pub routes: Vec<Route>,
+    /// `[drain]`: `lame_duck` (5 s) and `deadline` (30 s).
+    pub drain: DrainSettings,
+}
+
+impl Document {
+    /// A document that listens on `listeners` and says nothing else.
+    pub fn new(listeners: Vec<Listener>) -> Self {
+        Self {
+            workers: 0,
+            listeners,
+            clusters: Vec::new(),
+            routes: Vec::new(),
+            drain: DrainSettings::default(),
+        }
+    }
+}
+
+/// More threads than this is a slip of the finger.
+const MOST_WORKERS: i64 = 1024;
+
+/// What could be read of a document, each part with its path.
+#[derive(Default)]
+struct Parts {
+    workers: usize,
+    listeners: Vec<(String, Listener)>,
+    /// False when one could not be read, so that its name is not known.
+    all_listeners: bool,
+    clusters: Vec<(String, Cluster)>,
+    /// Also of those that could not be read.
+    cluster_names: Vec<String>,
+    routes: Vec<(String, Route)>,
+    drain: DrainSettings,
+}
+
+impl Parts {
+    fn read(root: Field<'_>) -> Self {
+        let mut parts = Self {
+            all_listeners: true,
+            ..Self::default()
+        };
+        let Some(mut table) = root.table("a document") else {
+            return parts;
+        };
+        table.set("workers", &mut parts.workers, |field| {
+            field.number(0, MOST_WORKERS)
+        });
+        let listeners = table.require("listeners", "at least one [[listeners]]");
+        if let Some(field) = listeners {
+            parts.read_listeners(&field);
+        }
+        if let Some(field) = table.take("clusters") {
+            for (name, field) in field.entries("a table such as [clusters.orders]") {
+                parts.cluster_names.push(name.to_owned());
+                if name.is_empty() {
+                    field.note::<()>("a cluster without a name".to_owned());
+                }
+                let path = key_path("clusters", name);
+                parts
+                    .clusters
+                    .extend(Cluster::read(name, field).map(|cluster| (path, cluster)));
+            }
+        }
+        if let Some(field) = table.take("routes") {
+            let mut index = 0..;
+            field.list("a list of tables: [[routes]]", |field| {
+                let path = index_path("routes", index.next()?);
+                parts.routes.push((path, Route::read(field)?));
+                Some(())
+            });
+        }
+        table.set("drain", &mut parts.drain, drain::read);
+        table.finish();
+        parts
+    }
+
+    fn read_listeners(&mut self, field: &Field<'_>) {
+        if field.is_empty_list() {
+            field.refuse::<()>("at least one listener");
+        }
+        let mut index = 0..;
+        field.list("a list of tables: [[listeners]]", |field| {
+            let path = index_path("listeners", index.next()?);
+            match Listener::read(field) {
+                Some(listener) => self.listeners.push((path, listener)),
+                None => self.all_listeners = false,
+            }
+            Some(())
+        });
+    }
+
+    fn from(document: Document) -> Self {
+        fn with_paths<T>(list: &str, items: Vec<T>) -> Vec<(String, T)> {
+            let items = items.into_iter().enumerate();
+            items
+                .map(|(index, item)| (index_path(list, index), item))
+                .collect()
+        }
+        let clusters = document.clusters.into_iter();
+        let clusters: Vec<_> = clusters
+            .map(|cluster| (key_path("clusters", &cluster.name), cluster))
+            .collect();
+        Self {
+            workers: document.workers,
+            listeners: with_paths("listeners", document.listeners),
+            all_listeners: true,
+            cluster_names: clusters
+                .iter()
+                .map(|(_, cluster)| cluster.name.clone())
+                .collect(),
+            clusters,
+            routes: with_paths("routes", document.routes),
+            drain: document.drain,
+        }
+    }
+
+    fn into_document(self) -> Document {
+        Document {
+            workers: self.workers,
+            listeners: self
+                .listeners
+                .into_iter()
+                .map(|(_, listener)| listener)
+                .collect(),
+            clusters: self
+                .clusters
+                .into_iter()
+                .map(|(_, cluster)| cluster)
+                .collect(),
+            routes: self.routes.into_iter().map(|(_, route)| route).collect(),
+            drain: self.drain,
+        }
+    }
+}

@@ -1,0 +1,291 @@
+//! Reads values as what a key needs, and notes every problem instead of stopping at the first.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use super::near::near_miss;
+use super::problem::{Place, Problem, Severity};
+use super::value::{Data, Entry, Value, index_path, key_path, quote};
+
+/// Where the problems of one document are gathered.
+pub(super) struct Notes {
+    file: Arc<str>,
+    problems: RefCell<Vec<Problem>>,
+}
+
+impl Notes {
+    pub(super) fn new(file: Arc<str>) -> Self {
+        Self {
+            file,
+            problems: RefCell::default(),
+        }
+    }
+
+    pub(super) fn into_problems(self) -> Vec<Problem> {
+        self.problems.into_inner()
+    }
+
+    fn add(&self, place: &Place, path: &str, message: String) {
+        self.problems.borrow_mut().push(Problem {
+            severity: Severity::Error,
+            file: Arc::clone(&self.file),
+            place: place.clone(),
+            path: path.to_owned(),
+            message,
+        });
+    }
+}
+
+/// A value on the way to being read, with its path.
+#[derive(Clone)]
+pub(super) struct Field<'d> {
+    value: &'d Value,
+    path: String,
+    notes: &'d Notes,
+}
+
+impl<'d> Field<'d> {
+    pub(super) fn root(value: &'d Value, notes: &'d Notes) -> Self {
+        Self {
+            value,
+            path: String::new(),
+            notes,
+        }
+    }
+
+    /// Notes that something else was expected here. Always `None`, to end a reading with.
+    pub(super) fn refuse<T>(&self, expected: impl std::fmt::Display) -> Option<T> {
+        self.note(format!(
+            "found {}, expected {expected}",
+            self.value.describe()
+        ))
+    }
+
+    /// Notes a problem here. Always `None`.
+    pub(super) fn note<T>(&self, message: String) -> Option<T> {
+        self.notes.add(&self.value.place, &self.path, message);
+        None
+    }
+
+    /// The value when it is text; notes nothing.
+    pub(super) fn peek_text(&self) -> Option<&'d str> {
+        match &self.value.data {
+            Data::Text(text) | Data::Raw(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    pub(super) fn is_table(&self) -> bool {
+        matches!(self.value.data, Data::Table(_))
+    }
+
+    pub(super) fn is_empty_list(&self) -> bool {
+        matches!(&self.value.data, Data::List(values) if values.is_empty())
+    }
+
+    /// Text; `expected` says which.
+    pub(super) fn text(&self, expected: &str) -> Option<&'d str> {
+        self.peek_text().or_else(|| self.refuse(expected))
+    }
+
+    /// Text that is not empty, such as a name.
+    pub(super) fn name(&self, expected: &str) -> Option<String> {
+        match self.peek_text() {
+            Some(text) if !text.is_empty() => Some(text.to_owned()),
+            _ => self.refuse(expected),
+        }
+    }
+
+    pub(super) fn boolean(&self) -> Option<bool> {
+        match &self.value.data {
+            Data::Boolean(value) => Some(*value),
+            Data::Raw(text) if text == "true" => Some(true),
+            Data::Raw(text) if text == "false" => Some(false),
+            _ => self.refuse("true or false"),
+        }
+    }
+
+    /// A number from `least` to `most`.
+    pub(super) fn number<N: TryFrom<i64>>(&self, least: i64, most: i64) -> Option<N> {
+        let number = match &self.value.data {
+            Data::Integer(number) => Some(*number),
+            Data::Raw(text) => text.parse().ok(),
+            _ => None,
+        };
+        let number = number.filter(|number| (least..=most).contains(number));
+        number
+            .and_then(|number| N::try_from(number).ok())
+            .or_else(|| self.refuse(format_args!("a number from {least} to {most}")))
+    }
+
+    /// One of `choices`, by name.
+    pub(super) fn choice<T: Copy>(&self, choices: &[(&str, T)]) -> Option<T> {
+        let chosen = self.peek_text().and_then(|text| {
+            choices
+                .iter()
+                .find(|(name, _)| *name == text)
+                .map(|(_, value)| *value)
+        });
+        chosen.or_else(|| {
+            let names = choices.iter().map(|(name, _)| *name);
+            let hint = hint(self.peek_text().unwrap_or_default(), names.clone());
+            let names: Vec<_> = names.map(quote).collect();
+            self.refuse(format_args!("one of {}{hint}", names.join(", ")))
+        })
+    }
+
+    /// What `T` reads out of a text; `expected` says which text.
+    pub(super) fn parse<T: std::str::FromStr>(&self, expected: &str) -> Option<T> {
+        let parsed = self.peek_text().and_then(|text| text.parse().ok());
+        parsed.or_else(|| self.refuse(expected))
+    }
+
+    /// The elements of a list that `read` could read.
+    pub(super) fn list<T>(
+        &self,
+        expected: &str,
+        read: impl FnMut(Self) -> Option<T>,
+    ) -> Option<Vec<T>> {
+        match &self.value.data {
+            Data::List(_) => Some(self.elements().filter_map(read).collect()),
+            _ => self.refuse(expected),
+        }
+    }
+
+    /// As [`list`](Self::list); a value that is no list is its only element.
+    pub(super) fn one_or_list<T>(&self, mut read: impl FnMut(Self) -> Option<T>) -> Vec<T> {
+        match &self.value.data {
+            Data::List(_) => self.elements().filter_map(read).collect(),
+            _ => read(self.clone()).into_iter().collect(),
+        }
+    }
+
+    fn elements(&self) -> impl Iterator<Item = Self> {
+        let values = match &self.value.data {
+            Data::List(values) => values.as_slice(),
+            _ => &[],
+        };
+        values.iter().enumerate().map(|(index, value)| Self {
+            value,
+            path: index_path(&self.path, index),
+            notes: self.notes,
+        })
+    }
+
+    /// Names of the document's choosing with their values.
+    pub(super) fn entries(&self, expected: &str) -> Vec<(&'d str, Self)> {
+        let Data::Table(entries) = &self.value.data else {
+            self.refuse::<()>(expected);
+            return Vec::new();
+        };
+        entries
+            .iter()
+            .map(|entry| (entry.name.as_str(), self.below(entry)))
+            .collect()
+    }
+
+    /// A table of known keys, such as `example`.
+    pub(super) fn table(self, example: &str) -> Option<Table<'d>> {
+        match &self.value.data {
+            Data::Table(entries) => Some(Table {
+                field: self,
+                entries,
+                known: Vec::new(),
+            }),
+            _ => self.refuse(format_args!("a table such as {example}")),
+        }
+    }
+
+    fn below(&self, entry: &'d Entry) -> Self {
+        Self {
+            value: &entry.value,
+            path: key_path(&self.path, &entry.name),
+            notes: self.notes,
+        }
+    }
+}
+
+/// A table of known keys. What nobody asked for is unknown, and said so by
+/// [`finish`](Self::finish).
+pub(super) struct Table<'d> {
+    field: Field<'d>,
+    entries: &'d [Entry],
+    known: Vec<&'static str>,
+}
+
+impl<'d> Table<'d> {
+    /// The table itself, to note problems about.
+    pub(super) fn field(&self) -> &Field<'d> {
+        &self.field
+    }
+
+    /// The value at `key`, where there is one.
+    pub(super) fn take(&mut self, key: &'static str) -> Option<Field<'d>> {
+        self.known.push(key);
+        let entry = self.entries.iter().find(|entry| entry.name == key)?;
+        Some(self.field.below(entry))
+    }
+
+    /// The value at `key`; notes that it is missing.
+    pub(super) fn require(&mut self, key: &'static str, expected: &str) -> Option<Field<'d>> {
+        let taken = self.take(key);
+        if taken.is_none() {
+            let path = key_path(&self.field.path, key);
+            let message = format!("missing, expected {expected}");
+            self.field
+                .notes
+                .add(&self.field.value.place, &path, message);
+        }
+        taken
+    }
+
+    /// Puts what `read` makes of the value at `key` into `slot`; without a value the default stays.
+    pub(super) fn set<T>(
+        &mut self,
+        key: &'static str,
+        slot: &mut T,
+        read: impl FnOnce(Field<'d>) -> Option<T>,
+    ) {
+        if let Some(value) = self.take(key).and_then(read) {
+            *slot = value;
+        }
+    }
+
+    /// The only one of `keys` that is there; notes where there are several.
+    pub(super) fn only_one(&mut self, keys: &[&'static str]) -> Option<(&'static str, Field<'d>)> {
+        let mut found = keys.iter().filter_map(|key| Some((*key, self.take(key)?)));
+        let first = found.next();
+        let others: Vec<_> = found.collect();
+        if let Some((key, _)) = &first {
+            for (other, field) in others {
+                field.note::<()>(format!(
+                    "`{other}` together with `{key}`, expected only one"
+                ));
+            }
+        }
+        first
+    }
+
+    /// Notes every key that nobody asked for.
+    pub(super) fn finish(self) {
+        let unknown = self
+            .entries
+            .iter()
+            .filter(|entry| !self.known.contains(&&*entry.name));
+        for entry in unknown {
+            let path = key_path(&self.field.path, &entry.name);
+            let hint = hint(&entry.name, self.known.iter().copied());
+            let known: Vec<_> = self.known.iter().map(|key| format!("`{key}`")).collect();
+            let message = format!("unknown key, expected one of {}{hint}", known.join(", "));
+            self.field.notes.add(&entry.place, &path, message);
+        }
+    }
+}
+
+/// `; did you mean "...?"`, where one of `known` is near.
+pub(super) fn hint<'k>(found: &str, known: impl IntoIterator<Item = &'k str>) -> String {
+    match near_miss(found, known) {
+        Some(meant) => format!("; did you mean {}?", quote(meant)),
+        None => String::new(),
+    }
+}

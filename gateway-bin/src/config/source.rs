@@ -1,0 +1,147 @@
+//! A document as it was found, before anybody knows what it says.
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::sync::Arc;
+
+use gateway_core::Modules;
+
+use super::problem::{Place, Problem, Problems, Severity};
+use super::reader::{Field, Notes};
+use super::value::{Places, Value, overlay, parse_toml};
+use super::{Document, Parts, check};
+
+/// A document as it was found: TOML of some file, and the variables that override it.
+#[derive(Clone, Debug)]
+pub struct Source {
+    file: Arc<str>,
+    text: Result<String, String>,
+    variables: Vec<(OsString, OsString)>,
+}
+
+/// What came of reading a document without errors.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Reading {
+    /// What it says.
+    pub document: Document,
+    /// What is probably not as it was meant.
+    pub warnings: Vec<Problem>,
+    places: Places,
+}
+
+impl Reading {
+    /// Checks a document that was made in code; problems call it `document`.
+    ///
+    /// # Errors
+    ///
+    /// Everything that does not fit together.
+    pub fn of(document: Document, modules: &Modules) -> Result<Self, Problems> {
+        Self::checked(
+            Parts::from(document),
+            modules,
+            Places::empty("document"),
+            Vec::new(),
+        )
+    }
+
+    fn checked(
+        parts: Parts,
+        modules: &Modules,
+        places: Places,
+        mut problems: Vec<Problem>,
+    ) -> Result<Self, Problems> {
+        problems.extend(check::check(&parts, modules, &places));
+        problems.sort_by_key(|problem| match problem.place {
+            Place::Whole => (0, 0, 0),
+            Place::Text { line, column } => (1, line, column),
+            Place::Variable(_) => (2, 0, 0),
+        });
+        let (errors, warnings): (Vec<_>, Vec<_>) = problems
+            .into_iter()
+            .partition(|problem| problem.severity == Severity::Error);
+        if !errors.is_empty() {
+            return Err(Problems::new(errors));
+        }
+        Ok(Self {
+            document: parts.into_document(),
+            warnings,
+            places,
+        })
+    }
+
+    /// A problem of the document that only showed when it was assembled.
+    pub(crate) fn problem(&self, path: &str, message: impl Into<String>) -> Problem {
+        self.places.problem(Severity::Error, path, message)
+    }
+}
+
+impl Source {
+    /// The file at `path`, and the environment of this process over it.
+    ///
+    /// A file that cannot be read is a problem like any other: [`read`](Self::read) says so.
+    pub fn file(path: impl AsRef<Path>) -> Self {
+        let path = path.as_ref();
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| format!("cannot be read: {error}; give the path of a TOML document"));
+        let file = path.display().to_string().into();
+        Self {
+            file,
+            text,
+            variables: Vec::new(),
+        }
+        .variables(std::env::vars_os())
+    }
+
+    /// A text that problems call `file`; nothing overrides it.
+    pub fn text(file: &str, text: impl Into<String>) -> Self {
+        Self {
+            file: file.into(),
+            text: Ok(text.into()),
+            variables: Vec::new(),
+        }
+    }
+
+    /// Takes names and values of environment variables over the document; see the
+    /// [module](super) for how they are read. Those of other names are passed over.
+    #[must_use]
+    pub fn variables(mut self, variables: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
+        self.variables.extend(variables);
+        self
+    }
+
+    /// Reads and checks the document for a program that offers `modules`.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong with it, in the order of the document.
+    pub fn read(&self, modules: &Modules) -> Result<Reading, Problems> {
+        let root = self.root().map_err(Problems::new)?;
+        let places = Places::new(Arc::clone(&self.file), &root.value);
+        let notes = Notes::new(Arc::clone(&self.file));
+        let parts = Parts::read(Field::root(&root.value, &notes));
+        let mut problems = root.problems;
+        problems.extend(notes.into_problems());
+        Reading::checked(parts, modules, places, problems)
+    }
+
+    fn root(&self) -> Result<Root, Vec<Problem>> {
+        let text = self.text.as_ref().map_err(|message| {
+            vec![Problem {
+                severity: Severity::Error,
+                file: Arc::clone(&self.file),
+                place: Place::Whole,
+                path: String::new(),
+                message: message.clone(),
+            }]
+        })?;
+        let mut value = parse_toml(text, &self.file)?;
+        let problems = overlay(&mut value, self.variables.iter().cloned(), &self.file);
+        Ok(Root { value, problems })
+    }
+}
+
+struct Root {
+    value: Value,
+    problems: Vec<Problem>,
+}

@@ -1,0 +1,442 @@
+//! Workers: threads with a runtime, sockets and connections of their own.
+
+use std::convert::Infallible;
+use std::future::{Future, pending};
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::thread;
+
+use gateway_core::{Address, BoundListener, DrainSettings, Drained, Gateway, Observers, Server};
+use tokio::runtime;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::assemble::{Assembled, build_listener};
+use crate::config::Listener;
+use crate::descriptors;
+use crate::signals::Signals;
+
+/// Why a gateway that was good did not serve, or stopped.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServeError {
+    /// A socket could not be bound. Says which, and what to do.
+    #[error("{error}{hint}")]
+    Bind {
+        /// What the system said; names the address.
+        error: io::Error,
+        /// What to do about it; empty where nobody knows.
+        hint: &'static str,
+    },
+    /// A thread, a runtime or a signal could not be had.
+    #[error("cannot start: {0}")]
+    Start(#[from] io::Error),
+    /// A worker ended though nobody asked it to.
+    #[error("worker {worker} failed: {cause}")]
+    Worker {
+        /// Its number, from 1.
+        worker: usize,
+        /// What happened.
+        cause: String,
+    },
+}
+
+fn bind_error(error: io::Error) -> ServeError {
+    let hint = match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            "; another process listens there: stop it, or choose another address"
+        }
+        io::ErrorKind::PermissionDenied => {
+            "; ports below 1024 and other people's directories need rights this process has not"
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            "; the address is none of this machine: 0.0.0.0 or [::] listens on all there are"
+        }
+        _ => "",
+    };
+    ServeError::Bind { error, hint }
+}
+
+impl Assembled {
+    /// Binds every listener for every worker. Clients can connect; nobody answers them before
+    /// [`Bound::serve`].
+    ///
+    /// # Errors
+    ///
+    /// When a socket cannot be bound; none stays bound then.
+    pub fn bind(&self) -> Result<Bound, ServeError> {
+        let count = match self.document().workers {
+            // Only a port can be shared; one worker serves all Unix sockets.
+            _ if !self.document().listeners.iter().any(is_tcp) => 1,
+            0 => thread::available_parallelism().map_or(1, usize::from),
+            workers => workers,
+        };
+        let mut bound = Bound {
+            workers: (0..count).map(|_| Vec::new()).collect(),
+            addresses: Vec::new(),
+            notes: Vec::new(),
+            gateway: self.gateway().clone(),
+            observers: self.observers().clone(),
+            drain: self.document().drain,
+        };
+        let limits = self.connection_limits(&mut bound.notes);
+        for (listener, connections) in self.document().listeners.iter().zip(limits) {
+            let address = bound.listen(listener, connections).map_err(bind_error)?;
+            bound.addresses.push((listener.name.clone(), address));
+        }
+        Ok(bound)
+    }
+
+    /// Binds, serves until `SIGTERM` or `SIGINT`, and drains; a second signal cuts at once. Blocks,
+    /// and makes its own runtimes.
+    ///
+    /// # Errors
+    ///
+    /// When a socket cannot be bound or a worker fails.
+    pub fn run(&self) -> Result<Drained, ServeError> {
+        self.bind()?.run()
+    }
+
+    /// How many connections each listener takes, lowered where the process may not open as many
+    /// files.
+    fn connection_limits(&self, notes: &mut Vec<String>) -> Vec<usize> {
+        let listeners = self.document().listeners.iter();
+        let asked: Vec<usize> = listeners
+            .map(|listener| listener.limits.connections)
+            .collect();
+        let Some(files) = descriptors::soft_limit() else {
+            return asked;
+        };
+        let clusters = self.document().clusters.iter();
+        let upstream = clusters
+            .map(|cluster| cluster.pool.total * cluster.endpoints.len())
+            .sum();
+        let total: usize = asked.iter().sum();
+        let room = descriptors::client_connections(files, upstream);
+        if total <= room {
+            return asked;
+        }
+        notes.push(format!(
+            "connections lowered from {total} to {room}: this process may open {files} files; \
+             `ulimit -n` raises that"
+        ));
+        asked
+            .iter()
+            .map(|one| (one * room / total).max(1))
+            .collect()
+    }
+}
+
+fn is_tcp(listener: &Listener) -> bool {
+    matches!(listener.address, Address::Tcp(_))
+}
+
+/// A gateway whose sockets are all bound.
+#[derive(Debug)]
+#[must_use]
+pub struct Bound {
+    workers: Vec<Vec<BoundListener>>,
+    addresses: Vec<(String, Address)>,
+    notes: Vec<String>,
+    gateway: Gateway,
+    observers: Observers,
+    drain: DrainSettings,
+}
+
+/// What the workers are told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd)]
+enum Stage {
+    Serve,
+    Drain,
+    Cut,
+}
+
+impl Bound {
+    /// Names and addresses of the listeners, with the ports the system chose.
+    pub fn addresses(&self) -> &[(String, Address)] {
+        &self.addresses
+    }
+
+    /// What was changed to fit this machine, for people.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// How many threads will serve.
+    pub fn worker_count(&self) -> usize {
+        self.workers.len()
+    }
+
+    /// Binds `listener` for every worker, `connections` for all of them together.
+    fn listen(&mut self, listener: &Listener, connections: usize) -> io::Result<Address> {
+        let count = self.workers.len();
+        if count == 1 || !is_tcp(listener) {
+            // A Unix socket cannot be shared by address; the first worker serves it.
+            let bound = build_listener(listener, listener.address.clone(), connections).bind()?;
+            let address = bound.local_address();
+            if let Some(first) = self.workers.first_mut() {
+                first.push(bound);
+            }
+            return Ok(address);
+        }
+        // Sockets that share a port share it with every process of this user. A gateway started
+        // twice must hear that, so whoever is there already is looked for first.
+        drop(build_listener(listener, listener.address.clone(), connections).bind()?);
+        let mut address = listener.address.clone();
+        let each = connections.div_ceil(count);
+        for worker in &mut self.workers {
+            let one = build_listener(listener, address, each)
+                .reuse_port(true)
+                .bind()?;
+            // The first one may have asked for any port; the others take the same.
+            address = one.local_address();
+            worker.push(one);
+        }
+        Ok(address)
+    }
+
+    /// As [`Assembled::run`], once bound.
+    ///
+    /// # Errors
+    ///
+    /// When a worker fails.
+    pub fn run(self) -> Result<Drained, ServeError> {
+        let runtime = runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        runtime.block_on(async {
+            let mut signals = Signals::new()?;
+            let (stop, stopped) = oneshot::channel();
+            let (cut, cutting) = oneshot::channel();
+            let listen = async move {
+                let signal = signals.next().await;
+                tracing::info!(signal, "draining; another signal cuts at once");
+                let _ = stop.send(());
+                let signal = signals.next().await;
+                tracing::warn!(signal, "cutting what is left");
+                let _ = cut.send(());
+                pending::<Infallible>().await
+            };
+            let serve = self.serve_until(async { drop(stopped.await) }, async {
+                drop(cutting.await);
+            });
+            tokio::select! {
+                drained = serve => drained,
+                never = listen => match never {},
+            }
+        })
+    }
+
+    /// Serves until `stop` completes, then drains as the document says.
+    ///
+    /// The workers are threads of their own; this future only waits for them. Dropping it cuts
+    /// everything at once.
+    ///
+    /// # Errors
+    ///
+    /// When a worker fails; the others have been drained then.
+    pub async fn serve(self, stop: impl Future<Output = ()>) -> Result<Drained, ServeError> {
+        self.serve_until(stop, std::future::pending()).await
+    }
+
+    /// As [`serve`](Self::serve); once `cut` completes, what is left is not waited for.
+    ///
+    /// # Errors
+    ///
+    /// As [`serve`](Self::serve).
+    pub async fn serve_until(
+        self,
+        stop: impl Future<Output = ()>,
+        cut: impl Future<Output = ()>,
+    ) -> Result<Drained, ServeError> {
+        let (stage, watched) = watch::channel(Stage::Serve);
+        let (ended, ends) = mpsc::unbounded_channel();
+        for (index, listeners) in self.workers.into_iter().enumerate() {
+            let mut server = Server::new(self.gateway.clone()).drain(self.drain);
+            // The state of the server is one for all workers; the first one tells it.
+            if index == 0 {
+                server = server.observers(self.observers.clone());
+            }
+            for listener in listeners {
+                server = server.listen(listener);
+            }
+            spawn(index + 1, server, watched.clone(), ended.clone())?;
+        }
+        drop((watched, ended));
+        let all = wait(ends, &stage);
+        tokio::pin!(all, stop, cut);
+        let mut told = Stage::Serve;
+        loop {
+            tokio::select! {
+                drained = &mut all => return drained,
+                () = &mut stop, if told == Stage::Serve => told = Stage::Drain,
+                () = &mut cut, if told != Stage::Cut => told = Stage::Cut,
+            }
+            stage.send_replace(told);
+        }
+    }
+}
+
+/// What became of the worker of this number.
+type End = (usize, Result<Drained, String>);
+
+/// Waits for every worker; where one fails, drains the others.
+async fn wait(
+    mut ends: mpsc::UnboundedReceiver<End>,
+    stage: &watch::Sender<Stage>,
+) -> Result<Drained, ServeError> {
+    let mut total = Drained::default();
+    let mut failed = None;
+    while let Some((worker, outcome)) = ends.recv().await {
+        match outcome {
+            Ok(drained) => {
+                total.open += drained.open;
+                total.cut += drained.cut;
+            }
+            Err(cause) => {
+                tracing::error!(worker, cause, "a worker failed; draining the others");
+                stage.send_if_modified(|stage| {
+                    let serving = *stage == Stage::Serve;
+                    if serving {
+                        *stage = Stage::Drain;
+                    }
+                    serving
+                });
+                failed.get_or_insert(ServeError::Worker { worker, cause });
+            }
+        }
+    }
+    failed.map_or(Ok(total), Err)
+}
+
+fn spawn(
+    number: usize,
+    server: Server<Gateway>,
+    stage: watch::Receiver<Stage>,
+    ended: mpsc::UnboundedSender<End>,
+) -> io::Result<()> {
+    let runtime = runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let run = move || {
+        let work = AssertUnwindSafe(|| runtime.block_on(work(server, stage)));
+        let outcome = match catch_unwind(work) {
+            Ok(outcome) => outcome.map_err(|error| error.to_string()),
+            Err(_) => Err("it panicked".to_owned()),
+        };
+        let _ = ended.send((number, outcome));
+    };
+    thread::Builder::new()
+        .name(format!("worker-{number}"))
+        .spawn(run)?;
+    Ok(())
+}
+
+async fn work(server: Server<Gateway>, stage: watch::Receiver<Stage>) -> io::Result<Drained> {
+    let mut drain = stage.clone();
+    let mut cut = stage;
+    let stop = async move {
+        // An error means that nobody is left to tell: stop as well.
+        let _ = drain.wait_for(|stage| *stage >= Stage::Drain).await;
+    };
+    tokio::select! {
+        drained = server.serve(stop) => drained,
+        _ = cut.wait_for(|stage| *stage == Stage::Cut) => Ok(Drained::default()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
+
+    use super::*;
+    use crate::Assembly;
+    use crate::config::Source;
+
+    const DOCUMENT: &str = r#"
+        workers = 3
+        listeners = [{ name = "public", address = "127.0.0.1:0" }]
+        drain = { lame_duck = "0s", deadline = "5s" }
+        [[routes]]
+        id = "hello"
+        match = { path = "/hello" }
+        target = { respond = { body = "hello" } }
+        policy = { timeout = "0s", body_limit = "off" }
+        "#;
+
+    fn assembled(text: &str) -> Assembled {
+        Assembly::from(Source::text("g.toml", text))
+            .assemble()
+            .unwrap()
+    }
+
+    async fn ask(address: &Address) -> String {
+        let Address::Tcp(address) = address else {
+            panic!("{address}")
+        };
+        let mut client = TcpStream::connect(address).await.unwrap();
+        let request = b"GET /hello HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+        client.write_all(request).await.unwrap();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).await.unwrap();
+        answer
+    }
+
+    #[tokio::test]
+    async fn workers_share_the_port_that_the_first_one_got() {
+        let bound = assembled(DOCUMENT).bind().unwrap();
+        assert_eq!(bound.worker_count(), 3);
+        let [(name, address)] = bound.addresses() else {
+            panic!("{bound:?}")
+        };
+        assert_eq!(name, "public");
+        let address = address.clone();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let serve = bound.serve(async { drop(stopped.await) });
+        let ask = async {
+            for _ in 0..12 {
+                let answer = ask(&address).await;
+                assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+                assert!(answer.ends_with("\r\n\r\nhello"), "{answer}");
+            }
+            stop.send(()).unwrap();
+        };
+        let (drained, ()) = tokio::join!(serve, ask);
+        assert_eq!(drained.unwrap().cut, 0);
+    }
+
+    #[tokio::test]
+    async fn what_is_cut_is_not_waited_for() {
+        let bound = assembled(DOCUMENT).bind().unwrap();
+        let Some((_, Address::Tcp(address))) = bound.addresses().first().cloned() else {
+            panic!("{bound:?}")
+        };
+        let (cut, cutting) = oneshot::channel::<()>();
+        let serve = bound.serve_until(std::future::pending(), async { drop(cutting.await) });
+        let hold = async {
+            let mut client = TcpStream::connect(address).await.unwrap();
+            client.write_all(b"GET /hello HTTP/1.1\r\n").await.unwrap();
+            cut.send(()).unwrap();
+        };
+        let both = async { tokio::join!(serve, hold) };
+        let (served, ()) = tokio::time::timeout(Duration::from_secs(4), both)
+            .await
+            .unwrap();
+        served.unwrap();
+    }
+
+    #[test]
+    fn an_address_in_use_is_an_error_even_where_ports_are_shared() {
+        let bound = assembled(DOCUMENT).bind().unwrap();
+        let taken = bound.addresses()[0].1.to_string();
+        let again = DOCUMENT.replace("127.0.0.1:0", &taken);
+        let error = assembled(&again).bind().unwrap_err().to_string();
+        let expected = format!(
+            "cannot listen on {taken}: Address already in use (os error 98); \
+             another process listens there: stop it, or choose another address"
+        );
+        assert_eq!(error, expected);
+    }
+}
