@@ -26,6 +26,7 @@ examples! {
     custom_layer "../custom_layer.rs"
     custom_module "../custom_module.rs"
     embed_axum "../embed_axum.rs"
+    embed_config "../embed_config.rs"
     embed_core "../embed_core.rs"
     embed_layers "../embed_layers.rs"
     grpc "../grpc.rs"
@@ -119,6 +120,15 @@ async fn embed_layers_limits_time_and_bodies() {
     let body = format!("ffff\r\n{}\r\nf\r\n{}\r\n0\r\n\r\n", "x".repeat(0xffff), "x".repeat(0xf));
     let head = "POST /a HTTP/1.1\r\ntransfer-encoding: chunked";
     assert_answer(&ask(&address, head, &body).await, "413", "body_too_large");
+}
+
+#[tokio::test]
+async fn embed_config_leads_to_its_module() {
+    let assembled = embed_config::assembly("config/embed.toml").assemble().unwrap();
+    assert_eq!(assembled.warnings(), []);
+    let (_gateway, address) = serve(assembled.gateway().clone());
+    assert_answer(&get(&address, "/users").await, "200", "[]\n");
+    assert_answer(&get(&address, "/elsewhere").await, "404", "route_not_found");
 }
 
 #[tokio::test]
