@@ -150,6 +150,23 @@ async fn axum_module_answers_in_this_process() {
     let _example = start(axum_module::run(listener));
     assert_answer(&get(&address, "/users").await, "200", "[\"ada\",\"grace\"]");
     assert_answer(&get(&address, "/users/ada").await, "200", "this is ada\n");
+    // Not an upgrade: axum refuses it, and says so itself.
+    assert_answer(&get(&address, "/users/ada/chat").await, "400", "upgrade");
+    let url = format!("ws://{address}/users/ada/chat");
+    let conversation = async {
+        let (mut client, answer) = tokio_tungstenite::connect_async(&url).await.unwrap();
+        assert_eq!(answer.status(), 101);
+        for text in ["hello", "again"] {
+            client.send(text.into()).await.unwrap();
+            let answer = client.next().await.unwrap().unwrap();
+            assert_eq!(answer.into_text().unwrap(), format!("ada says: {text}"));
+        }
+        client.close(None).await.unwrap();
+        while let Some(Ok(message)) = client.next().await {
+            assert!(message.is_close() || message.is_text(), "{message}");
+        }
+    };
+    timeout(Duration::from_secs(10), conversation).await.unwrap();
 }
 
 #[tokio::test]
