@@ -87,14 +87,8 @@ pub(crate) struct Explain {
 
 fn header_line(line: &str) -> Result<(HeaderName, HeaderValue), String> {
     let (name, value) = line.split_once(':').ok_or("expected `NAME: VALUE`")?;
-    let name = name
-        .trim()
-        .parse()
-        .map_err(|_| format!("`{name}` is no header name"))?;
-    let value = value
-        .trim()
-        .parse()
-        .map_err(|_| "the value cannot stand in a header")?;
+    let name = name.trim().parse().map_err(|_| format!("`{name}` is no header name"))?;
+    let value = value.trim().parse().map_err(|_| "the value cannot stand in a header")?;
     Ok((name, value))
 }
 
@@ -126,15 +120,9 @@ mod tests {
     #[test]
     fn header_lines() {
         let (name, value) = header_line("X-Env:  canary ").unwrap();
-        assert_eq!(
-            (name.as_str(), value.to_str().unwrap()),
-            ("x-env", "canary")
-        );
+        assert_eq!((name.as_str(), value.to_str().unwrap()), ("x-env", "canary"));
         assert_eq!(header_line("x-env").unwrap_err(), "expected `NAME: VALUE`");
-        assert_eq!(
-            header_line("x env: a").unwrap_err(),
-            "`x env` is no header name"
-        );
+        assert_eq!(header_line("x env: a").unwrap_err(), "`x env` is no header name");
         assert!(header_line("x-env: a\nb").is_err());
     }
 }

@@ -9,9 +9,7 @@ pub(crate) fn soft_limit() -> Option<usize> {
 }
 
 fn parse(limits: &str) -> Option<usize> {
-    let line = limits
-        .lines()
-        .find_map(|line| line.strip_prefix("Max open files"))?;
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
     line.split_whitespace().next()?.parse().ok()
 }
 
@@ -29,13 +27,10 @@ mod tests {
     #[test]
     fn the_soft_limit_is_the_first_number() {
         let limits = "Limit                     Soft Limit           Hard Limit           Units\n\
-                      Max processes             127235               127235               processes\n\
+                      Max processes             127235               127235               items\n\
                       Max open files            1024                 524288               files\n";
         assert_eq!(parse(limits), Some(1024));
-        assert_eq!(
-            parse("Max open files            unlimited  unlimited  files"),
-            None
-        );
+        assert_eq!(parse("Max open files            unlimited  unlimited  files"), None);
         assert_eq!(parse(""), None);
     }
 

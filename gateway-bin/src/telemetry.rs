@@ -78,10 +78,7 @@ mod tests {
     #[test]
     fn an_event_is_one_line_without_control_characters() {
         assert_eq!(escape("INFO path=/a\n"), "INFO path=/a\n");
-        assert_eq!(
-            escape("a\r\nINFO forged\u{1b}[2J\n"),
-            "a\\r\\nINFO forged\\u{1b}[2J\n"
-        );
+        assert_eq!(escape("a\r\nINFO forged\u{1b}[2J\n"), "a\\r\\nINFO forged\\u{1b}[2J\n");
         assert_eq!(escape("\u{9b}2J\u{202e}x"), "\\u{9b}2J\\u{202e}x\n");
     }
 }

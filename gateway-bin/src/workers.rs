@@ -100,16 +100,12 @@ impl Assembled {
     /// files.
     fn connection_limits(&self, notes: &mut Vec<String>) -> Vec<usize> {
         let listeners = self.document().listeners.iter();
-        let asked: Vec<usize> = listeners
-            .map(|listener| listener.limits.connections)
-            .collect();
+        let asked: Vec<usize> = listeners.map(|listener| listener.limits.connections).collect();
         let Some(files) = descriptors::soft_limit() else {
             return asked;
         };
         let clusters = self.document().clusters.iter();
-        let upstream = clusters
-            .map(|cluster| cluster.pool.total * cluster.endpoints.len())
-            .sum();
+        let upstream = clusters.map(|cluster| cluster.pool.total * cluster.endpoints.len()).sum();
         let total: usize = asked.iter().sum();
         let room = descriptors::client_connections(files, upstream);
         if total <= room {
@@ -119,10 +115,7 @@ impl Assembled {
             "connections lowered from {total} to {room}: this process may open {files} files; \
              `ulimit -n` raises that"
         ));
-        asked
-            .iter()
-            .map(|one| (one * room / total).max(1))
-            .collect()
+        asked.iter().map(|one| (one * room / total).max(1)).collect()
     }
 }
 
@@ -184,9 +177,7 @@ impl Bound {
         let mut address = listener.address.clone();
         let each = connections.div_ceil(count);
         for worker in &mut self.workers {
-            let one = build_listener(listener, address, each)
-                .reuse_port(true)
-                .bind()?;
+            let one = build_listener(listener, address, each).reuse_port(true).bind()?;
             // The first one may have asked for any port; the others take the same.
             address = one.local_address();
             worker.push(one);
@@ -200,9 +191,7 @@ impl Bound {
     ///
     /// When a worker fails.
     pub fn run(self) -> Result<Drained, ServeError> {
-        let runtime = runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
+        let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
             let mut signals = Signals::new()?;
             let (stop, stopped) = oneshot::channel();
@@ -314,9 +303,7 @@ fn spawn(
     stage: watch::Receiver<Stage>,
     ended: mpsc::UnboundedSender<End>,
 ) -> io::Result<()> {
-    let runtime = runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
     let run = move || {
         let work = AssertUnwindSafe(|| runtime.block_on(work(server, stage)));
         let outcome = match catch_unwind(work) {
@@ -325,9 +312,7 @@ fn spawn(
         };
         let _ = ended.send((number, outcome));
     };
-    thread::Builder::new()
-        .name(format!("worker-{number}"))
-        .spawn(run)?;
+    thread::Builder::new().name(format!("worker-{number}")).spawn(run)?;
     Ok(())
 }
 
@@ -367,15 +352,11 @@ mod tests {
         "#;
 
     fn assembled(text: &str) -> Assembled {
-        Assembly::from(Source::text("g.toml", text))
-            .assemble()
-            .unwrap()
+        Assembly::from(Source::text("g.toml", text)).assemble().unwrap()
     }
 
     async fn ask(address: &Address) -> String {
-        let Address::Tcp(address) = address else {
-            panic!("{address}")
-        };
+        let Address::Tcp(address) = address else { panic!("{address}") };
         let mut client = TcpStream::connect(address).await.unwrap();
         let request = b"GET /hello HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
         client.write_all(request).await.unwrap();
@@ -388,9 +369,7 @@ mod tests {
     async fn workers_share_the_port_that_the_first_one_got() {
         let bound = assembled(DOCUMENT).bind().unwrap();
         assert_eq!(bound.worker_count(), 3);
-        let [(name, address)] = bound.addresses() else {
-            panic!("{bound:?}")
-        };
+        let [(name, address)] = bound.addresses() else { panic!("{bound:?}") };
         assert_eq!(name, "public");
         let address = address.clone();
         let (stop, stopped) = oneshot::channel::<()>();
@@ -421,9 +400,7 @@ mod tests {
             cut.send(()).unwrap();
         };
         let both = async { tokio::join!(serve, hold) };
-        let (served, ()) = tokio::time::timeout(Duration::from_secs(4), both)
-            .await
-            .unwrap();
+        let (served, ()) = tokio::time::timeout(Duration::from_secs(4), both).await.unwrap();
         served.unwrap();
     }
 

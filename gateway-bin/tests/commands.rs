@@ -1,5 +1,7 @@
 //! The binary as somebody at a terminal sees it: what it prints and how it exits.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Command, Output, Stdio};
@@ -14,11 +16,7 @@ fn gateway(arguments: &[&str]) -> Command {
 }
 
 fn output(arguments: &[&str]) -> (Option<i32>, String, String) {
-    let Output {
-        status,
-        stdout,
-        stderr,
-    } = gateway(arguments).output().unwrap();
+    let Output { status, stdout, stderr } = gateway(arguments).output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     (status.code(), text(stdout), text(stderr))
 }
@@ -27,61 +25,37 @@ fn output(arguments: &[&str]) -> (Option<i32>, String, String) {
 fn check_says_good() {
     let (code, out, err) = output(&["check", "--config", "examples/config/full.toml"]);
     assert_eq!((code, err.as_str()), (Some(0), ""));
-    assert_eq!(
-        out,
-        "examples/config/full.toml: good (2 listeners, 2 clusters, 5 routes)\n"
-    );
+    assert_eq!(out, "examples/config/full.toml: good (2 listeners, 2 clusters, 5 routes)\n");
 }
 
 #[test]
 fn check_and_run_say_the_same_about_a_bad_document() {
     let check = ["check", "--config", "examples/config/minimal.toml"];
-    let checked = gateway(&check)
-        .env("GATEWAY__WORKERS", "many")
-        .output()
-        .unwrap();
+    let checked = gateway(&check).env("GATEWAY__WORKERS", "many").output().unwrap();
     let run = ["run", "--config", "examples/config/minimal.toml"];
-    let ran = gateway(&run)
-        .env("GATEWAY__WORKERS", "many")
-        .output()
-        .unwrap();
+    let ran = gateway(&run).env("GATEWAY__WORKERS", "many").output().unwrap();
     let problem = "GATEWAY__WORKERS: workers: found \"many\", expected a number from 0 to 1024\n";
     assert_eq!(ran.status.code(), Some(1));
     assert_eq!(String::from_utf8(ran.stderr).unwrap(), problem);
     assert_eq!(checked.status.code(), Some(1));
     let checked = String::from_utf8(checked.stderr).unwrap();
-    assert_eq!(
-        checked,
-        format!("{problem}1 problem; nothing would start\n")
-    );
+    assert_eq!(checked, format!("{problem}1 problem; nothing would start\n"));
 }
 
 #[test]
 fn a_wrong_command_line_exits_with_2() {
-    assert_eq!(
-        output(&["proxy", "--listen", "here", "--to", "http://a"]).0,
-        Some(2)
-    );
+    assert_eq!(output(&["proxy", "--listen", "here", "--to", "http://a"]).0, Some(2));
     assert_eq!(output(&[]).0, Some(2));
 }
 
 #[test]
 fn explain_names_the_route_and_what_stands_around_it() {
     let url = "http://pictures.example.com/pictures/1";
-    let arguments = [
-        "explain",
-        "GET",
-        url,
-        "--config",
-        "examples/config/full.toml",
-    ];
+    let arguments = ["explain", "GET", url, "--config", "examples/config/full.toml"];
     let (code, out, _) = output(&arguments);
     assert_eq!(code, Some(0));
     assert!(out.contains("goes to route `pictures`"), "{out}");
-    assert!(
-        out.contains("policy: body_limit 10MiB, timeout 30s\n"),
-        "{out}"
-    );
+    assert!(out.contains("policy: body_limit 10MiB, timeout 30s\n"), "{out}");
     assert!(out.contains("target: cluster pictures (round_robin, connect 3s, try off): unix:"));
 }
 
@@ -97,11 +71,7 @@ fn reasons_as_json() {
 #[test]
 fn demo_serves_until_sigterm_and_exits_with_0() {
     let mut demo = gateway(&["demo", "--listen", "127.0.0.1:0"]);
-    let mut demo = demo
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut demo = demo.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(demo.stderr.take().unwrap()).lines();
     let first = lines.next().unwrap().unwrap();
     let address = first.strip_prefix("listening on http://").unwrap();
@@ -117,10 +87,7 @@ fn demo_serves_until_sigterm_and_exits_with_0() {
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
     assert!(answer.contains("\"target\":\"/a?b\""), "{answer}");
 
-    let kill = Command::new("kill")
-        .args(["-TERM", &demo.id().to_string()])
-        .status()
-        .unwrap();
+    let kill = Command::new("kill").args(["-TERM", &demo.id().to_string()]).status().unwrap();
     assert!(kill.success());
     let rest: Vec<_> = lines.map_while(Result::ok).collect();
     assert_eq!(demo.wait().unwrap().code(), Some(0), "{rest:?}");

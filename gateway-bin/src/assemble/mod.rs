@@ -53,11 +53,7 @@ impl From<Document> for Assembly {
 
 impl Assembly {
     fn new(origin: Origin) -> Self {
-        Self {
-            origin,
-            modules: Modules::new(),
-            observers: ObserverList::default(),
-        }
+        Self { origin, modules: Modules::new(), observers: ObserverList::default() }
     }
 
     /// Offers `module` to the routes whose target is the module `name`.
@@ -84,15 +80,8 @@ impl Assembly {
         };
         let observers = Observers::new(self.observers.0);
         let gateway = build(&reading, &self.modules, &observers).map_err(Problems::new)?;
-        let Reading {
-            document, warnings, ..
-        } = reading;
-        Ok(Assembled {
-            document,
-            warnings,
-            gateway,
-            observers,
-        })
+        let Reading { document, warnings, .. } = reading;
+        Ok(Assembled { document, warnings, gateway, observers })
     }
 }
 
@@ -161,11 +150,7 @@ impl Assembled {
 
     /// What requests learn about the listener `name`; `None`: there is no such listener.
     pub fn listener_info(&self, name: &str) -> Option<ListenerInfo> {
-        let listener = self
-            .document
-            .listeners
-            .iter()
-            .find(|listener| listener.name == name)?;
+        let listener = self.document.listeners.iter().find(|listener| listener.name == name)?;
         Some(listener::info(listener))
     }
 

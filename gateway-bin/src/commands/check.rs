@@ -5,17 +5,11 @@ use crate::args::Document;
 use crate::terminal::say;
 
 pub(crate) fn check(arguments: &Document) -> Result<(), Failure> {
-    let assembled = gateway::load(&arguments.config)
-        .assemble()
-        .map_err(|problems| {
-            let count = problems.len();
-            let found = if count == 1 {
-                "1 problem".to_owned()
-            } else {
-                format!("{count} problems")
-            };
-            format!("{problems}\n{found}; nothing would start")
-        })?;
+    let assembled = gateway::load(&arguments.config).assemble().map_err(|problems| {
+        let count = problems.len();
+        let found = if count == 1 { "1 problem".to_owned() } else { format!("{count} problems") };
+        format!("{problems}\n{found}; nothing would start")
+    })?;
     warn(&assembled);
     let document = assembled.document();
     say(&format!(

@@ -7,6 +7,7 @@ use gateway::config::{Cluster, Target, show_duration, show_size};
 use gateway_core::{ConnectionInfo, RequestContext};
 use http::header::HOST;
 use http::{HeaderValue, Request, Uri, request};
+use tokio::time::Instant;
 
 use super::{Failure, warn};
 use crate::args::Explain;
@@ -32,10 +33,7 @@ fn head(arguments: &Explain, assembled: &Assembled) -> Result<request::Parts, Fa
         Some(path) => Uri::from(path.clone()),
         None => Uri::from_static("/"),
     };
-    let authority = arguments
-        .url
-        .authority()
-        .map_or("localhost", |authority| authority.as_str());
+    let authority = arguments.url.authority().map_or("localhost", |authority| authority.as_str());
     head.headers.insert(HOST, HeaderValue::from_str(authority)?);
     for (name, value) in &arguments.headers {
         if name == HOST {
@@ -44,24 +42,15 @@ fn head(arguments: &Explain, assembled: &Assembled) -> Result<request::Parts, Fa
             head.headers.append(name, value.clone());
         }
     }
-    let names: Vec<_> = assembled
-        .document()
-        .listeners
-        .iter()
-        .map(|one| one.name.as_str())
-        .collect();
-    let name = arguments
-        .listener
-        .as_deref()
-        .or(names.first().copied())
-        .unwrap_or_default();
+    let names: Vec<_> =
+        assembled.document().listeners.iter().map(|one| one.name.as_str()).collect();
+    let name = arguments.listener.as_deref().or(names.first().copied()).unwrap_or_default();
     let info = assembled.listener_info(name).ok_or_else(|| {
         let names = names.join(", ");
         format!("--listener: found `{name}`, expected the name of a listener: {names}")
     })?;
     let connection = ConnectionInfo::new(Arc::new(info), None, None);
-    head.extensions
-        .insert(RequestContext::new(Arc::new(connection)));
+    head.extensions.insert(RequestContext::new(Arc::new(connection), Instant::now()));
     Ok(head)
 }
 
@@ -76,27 +65,19 @@ fn describe(assembled: &Assembled, id: &str) -> Vec<String> {
     let target = match &route.target {
         Target::Cluster(name) => {
             let mut clusters = document.clusters.iter();
-            clusters
-                .find(|cluster| cluster.name == *name)
-                .map_or_else(String::new, show_cluster)
+            clusters.find(|cluster| cluster.name == *name).map_or_else(String::new, show_cluster)
         }
         Target::Module(name) => format!("module {name}"),
         Target::Redirect(redirect) => format!("redirect with {}", redirect.status.as_u16()),
         Target::Respond(respond) => format!("a fixed answer with {}", respond.status.as_u16()),
         _ => String::new(),
     };
-    vec![
-        format!("  policy: body_limit {limit}, timeout {timeout}"),
-        format!("  target: {target}"),
-    ]
+    vec![format!("  policy: body_limit {limit}, timeout {timeout}"), format!("  target: {target}")]
 }
 
 fn show_cluster(cluster: &Cluster) -> String {
     let endpoints: Vec<_> = cluster.endpoints.iter().map(ToString::to_string).collect();
-    let try_timeout = cluster
-        .timeouts
-        .try_timeout
-        .map_or("off".to_owned(), show_duration);
+    let try_timeout = cluster.timeouts.try_timeout.map_or("off".to_owned(), show_duration);
     format!(
         "cluster {} ({}, connect {}, try {try_timeout}): {}",
         cluster.name,

@@ -36,18 +36,11 @@ fn serve(assembled: &Assembled, ready: impl FnOnce(&Bound)) -> Result<(), Failur
             Address::Tcp(address) => format!("http://{address}"),
             Address::Unix(_) => address.to_string(),
         };
-        let named = if *name == address.to_string() {
-            String::new()
-        } else {
-            format!(" ({name})")
-        };
+        let named = if *name == address.to_string() { String::new() } else { format!(" ({name})") };
         tell(&format!("listening on {shown}{named}"));
     }
     let workers = bound.worker_count();
-    tell(&format!(
-        "{workers} worker{}; Ctrl-C drains",
-        if workers == 1 { "" } else { "s" }
-    ));
+    tell(&format!("{workers} worker{}; Ctrl-C drains", if workers == 1 { "" } else { "s" }));
     ready(&bound);
     let drained = bound.run()?;
     tell(&match drained.cut {

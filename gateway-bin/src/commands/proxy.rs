@@ -6,7 +6,7 @@ use gateway::Assembly;
 use gateway::config::{Cluster, Document, Listener, Policy, Route, Target};
 use gateway_core::route::RouteMatch;
 use gateway_core::{DrainSettings, HostPolicy};
-use gateway_layers::access_log::AccessLog;
+use gateway_layers::access_log::{AccessLog, TARGET};
 
 use super::{Failure, serve};
 use crate::args::{Host, Proxy};
@@ -22,14 +22,11 @@ const TRY: Duration = Duration::from_secs(30);
 const DRAIN: Duration = Duration::from_secs(30);
 
 pub(crate) fn proxy(arguments: &Proxy, log: Option<&str>) -> Result<(), Failure> {
-    let default = if arguments.access_log { "info" } else { "warn" };
-    telemetry::start(log, default)?;
+    let default = if arguments.access_log { format!("warn,{TARGET}=info") } else { "warn".into() };
+    telemetry::start(log, &default)?;
     let assembly = Assembly::from(document(arguments));
-    let assembly = if arguments.access_log {
-        assembly.observer(AccessLog::default())
-    } else {
-        assembly
-    };
+    let assembly =
+        if arguments.access_log { assembly.observer(AccessLog::new()) } else { assembly };
     serve(&assembly.assemble()?, |_| {})
 }
 

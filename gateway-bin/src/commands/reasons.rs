@@ -42,12 +42,7 @@ fn table() -> Vec<String> {
             reason.explanation().trim().to_owned(),
         ]
     }));
-    let width = |column: usize| {
-        rows.iter()
-            .map(|row| row[column].len())
-            .max()
-            .unwrap_or_default()
-    };
+    let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or_default();
     let widths = [width(0), width(1), width(2), width(3)];
     let line = |[code, status, grpc, proxy, explanation]: &[String; 5]| {
         let [first, second, third, fourth] = widths;
@@ -62,15 +57,8 @@ mod tests {
 
     #[test]
     fn both_forms_have_every_reason() {
-        assert_eq!(
-            catalogue().as_array().map(Vec::len),
-            Some(Reason::ALL.len())
-        );
+        assert_eq!(catalogue().as_array().map(Vec::len), Some(Reason::ALL.len()));
         assert_eq!(table().len(), Reason::ALL.len() + 1);
-        assert!(
-            table()
-                .iter()
-                .any(|line| line.starts_with("route_timeout "))
-        );
+        assert!(table().iter().any(|line| line.starts_with("route_timeout ")));
     }
 }

@@ -8,6 +8,6 @@ use crate::telemetry;
 
 pub(crate) fn run(arguments: &Document, log: Option<&str>) -> Result<(), Failure> {
     telemetry::start(log, "info")?;
-    let assembly = gateway::load(&arguments.config).observer(AccessLog::default());
+    let assembly = gateway::load(&arguments.config).observer(AccessLog::new());
     serve(&assembly.assemble()?, |_| {})
 }

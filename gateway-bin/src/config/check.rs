@@ -11,11 +11,7 @@ use super::{Cluster, Parts, Route, Target, hint, quote, show_duration};
 
 /// Everything that is wrong or strange between the parts of a document.
 pub(super) fn check(parts: &Parts, modules: &Modules, places: &Places) -> Vec<Problem> {
-    let mut check = Check {
-        parts,
-        places,
-        problems: Vec::new(),
-    };
+    let mut check = Check { parts, places, problems: Vec::new() };
     check.listeners();
     check.clusters();
     check.ids();
@@ -36,13 +32,11 @@ struct Check<'d> {
 
 impl Check<'_> {
     fn error(&mut self, path: &str, message: impl Into<String>) {
-        self.problems
-            .push(self.places.problem(Severity::Error, path, message));
+        self.problems.push(self.places.problem(Severity::Error, path, message));
     }
 
     fn warn(&mut self, path: &str, message: impl Into<String>) {
-        self.problems
-            .push(self.places.problem(Severity::Warning, path, message));
+        self.problems.push(self.places.problem(Severity::Warning, path, message));
     }
 
     fn listeners(&mut self) {
@@ -111,21 +105,12 @@ impl Check<'_> {
         if !self.parts.all_listeners {
             return;
         }
-        let known = || {
-            self.parts
-                .listeners
-                .iter()
-                .map(|(_, listener)| listener.name.as_str())
-        };
+        let known = || self.parts.listeners.iter().map(|(_, listener)| listener.name.as_str());
         for (index, name) in route.listeners.iter().enumerate() {
             if !known().any(|known| known == name) {
                 let list = format!("{path}.listener[{index}]");
                 let path = format!("{path}.listener");
-                let path = if self.places.is_written(&list) {
-                    list
-                } else {
-                    path
-                };
+                let path = if self.places.is_written(&list) { list } else { path };
                 self.error(&path, unknown(name, "a listener", known()));
             }
         }
@@ -194,26 +179,19 @@ impl Check<'_> {
                 }
                 _ => String::new(),
             };
-            self.problems
-                .push(self.places.problem(severity, &path, problem.to_string()));
+            self.problems.push(self.places.problem(severity, &path, problem.to_string()));
         }
     }
 
     fn route_path(&self, id: &str) -> &str {
         let mut routes = self.parts.routes.iter();
-        routes
-            .find(|(_, route)| route.id == id)
-            .map_or("routes", |(path, _)| path)
+        routes.find(|(_, route)| route.id == id).map_or("routes", |(path, _)| path)
     }
 
     fn match_path(&self, id: &str, matched: usize) -> String {
         let path = format!("{}.match", self.route_path(id));
         let element = format!("{path}[{matched}]");
-        if self.places.is_written(&element) {
-            element
-        } else {
-            path
-        }
+        if self.places.is_written(&element) { element } else { path }
     }
 }
 
@@ -222,17 +200,12 @@ fn leads_to(route: &Route, cluster: &Cluster) -> bool {
 }
 
 fn only_prefixes(route: &Route) -> bool {
-    route
-        .matches
-        .iter()
-        .all(|matching| matching.path.is_prefix())
+    route.matches.iter().all(|matching| matching.path.is_prefix())
 }
 
 /// The route as far as the table looks at it.
 fn bare(route: &Route) -> route::Route<()> {
-    let mut bare = route::Route::new(&route.id, ())
-        .priority(route.priority)
-        .enabled(route.enabled);
+    let mut bare = route::Route::new(&route.id, ()).priority(route.priority).enabled(route.enabled);
     bare.matches.clone_from(&route.matches);
     bare.listeners.clone_from(&route.listeners);
     bare.rewrite.clone_from(&route.rewrite);
@@ -243,13 +216,6 @@ fn unknown<'k>(found: &str, what: &str, known: impl Iterator<Item = &'k str>) ->
     let known: Vec<_> = known.collect();
     let hint = hint(found, known.iter().copied());
     let names: Vec<_> = known.into_iter().map(quote).collect();
-    let names = if names.is_empty() {
-        "there is none".to_owned()
-    } else {
-        names.join(", ")
-    };
-    format!(
-        "found {}, expected the name of {what} ({names}){hint}",
-        quote(found)
-    )
+    let names = if names.is_empty() { "there is none".to_owned() } else { names.join(", ") };
+    format!("found {}, expected the name of {what} ({names}){hint}", quote(found))
 }

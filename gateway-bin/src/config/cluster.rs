@@ -70,9 +70,8 @@ impl Cluster {
 
     pub(super) fn read(name: &str, field: Field<'_>) -> Option<Self> {
         let mut table = field.table("{ endpoints = [\"http://127.0.0.1:9000\"] }")?;
-        let endpoints = table
-            .require("endpoints", "a list of endpoints")
-            .map(|field| endpoints(&field));
+        let endpoints =
+            table.require("endpoints", "a list of endpoints").map(|field| endpoints(&field));
         let mut cluster = Self::new(name, endpoints.unwrap_or_default());
         table.set("balance", &mut cluster.balance, |field| {
             let (round_robin, power_of_two) = (Balance::RoundRobin, Balance::PowerOfTwo);
@@ -95,18 +94,12 @@ fn endpoints(field: &Field<'_>) -> Vec<EndpointAddress> {
         // By what is connected to: `http://a` and `http://a:80` are one.
         let shown = address.to_string();
         if seen.contains(&shown) {
-            return field.note(format!(
-                "found {}, which is in the list already",
-                quote(&shown)
-            ));
+            return field.note(format!("found {}, which is in the list already", quote(&shown)));
         }
         seen.push(shown);
         Some(address)
     };
-    let endpoints = field.list(
-        "a list of endpoints such as [\"http://127.0.0.1:9000\"]",
-        read,
-    );
+    let endpoints = field.list("a list of endpoints such as [\"http://127.0.0.1:9000\"]", read);
     if endpoints.is_some() && count == 0 {
         field.refuse::<()>("at least one endpoint");
     }
@@ -118,9 +111,7 @@ fn endpoint(field: Field<'_>) -> Option<EndpointAddress> {
         return field.parse(ENDPOINT);
     }
     let mut table = field.table("{ url = \"http://127.0.0.1:9000\" }")?;
-    let address = table
-        .require("url", ENDPOINT)
-        .and_then(|field| field.parse(ENDPOINT));
+    let address = table.require("url", ENDPOINT).and_then(|field| field.parse(ENDPOINT));
     table.finish();
     address
 }
@@ -130,10 +121,7 @@ fn host(field: &Field<'_>) -> Option<HostPolicy> {
         "preserve" => Some(HostPolicy::Preserve),
         "endpoint" => Some(HostPolicy::Endpoint),
         name => {
-            let fixed = Rewrite::new()
-                .host(name)
-                .ok()
-                .and_then(|rewrite| rewrite.host);
+            let fixed = Rewrite::new().host(name).ok().and_then(|rewrite| rewrite.host);
             let fixed = fixed.and_then(|name| HeaderValue::from_str(name.as_str()).ok());
             fixed.map(HostPolicy::Fixed).or_else(|| field.refuse(HOST))
         }
@@ -146,12 +134,8 @@ fn pool(field: Field<'_>) -> Option<PoolSettings> {
     table.set("idle", &mut pool.idle, |field| field.number(0, MOST));
     table.set("total", &mut pool.total, |field| field.number(1, MOST));
     table.set("pending", &mut pool.pending, |field| field.number(0, MOST));
-    table.set("pending_timeout", &mut pool.pending_timeout, |field| {
-        some_duration(&field)
-    });
-    table.set("idle_timeout", &mut pool.idle_timeout, |field| {
-        timeout(&field)
-    });
+    table.set("pending_timeout", &mut pool.pending_timeout, |field| some_duration(&field));
+    table.set("idle_timeout", &mut pool.idle_timeout, |field| timeout(&field));
     table.set("max_age", &mut pool.max_age, |field| timeout(&field));
     if pool.idle > pool.total
         && let Some(field) = table.take("idle").or_else(|| table.take("total"))

@@ -61,9 +61,7 @@ impl Listener {
 
     pub(super) fn read(field: Field<'_>) -> Option<Self> {
         let mut table = field.table("{ address = \"127.0.0.1:8080\" }")?;
-        let address = table
-            .require("address", ADDRESS)
-            .and_then(|field| field.parse(ADDRESS));
+        let address = table.require("address", ADDRESS).and_then(|field| field.parse(ADDRESS));
         // Read on without one, so that what else is wrong is said as well.
         let known = address.is_some();
         let mut listener = Self::new(address.unwrap_or_else(|| Address::Unix("/".into())));
@@ -72,11 +70,7 @@ impl Listener {
             let (auto, http1, http2) = (Protocol::Auto, Protocol::Http1, Protocol::Http2);
             field.choice(&[("auto", auto), ("http1", http1), ("http2", http2)])
         });
-        table.set(
-            "proxy_protocol",
-            &mut listener.proxy_protocol,
-            proxy_protocol,
-        );
+        table.set("proxy_protocol", &mut listener.proxy_protocol, proxy_protocol);
         table.set("path", &mut listener.path, path_options);
         if let Some((trusted, policy)) = table.take("forwarded").and_then(forwarded) {
             (listener.trusted, listener.forwarded) = (trusted, policy);
@@ -104,9 +98,7 @@ fn proxy_protocol(field: Field<'_>) -> Option<Vec<IpNet>> {
 fn networks(field: &Field<'_>) -> Option<Vec<IpNet>> {
     field.list(NETWORKS, |field| {
         let text = field.text(NETWORK)?;
-        let network = text
-            .parse()
-            .or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
+        let network = text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
         network.ok().or_else(|| field.refuse(NETWORK))
     })
 }
@@ -115,14 +107,9 @@ fn path_options(field: Field<'_>) -> Option<PathOptions> {
     let mut table = field.table("{ encoded_slashes = \"refuse\", merge_slashes = true }")?;
     let mut options = PathOptions::default();
     table.set("encoded_slashes", &mut options.encoded_slashes, |field| {
-        field.choice(&[
-            ("refuse", EncodedSlashes::Refuse),
-            ("keep", EncodedSlashes::Keep),
-        ])
+        field.choice(&[("refuse", EncodedSlashes::Refuse), ("keep", EncodedSlashes::Keep)])
     });
-    table.set("merge_slashes", &mut options.merge_slashes, |field| {
-        field.boolean()
-    });
+    table.set("merge_slashes", &mut options.merge_slashes, |field| field.boolean());
     table.finish();
     Some(options)
 }
@@ -154,12 +141,8 @@ fn limits(field: Field<'_>) -> Option<Limits> {
     let mut limits = Limits::default();
     table.set("uri", &mut limits.uri, |field| some_size(&field));
     table.set("headers", &mut limits.headers, |field| some_size(&field));
-    table.set("header_count", &mut limits.header_count, |field| {
-        field.number(1, 10_000)
-    });
-    table.set("connections", &mut limits.connections, |field| {
-        field.number(1, 10_000_000)
-    });
+    table.set("header_count", &mut limits.header_count, |field| field.number(1, 10_000));
+    table.set("connections", &mut limits.connections, |field| field.number(1, 10_000_000));
     let too_long = limits.uri > limits.headers;
     if too_long && let Some(uri) = table.take("uri").or_else(|| table.take("headers")) {
         uri.note::<()>("`uri` is more than `headers`, which counts the start line too".to_owned());
@@ -173,9 +156,7 @@ fn timeouts(field: Field<'_>) -> Option<Timeouts> {
     let mut timeouts = Timeouts::default();
     table.set("header", &mut timeouts.header, |field| timeout(&field));
     table.set("idle", &mut timeouts.idle, |field| timeout(&field));
-    table.set("body_idle", &mut timeouts.body_idle, |field| {
-        timeout(&field)
-    });
+    table.set("body_idle", &mut timeouts.body_idle, |field| timeout(&field));
     table.set("max_age", &mut timeouts.max_age, |field| timeout(&field));
     table.finish();
     Some(timeouts)

@@ -5,9 +5,7 @@ use gateway_core::route::{QueryMatch, RouteMatch, ValueMatch};
 
 use super::reader::{Field, Table};
 
-const KINDS: [&str; 7] = [
-    "exact", "prefix", "suffix", "contains", "regex", "present", "not",
-];
+const KINDS: [&str; 7] = ["exact", "prefix", "suffix", "contains", "regex", "present", "not"];
 
 /// Reads one `match` table. An empty one takes every request.
 pub(super) fn read(field: Field<'_>) -> Option<RouteMatch> {
@@ -15,16 +13,12 @@ pub(super) fn read(field: Field<'_>) -> Option<RouteMatch> {
     let mut matching = RouteMatch::on(path(&mut table).unwrap_or_else(PathMatch::any));
     matching.host = table.take("host").and_then(|field| {
         let host = field.text("a host name or \"*.REST\"")?;
-        HostMatch::parse(host)
-            .map_err(|error| field.refuse::<()>(error.expected()))
-            .ok()
+        HostMatch::parse(host).map_err(|error| field.refuse::<()>(error.expected())).ok()
     });
     if let Some(methods) = table.take("methods") {
         let read = methods.list("a list of methods such as [\"GET\"]", |field| {
             let token = field.text("a method such as \"GET\"")?;
-            MethodMatch::parse(token)
-                .map_err(|error| field.refuse::<()>(error.expected()))
-                .ok()
+            MethodMatch::parse(token).map_err(|error| field.refuse::<()>(error.expected())).ok()
         });
         if methods.is_empty_list() {
             methods.refuse::<()>("at least one method; leave it out for every method");
@@ -32,13 +26,10 @@ pub(super) fn read(field: Field<'_>) -> Option<RouteMatch> {
         matching = matching.methods(read.unwrap_or_default());
     }
     matching.headers = conditions(&mut table, "headers", "x-env", |name, value, field| {
-        HeaderMatch::new(name, value)
-            .map_err(|error| field.refuse::<()>(error.expected()))
-            .ok()
+        HeaderMatch::new(name, value).map_err(|error| field.refuse::<()>(error.expected())).ok()
     });
-    matching.query = conditions(&mut table, "query", "v", |name, value, _| {
-        Some(QueryMatch::new(name, value))
-    });
+    matching.query =
+        conditions(&mut table, "query", "v", |name, value, _| Some(QueryMatch::new(name, value)));
     table.finish();
     Some(matching)
 }
@@ -51,9 +42,7 @@ fn path(table: &mut Table<'_>) -> Option<PathMatch> {
         "prefix" => PathMatch::prefix(text),
         _ => PathMatch::regex(text),
     };
-    parsed
-        .map_err(|error| field.refuse::<()>(error.expected()))
-        .ok()
+    parsed.map_err(|error| field.refuse::<()>(error.expected())).ok()
 }
 
 /// Reads the list `key`, each element with a name and one kind of condition.
@@ -80,9 +69,7 @@ fn conditions<T>(
 
 fn condition(table: &mut Table<'_>) -> Option<ValueMatch> {
     let Some((key, field)) = table.only_one(&KINDS) else {
-        return table
-            .field()
-            .note(format!("no condition, expected one of {}", kinds()));
+        return table.field().note(format!("no condition, expected one of {}", kinds()));
     };
     match key {
         "present" => field.boolean().map(ValueMatch::present),
@@ -94,9 +81,7 @@ fn condition(table: &mut Table<'_>) -> Option<ValueMatch> {
         }
         "regex" => {
             let pattern = field.text("a regular expression")?;
-            ValueMatch::regex(pattern)
-                .map_err(|error| field.refuse::<()>(error.expected()))
-                .ok()
+            ValueMatch::regex(pattern).map_err(|error| field.refuse::<()>(error.expected())).ok()
         }
         _ => {
             let text = field.text("text")?;

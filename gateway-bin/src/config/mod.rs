@@ -92,16 +92,11 @@ struct Parts {
 
 impl Parts {
     fn read(root: Field<'_>) -> Self {
-        let mut parts = Self {
-            all_listeners: true,
-            ..Self::default()
-        };
+        let mut parts = Self { all_listeners: true, ..Self::default() };
         let Some(mut table) = root.table("a document") else {
             return parts;
         };
-        table.set("workers", &mut parts.workers, |field| {
-            field.number(0, MOST_WORKERS)
-        });
+        table.set("workers", &mut parts.workers, |field| field.number(0, MOST_WORKERS));
         let listeners = table.require("listeners", "at least one [[listeners]]");
         if let Some(field) = listeners {
             parts.read_listeners(&field);
@@ -113,9 +108,7 @@ impl Parts {
                     field.note::<()>("a cluster without a name".to_owned());
                 }
                 let path = key_path("clusters", name);
-                parts
-                    .clusters
-                    .extend(Cluster::read(name, field).map(|cluster| (path, cluster)));
+                parts.clusters.extend(Cluster::read(name, field).map(|cluster| (path, cluster)));
             }
         }
         if let Some(field) = table.take("routes") {
@@ -149,22 +142,16 @@ impl Parts {
     fn from(document: Document) -> Self {
         fn with_paths<T>(list: &str, items: Vec<T>) -> Vec<(String, T)> {
             let items = items.into_iter().enumerate();
-            items
-                .map(|(index, item)| (index_path(list, index), item))
-                .collect()
+            items.map(|(index, item)| (index_path(list, index), item)).collect()
         }
         let clusters = document.clusters.into_iter();
-        let clusters: Vec<_> = clusters
-            .map(|cluster| (key_path("clusters", &cluster.name), cluster))
-            .collect();
+        let clusters: Vec<_> =
+            clusters.map(|cluster| (key_path("clusters", &cluster.name), cluster)).collect();
         Self {
             workers: document.workers,
             listeners: with_paths("listeners", document.listeners),
             all_listeners: true,
-            cluster_names: clusters
-                .iter()
-                .map(|(_, cluster)| cluster.name.clone())
-                .collect(),
+            cluster_names: clusters.iter().map(|(_, cluster)| cluster.name.clone()).collect(),
             clusters,
             routes: with_paths("routes", document.routes),
             drain: document.drain,
@@ -174,16 +161,8 @@ impl Parts {
     fn into_document(self) -> Document {
         Document {
             workers: self.workers,
-            listeners: self
-                .listeners
-                .into_iter()
-                .map(|(_, listener)| listener)
-                .collect(),
-            clusters: self
-                .clusters
-                .into_iter()
-                .map(|(_, cluster)| cluster)
-                .collect(),
+            listeners: self.listeners.into_iter().map(|(_, listener)| listener).collect(),
+            clusters: self.clusters.into_iter().map(|(_, cluster)| cluster).collect(),
             routes: self.routes.into_iter().map(|(_, route)| route).collect(),
             drain: self.drain,
         }

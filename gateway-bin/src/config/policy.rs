@@ -46,16 +46,10 @@ impl Policy {
             Some(Some(duration(&field)?).filter(|timeout| !timeout.is_zero()))
         });
         table.set("request_headers", &mut policy.request_headers, header_edits);
-        table.set(
-            "response_headers",
-            &mut policy.response_headers,
-            header_edits,
-        );
-        table.set("body_limit", &mut policy.body_limit, |field| {
-            match field.peek_text() {
-                Some("off") => Some(None),
-                _ => size(&field).map(Some),
-            }
+        table.set("response_headers", &mut policy.response_headers, header_edits);
+        table.set("body_limit", &mut policy.body_limit, |field| match field.peek_text() {
+            Some("off") => Some(None),
+            _ => size(&field).map(Some),
         });
         table.finish();
         Some(policy)
@@ -66,22 +60,14 @@ fn header_edits(field: Field<'_>) -> Option<HeaderEdits> {
     let mut table = field.table("{ set = { x-a = \"1\" }, add = {}, remove = [\"x-b\"] }")?;
     let mut edits = HeaderEdits::new();
     let lines = "a table such as { x-a = \"1\" }";
-    for (name, field) in table
-        .take("set")
-        .map(|field| field.entries(lines))
-        .unwrap_or_default()
-    {
+    for (name, field) in table.take("set").map(|field| field.entries(lines)).unwrap_or_default() {
         if let Some(value) = field.text("text") {
             note(HeaderEdits::new().set(name, value), &field, |one| {
                 edits.set.extend(one.set);
             });
         }
     }
-    for (name, field) in table
-        .take("add")
-        .map(|field| field.entries(lines))
-        .unwrap_or_default()
-    {
+    for (name, field) in table.take("add").map(|field| field.entries(lines)).unwrap_or_default() {
         if let Some(value) = field.text("text") {
             note(HeaderEdits::new().add(name, value), &field, |one| {
                 edits.add.extend(one.add);

@@ -15,10 +15,7 @@ pub(super) struct Notes {
 
 impl Notes {
     pub(super) fn new(file: Arc<str>) -> Self {
-        Self {
-            file,
-            problems: RefCell::default(),
-        }
+        Self { file, problems: RefCell::default() }
     }
 
     pub(super) fn into_problems(self) -> Vec<Problem> {
@@ -46,19 +43,12 @@ pub(super) struct Field<'d> {
 
 impl<'d> Field<'d> {
     pub(super) fn root(value: &'d Value, notes: &'d Notes) -> Self {
-        Self {
-            value,
-            path: String::new(),
-            notes,
-        }
+        Self { value, path: String::new(), notes }
     }
 
     /// Notes that something else was expected here. Always `None`, to end a reading with.
     pub(super) fn refuse<T>(&self, expected: impl std::fmt::Display) -> Option<T> {
-        self.note(format!(
-            "found {}, expected {expected}",
-            self.value.describe()
-        ))
+        self.note(format!("found {}, expected {expected}", self.value.describe()))
     }
 
     /// Notes a problem here. Always `None`.
@@ -121,10 +111,7 @@ impl<'d> Field<'d> {
     /// One of `choices`, by name.
     pub(super) fn choice<T: Copy>(&self, choices: &[(&str, T)]) -> Option<T> {
         let chosen = self.peek_text().and_then(|text| {
-            choices
-                .iter()
-                .find(|(name, _)| *name == text)
-                .map(|(_, value)| *value)
+            choices.iter().find(|(name, _)| *name == text).map(|(_, value)| *value)
         });
         chosen.or_else(|| {
             let names = choices.iter().map(|(name, _)| *name);
@@ -178,30 +165,19 @@ impl<'d> Field<'d> {
             self.refuse::<()>(expected);
             return Vec::new();
         };
-        entries
-            .iter()
-            .map(|entry| (entry.name.as_str(), self.below(entry)))
-            .collect()
+        entries.iter().map(|entry| (entry.name.as_str(), self.below(entry))).collect()
     }
 
     /// A table of known keys, such as `example`.
     pub(super) fn table(self, example: &str) -> Option<Table<'d>> {
         match &self.value.data {
-            Data::Table(entries) => Some(Table {
-                field: self,
-                entries,
-                known: Vec::new(),
-            }),
+            Data::Table(entries) => Some(Table { field: self, entries, known: Vec::new() }),
             _ => self.refuse(format_args!("a table such as {example}")),
         }
     }
 
     fn below(&self, entry: &'d Entry) -> Self {
-        Self {
-            value: &entry.value,
-            path: key_path(&self.path, &entry.name),
-            notes: self.notes,
-        }
+        Self { value: &entry.value, path: key_path(&self.path, &entry.name), notes: self.notes }
     }
 }
 
@@ -232,9 +208,7 @@ impl<'d> Table<'d> {
         if taken.is_none() {
             let path = key_path(&self.field.path, key);
             let message = format!("missing, expected {expected}");
-            self.field
-                .notes
-                .add(&self.field.value.place, &path, message);
+            self.field.notes.add(&self.field.value.place, &path, message);
         }
         taken
     }
@@ -258,9 +232,7 @@ impl<'d> Table<'d> {
         let others: Vec<_> = found.collect();
         if let Some((key, _)) = &first {
             for (other, field) in others {
-                field.note::<()>(format!(
-                    "`{other}` together with `{key}`, expected only one"
-                ));
+                field.note::<()>(format!("`{other}` together with `{key}`, expected only one"));
             }
         }
         first
@@ -268,10 +240,7 @@ impl<'d> Table<'d> {
 
     /// Notes every key that nobody asked for.
     pub(super) fn finish(self) {
-        let unknown = self
-            .entries
-            .iter()
-            .filter(|entry| !self.known.contains(&&*entry.name));
+        let unknown = self.entries.iter().filter(|entry| !self.known.contains(&&*entry.name));
         for entry in unknown {
             let path = key_path(&self.field.path, &entry.name);
             let hint = hint(&entry.name, self.known.iter().copied());

@@ -50,17 +50,13 @@ impl Route {
     pub(super) fn read(field: Field<'_>) -> Option<Self> {
         let example = "{ id = \"all\", match = { prefix = \"/\" }, target = { cluster = \"a\" } }";
         let mut table = field.table(example)?;
-        let id = table
-            .require("id", "a name")
-            .and_then(|field| field.name("a name"));
-        let matches = table
-            .require("match", "a table such as { prefix = \"/\" }")
-            .map(|field| {
-                if field.is_empty_list() {
-                    field.refuse::<()>("at least one match");
-                }
-                field.one_or_list(matching::read)
-            });
+        let id = table.require("id", "a name").and_then(|field| field.name("a name"));
+        let matches = table.require("match", "a table such as { prefix = \"/\" }").map(|field| {
+            if field.is_empty_list() {
+                field.refuse::<()>("at least one match");
+            }
+            field.one_or_list(matching::read)
+        });
         let target = table
             .require("target", "a table such as { cluster = \"NAME\" }")
             .and_then(Target::read);
@@ -74,18 +70,14 @@ impl Route {
             field.number(i32::MIN.into(), i32::MAX.into())
         });
         table.set("enabled", &mut route.enabled, |field| field.boolean());
-        table.set("metadata", &mut route.metadata, |field| {
-            Some(metadata(&field))
-        });
+        table.set("metadata", &mut route.metadata, |field| Some(metadata(&field)));
         if let Some(listener) = table.take("listener") {
             if listener.is_empty_list() {
                 listener.refuse::<()>("at least one name; leave it out for every listener");
             }
             route.listeners = listener.one_or_list(|field| field.name("the name of a listener"));
         }
-        table.set("rewrite", &mut route.rewrite, |field| {
-            rewrite(field).map(Some)
-        });
+        table.set("rewrite", &mut route.rewrite, |field| rewrite(field).map(Some));
         table.set("policy", &mut route.policy, Policy::read);
         table.finish();
         known.then_some(route)
@@ -93,12 +85,8 @@ impl Route {
 }
 
 fn metadata(field: &Field<'_>) -> Metadata {
-    let entries = field
-        .entries("a table such as { team = \"shop\" }")
-        .into_iter();
-    entries
-        .filter_map(|(name, field)| Some((name, field.text("text")?)))
-        .collect()
+    let entries = field.entries("a table such as { team = \"shop\" }").into_iter();
+    entries.filter_map(|(name, field)| Some((name, field.text("text")?))).collect()
 }
 
 fn rewrite(field: Field<'_>) -> Option<Rewrite> {
@@ -107,11 +95,7 @@ fn rewrite(field: Field<'_>) -> Option<Rewrite> {
     if let Some((key, field)) = table.only_one(&["prefix", "path"]) {
         let text = field.text("a path such as \"/v2\"").unwrap_or("/");
         let base = rewrite.clone();
-        let changed = if key == "prefix" {
-            base.prefix(text)
-        } else {
-            base.path(text)
-        };
+        let changed = if key == "prefix" { base.prefix(text) } else { base.path(text) };
         match changed {
             Ok(changed) => rewrite = changed,
             Err(error) => {
@@ -120,9 +104,7 @@ fn rewrite(field: Field<'_>) -> Option<Rewrite> {
         }
     }
     if let Some(field) = table.take("host") {
-        let text = field
-            .text("a host name with an optional port")
-            .unwrap_or("a");
+        let text = field.text("a host name with an optional port").unwrap_or("a");
         match rewrite.clone().host(text) {
             Ok(changed) => rewrite = changed,
             Err(error) => {

@@ -37,12 +37,7 @@ impl Reading {
     ///
     /// Everything that does not fit together.
     pub fn of(document: Document, modules: &Modules) -> Result<Self, Problems> {
-        Self::checked(
-            Parts::from(document),
-            modules,
-            Places::empty("document"),
-            Vec::new(),
-        )
+        Self::checked(Parts::from(document), modules, Places::empty("document"), Vec::new())
     }
 
     fn checked(
@@ -57,17 +52,12 @@ impl Reading {
             Place::Text { line, column } => (1, line, column),
             Place::Variable(_) => (2, 0, 0),
         });
-        let (errors, warnings): (Vec<_>, Vec<_>) = problems
-            .into_iter()
-            .partition(|problem| problem.severity == Severity::Error);
+        let (errors, warnings): (Vec<_>, Vec<_>) =
+            problems.into_iter().partition(|problem| problem.severity == Severity::Error);
         if !errors.is_empty() {
             return Err(Problems::new(errors));
         }
-        Ok(Self {
-            document: parts.into_document(),
-            warnings,
-            places,
-        })
+        Ok(Self { document: parts.into_document(), warnings, places })
     }
 
     /// A problem of the document that only showed when it was assembled.
@@ -85,21 +75,12 @@ impl Source {
         let text = std::fs::read_to_string(path)
             .map_err(|error| format!("cannot be read: {error}; give the path of a TOML document"));
         let file = path.display().to_string().into();
-        Self {
-            file,
-            text,
-            variables: Vec::new(),
-        }
-        .variables(std::env::vars_os())
+        Self { file, text, variables: Vec::new() }.variables(std::env::vars_os())
     }
 
     /// A text that problems call `file`; nothing overrides it.
     pub fn text(file: &str, text: impl Into<String>) -> Self {
-        Self {
-            file: file.into(),
-            text: Ok(text.into()),
-            variables: Vec::new(),
-        }
+        Self { file: file.into(), text: Ok(text.into()), variables: Vec::new() }
     }
 
     /// Takes names and values of environment variables over the document; see the

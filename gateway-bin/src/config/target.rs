@@ -79,11 +79,7 @@ fn redirect(field: Field<'_>) -> Option<Redirect> {
     if let Some(key) = place {
         change(&mut table, key, &mut redirect, |redirect, field| {
             let text = field.text("a path such as \"/new\"")?;
-            Some(if key == "path" {
-                redirect.path(text)
-            } else {
-                redirect.prefix(text)
-            })
+            Some(if key == "path" { redirect.path(text) } else { redirect.prefix(text) })
         });
     }
     table.finish();
@@ -125,9 +121,7 @@ fn respond(field: Field<'_>) -> Option<Respond> {
     table.set("content_type", &mut respond.content_type, |field| {
         let expected = "a media type such as \"text/plain\"";
         let text = field.text(expected)?;
-        HeaderValue::from_str(text)
-            .ok()
-            .or_else(|| field.refuse(expected))
+        HeaderValue::from_str(text).ok().or_else(|| field.refuse(expected))
     });
     table.finish();
     Some(respond)

@@ -30,21 +30,12 @@ pub(super) fn some_duration(field: &Field<'_>) -> Option<Duration> {
 
 /// As [`duration`], for a timeout: off is as long as a duration can be.
 pub(super) fn timeout(field: &Field<'_>) -> Option<Duration> {
-    duration(field).map(|duration| {
-        if duration.is_zero() {
-            LONGEST
-        } else {
-            duration
-        }
-    })
+    duration(field).map(|duration| if duration.is_zero() { LONGEST } else { duration })
 }
 
 /// Reads `"512B"`, `"64KiB"`, `"10MiB"`, `"1GiB"`.
 pub(super) fn size(field: &Field<'_>) -> Option<u64> {
-    field
-        .peek_text()
-        .and_then(parse_size)
-        .or_else(|| field.refuse(SIZE))
+    field.peek_text().and_then(parse_size).or_else(|| field.refuse(SIZE))
 }
 
 /// As [`size`], where there must be room for at least a byte of it in memory.
@@ -101,13 +92,8 @@ pub fn show_duration(duration: Duration) -> String {
 /// `bytes` as a document writes it, such as `512B`, `64KiB`, `10MiB` or `1GiB`.
 pub fn show_size(bytes: u64) -> String {
     let units = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
-    let whole = units
-        .iter()
-        .find(|(factor, _)| bytes > 0 && bytes.is_multiple_of(*factor));
-    whole.map_or_else(
-        || format!("{bytes}B"),
-        |(factor, unit)| format!("{}{unit}", bytes / factor),
-    )
+    let whole = units.iter().find(|(factor, _)| bytes > 0 && bytes.is_multiple_of(*factor));
+    whole.map_or_else(|| format!("{bytes}B"), |(factor, unit)| format!("{}{unit}", bytes / factor))
 }
 
 #[cfg(test)]
@@ -159,10 +145,7 @@ mod tests {
     #[test]
     fn durations_are_shown_as_they_are_written() {
         for text in ["250ms", "1500ms", "30s", "5m", "2h"] {
-            assert_eq!(
-                parse_duration(text).map(show_duration).as_deref(),
-                Some(text)
-            );
+            assert_eq!(parse_duration(text).map(show_duration).as_deref(), Some(text));
         }
     }
 }

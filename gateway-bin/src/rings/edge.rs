@@ -9,11 +9,7 @@ pub(crate) fn edge(
 ) -> Result<Gateway, Vec<TableProblem>> {
     let builder = Gateway::builder();
     // Outermost, so that it sees what became of everything below: refusals, panics, answers.
-    let builder = if observers.is_empty() {
-        builder
-    } else {
-        builder.observer(observers.clone())
-    };
+    let builder = if observers.is_empty() { builder } else { builder.observer(observers.clone()) };
     // Panics are caught and failures become answers inside the gateway, around the route ring.
     builder.routes(routes).build()
 }

@@ -14,9 +14,8 @@ use super::TimeoutLayer;
 
 fn request() -> Request {
     let connection = ConnectionInfo::new(Arc::new(ListenerInfo::default()), None, None);
-    let context = RequestContext::new(Arc::new(connection), Instant::now());
     let mut request = Request::new(Body::empty());
-    request.extensions_mut().insert(context);
+    request.extensions_mut().insert(RequestContext::new(Arc::new(connection), Instant::now()));
     request
 }
 

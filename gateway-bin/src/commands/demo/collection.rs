@@ -21,11 +21,7 @@ pub(super) struct Collection {
 
 impl Collection {
     pub(super) fn new(kind: &'static str, action: &'static str) -> Self {
-        Self {
-            kind,
-            action,
-            things: Mutex::default(),
-        }
+        Self { kind, action, things: Mutex::default() }
     }
 
     fn things(&self) -> MutexGuard<'_, BTreeMap<u64, Value>> {
@@ -103,11 +99,7 @@ impl ModuleService for Collection {
             Err(error) => return Ok(problem(StatusCode::BAD_REQUEST, &error.to_string())),
         };
         let path = head.uri.path();
-        let parts: Vec<&str> = path
-            .split('/')
-            .filter(|part| !part.is_empty())
-            .skip(1)
-            .collect();
+        let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).skip(1).collect();
         let id = parts.first().and_then(|part| part.parse().ok());
         Ok(match (parts.len(), id) {
             (0, _) => self.all(&head.method, path, &sent),
@@ -122,24 +114,17 @@ impl ModuleService for Collection {
 pub(super) fn answer(status: StatusCode, value: &Value) -> Response {
     let mut response = Response::new(Body::full(format!("{value}\n")));
     *response.status_mut() = status;
-    response
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }
 
 fn problem(status: StatusCode, detail: &str) -> Response {
-    answer(
-        status,
-        &json!({ "status": status.as_u16(), "detail": detail }),
-    )
+    answer(status, &json!({ "status": status.as_u16(), "detail": detail }))
 }
 
 fn not_allowed(methods: &'static str) -> Response {
     let mut response = problem(StatusCode::METHOD_NOT_ALLOWED, "not with this method");
-    response
-        .headers_mut()
-        .insert(ALLOW, HeaderValue::from_static(methods));
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static(methods));
     response
 }
 

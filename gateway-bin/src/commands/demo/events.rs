@@ -20,10 +20,7 @@ pub(super) struct Events;
 
 impl ModuleService for Events {
     async fn call(&self, _: Request) -> Outcome {
-        let mut response = Response::new(Body::new(Ticks {
-            clock: interval(EVERY),
-            sent: 0,
-        }));
+        let mut response = Response::new(Body::new(Ticks { clock: interval(EVERY), sent: 0 }));
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));

@@ -25,10 +25,7 @@ pub(crate) fn demo(arguments: &Demo, log: Option<&str>) -> Result<(), Failure> {
     let listen = arguments.listen.to_string();
     let overrides = [
         ("GATEWAY__LISTENERS__0__ADDRESS", listen.clone()),
-        (
-            "GATEWAY__CLUSTERS__REMOTE__ENDPOINTS__0",
-            format!("http://{upstream}"),
-        ),
+        ("GATEWAY__CLUSTERS__REMOTE__ENDPOINTS__0", format!("http://{upstream}")),
     ];
     let overrides = overrides.map(|(name, value)| (OsString::from(name), OsString::from(value)));
     let source = Source::text("demo.toml", DOCUMENT).variables(overrides);
@@ -37,7 +34,7 @@ pub(crate) fn demo(arguments: &Demo, log: Option<&str>) -> Result<(), Failure> {
         .module("tasks", Collection::new("task", "complete"))
         .module("notifications", Collection::new("notification", "send"))
         .module("events", Events)
-        .observer(AccessLog::default())
+        .observer(AccessLog::new())
         .assemble()?;
     serve(&assembled, |bound| introduce(bound, &upstream.to_string()))
 }
@@ -59,9 +56,6 @@ fn introduce(bound: &Bound, upstream: &str) {
         "curl -iL http://{}/people/1                # a redirect",
         "curl -i http://{}/nowhere                  # an answer of the gateway itself",
     ] {
-        say(&format!(
-            "  {}",
-            command.replace("{}", &address.to_string())
-        ));
+        say(&format!("  {}", command.replace("{}", &address.to_string())));
     }
 }

@@ -15,31 +15,22 @@ use crate::commands::Failure;
 /// Starts the upstream on a free port of this machine; it ends with the process.
 pub(super) fn start() -> Result<Address, Failure> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let bound = Listener::new(Address::Tcp(address))
-        .name("upstream")
-        .bind()?;
+    let bound = Listener::new(Address::Tcp(address)).name("upstream").bind()?;
     let address = bound.local_address();
-    let runtime = runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    thread::Builder::new()
-        .name("upstream".to_owned())
-        .spawn(move || {
-            let module = Module::new(module_fn(|request| ready(Ok(echo(&request)))));
-            let served = runtime.block_on(Server::new(module).listen(bound).serve(pending()));
-            if let Err(error) = served {
-                tracing::error!(%error, "the upstream of the demo failed");
-            }
-        })?;
+    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+    thread::Builder::new().name("upstream".to_owned()).spawn(move || {
+        let module = Module::new(module_fn(|request| ready(Ok(echo(&request)))));
+        let served = runtime.block_on(Server::new(module).listen(bound).serve(pending()));
+        if let Err(error) = served {
+            tracing::error!(%error, "the upstream of the demo failed");
+        }
+    })?;
     Ok(address)
 }
 
 fn echo(request: &Request) -> Response {
     let headers = request.headers().iter().map(|(name, value)| {
-        (
-            name.to_string(),
-            Value::from(String::from_utf8_lossy(value.as_bytes())),
-        )
+        (name.to_string(), Value::from(String::from_utf8_lossy(value.as_bytes())))
     });
     let seen = json!({
         "method": request.method().as_str(),

@@ -42,9 +42,11 @@ fn all_errors_are_said_at_once_in_the_order_of_the_document() {
          \"round_robin\", \"power_of_two\"; did you mean \"round_robin\"?",
             "g.toml:10:18: routes[0].match.path: found \"orders\", expected a path that a \
          request can have (path does not begin with '/')",
-            "g.toml:11:22: routes[0].target.cluster: found \"ordres\", expected the name of a cluster \
+            "g.toml:11:22: routes[0].target.cluster: found \"ordres\", expected the name of a \
+             cluster \
          (\"orders\"); did you mean \"orders\"?",
-            "g.toml:12:18: routes[0].policy.timeout: found 30, expected a duration such as \"250ms\", \
+            "g.toml:12:18: routes[0].policy.timeout: found 30, expected a duration such as \
+             \"250ms\", \
          \"30s\", \"5m\" or \"1h\"",
         ]
     );
@@ -52,20 +54,14 @@ fn all_errors_are_said_at_once_in_the_order_of_the_document() {
 
 #[test]
 fn a_document_without_anything() {
-    assert_eq!(
-        errors(""),
-        ["g.toml: listeners: missing, expected at least one [[listeners]]"]
-    );
+    assert_eq!(errors(""), ["g.toml: listeners: missing, expected at least one [[listeners]]"]);
     assert_eq!(
         errors("listeners = []\n"),
         ["g.toml:1:13: listeners: found an empty list, expected at least one listener"]
     );
     let reading = read(LISTENER);
     let warnings: Vec<_> = reading.warnings.iter().map(ToString::to_string).collect();
-    assert_eq!(
-        warnings,
-        ["g.toml: no routes: every request is answered with 404"]
-    );
+    assert_eq!(warnings, ["g.toml: no routes: every request is answered with 404"]);
 }
 
 #[test]
@@ -73,10 +69,9 @@ fn files_that_cannot_be_read() {
     let error = errors_of(&Source::file("no/such.toml"));
     assert_eq!(
         error,
-        [
-            "no/such.toml: cannot be read: No such file or directory (os error 2); give the path of a TOML \
-         document"
-        ]
+        ["no/such.toml: cannot be read: No such file or directory (os error 2); give the \
+             path of a TOML \
+         document"]
     );
 }
 
@@ -88,10 +83,7 @@ fn listeners() {
             "g.toml:3:12: listeners[0].protocol: found \"http3\", expected one of \"auto\", \
              \"http1\", \"http2\"; did you mean \"http1\"?",
         ),
-        (
-            "name = \"\"",
-            "g.toml:3:8: listeners[0].name: found \"\", expected a name",
-        ),
+        ("name = \"\"", "g.toml:3:8: listeners[0].name: found \"\", expected a name"),
         (
             "proxy_protocol = { trusted = [] }",
             "g.toml:3:30: listeners[0].proxy_protocol.trusted: found an empty list, expected at \
@@ -151,7 +143,8 @@ fn listeners_in_each_others_way() {
         [
             "g.toml:4:11: listeners[1].address: found \"127.0.0.1:80\", which is the address of \
          listeners[0] already",
-            "g.toml:8:8: listeners[2].name: found \"b\", which is the name of listeners[1] already, \
+            "g.toml:8:8: listeners[2].name: found \"b\", which is the name of listeners[1] \
+             already, \
          expected one of its own",
         ]
     );
@@ -212,19 +205,13 @@ fn a_cluster_that_nothing_leads_to_is_a_warning() {
     let cluster = "[clusters.\"a b\"]\nendpoints = [\"http://b\"]\n";
     let reading = read(&format!("routes = []\n{LISTENER}{cluster}"));
     let warnings: Vec<_> = reading.warnings.iter().map(ToString::to_string).collect();
-    assert_eq!(
-        warnings,
-        ["g.toml:4:1: clusters.\"a b\": no route leads to this cluster"]
-    );
+    assert_eq!(warnings, ["g.toml:4:1: clusters.\"a b\": no route leads to this cluster"]);
 }
 
 #[test]
 fn matches() {
     for (line, expected) in [
-        (
-            "",
-            "g.toml:3:1: routes[0].match: missing, expected a table such as { prefix = \"/\" }",
-        ),
+        ("", "g.toml:3:1: routes[0].match: missing, expected a table such as { prefix = \"/\" }"),
         (
             "match = []",
             "g.toml:6:9: routes[0].match: found an empty list, expected at least one match",
@@ -369,9 +356,11 @@ fn routes_in_each_others_way() {
     assert_eq!(
         errors(&text),
         [
-            "g.toml:9:27: routes[1].match[1]: route `b`, match 2: the same as match 1 of route `a`, at \
+            "g.toml:9:27: routes[1].match[1]: route `b`, match 2: the same as match 1 of route \
+             `a`, at \
          the same rank",
-            "g.toml:12:6: routes[2].id: found \"a\", which is the id of routes[0] already, expected \
+            "g.toml:12:6: routes[2].id: found \"a\", which is the id of routes[0] already, \
+             expected \
          one of its own",
         ]
     );
@@ -380,17 +369,11 @@ fn routes_in_each_others_way() {
         route("a", "{ prefix = \"/\" }"),
         route("b", "{ path = \"/b\" }")
     );
-    let warnings: Vec<_> = read(&text)
-        .warnings
-        .iter()
-        .map(ToString::to_string)
-        .collect();
+    let warnings: Vec<_> = read(&text).warnings.iter().map(ToString::to_string).collect();
     assert_eq!(
         warnings,
-        [
-            "g.toml:10:9: routes[1].match: route `b`, match 1: can never take a request, match 1 of \
-         route `a` takes them all before"
-        ]
+        ["g.toml:10:9: routes[1].match: route `b`, match 1: can never take a request, match 1 of \
+         route `a` takes them all before"]
     );
 }
 
@@ -400,17 +383,11 @@ fn a_try_longer_than_its_request_is_a_warning() {
         "{LISTENER}[clusters.a]\nendpoints = [\"http://b\"]\ntimeouts = {{ try = \"1m\" }}\n\
          [[routes]]\nid = \"r\"\nmatch = {{}}\ntarget = {{ cluster = \"a\" }}\n"
     );
-    let warnings: Vec<_> = read(&text)
-        .warnings
-        .iter()
-        .map(ToString::to_string)
-        .collect();
+    let warnings: Vec<_> = read(&text).warnings.iter().map(ToString::to_string).collect();
     assert_eq!(
         warnings,
-        [
-            "g.toml:6:1: routes[0].policy.timeout: a try of clusters.a may take 1m, longer than the \
-         30s of the whole request"
-        ]
+        ["g.toml:6:1: routes[0].policy.timeout: a try of clusters.a may take 1m, longer than the \
+         30s of the whole request"]
     );
 }
 

@@ -44,10 +44,7 @@ fn defaults() {
     assert_eq!(reading.warnings, []);
     let document = reading.document;
     assert_eq!(document.workers, 0);
-    assert_eq!(
-        document.drain,
-        DrainSettings::new(Duration::from_secs(5), Duration::from_secs(30))
-    );
+    assert_eq!(document.drain, DrainSettings::new(Duration::from_secs(5), Duration::from_secs(30)));
     let listener = &document.listeners[0];
     assert_eq!(listener.name, "127.0.0.1:80");
     assert_eq!(listener.protocol, Protocol::Auto);
@@ -76,28 +73,18 @@ fn every_key_is_read() {
     let reading = read(text);
     assert_eq!(reading.warnings, []);
     let document = reading.document;
-    let [public, behind] = document.listeners.as_slice() else {
-        panic!("{document:?}")
-    };
-    assert_eq!(
-        (public.name.as_str(), public.limits),
-        ("public", Limits::default())
-    );
+    let [public, behind] = document.listeners.as_slice() else { panic!("{document:?}") };
+    assert_eq!((public.name.as_str(), public.limits), ("public", Limits::default()));
     assert_eq!(public.timeouts, Timeouts::default());
     assert_eq!(behind.protocol, Protocol::Http1);
     assert_eq!(behind.proxy_protocol, ["10.0.0.0/8".parse().unwrap()]);
     assert!(behind.trusted.trusts("10.1.2.3".parse().unwrap()));
-    let [orders, pictures] = document.clusters.as_slice() else {
-        panic!("{document:?}")
-    };
+    let [orders, pictures] = document.clusters.as_slice() else { panic!("{document:?}") };
     assert_eq!(orders.endpoints.len(), 2);
     assert_eq!(orders.pool, PoolSettings::default());
     assert_eq!(orders.timeouts.try_timeout, Some(Duration::from_secs(10)));
     assert_eq!(pictures.balance, Balance::RoundRobin);
-    assert_eq!(
-        pictures.host,
-        HostPolicy::Fixed("pictures.internal".parse().unwrap())
-    );
+    assert_eq!(pictures.host, HostPolicy::Fixed("pictures.internal".parse().unwrap()));
     let route = &document.routes[0];
     assert_eq!(route.metadata.value("team"), Some("shop"));
     assert_eq!(route.listeners, ["public"]);
@@ -109,13 +96,8 @@ fn every_key_is_read() {
     assert_eq!(document.routes[1].matches.len(), 2);
     let expected = Redirect::new().prefix("/orders").unwrap();
     assert_eq!(document.routes[3].target, Target::Redirect(expected));
-    let Target::Respond(respond) = &document.routes[4].target else {
-        panic!("{document:?}")
-    };
-    assert_eq!(
-        (respond.status, respond.body.as_str()),
-        (StatusCode::OK, "ok\n")
-    );
+    let Target::Respond(respond) = &document.routes[4].target else { panic!("{document:?}") };
+    assert_eq!((respond.status, respond.body.as_str()), (StatusCode::OK, "ok\n"));
 }
 
 #[test]
@@ -133,10 +115,7 @@ fn what_is_off_is_off() {
          target = {{ cluster = \"a\" }}\npolicy = {{ timeout = \"0s\", body_limit = \"off\" }}\n"
     );
     let document = read(&text).document;
-    assert_eq!(
-        document.listeners[0].timeouts.max_age,
-        Duration::from_secs(31_536_000)
-    );
+    assert_eq!(document.listeners[0].timeouts.max_age, Duration::from_secs(31_536_000));
     assert_eq!(document.clusters[0].timeouts.try_timeout, None);
     assert_eq!(document.routes[0].policy.timeout, None);
     assert_eq!(document.routes[0].policy.body_limit, None);

@@ -34,13 +34,7 @@ pub(in crate::config) fn overlay(
         };
         if let Err((path, message)) = outcome {
             let file = Arc::clone(file);
-            problems.push(Problem {
-                severity: Severity::Error,
-                file,
-                place,
-                path,
-                message,
-            });
+            problems.push(Problem { severity: Severity::Error, file, place, path, message });
         }
     }
     problems
@@ -55,11 +49,7 @@ struct Override {
 impl Override {
     fn read((name, value): (OsString, OsString)) -> Option<Self> {
         let name = name.into_string().ok()?;
-        let parts = name
-            .strip_prefix(PREFIX)?
-            .split("__")
-            .map(str::to_ascii_lowercase)
-            .collect();
+        let parts = name.strip_prefix(PREFIX)?.split("__").map(str::to_ascii_lowercase).collect();
         Some(Self { name, parts, value })
     }
 }
@@ -71,14 +61,8 @@ fn compare(one: &[String], other: &[String]) -> Ordering {
 }
 
 fn value_of(text: String, place: &Place) -> Value {
-    let inline = text
-        .starts_with(['[', '{'])
-        .then(|| parse_inline(&text, place))
-        .flatten();
-    inline.unwrap_or_else(|| Value {
-        place: place.clone(),
-        data: Data::Raw(text),
-    })
+    let inline = text.starts_with(['[', '{']).then(|| parse_inline(&text, place)).flatten();
+    inline.unwrap_or_else(|| Value { place: place.clone(), data: Data::Raw(text) })
 }
 
 /// Sets `value` at `parts` below `target`; else the path that cannot be and why.
@@ -97,20 +81,13 @@ fn set(
         return Err((path.to_owned(), message.to_owned()));
     }
     let place = value.place.clone();
-    let fresh = || Value {
-        place: place.clone(),
-        data: empty(rest),
-    };
+    let fresh = || Value { place: place.clone(), data: empty(rest) };
     match &mut target.data {
         Data::Table(entries) => {
             let known = entries.iter().position(|entry| same(&entry.name, part));
             let known = known.unwrap_or_else(|| {
                 let name = part.clone();
-                entries.push(Entry {
-                    name,
-                    place: place.clone(),
-                    value: fresh(),
-                });
+                entries.push(Entry { name, place: place.clone(), value: fresh() });
                 entries.len() - 1
             });
             let entry = &mut entries[known];

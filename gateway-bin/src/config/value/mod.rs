@@ -59,11 +59,7 @@ impl Value {
 
 /// `text` in quotes, control characters escaped, cut where it is long.
 pub(super) fn quote(text: &str) -> String {
-    let mut shown: String = text
-        .chars()
-        .take(SHOWN)
-        .flat_map(char::escape_debug)
-        .collect();
+    let mut shown: String = text.chars().take(SHOWN).flat_map(char::escape_debug).collect();
     if text.chars().count() > SHOWN {
         shown.push_str("...");
     }
@@ -73,15 +69,9 @@ pub(super) fn quote(text: &str) -> String {
 /// The path of the key `name` below `parent`.
 pub(super) fn key_path(parent: &str, name: &str) -> String {
     let bare = !name.is_empty()
-        && name
-            .chars()
-            .all(|letter| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_'));
+        && name.chars().all(|letter| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_'));
     let name = if bare { name.to_owned() } else { quote(name) };
-    if parent.is_empty() {
-        name
-    } else {
-        format!("{parent}.{name}")
-    }
+    if parent.is_empty() { name } else { format!("{parent}.{name}") }
 }
 
 /// The path of the element `index` of the list at `parent`.
@@ -105,10 +95,7 @@ impl Places {
 
     /// Of a document that nobody wrote down.
     pub(super) fn empty(name: &str) -> Self {
-        Self {
-            file: name.into(),
-            by_path: HashMap::new(),
-        }
+        Self { file: name.into(), by_path: HashMap::new() }
     }
 
     /// True when the document says something at `path`.

@@ -19,10 +19,7 @@ pub(in crate::config) fn parse_toml(text: &str, file: &Arc<str>) -> Result<Value
     let lines = Lines::new(text);
     if errors.is_empty() {
         let data = convert_table(table.get_ref(), &lines);
-        return Ok(Value {
-            place: Place::Whole,
-            data,
-        });
+        return Ok(Value { place: Place::Whole, data });
     }
     let problems = errors.into_iter().map(|error| Problem {
         severity: Severity::Error,
@@ -66,12 +63,9 @@ fn convert(value: &Spanned<DeValue<'_>>, lines: &Lines<'_>, key: Option<&Place>)
         DeValue::Float(number) => Data::Other(format!("the fraction {number}")),
         DeValue::Boolean(value) => Data::Boolean(*value),
         DeValue::Datetime(time) => Data::Other(format!("the time {time}")),
-        DeValue::Array(values) => Data::List(
-            values
-                .iter()
-                .map(|value| convert(value, lines, None))
-                .collect(),
-        ),
+        DeValue::Array(values) => {
+            Data::List(values.iter().map(|value| convert(value, lines, None)).collect())
+        }
         DeValue::Table(table) => convert_table(table, lines),
     };
     // A table that only dotted keys speak of stands nowhere of its own.
@@ -89,11 +83,7 @@ fn convert_table(table: &DeTable<'_>, lines: &Lines<'_>) -> Data {
     let entries = entries.into_iter().map(|(name, value)| {
         let place = lines.place(&name.span());
         let value = convert(value, lines, Some(&place));
-        Entry {
-            name: name.get_ref().to_string(),
-            place,
-            value,
-        }
+        Entry { name: name.get_ref().to_string(), place, value }
     });
     Data::Table(entries.collect())
 }
@@ -108,25 +98,15 @@ impl<'t> Lines<'t> {
     fn new(text: &'t str) -> Self {
         let newlines = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
         let starts = std::iter::once(0).chain(newlines.map(|(offset, _)| offset + 1));
-        Self {
-            text,
-            starts: starts.collect(),
-        }
+        Self { text, starts: starts.collect() }
     }
 
     fn place(&self, span: &Range<usize>) -> Place {
         let offset = span.start.min(self.text.len());
         let line = self.starts.partition_point(|start| *start <= offset);
-        let start = self
-            .starts
-            .get(line.saturating_sub(1))
-            .copied()
-            .unwrap_or_default();
+        let start = self.starts.get(line.saturating_sub(1)).copied().unwrap_or_default();
         let before = self.text.get(start..offset).unwrap_or_default();
-        Place::Text {
-            line,
-            column: before.chars().count() + 1,
-        }
+        Place::Text { line, column: before.chars().count() + 1 }
     }
 }
 
