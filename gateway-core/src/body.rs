@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
 use crate::error::{BoxError, Error, Reason};
+use crate::trailers;
 
 /// How a body came to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +41,11 @@ enum Repr {
     #[default]
     Empty,
     Full(Bytes),
-    Incoming(hyper::body::Incoming, Reason),
+    Incoming {
+        body: hyper::body::Incoming,
+        broken: Reason,
+        http2: bool,
+    },
     Boxed(Pin<Box<dyn http_body::Body<Data = Bytes, Error = Error> + Send>>),
 }
 
@@ -81,12 +86,17 @@ impl Body {
         body.map(Self::new).unwrap_or_default()
     }
 
-    /// A body that hyper receives. A failure of it is reported as `broken`.
-    pub fn incoming(body: hyper::body::Incoming, broken: Reason) -> Self {
+    /// A body that comes over HTTP/2. A failure of it is reported as `broken`, and so is an end
+    /// without `END_STREAM`, which hyper takes for an orderly one.
+    pub(crate) fn http2(body: hyper::body::Incoming, broken: Reason) -> Self {
+        Self::incoming(body, broken, true)
+    }
+
+    fn incoming(body: hyper::body::Incoming, broken: Reason, http2: bool) -> Self {
         if http_body::Body::is_end_stream(&body) {
             return Self::empty();
         }
-        Self { repr: Repr::Incoming(body, broken), hook: None, passed: 0 }
+        Self { repr: Repr::Incoming { body, broken, http2 }, hook: None, passed: 0 }
     }
 
     /// A body made of a boxed stream of frames, taken as it is.
@@ -171,8 +181,9 @@ impl http_body::Body for Body {
                 self.repr = Repr::Empty;
                 Some(Ok(Frame::data(bytes)))
             }
-            Repr::Incoming(body, broken) => ready!(Pin::new(body).poll_frame(cx))
-                .map(|frame| frame.map_err(|error| Error::new(*broken).with_source(error))),
+            Repr::Incoming { body, broken, http2 } => {
+                ready!(poll_incoming(body, cx, *broken, *http2))
+            }
             Repr::Boxed(body) => ready!(body.as_mut().poll_frame(cx)),
         };
         match &frame {
@@ -192,7 +203,7 @@ impl http_body::Body for Body {
         match &self.repr {
             Repr::Empty => true,
             Repr::Full(_) => false,
-            Repr::Incoming(body, _) => body.is_end_stream(),
+            Repr::Incoming { body, .. } => body.is_end_stream(),
             Repr::Boxed(body) => body.is_end_stream(),
         }
     }
@@ -201,10 +212,28 @@ impl http_body::Body for Body {
         match &self.repr {
             Repr::Empty => SizeHint::with_exact(0),
             Repr::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Repr::Incoming(body, _) => body.size_hint(),
+            Repr::Incoming { body, .. } => body.size_hint(),
             Repr::Boxed(body) => body.size_hint(),
         }
     }
+}
+
+/// The next frame that hyper received.
+fn poll_incoming(
+    body: &mut hyper::body::Incoming,
+    cx: &mut Context<'_>,
+    broken: Reason,
+    http2: bool,
+) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+    let frame = ready!(http_body::Body::poll_frame(Pin::new(&mut *body), cx));
+    Poll::Ready(match frame {
+        Some(Ok(frame)) => Some(Ok(trailers::sanitize_frame(frame))),
+        Some(Err(error)) => Some(Err(Error::new(broken).with_source(error))),
+        None if http2 && !http_body::Body::is_end_stream(body) => {
+            Some(Err(Error::new(broken).with_detail("the stream was reset")))
+        }
+        None => None,
+    })
 }
 
 impl Drop for Body {
@@ -219,7 +248,7 @@ impl Drop for Body {
 impl From<hyper::body::Incoming> for Body {
     /// A request body as hyper receives it: a failure is [`Reason::RequestBroken`].
     fn from(body: hyper::body::Incoming) -> Self {
-        Self::incoming(body, Reason::RequestBroken)
+        Self::incoming(body, Reason::RequestBroken, false)
     }
 }
 
@@ -252,7 +281,7 @@ impl fmt::Debug for Body {
         let kind = match &self.repr {
             Repr::Empty => "Empty",
             Repr::Full(_) => "Full",
-            Repr::Incoming(..) => "Incoming",
+            Repr::Incoming { .. } => "Incoming",
             Repr::Boxed(_) => "Boxed",
         };
         f.debug_tuple("Body").field(&kind).finish()

@@ -19,6 +19,7 @@ use super::session::Session;
 use crate::alarm::Alarm;
 use crate::body::Body;
 use crate::context::{ConnectionInfo, RequestContext};
+use crate::error::{Error, Reason};
 use crate::message::{Request, Response};
 use crate::module::ModuleService;
 use crate::stream::NetStream;
@@ -178,7 +179,7 @@ async fn answer<M: ModuleService>(
         Err(error) => return respond::problem(&error),
     };
     hop_headers::join_cookies(request.headers_mut());
-    let mut request: Request = request.map(Body::from);
+    let mut request: Request = request.map(|body| Body::http2(body, Reason::RequestBroken));
     request.extensions_mut().clear();
     request.extensions_mut().insert(context);
     let mut response = match session.module.call(request).await {
@@ -188,7 +189,7 @@ async fn answer<M: ModuleService>(
     if let Some(tunnel) = tunnel {
         response = tunnel.connect(response, session.tunnel_idle);
     } else if response.status().is_informational() {
-        let error = crate::Error::new(crate::Reason::ModuleFailed)
+        let error = Error::new(Reason::ModuleFailed)
             .with_detail("an interim answer where the final one was expected");
         response = respond::problem(&error);
     }

@@ -18,6 +18,7 @@ use crate::error::{Error, Reason};
 use crate::hop_headers;
 use crate::http1::decode::{Decoded, Decoder};
 use crate::http1::encode::Framing;
+use crate::http1::head::ResponseHead;
 use crate::hygiene::{self, ResponseFraming};
 use crate::message::{Outcome, Response, Tunnel};
 use crate::respond;
@@ -133,7 +134,7 @@ fn in_time(error: Error, call: &Call) -> Error {
 fn receive(mut exchange: Exchange, answer: Answer, lease: Lease, call: &Call) -> Outcome {
     let mut head = answer.head;
     if head.status == StatusCode::SWITCHING_PROTOCOLS {
-        return switch(exchange, head, lease);
+        return switch(exchange, head, lease, call);
     }
     let framing =
         hygiene::response_framing(&call.head.method, head.status, head.version, &head.headers)
@@ -195,12 +196,15 @@ fn body(
 }
 
 /// The upstream switched protocols as it was asked to.
-fn switch(exchange: Exchange, head: crate::http1::head::ResponseHead, lease: Lease) -> Outcome {
+fn switch(exchange: Exchange, head: ResponseHead, lease: Lease, call: &Call) -> Outcome {
     let mut headers = head.headers;
-    let protocol = headers.get(header::UPGRADE).cloned();
+    let asked = call.head.headers.get(header::UPGRADE);
+    let agreed = headers.get(header::UPGRADE).cloned().filter(|agreed| {
+        asked.is_some_and(|asked| agreed.as_bytes().eq_ignore_ascii_case(asked.as_bytes()))
+    });
     hop_headers::strip_response(&mut headers);
-    let Some(protocol) = protocol else {
-        return Err(Error::new(Reason::UpstreamUpgrade).with_detail("it named no protocol"));
+    let Some(protocol) = agreed else {
+        return Err(Error::new(Reason::UpstreamUpgrade).with_detail("to another protocol"));
     };
     headers.insert(header::UPGRADE, protocol);
     headers.insert(respond::ORIGIN, HeaderValue::from_static("upstream"));

@@ -24,7 +24,6 @@ use crate::hop_headers;
 use crate::message::{Outcome, Response, Tunnel};
 use crate::respond;
 use crate::task::spawn_detached;
-use crate::trailers;
 use crate::upstream::cluster::Shared;
 use crate::upstream::endpoint::InFlight;
 use crate::upstream::pool::Http2Lease;
@@ -267,7 +266,7 @@ fn receive(
     hop_headers::strip_response(&mut head.headers);
     head.headers.insert(respond::ORIGIN, HeaderValue::from_static("upstream"));
     let endless = is_event_stream(&head.headers);
-    let body = Body::incoming(body, Reason::UpstreamIncomplete);
+    let body = Body::http2(body, Reason::UpstreamIncomplete);
     let body = if body.is_end_stream() {
         body
     } else {
@@ -341,7 +340,7 @@ impl http_body::Body for Watched {
         let this = &mut *self;
         if let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(cx) {
             this.moved = Instant::now();
-            return Poll::Ready(frame.map(|frame| frame.map(clean)));
+            return Poll::Ready(frame);
         }
         let idle_at = this.moved + this.idle;
         let next = this.deadline.map_or(idle_at, |deadline| deadline.min(idle_at));
@@ -356,16 +355,6 @@ impl http_body::Body for Watched {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
-    }
-}
-
-fn clean(frame: Frame<Bytes>) -> Frame<Bytes> {
-    match frame.into_trailers() {
-        Ok(mut fields) => {
-            trailers::sanitize(&mut fields, &[]);
-            Frame::trailers(fields)
-        }
-        Err(frame) => frame,
     }
 }
 
