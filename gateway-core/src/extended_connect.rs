@@ -16,8 +16,8 @@ use hyper_util::rt::TokioIo;
 use crate::body::Body;
 use crate::error::{Error, Reason};
 use crate::message::{Response, Tunnel};
-use crate::server::tunnel;
 use crate::task;
+use crate::tunnel;
 
 /// The client's end of a tunnel that is yet to be.
 pub(crate) struct Pending {

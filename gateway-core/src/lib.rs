@@ -39,6 +39,7 @@ mod alarm;
 mod extended_connect;
 mod http1;
 mod stream;
+mod tunnel;
 
 pub use self::body::{Body, End};
 pub use self::clock::{Clock, SystemClock};

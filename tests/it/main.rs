@@ -1,9 +1,11 @@
 //! Behaviour through real sockets.
 #![allow(clippy::disallowed_methods, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
+mod architecture;
 mod cancel;
 mod corpus;
 mod cuts;
+mod documents;
 mod drain;
 mod expect;
 mod faults;

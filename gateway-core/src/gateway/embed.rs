@@ -17,8 +17,8 @@ use super::{Gateway, admit, decide};
 use crate::body::Body;
 use crate::error::BoxError;
 use crate::message::{Response, Tunnel};
-use crate::server::tunnel;
 use crate::task;
+use crate::tunnel;
 
 /// A tunnel through somebody else's server ends when nothing moves for this long.
 const TUNNEL_IDLE: Duration = Duration::from_secs(300);

@@ -12,7 +12,6 @@ mod listener;
 pub mod proxy_protocol;
 mod session;
 mod settings;
-pub(crate) mod tunnel;
 
 use std::future::Future;
 use std::io;

@@ -21,8 +21,8 @@ use crate::http1::encode::{self, Framing};
 use crate::message::{Outcome, Response, Tunnel};
 use crate::module::ModuleService;
 use crate::respond;
-use crate::server::tunnel;
 use crate::trailers;
+use crate::tunnel;
 
 /// What an answer left behind.
 pub(super) enum Written {

@@ -1,0 +1,147 @@
+//! What is written down is true: documents load, keys and reasons are all described, links lead
+//! somewhere.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use gateway::Assembly;
+use gateway::config::Source;
+use gateway_core::{FixedResponse, Reason};
+use http::StatusCode;
+
+use crate::architecture::files;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("a workspace").to_owned()
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// Every page with its name, relative to the root.
+fn pages() -> Vec<(String, String)> {
+    let mut pages: Vec<_> = files(&root(), "md")
+        .into_iter()
+        .map(|page| page.strip_prefix(root()).expect("below").display().to_string())
+        .map(|page| (read(&page), page))
+        .map(|(text, page)| (page, text))
+        .collect();
+    pages.sort();
+    assert!(pages.len() > 10, "{}", pages.len());
+    pages
+}
+
+/// The fenced blocks of a page in the language `language`.
+fn blocks(text: &str, language: &str) -> Vec<String> {
+    let start = format!("```{language}\n");
+    let blocks = text.split(&start).skip(1);
+    blocks.map(|block| block.split("```").next().unwrap_or_default().to_owned()).collect()
+}
+
+/// Loads a document for a program with the modules that the pages speak of.
+fn load(name: &str, text: &str) -> Result<(), String> {
+    let module = || FixedResponse::new(StatusCode::NO_CONTENT);
+    let assembly = Assembly::from(Source::text(name, text));
+    let assembly = assembly.module("users", module()).module("hello", module());
+    assembly.assemble().map(drop).map_err(|problems| format!("{problems}\nin\n{text}"))
+}
+
+/// A part of a document, with the least that it needs to be a whole one.
+fn completed(part: &str) -> String {
+    let mut text = part.to_owned();
+    if !part.contains("[[listeners]]") {
+        text.push_str("\n[[listeners]]\nname = \"public\"\naddress = \"127.0.0.1:0\"\n");
+    }
+    for cluster in ["orders", "pictures"] {
+        let used = part.contains(&format!("cluster = \"{cluster}\""));
+        if used && !part.contains(&format!("[clusters.{cluster}]")) {
+            text.push_str(&format!("\n[clusters.{cluster}]\nendpoints = [\"http://a:9000\"]\n"));
+        }
+    }
+    text
+}
+
+#[test]
+fn every_document_of_the_pages_loads() {
+    let mut count = 0;
+    let mut problems = Vec::new();
+    for (page, text) in pages() {
+        for (index, block) in blocks(&text, "toml").into_iter().enumerate() {
+            if block.starts_with("# Cargo.toml") {
+                continue;
+            }
+            count += 1;
+            let name = format!("{page}, document {}", index + 1);
+            problems.extend(load(&name, &completed(&block)).err());
+        }
+    }
+    assert!(problems.is_empty(), "\n{}", problems.join("\n"));
+    assert!(count >= 10, "{count} documents");
+}
+
+#[test]
+fn every_example_of_a_document_loads() {
+    let found = files(&root().join("examples/config"), "toml");
+    assert!(found.len() >= 2);
+    for file in found {
+        let text = fs::read_to_string(&file).expect("an example can be read");
+        load(&file.display().to_string(), &text).unwrap_or_else(|problems| panic!("{problems}"));
+    }
+}
+
+#[test]
+fn every_key_is_described() {
+    // Names that documents choose themselves.
+    const CHOSEN: [&str; 3] = ["team", "x-a", "x-c"];
+    let page = read("docs/configuration.md");
+    let full = read("examples/config/full.toml");
+    let lines = full.lines().map(|line| line.split('#').next().unwrap_or_default());
+    let mut keys: Vec<_> = lines
+        .flat_map(|line| line.split('=').rev().skip(1))
+        .filter_map(|before| before.trim_end().rsplit([' ', '{', ',', '[', '.']).next())
+        .filter(|key| !CHOSEN.contains(key))
+        .collect();
+    keys.sort_unstable();
+    keys.dedup();
+    assert!(keys.len() > 40, "{keys:?}");
+    keys.retain(|key| !page.contains(&format!("`{key}`")) && !page.contains(&format!(".{key}`")));
+    assert!(keys.is_empty(), "docs/configuration.md does not describe {keys:?}");
+}
+
+#[test]
+fn every_reason_is_described() {
+    let page = read("docs/request-path.md");
+    let mut reasons = Reason::ALL.to_vec();
+    reasons.retain(|reason| {
+        let row = format!("| `{}` | {} |", reason.code(), reason.status().as_u16());
+        !page.contains(&row)
+    });
+    assert!(reasons.is_empty(), "docs/request-path.md has no row for {reasons:?}");
+}
+
+#[test]
+fn every_link_leads_to_a_file() {
+    let mut problems = Vec::new();
+    for (page, text) in pages() {
+        let folder = root().join(&page).parent().expect("a folder").to_owned();
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let target = link.split('#').next().unwrap_or_default();
+            let inside = !target.is_empty() && !target.contains("://") && !target.contains(' ');
+            let is_path = target.contains('.') || target.contains('/');
+            if inside && is_path && !target.contains("::") && !folder.join(target).exists() {
+                problems.push(format!("{page}: {link}"));
+            }
+        }
+    }
+    assert!(problems.is_empty(), "\n{}", problems.join("\n"));
+}
+
+#[test]
+fn the_commands_of_the_readme_are_those_that_are_checked() {
+    let readme = read("README.md");
+    let commands: Vec<String> = blocks(&readme, "sh").concat().lines().map(str::to_owned).collect();
+    assert!(commands.iter().any(|line| line == "tests/run"), "{commands:?}");
+    assert!(commands.iter().any(|line| line == "cargo run --release -p gateway-bin -- demo"));
+    assert!(read(".ci/run").lines().any(|line| line == "tests/run"));
+}
