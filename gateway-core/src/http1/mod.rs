@@ -10,8 +10,9 @@ pub(crate) mod encode;
 pub(crate) mod head;
 pub(crate) mod output;
 
-/// A read starts with room for this many bytes: most heads fit.
-pub(crate) const READ_SIZE: usize = 8 * 1024;
+/// A read starts with room for this many bytes: most heads fit, and every connection that is not
+/// quiet yet holds as much.
+pub(crate) const READ_SIZE: usize = 2 * 1024;
 
 /// While a body streams, a read has room for up to this many bytes.
 pub(crate) const STREAM_READ_SIZE: usize = 128 * 1024;

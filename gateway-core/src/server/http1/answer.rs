@@ -69,17 +69,19 @@ impl<M: ModuleService> Http1<'_, M> {
                 self.wire.lock().out.clear();
                 let answer = Box::pin(self.write(respond::problem(&error), asked));
                 let (sent, keep_alive) = answer.await;
-                self.finished(&sent, keep_alive)
+                self.finished(&sent, keep_alive, asked)
             }
-            (sent, keep_alive) => self.finished(&sent, keep_alive),
+            (sent, keep_alive) => self.finished(&sent, keep_alive, asked),
         }
     }
 
-    fn finished(&self, sent: &Sent, keep_alive: bool) -> Written {
+    fn finished(&self, sent: &Sent, keep_alive: bool, asked: Asked) -> Written {
         match sent {
             Sent::Whole if keep_alive && self.wire.lock().discard_buffered_body() => {
                 Written::KeepAlive
             }
+            // A client that asked for the end has nothing more to say: no reset can hit the answer.
+            Sent::Whole if asked.last && self.wire.lock().is_clean() => Written::Ended,
             Sent::Whole => Written::Close,
             Sent::Failed | Sent::Broken | Sent::Unsent(_) => Written::Ended,
         }

@@ -27,7 +27,7 @@ pub(super) async fn close(mut stream: NetStream, mut alarm: Alarm) {
     }
     let until = Instant::now() + LINGER;
     let mut silent_until = Instant::now() + LINGER_SILENT;
-    let mut buffer = vec![0_u8; 16 * 1024];
+    let mut buffer = vec![0_u8; 4 * 1024];
     poll_fn(|cx| {
         loop {
             let mut read = ReadBuf::new(&mut buffer);

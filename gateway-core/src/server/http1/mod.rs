@@ -86,6 +86,8 @@ struct Asked {
     version: Version,
     head_only: bool,
     keep_alive: bool,
+    /// The client itself said that this is its last request.
+    last: bool,
     upgrade: bool,
 }
 
@@ -164,11 +166,13 @@ impl<M: ModuleService> Http1<'_, M> {
                 return Written::Close;
             }
         };
-        let keep_alive = wants_keep_alive(&head) && started < self.closes_at;
+        let last = !wants_keep_alive(&head);
+        let keep_alive = !last && started < self.closes_at;
         let asked = Asked {
             version: head.version,
             head_only: head.method == Method::HEAD,
             keep_alive,
+            last,
             upgrade: head.version == Version::HTTP_11 && head.headers.contains_key(header::UPGRADE),
         };
         let request = self.request(head, framing, started);
@@ -274,6 +278,7 @@ impl<M: ModuleService> Http1<'_, M> {
             version: Version::HTTP_11,
             head_only: false,
             keep_alive: false,
+            last: false,
             upgrade: false,
         };
         let response = crate::respond::problem(error);

@@ -249,6 +249,11 @@ impl Wire {
         self.body.decoder.is_done()
     }
 
+    /// True when the request has been read to its end and nothing after it.
+    pub(crate) fn is_clean(&self) -> bool {
+        self.body_is_done() && self.read.is_empty()
+    }
+
     /// True when the body's bytes are all here and nobody wants them: they are thrown away.
     pub(crate) fn discard_buffered_body(&mut self) -> bool {
         if self.body.abandoned && !self.body.expects_continue && self.body.failed.is_none() {
