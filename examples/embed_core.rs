@@ -9,9 +9,8 @@ use gateway_examples::{Result, stopped};
 #[tokio::main]
 async fn main() -> Result {
     let listener = Listener::new("127.0.0.1:8080".parse()?).bind()?;
-    let server = Server::new(gateway("http://127.0.0.1:9000")?);
-    server.listen(listener).serve(stopped()).await?;
-    Ok(())
+    let server = Server::new(gateway("http://127.0.0.1:9000")?).listen(listener);
+    Ok(server.serve(stopped()).await.map(drop)?)
 }
 
 /// The gateway of this example, with its orders at `upstream`.

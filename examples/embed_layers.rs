@@ -10,19 +10,17 @@ use tower::ServiceBuilder;
 #[tokio::main]
 async fn main() -> Result {
     let listener = Listener::new("127.0.0.1:8080".parse()?).bind()?;
-    let server = Server::new(gateway("http://127.0.0.1:9000", Duration::from_secs(30))?);
-    server.listen(listener).serve(stopped()).await?;
-    Ok(())
+    let server = Server::new(gateway("http://127.0.0.1:9000")?).listen(listener);
+    Ok(server.serve(stopped()).await.map(drop)?)
 }
 
-/// The gateway of this example: everything goes to `upstream`, which has `timeout` to answer.
-pub fn gateway(upstream: &str, timeout: Duration) -> Result<Gateway> {
-    let orders = Cluster::builder("orders").endpoint(upstream.parse()?);
+/// The gateway of this example: everything goes to `upstream`, which has 30 s to answer.
+pub fn gateway(upstream: &str) -> Result<Gateway> {
     let stack = ServiceBuilder::new()
         .layer(BodyLimitLayer::new(64 * 1024))
-        .layer(TimeoutLayer::new(timeout))
-        .service(Module::new(orders.build()?));
-    let route = Route::new("orders", Module::from_service(stack)).matching(RouteMatch::any());
-    let gateway = Gateway::builder().route(route).observer(AccessLog::new());
+        .layer(TimeoutLayer::new(Duration::from_secs(30)))
+        .service(Module::new(Cluster::builder("all").endpoint(upstream.parse()?).build()?));
+    let route = Route::new("all", Module::from_service(stack)).matching(RouteMatch::any());
+    let gateway = Gateway::builder().route(route).observer(AccessLog);
     Ok(gateway.build().map_err(|wrong| wrong[0].to_string())?)
 }

@@ -23,6 +23,6 @@ pub type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error + Sen
 pub async fn stopped() {
     if ctrl_c().await.is_err() {
         // Without signals nobody can ask.
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }

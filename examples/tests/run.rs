@@ -1,4 +1,5 @@
 //! Every example runs, and does what it says.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::time::Duration;
 
@@ -25,6 +26,7 @@ examples! {
     custom_layer "../custom_layer.rs"
     custom_module "../custom_module.rs"
     embed_axum "../embed_axum.rs"
+    embed_config "../embed_config.rs"
     embed_core "../embed_core.rs"
     embed_layers "../embed_layers.rs"
     grpc "../grpc.rs"
@@ -109,15 +111,24 @@ async fn embed_core_routes_to_a_module_and_a_cluster() {
 #[tokio::test]
 async fn embed_layers_limits_time_and_bodies() {
     let (_upstream, url) = upstream();
-    let gateway = embed_layers::gateway(&url, Duration::from_millis(200)).unwrap();
-    let (_gateway, address) = serve(gateway);
+    let (_gateway, address) = serve(embed_layers::gateway(&url).unwrap());
     assert_answer(&get(&address, "/a").await, "200", "upstream /a\n");
-    assert_answer(&get(&address, "/slow").await, "504", "route_timeout");
+    let head = "GET /slow HTTP/1.1\r\nx-request-deadline-ms: 200";
+    assert_answer(&ask(&address, head, "").await, "504", "route_timeout");
     let head = "POST /a HTTP/1.1\r\ncontent-length: 65537";
     assert_answer(&ask(&address, head, "").await, "413", "body_too_large");
     let body = format!("ffff\r\n{}\r\nf\r\n{}\r\n0\r\n\r\n", "x".repeat(0xffff), "x".repeat(0xf));
     let head = "POST /a HTTP/1.1\r\ntransfer-encoding: chunked";
     assert_answer(&ask(&address, head, &body).await, "413", "body_too_large");
+}
+
+#[tokio::test]
+async fn embed_config_leads_to_its_module() {
+    let assembled = embed_config::assembly("config/embed.toml").assemble().unwrap();
+    assert_eq!(assembled.warnings(), []);
+    let (_gateway, address) = serve(assembled.gateway().clone());
+    assert_answer(&get(&address, "/users").await, "200", "[]\n");
+    assert_answer(&get(&address, "/elsewhere").await, "404", "route_not_found");
 }
 
 #[tokio::test]
@@ -139,6 +150,23 @@ async fn axum_module_answers_in_this_process() {
     let _example = start(axum_module::run(listener));
     assert_answer(&get(&address, "/users").await, "200", "[\"ada\",\"grace\"]");
     assert_answer(&get(&address, "/users/ada").await, "200", "this is ada\n");
+    // Not an upgrade: axum refuses it, and says so itself.
+    assert_answer(&get(&address, "/users/ada/chat").await, "400", "upgrade");
+    let url = format!("ws://{address}/users/ada/chat");
+    let conversation = async {
+        let (mut client, answer) = tokio_tungstenite::connect_async(&url).await.unwrap();
+        assert_eq!(answer.status(), 101);
+        for text in ["hello", "again"] {
+            client.send(text.into()).await.unwrap();
+            let answer = client.next().await.unwrap().unwrap();
+            assert_eq!(answer.into_text().unwrap(), format!("ada says: {text}"));
+        }
+        client.close(None).await.unwrap();
+        while let Some(Ok(message)) = client.next().await {
+            assert!(message.is_close() || message.is_text(), "{message}");
+        }
+    };
+    timeout(Duration::from_secs(10), conversation).await.unwrap();
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
 use crate::error::{BoxError, Error, Reason};
+use crate::trailers;
 
 /// How a body came to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,7 +22,7 @@ pub enum End {
     Dropped,
 }
 
-type Hook = Box<dyn FnOnce(End) + Send>;
+type Hook = Box<dyn FnOnce(End, u64) + Send>;
 
 /// A message body: empty, in memory, received by hyper, or any stream of frames.
 ///
@@ -31,6 +32,8 @@ type Hook = Box<dyn FnOnce(End) + Send>;
 pub struct Body {
     repr: Repr,
     hook: Option<Hook>,
+    /// Bytes handed on so far.
+    passed: u64,
 }
 
 #[derive(Default)]
@@ -38,21 +41,25 @@ enum Repr {
     #[default]
     Empty,
     Full(Bytes),
-    Incoming(hyper::body::Incoming, Reason),
+    Incoming {
+        body: hyper::body::Incoming,
+        broken: Reason,
+        http2: bool,
+    },
     Boxed(Pin<Box<dyn http_body::Body<Data = Bytes, Error = Error> + Send>>),
 }
 
 impl Body {
     /// A body without a byte.
     pub const fn empty() -> Self {
-        Self { repr: Repr::Empty, hook: None }
+        Self { repr: Repr::Empty, hook: None, passed: 0 }
     }
 
     /// A body that is in memory as a whole.
     pub fn full(bytes: impl Into<Bytes>) -> Self {
         let bytes = bytes.into();
         let repr = if bytes.is_empty() { Repr::Empty } else { Repr::Full(bytes) };
-        Self { repr, hook: None }
+        Self { repr, hook: None, passed: 0 }
     }
 
     /// A body made of any stream of frames. Its errors become [`Reason::ModuleFailed`], unless
@@ -79,30 +86,41 @@ impl Body {
         body.map(Self::new).unwrap_or_default()
     }
 
-    /// A body that hyper receives. A failure of it is reported as `broken`.
-    pub fn incoming(body: hyper::body::Incoming, broken: Reason) -> Self {
+    /// A body that comes over HTTP/2. A failure of it is reported as `broken`, and so is an end
+    /// without `END_STREAM`, which hyper takes for an orderly one.
+    pub(crate) fn http2(body: hyper::body::Incoming, broken: Reason) -> Self {
+        Self::incoming(body, broken, true)
+    }
+
+    fn incoming(body: hyper::body::Incoming, broken: Reason, http2: bool) -> Self {
         if http_body::Body::is_end_stream(&body) {
             return Self::empty();
         }
-        Self { repr: Repr::Incoming(body, broken), hook: None }
+        Self { repr: Repr::Incoming { body, broken, http2 }, hook: None, passed: 0 }
     }
 
     /// A body made of a boxed stream of frames, taken as it is.
     pub fn from_boxed(
         body: Pin<Box<dyn http_body::Body<Data = Bytes, Error = Error> + Send>>,
     ) -> Self {
-        Self { repr: Repr::Boxed(body), hook: None }
+        Self { repr: Repr::Boxed(body), hook: None, passed: 0 }
     }
 
     /// Calls `hook` once when the body ends, however it ends. Hooks run in the order in which
     /// they were added.
     #[must_use]
-    pub fn on_end(mut self, hook: impl FnOnce(End) + Send + 'static) -> Self {
+    pub fn on_end(self, hook: impl FnOnce(End) + Send + 'static) -> Self {
+        self.on_end_counted(move |end, _| hook(end))
+    }
+
+    /// As [`on_end`](Self::on_end); `hook` is told how many bytes were handed on as well.
+    #[must_use]
+    pub fn on_end_counted(mut self, hook: impl FnOnce(End, u64) + Send + 'static) -> Self {
         self.hook = Some(match self.hook.take() {
             None => Box::new(hook),
-            Some(first) => Box::new(move |end| {
-                first(end);
-                hook(end);
+            Some(first) => Box::new(move |end, passed| {
+                first(end, passed);
+                hook(end, passed);
             }),
         });
         self
@@ -114,7 +132,7 @@ impl Body {
     where
         B: http_body::Body<Data = Bytes, Error = Error> + Send + 'static,
     {
-        let inner = Self { repr: mem::take(&mut self.repr), hook: None };
+        let inner = Self { repr: mem::take(&mut self.repr), hook: None, passed: 0 };
         self.repr = Repr::Boxed(Box::pin(wrap(inner)));
         self
     }
@@ -124,7 +142,10 @@ impl Body {
     pub fn take_full(&mut self) -> Option<Bytes> {
         match mem::take(&mut self.repr) {
             Repr::Empty => Some(Bytes::new()),
-            Repr::Full(bytes) => Some(bytes),
+            Repr::Full(bytes) => {
+                self.passed += bytes.len() as u64;
+                Some(bytes)
+            }
             other => {
                 self.repr = other;
                 None
@@ -140,7 +161,7 @@ impl Body {
 
     fn run_hooks(&mut self, end: End) {
         if let Some(hook) = self.hook.take() {
-            hook(end);
+            hook(end, self.passed);
         }
     }
 }
@@ -160,8 +181,9 @@ impl http_body::Body for Body {
                 self.repr = Repr::Empty;
                 Some(Ok(Frame::data(bytes)))
             }
-            Repr::Incoming(body, broken) => ready!(Pin::new(body).poll_frame(cx))
-                .map(|frame| frame.map_err(|error| Error::new(*broken).with_source(error))),
+            Repr::Incoming { body, broken, http2 } => {
+                ready!(poll_incoming(body, cx, *broken, *http2))
+            }
             Repr::Boxed(body) => ready!(body.as_mut().poll_frame(cx)),
         };
         match &frame {
@@ -170,7 +192,9 @@ impl http_body::Body for Body {
                 let reason = error.reason();
                 self.finish(End::Broken(reason));
             }
-            Some(Ok(_)) => {}
+            Some(Ok(frame)) => {
+                self.passed += frame.data_ref().map_or(0, Bytes::len) as u64;
+            }
         }
         Poll::Ready(frame)
     }
@@ -179,7 +203,7 @@ impl http_body::Body for Body {
         match &self.repr {
             Repr::Empty => true,
             Repr::Full(_) => false,
-            Repr::Incoming(body, _) => body.is_end_stream(),
+            Repr::Incoming { body, .. } => body.is_end_stream(),
             Repr::Boxed(body) => body.is_end_stream(),
         }
     }
@@ -188,10 +212,28 @@ impl http_body::Body for Body {
         match &self.repr {
             Repr::Empty => SizeHint::with_exact(0),
             Repr::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Repr::Incoming(body, _) => body.size_hint(),
+            Repr::Incoming { body, .. } => body.size_hint(),
             Repr::Boxed(body) => body.size_hint(),
         }
     }
+}
+
+/// The next frame that hyper received.
+fn poll_incoming(
+    body: &mut hyper::body::Incoming,
+    cx: &mut Context<'_>,
+    broken: Reason,
+    http2: bool,
+) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+    let frame = ready!(http_body::Body::poll_frame(Pin::new(&mut *body), cx));
+    Poll::Ready(match frame {
+        Some(Ok(frame)) => Some(Ok(trailers::sanitize_frame(frame))),
+        Some(Err(error)) => Some(Err(Error::new(broken).with_source(error))),
+        None if http2 && !http_body::Body::is_end_stream(body) => {
+            Some(Err(Error::new(broken).with_detail("the stream was reset")))
+        }
+        None => None,
+    })
 }
 
 impl Drop for Body {
@@ -206,7 +248,7 @@ impl Drop for Body {
 impl From<hyper::body::Incoming> for Body {
     /// A request body as hyper receives it: a failure is [`Reason::RequestBroken`].
     fn from(body: hyper::body::Incoming) -> Self {
-        Self::incoming(body, Reason::RequestBroken)
+        Self::incoming(body, Reason::RequestBroken, false)
     }
 }
 
@@ -239,7 +281,7 @@ impl fmt::Debug for Body {
         let kind = match &self.repr {
             Repr::Empty => "Empty",
             Repr::Full(_) => "Full",
-            Repr::Incoming(..) => "Incoming",
+            Repr::Incoming { .. } => "Incoming",
             Repr::Boxed(_) => "Boxed",
         };
         f.debug_tuple("Body").field(&kind).finish()
@@ -327,6 +369,30 @@ mod tests {
         let (body, ends) = recorded(Body::new(StreamBody::new(frames)));
         assert!(body.collect().await.is_err());
         assert_eq!(*ends.lock().unwrap(), [End::Broken(Reason::UpstreamIncomplete)]);
+    }
+
+    #[tokio::test]
+    async fn what_was_handed_on_is_counted() {
+        let counted = |body: Body| {
+            let passed = Arc::new(Mutex::new(None));
+            let seen = Arc::clone(&passed);
+            (body.on_end_counted(move |_, bytes| *seen.lock().unwrap() = Some(bytes)), passed)
+        };
+        let frames = || {
+            let pieces = ["ab", "", "cde"].map(|piece| Ok::<_, Error>(Frame::data(piece.into())));
+            Body::new(StreamBody::new(futures_util::stream::iter(pieces)))
+        };
+        let (body, passed) = counted(frames());
+        body.collect().await.unwrap();
+        assert_eq!(*passed.lock().unwrap(), Some(5));
+        let (mut body, passed) = counted(frames());
+        body.frame().await.unwrap().unwrap();
+        drop(body);
+        assert_eq!(*passed.lock().unwrap(), Some(2));
+        let (mut body, passed) = counted(Body::full("abc"));
+        body.take_full().unwrap();
+        drop(body);
+        assert_eq!(*passed.lock().unwrap(), Some(3));
     }
 
     #[test]

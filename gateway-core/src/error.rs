@@ -146,7 +146,8 @@ impl Reason {
     }
 
     /// True when the request's own bytes were at fault, so that nothing more on the connection
-    /// can be trusted and it is closed after the answer.
+    /// can be trusted, or more of them are to come than anybody wants to read: the connection is
+    /// closed after the answer.
     pub const fn closes_connection(self) -> bool {
         matches!(
             self,
@@ -156,6 +157,7 @@ impl Reason {
                 | Self::PathInvalid
                 | Self::UriTooLong
                 | Self::HeadersTooLarge
+                | Self::BodyTooLarge
                 | Self::RequestTimeout
                 | Self::RequestBroken
                 | Self::ConnectNotAllowed

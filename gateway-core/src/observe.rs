@@ -47,6 +47,8 @@ pub struct RequestFinished<'a> {
     pub error: Option<&'a Error>,
     /// How the answer's body ended.
     pub end: End,
+    /// Bytes of the answer's body that were handed to the client's connection.
+    pub bytes: u64,
     /// From the request's head until the answer's head.
     pub head_after: Duration,
     /// From the request's head until the answer's end.

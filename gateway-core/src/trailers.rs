@@ -1,13 +1,15 @@
 //! Trailers: fields behind a body, and what may not stand there.
 
+use bytes::Bytes;
 use http::HeaderMap;
 use http::header::HeaderName;
+use http_body::Frame;
 
 use crate::forwarded::{is_owned, remove_where, same_field};
 use crate::hop_headers::is_connection_level;
 
 /// Fields that change how a message is framed, routed, authenticated or understood.
-const FORBIDDEN: [&str; 37] = [
+const FORBIDDEN: [&str; 38] = [
     "accept-encoding",
     "age",
     "authentication-info",
@@ -45,6 +47,7 @@ const FORBIDDEN: [&str; 37] = [
     "via",
     "warning",
     "www-authenticate",
+    "x-request-id",
 ];
 
 /// Every `content-*` field describes a body that has already been read by then.
@@ -67,6 +70,17 @@ pub fn sanitize(trailers: &mut HeaderMap, extra: &[HeaderName]) {
         let text = name.as_str();
         is_forbidden(text) || extra.iter().any(|own| same_field(text, own.as_str()))
     });
+}
+
+/// The frame, its trailers [sanitized](sanitize) if it is one of trailers.
+pub(crate) fn sanitize_frame(frame: Frame<Bytes>) -> Frame<Bytes> {
+    frame.into_trailers().map_or_else(
+        |frame| frame,
+        |mut trailers| {
+            sanitize(&mut trailers, &[]);
+            Frame::trailers(trailers)
+        },
+    )
 }
 
 /// Whether `name`, in any spelling, may not be a trailer (RFC 9110, 6.5.1).

@@ -24,7 +24,7 @@ async fn the_body_is_asked_for_when_the_upstream_asks() {
     let gate = Gate::new();
     let script = continues().steps_after(Answer::unread().then(Step::Gate(gate.clone())));
     let upstream = Upstream::http1().answer(script).start().await;
-    let gateway = Gateway::to(&upstream).start().await;
+    let gateway = Gateway::to(&upstream).route("policy.body_limit = \"1GiB\"").start().await;
     let mut raw = Raw::connect(gateway.addr()).await;
     raw.send(HEAD).await;
     eventually("the head upstream", || upstream.seen().len(), |seen| *seen == 1).await;
@@ -43,7 +43,7 @@ async fn the_body_is_asked_for_when_the_upstream_asks() {
 async fn a_body_that_is_sent_unasked_is_taken() {
     for answer in [continues(), Answer::ok("taken")] {
         let upstream = Upstream::http1().answer(answer).start().await;
-        let gateway = Gateway::to(&upstream).start().await;
+        let gateway = Gateway::to(&upstream).route("policy.body_limit = \"1GiB\"").start().await;
         let mut raw = Raw::connect(gateway.addr()).await;
         raw.send(format!("{HEAD}body")).await;
         let mut answer = raw.answer("POST").await.expect("an answer");
@@ -60,7 +60,7 @@ async fn a_refusal_passes_and_the_body_is_not_asked_for() {
     for end in [Step::Finish, Step::Deaf] {
         let refusal = Answer::unread().then(Step::Reply(417, Vec::new(), "no".into()));
         let upstream = Upstream::http1().answer(refusal.then(end)).start().await;
-        let gateway = Gateway::to(&upstream).start().await;
+        let gateway = Gateway::to(&upstream).route("policy.body_limit = \"1GiB\"").start().await;
         let mut raw = Raw::connect(gateway.addr()).await;
         raw.send(HEAD).await;
         let answer = raw.answer_within(SOON, "POST").await.expect("an answer");
@@ -83,7 +83,7 @@ async fn an_upstream_that_never_asks_is_a_timeout() {
 #[tokio::test]
 async fn an_http10_client_gets_no_interim_answer() {
     let upstream = Upstream::http1().answer(continues()).start().await;
-    let gateway = Gateway::to(&upstream).start().await;
+    let gateway = Gateway::to(&upstream).route("policy.body_limit = \"1GiB\"").start().await;
     let mut raw = Raw::connect(gateway.addr()).await;
     raw.send(format!("{}body", HEAD.replace("HTTP/1.1", "HTTP/1.0"))).await;
     let answer = raw.answer("POST").await.expect("an answer");
@@ -94,7 +94,7 @@ async fn an_http10_client_gets_no_interim_answer() {
 #[tokio::test]
 async fn another_expectation_is_not_met_silently() {
     let upstream = Upstream::http1().answer(Answer::ok("taken")).start().await;
-    let gateway = Gateway::to(&upstream).start().await;
+    let gateway = Gateway::to(&upstream).route("policy.body_limit = \"1GiB\"").start().await;
     let mut raw = Raw::connect(gateway.addr()).await;
     raw.send(format!("{}body", HEAD.replace("100-continue", "a miracle"))).await;
     let answer = raw.answer("POST").await.expect("an answer");
@@ -120,7 +120,7 @@ async fn an_early_answer_arrives_during_an_upload() {
         ("closes", Some(Step::Close)),
     ] {
         let upstream = Upstream::http1().answer(early(then)).start().await;
-        let gateway = Gateway::to(&upstream).start().await;
+        let gateway = Gateway::to(&upstream).route("policy.body_limit = \"1GiB\"").start().await;
         for mut client in [Client::http1(gateway.addr()), Client::http2(gateway.addr())] {
             let sent = client.post("/x", Payload::pattern(UPLOAD));
             let reply = within(SOON, name, sent).await;
@@ -136,7 +136,7 @@ async fn an_early_answer_arrives_during_an_upload() {
 #[tokio::test]
 async fn an_early_answer_of_http2_arrives_during_an_upload() {
     let upstream = Upstream::http2().answer(Stream::Unread(403, "early".into())).start().await;
-    let gateway = Gateway::to(&upstream).start().await;
+    let gateway = Gateway::to(&upstream).route("policy.body_limit = \"1GiB\"").start().await;
     for mut client in [Client::http1(gateway.addr()), Client::http2(gateway.addr())] {
         let reply = within(SOON, "an answer", client.post("/x", Payload::pattern(UPLOAD))).await;
         assert_eq!((reply.status, reply.text().as_str()), (403, "early"), "{reply:?}");
@@ -147,7 +147,7 @@ async fn an_early_answer_of_http2_arrives_during_an_upload() {
 #[tokio::test]
 async fn a_raw_client_that_only_writes_can_read_the_early_answer() {
     let upstream = Upstream::http1().answer(early(Some(Step::Finish))).start().await;
-    let gateway = Gateway::to(&upstream).start().await;
+    let gateway = Gateway::to(&upstream).route("policy.body_limit = \"1GiB\"").start().await;
     let mut raw = Raw::connect(gateway.addr()).await;
     raw.send(format!("POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: {UPLOAD}\r\n\r\n")).await;
     let piece = vec![b'x'; 64 << 10];

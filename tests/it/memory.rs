@@ -36,7 +36,11 @@ async fn a_client_that_stops_reading_holds_back_the_upstream() {
     let http1 = Upstream::http1().answer(large_answer()).start().await;
     let http2 = Upstream::http2().answer(Stream::Pattern(LARGE)).start().await;
     for upstream in [http1, http2] {
-        let gateway = Gateway::to(&upstream).timeout("60s").start().await;
+        let gateway = Gateway::to(&upstream)
+            .timeout("60s")
+            .route("policy.body_limit = \"1GiB\"")
+            .start()
+            .await;
         let before = gateway.usage().peak_kib;
         for mut client in [Client::http1(gateway.addr()), Client::http2(gateway.addr())] {
             let sent = upstream.bytes_sent();
@@ -58,7 +62,8 @@ async fn a_client_that_stops_reading_holds_back_the_upstream() {
 #[tokio::test]
 async fn an_upstream_that_does_not_read_holds_back_the_client() {
     let upstream = Upstream::http1().answer(Answer::unread().then(Step::Deaf)).start().await;
-    let gateway = Gateway::to(&upstream).timeout("60s").start().await;
+    let gateway =
+        Gateway::to(&upstream).timeout("60s").route("policy.body_limit = \"1GiB\"").start().await;
     let before = gateway.usage().peak_kib;
     let mut sending = tokio::task::JoinSet::new();
     for length in [true, false] {
@@ -111,7 +116,11 @@ async fn fifty_answers_without_a_reader_are_bounded() {
     for (what, window, keep_polling) in
         [("no window", 0, true), ("small windows", 65_535, true), ("huge windows", 1 << 30, false)]
     {
-        let gateway = Gateway::to(&upstream).timeout("60s").start().await;
+        let gateway = Gateway::to(&upstream)
+            .timeout("60s")
+            .route("policy.body_limit = \"1GiB\"")
+            .start()
+            .await;
         Client::http2(gateway.addr()).get(gateway_tests::FRESH).await.assert_ok("fresh");
         let before = gateway.usage().peak_kib;
         fifty_unread(&gateway, window, keep_polling).await;
@@ -131,7 +140,8 @@ async fn a_stalled_stream_does_not_stop_its_neighbours() {
         })
         .start()
         .await;
-    let gateway = Gateway::to(&upstream).timeout("60s").start().await;
+    let gateway =
+        Gateway::to(&upstream).timeout("60s").route("policy.body_limit = \"1GiB\"").start().await;
     let mut client = Client::http2(gateway.addr());
     client.connect().await;
     let mut neighbour = client.neighbour();

@@ -142,35 +142,6 @@ async fn header_edits_set_then_add_then_remove() {
 }
 
 #[tokio::test]
-async fn a_split_gives_every_cluster_its_share() {
-    let old = Upstream::http1().answer(Answer::ok("old")).start().await;
-    let new = Upstream::http1().answer(Answer::ok("new")).start().await;
-    let document = format!(
-        "{LISTENER}[clusters.old]\nendpoints = [{:?}]\n[clusters.new]\nendpoints = [{:?}]\n\
-         [[routes]]\nmatch = {{ prefix = \"/none\" }}\ntarget = {{ split = [\
-         {{ cluster = \"old\", weight = 0 }}, {{ cluster = \"new\", weight = 0 }}] }}\n\
-         [[routes]]\nmatch = {{ prefix = \"/\" }}\ntarget = {{ split = [\
-         {{ cluster = \"old\", weight = 75 }}, {{ cluster = \"new\", weight = 25, \
-         request_headers = {{ set = {{ x-canary = \"1\" }} }} }}] }}\n",
-        old.url(),
-        new.url()
-    );
-    let gateway = Gateway::document(document).knows(&old).knows(&new).start().await;
-    let mut client = Client::http1(gateway.addr());
-    for _ in 0..400 {
-        assert_eq!(client.get("/").await.status, 200);
-    }
-    // Six standard deviations of 400 coins of one in four.
-    let share = new.seen().len();
-    assert!((48..=152).contains(&share), "{share} of 400");
-    assert_eq!(old.seen().len() + share, 400);
-    assert!(new.seen().iter().all(|seen| seen.header("x-canary") == Some("1")));
-    assert!(old.seen().iter().all(|seen| seen.header("x-canary").is_none()));
-    client.get("/none").await.assert_by_gateway(&[500]);
-    gateway.assert_quiet().await;
-}
-
-#[tokio::test]
 async fn the_host_upstream_is_what_the_cluster_says() {
     let upstream = Upstream::http1().start().await;
     for (host, expected) in [

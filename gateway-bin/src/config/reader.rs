@@ -195,6 +195,11 @@ impl<'d> Table<'d> {
         &self.field
     }
 
+    /// The place of the table in the document, as problems name it.
+    pub(super) fn path(&self) -> &str {
+        &self.field.path
+    }
+
     /// The value at `key`, where there is one.
     pub(super) fn take(&mut self, key: &'static str) -> Option<Field<'d>> {
         self.known.push(key);

@@ -50,7 +50,11 @@ impl Route {
     pub(super) fn read(field: Field<'_>) -> Option<Self> {
         let example = "{ id = \"all\", match = { prefix = \"/\" }, target = { cluster = \"a\" } }";
         let mut table = field.table(example)?;
-        let id = table.require("id", "a name").and_then(|field| field.name("a name"));
+        // Without a name the route is called by its place in the document.
+        let id = match table.take("id") {
+            Some(field) => field.name("a name"),
+            None => Some(table.path().to_owned()),
+        };
         let matches = table.require("match", "a table such as { prefix = \"/\" }").map(|field| {
             if field.is_empty_list() {
                 field.refuse::<()>("at least one match");

@@ -1,7 +1,7 @@
 //! Interim answers (1xx) on their way to the client.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::Weak;
 
 use http::{HeaderMap, StatusCode};
 
@@ -14,12 +14,13 @@ pub trait InterimSink: Send + Sync {
 /// The way back to the client for interim answers (RFC 9110, section 15.2).
 #[derive(Clone)]
 pub struct Interim {
-    sink: Arc<dyn InterimSink>,
+    sink: Weak<dyn InterimSink>,
 }
 
 impl Interim {
-    /// Interim answers go to `sink`.
-    pub fn new(sink: Arc<dyn InterimSink>) -> Self {
+    /// Interim answers go to `sink`, for as long as it exists: a context that somebody keeps does
+    /// not keep the connection.
+    pub fn new(sink: Weak<dyn InterimSink>) -> Self {
         Self { sink }
     }
 
@@ -27,7 +28,9 @@ impl Interim {
     /// server when the body is asked for, `101` is final.
     pub fn send(&self, status: StatusCode, headers: &HeaderMap) {
         if (102..200).contains(&status.as_u16()) {
-            self.sink.send(status, headers);
+            if let Some(sink) = self.sink.upgrade() {
+                sink.send(status, headers);
+            }
         }
     }
 }

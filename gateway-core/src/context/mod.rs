@@ -248,7 +248,7 @@ mod tests {
         assert_eq!(&*inner.route().unwrap().id, "inner");
         let deadline = inner.set_deadline(inner.started() + Duration::from_secs(1));
         assert_eq!(outer.deadline(), Some(deadline));
-        inner.record().add_sent(7);
-        assert_eq!(outer.record().sent(), 7);
+        inner.record().attempt(Attempt::new("orders".into(), "http://10.0.0.1".into()));
+        assert_eq!(outer.record().attempts(), 1);
     }
 }

@@ -1,13 +1,12 @@
 //! [`Record`]: what happened to a request, written inside, read by observers.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// What happened to a request so far.
 #[derive(Debug, Default)]
 pub struct Record {
     attempts: AtomicU32,
-    sent: AtomicU64,
     last: Mutex<Option<Attempt>>,
 }
 
@@ -43,15 +42,5 @@ impl Record {
     /// The latest try.
     pub fn last_attempt(&self) -> Option<Attempt> {
         self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Counts `bytes` of the answer's body.
-    pub fn add_sent(&self, bytes: u64) {
-        self.sent.fetch_add(bytes, Ordering::Relaxed);
-    }
-
-    /// Bytes of the answer's body handed to the client's connection.
-    pub fn sent(&self) -> u64 {
-        self.sent.load(Ordering::Relaxed)
     }
 }

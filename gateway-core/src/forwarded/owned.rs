@@ -5,24 +5,18 @@ use http::header::HeaderName;
 use smallvec::SmallVec;
 
 /// What proxies say about a request's origin. A trusted peer may send these.
-const FORWARDING: [&str; 8] = [
-    "forwarded",
-    "x-forwarded-for",
-    "x-forwarded-host",
-    "x-forwarded-port",
-    "x-forwarded-prefix",
-    "x-forwarded-proto",
-    "x-forwarded-server",
-    "x-real-ip",
-];
+const FORWARDING: [&str; 2] = ["forwarded", "x-real-ip"];
+
+/// Everything of this family is such a word too, whatever the rest of the name.
+const FORWARDING_PREFIX: &str = "x-forwarded-";
 
 /// What the gateway says about itself. Nobody else may send these.
 const GATEWAY_PREFIX: &str = "x-gateway-";
 
 /// Whether the gateway owns the field `name`, in any spelling.
 ///
-/// Owned are `forwarded`, `x-forwarded-for`, `-host`, `-port`, `-prefix`, `-proto`, `-server`,
-/// `x-real-ip` and everything that starts with `x-gateway-`. Case does not count, and `_` reads
+/// Owned are `forwarded`, `x-real-ip` and everything that starts with `x-forwarded-` or
+/// `x-gateway-`. Case does not count, and `_` reads
 /// as `-`: servers that turn fields into variables cannot tell `x_forwarded_for` from the real
 /// one. The request id and identity fields have configured names; see `extra` of [`strip_owned`].
 ///
@@ -88,12 +82,16 @@ fn folded(byte: u8) -> u8 {
 fn is_forwarding(name: &str) -> bool {
     // Most fields are neither x- nor f-: they are out after one byte.
     matches!(name.as_bytes().first(), Some(b'x' | b'X' | b'f' | b'F'))
-        && FORWARDING.iter().any(|owned| same_field(name, owned))
+        && (starts_with(name, FORWARDING_PREFIX)
+            || FORWARDING.iter().any(|owned| same_field(name, owned)))
 }
 
 fn is_gateway(name: &str) -> bool {
-    matches!(name.as_bytes().first(), Some(b'x' | b'X'))
-        && name.get(..GATEWAY_PREFIX.len()).is_some_and(|start| same_field(start, GATEWAY_PREFIX))
+    matches!(name.as_bytes().first(), Some(b'x' | b'X')) && starts_with(name, GATEWAY_PREFIX)
+}
+
+fn starts_with(name: &str, prefix: &str) -> bool {
+    name.get(..prefix.len()).is_some_and(|start| same_field(start, prefix))
 }
 
 #[cfg(test)]
@@ -136,7 +134,8 @@ mod tests {
             ("x-gateway", false),
             ("x-gatewayed-by", false),
             ("x-forwarded", false),
-            ("x-forwarded-for-", false),
+            ("x-forwarded-for-", true),
+            ("x-forwarded-anything", true),
             ("x-request-id", false),
             ("host", false),
             ("from", false),

@@ -13,7 +13,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
-use http::{Method, StatusCode, Uri, Version, request};
+use http::{Method, Uri, Version, request};
 use tokio::time::Instant;
 
 pub use self::builder::GatewayBuilder;
@@ -21,7 +21,6 @@ pub use self::embed::{GatewayLayer, GatewayService};
 pub use self::explain::Explanation;
 pub use self::redirection::Redirection;
 pub use self::snapshot::Snapshot;
-use crate::body::End;
 use crate::context::{ConnectionInfo, RequestContext};
 use crate::error::{Error, Reason};
 use crate::live::Live;
@@ -145,9 +144,20 @@ impl Gateway {
         let status = response.status();
         let reason = response.extensions().get::<MadeHere>().map(|made| made.0);
         response.map(|body| {
-            body.on_end(move |end| {
-                let event =
-                    seen.finished(&context, status, reason, error.as_ref(), end, head_after);
+            body.on_end_counted(move |end, bytes| {
+                let event = RequestFinished {
+                    context: &context,
+                    method: &seen.method,
+                    path: seen.uri.path(),
+                    version: seen.version,
+                    status,
+                    reason,
+                    error: error.as_ref(),
+                    end,
+                    bytes,
+                    head_after,
+                    duration: context.started().elapsed(),
+                };
                 observers.request_finished(&event);
             })
         })
@@ -167,29 +177,6 @@ impl Seen {
             method: request.method().clone(),
             uri: request.uri().clone(),
             version: request.version(),
-        }
-    }
-
-    fn finished<'a>(
-        &'a self,
-        context: &'a RequestContext,
-        status: StatusCode,
-        reason: Option<Reason>,
-        error: Option<&'a Error>,
-        end: End,
-        head_after: std::time::Duration,
-    ) -> RequestFinished<'a> {
-        RequestFinished {
-            context,
-            method: &self.method,
-            path: self.uri.path(),
-            version: self.version,
-            status,
-            reason,
-            error,
-            end,
-            head_after,
-            duration: Instant::now().duration_since(context.started()),
         }
     }
 }

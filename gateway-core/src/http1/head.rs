@@ -110,6 +110,10 @@ pub(crate) fn parse_request(head: BytesMut, limits: &HeadLimits) -> Result<Reque
     if target.len() > limits.uri {
         return Err(HeadError::UriTooLong);
     }
+    if target.as_bytes().contains(&b'#') {
+        // The URI type would drop it silently.
+        return Err(HeadError::Malformed("a fragment in the request target"));
+    }
     let method = Method::from_bytes(parsed.method.unwrap_or_default().as_bytes())
         .map_err(|_| HeadError::Malformed("an invalid method"))?;
     let uri = Uri::from_maybe_shared(head.slice_ref(target.as_bytes()))

@@ -9,6 +9,7 @@ mod function;
 mod handle;
 mod registry;
 mod tower;
+mod upgrade;
 
 use std::future::{Future, ready};
 

@@ -10,6 +10,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
+use http::{Method, header};
+use http_body::Body as _;
 use hyper::rt::Executor;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -17,8 +19,9 @@ use tokio::time::Instant;
 
 use super::session::Session;
 use crate::alarm::Alarm;
-use crate::body::Body;
+use crate::body::{Body, End};
 use crate::context::{ConnectionInfo, RequestContext};
+use crate::error::{Error, Reason};
 use crate::message::{Request, Response};
 use crate::module::ModuleService;
 use crate::stream::NetStream;
@@ -178,7 +181,8 @@ async fn answer<M: ModuleService>(
         Err(error) => return respond::problem(&error),
     };
     hop_headers::join_cookies(request.headers_mut());
-    let mut request: Request = request.map(Body::from);
+    let head_only = request.method() == Method::HEAD;
+    let mut request: Request = request.map(|body| Body::http2(body, Reason::RequestBroken));
     request.extensions_mut().clear();
     request.extensions_mut().insert(context);
     let mut response = match session.module.call(request).await {
@@ -188,11 +192,23 @@ async fn answer<M: ModuleService>(
     if let Some(tunnel) = tunnel {
         response = tunnel.connect(response, session.tunnel_idle);
     } else if response.status().is_informational() {
-        let error = crate::Error::new(crate::Reason::ModuleFailed)
+        let error = Error::new(Reason::ModuleFailed)
             .with_detail("an interim answer where the final one was expected");
         response = respond::problem(&error);
     }
     hop_headers::strip_for_http2(response.headers_mut());
+    if head_only {
+        return without_body(response);
+    }
+    response
+}
+
+/// The answer to HEAD: the fields of the answer to GET, and none of its body.
+fn without_body(mut response: Response) -> Response {
+    if let Some(length) = response.body().size_hint().exact().filter(|&length| length > 0) {
+        response.headers_mut().entry(header::CONTENT_LENGTH).or_insert(length.into());
+    }
+    response.body_mut().finish(End::Complete);
     response
 }
 

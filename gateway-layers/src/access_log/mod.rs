@@ -13,7 +13,7 @@
 //! | `cluster`, `endpoint`, `attempts` | where it was tried last, and how often in all |
 //! | `client` | the client's address, as trusted proxies tell it |
 //! | `duration_ms`, `head_ms` | until the answer's end, until its head |
-//! | `bytes` | of the answer's body, where they were counted |
+//! | `bytes` | of the answer's body that the client's connection took |
 //! | `end` | `complete`, `broken` or `dropped` |
 //! | `generation` | of the snapshot that decided |
 //!
@@ -65,7 +65,6 @@ fn write(event: &RequestFinished<'_>) {
     let error = event.error;
     let detail = error.map(gateway_core::Error::detail);
     let cause = error.and_then(|error| error.source());
-    let sent = record.sent();
     tracing::info!(
         target: TARGET,
         method = escaped(event.method),
@@ -81,7 +80,7 @@ fn write(event: &RequestFinished<'_>) {
         client = %context.client_ip(),
         duration_ms = milliseconds(event.duration),
         head_ms = milliseconds(event.head_after),
-        bytes = (sent > 0).then_some(sent),
+        bytes = event.bytes,
         end = %end(event.end),
         generation = context.generation(),
         "request"

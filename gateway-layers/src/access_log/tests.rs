@@ -99,12 +99,13 @@ async fn a_line_says_what_happened() {
         "client=127.0.0.1 ",
         "duration_ms=2.0 ",
         "head_ms=0.0 ",
+        "bytes=5 ",
         "end=complete ",
         "generation=1 ",
     ] {
         assert!(line.contains(expected), "{expected} in {line}");
     }
-    for absent in ["secret", "reason=", "detail=", "cause=", "bytes="] {
+    for absent in ["secret", "reason=", "detail=", "cause="] {
         assert!(!line.contains(absent), "{absent} in {line}");
     }
 }
@@ -121,6 +122,7 @@ async fn a_failure_says_why_in_one_line() {
         "reason=connect_failed ",
         "detail=a \\\"quoted\\\"\\u{a}line ",
         "cause=refused\\u{a} ",
+        "bytes=0 ",
         "end=dropped ",
     ] {
         assert!(line.contains(expected), "{expected} in {line}");

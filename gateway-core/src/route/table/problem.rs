@@ -31,7 +31,7 @@ pub enum TableProblem {
         /// The route.
         route: String,
     },
-    /// Two routes ask for the same at the same rank.
+    /// Two routes ask for the same at the same rank: the earlier one takes it all.
     #[error(
         "route `{route}`, match {number}: the same as match {other_number} of route `{other}`, at \
          the same rank", number = matched + 1, other_number = other_matched + 1
@@ -91,7 +91,7 @@ impl TableProblem {
     #[must_use]
     pub const fn severity(&self) -> Severity {
         match self {
-            Self::Shadowed { .. } => Severity::Warning,
+            Self::Identical { .. } | Self::Shadowed { .. } => Severity::Warning,
             _ => Severity::Error,
         }
     }

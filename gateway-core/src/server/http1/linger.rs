@@ -15,7 +15,7 @@ use crate::stream::NetStream;
 const LINGER: Duration = Duration::from_secs(30);
 
 /// A client that is silent after its answer is waited for at most this long.
-const LINGER_SILENT: Duration = Duration::from_secs(2);
+const LINGER_SILENT: Duration = Duration::from_secs(1);
 
 /// Closes the sending side, then reads and forgets what the client still sends.
 ///

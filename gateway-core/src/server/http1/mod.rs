@@ -163,9 +163,7 @@ impl<M: ModuleService> Http1<'_, M> {
                 return Written::Close;
             }
         };
-        let keep_alive = wants_keep_alive(&head)
-            && !self.session.drain.has_started()
-            && started < self.closes_at;
+        let keep_alive = wants_keep_alive(&head) && started < self.closes_at;
         let asked = Asked {
             version: head.version,
             head_only: head.method == Method::HEAD,
@@ -194,12 +192,17 @@ impl<M: ModuleService> Http1<'_, M> {
         let expects_continue = !decoder.is_done()
             && head.version == Version::HTTP_11
             && head.headers.contains_key(header::EXPECT);
-        let body = if decoder.is_done() {
-            Body::empty()
-        } else {
-            Body::from_boxed(Box::pin(Incoming::new(self.wire.clone(), length)))
+        let here = length.and_then(|length| self.wire.lock().take_whole_body(length));
+        let body = match here {
+            Some(bytes) => {
+                self.wire.lock().begin_body(Decoder::Done, false);
+                Body::full(bytes)
+            }
+            None => {
+                self.wire.lock().begin_body(decoder, expects_continue);
+                Body::from_boxed(Box::pin(Incoming::new(self.wire.clone(), length)))
+            }
         };
-        self.wire.lock().begin_body(decoder, expects_continue);
         let mut request = Request::new(body);
         *request.method_mut() = head.method;
         *request.uri_mut() = head.uri;

@@ -3,11 +3,11 @@
 use std::future::Future;
 use std::io;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, StatusCode};
 use tokio::io::AsyncReadExt;
 use tokio::time::Instant;
@@ -175,6 +175,13 @@ impl Wire {
         self.body = IncomingState { decoder, expects_continue, ..IncomingState::default() };
     }
 
+    /// The body of `length` bytes, when all of it has come with the head: it then needs no wire, and
+    /// can be sent again.
+    pub(crate) fn take_whole_body(&mut self, length: u64) -> Option<Bytes> {
+        let length = usize::try_from(length).ok()?;
+        (self.read.len() >= length).then(|| self.read.split_to(length).freeze())
+    }
+
     /// The next piece of the request body.
     pub(crate) fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<Decoded, Error>> {
         loop {
@@ -340,7 +347,8 @@ impl InterimSink for Mutex<Wire> {
 
 impl SharedWire {
     /// The way back for interim answers.
-    pub(crate) fn interim_sink(&self) -> Arc<dyn InterimSink> {
-        Arc::clone(&self.wire) as Arc<dyn InterimSink>
+    pub(crate) fn interim_sink(&self) -> Weak<dyn InterimSink> {
+        let sink: Weak<Mutex<Wire>> = Arc::downgrade(&self.wire);
+        sink
     }
 }

@@ -64,18 +64,6 @@ enum Sending {
     Streaming(Body),
 }
 
-/// Why an exchange failed before its answer.
-pub(super) struct Failure {
-    pub(super) error: Error,
-    /// The request body when none of it has been taken from its source.
-    pub(super) untouched: Option<Body>,
-}
-
-/// An answer's head, and whether the connection switched protocols with it.
-pub(super) struct Answer {
-    pub(super) head: ResponseHead,
-}
-
 impl Exchange {
     /// The head of the request is in the connection's output already.
     pub(super) fn new(
@@ -115,7 +103,7 @@ impl Exchange {
         interim: Option<&Interim>,
         answer_by: Option<Instant>,
         idle: Duration,
-    ) -> Poll<Result<Answer, Error>> {
+    ) -> Poll<Result<ResponseHead, Error>> {
         if let Poll::Ready(Err(error)) = self.poll_send(cx) {
             return Poll::Ready(Err(error));
         }
@@ -230,16 +218,6 @@ impl Exchange {
         matches!(self.body, Sending::Done) && self.connection.out.is_empty()
     }
 
-    /// The request body when none of it has been taken from its source.
-    pub(super) fn into_untouched(self) -> (Box<Connection>, Option<Body>) {
-        let untouched = match self.body {
-            Sending::Held { body, .. } => Some(body),
-            _ if self.framing == Framing::None => Some(Body::empty()),
-            _ => None,
-        };
-        (self.connection, untouched)
-    }
-
     fn release_body(&mut self) {
         if let Sending::Held { body, .. } = std::mem::replace(&mut self.body, Sending::Done) {
             self.body = Sending::Streaming(body);
@@ -251,18 +229,18 @@ impl Exchange {
         cx: &mut Context<'_>,
         upgrade: bool,
         interim: Option<&Interim>,
-    ) -> Poll<Result<Answer, Error>> {
+    ) -> Poll<Result<ResponseHead, Error>> {
         loop {
             while let Some(head) = self.parse_head()? {
                 self.answered = true;
                 match head.status.as_u16() {
-                    101 if upgrade => return Poll::Ready(Ok(Answer { head })),
+                    101 if upgrade => return Poll::Ready(Ok(head)),
                     101 => {
                         return Poll::Ready(Err(Error::new(Reason::UpstreamUpgrade)
                             .with_detail("it switched protocols unasked")));
                     }
                     100..=199 => self.interim(cx, head, interim)?,
-                    _ => return Poll::Ready(Ok(Answer { head })),
+                    _ => return Poll::Ready(Ok(head)),
                 }
             }
             match ready!(self.poll_fill(cx, READ_SIZE)) {

@@ -9,8 +9,9 @@ use http::{Method, StatusCode, Version};
 use http_body::Body as _;
 use tokio::time::Instant;
 
-use super::exchange::{Answer, Exchange, Failure, write_head};
+use super::exchange::{Exchange, write_head};
 use super::received::Received;
+use super::replay::Replay;
 use super::{Call, is_idempotent};
 use crate::body::Body;
 use crate::context::RequestContext;
@@ -18,6 +19,7 @@ use crate::error::{Error, Reason};
 use crate::hop_headers;
 use crate::http1::decode::{Decoded, Decoder};
 use crate::http1::encode::Framing;
+use crate::http1::head::ResponseHead;
 use crate::hygiene::{self, ResponseFraming};
 use crate::message::{Outcome, Response, Tunnel};
 use crate::respond;
@@ -39,8 +41,8 @@ pub(super) async fn forward(
     }
     let mut lease = Lease::acquire(in_flight, call.deadline).await?;
     let mut pooled = lease.take(call.started);
-    // A body in memory can be sent again; any other only while nobody has read of it.
-    let (mut body, mut copy) = kept(body);
+    let replay = Replay::new(body);
+    let mut body = replay.first();
     loop {
         let reused = pooled.is_some();
         let connection = match pooled.take() {
@@ -48,34 +50,38 @@ pub(super) async fn forward(
             // Boxed: connecting is rare, and needs much room.
             None => Box::pin(open(cluster, &mut lease, call)).await?,
         };
-        match attempt(connection, body, framing, expects, call).await {
-            Ok((exchange, answer)) => return receive(exchange, answer, lease, call),
-            Err((failure, tried)) => {
-                lease.lost();
-                let allowed = reused && may_be_sent_again(&tried, call, &failure.error);
-                match failure.untouched.or_else(|| copy.take()) {
-                    Some(again) if allowed => (body, copy) = kept(again),
-                    _ => return Err(in_time(failure.error, call)),
-                }
-                // Once, and on a fresh connection: the other pooled ones may have died with it.
-                tracing::debug!(endpoint = %lease.endpoint().name(), "a pooled connection had died");
+        let failed = match attempt(connection, body, framing, expects, call).await {
+            Ok((exchange, head)) => {
+                replay.settle();
+                return receive(exchange, head, lease, call);
             }
+            Err(failed) => failed,
+        };
+        lease.lost();
+        match replay.again() {
+            Some(again) if reused && failed.may_be_sent_again(call) => body = again,
+            _ => return Err(in_time(failed.error, call)),
         }
+        // Once, and on a fresh connection: the other pooled ones may have died with it.
+        tracing::debug!(endpoint = %lease.endpoint().name(), "a pooled connection had died");
     }
 }
 
-/// How far a failed attempt got.
-struct Tried {
+/// A failed attempt, and how far it got.
+struct Failed {
+    error: Error,
     written: u64,
     answered: bool,
 }
 
-/// Three states only. Nothing written: anything may be sent again. Written, and the connection died
-/// without a byte of an answer: only what is idempotent. Answered: never.
-fn may_be_sent_again(tried: &Tried, call: &Call, error: &Error) -> bool {
-    error.reason() == Reason::UpstreamClosed
-        && !tried.answered
-        && (tried.written == 0 || is_idempotent(&call.head.method, &call.head.headers))
+impl Failed {
+    /// Three states only. Nothing written: anything may be sent again. Written, and the connection
+    /// died without a byte of an answer: only what is idempotent. Answered: never.
+    fn may_be_sent_again(&self, call: &Call) -> bool {
+        self.error.reason() == Reason::UpstreamClosed
+            && !self.answered
+            && (self.written == 0 || is_idempotent(&call.head.method, &call.head.headers))
+    }
 }
 
 async fn open(cluster: &Shared, lease: &mut Lease, call: &Call) -> Result<Box<Connection>, Error> {
@@ -85,21 +91,13 @@ async fn open(cluster: &Shared, lease: &mut Lease, call: &Call) -> Result<Box<Co
     stream.map(Connection::new).map_err(|error| in_time(error, call))
 }
 
-/// The body, and a copy of it when it is in memory.
-fn kept(mut body: Body) -> (Body, Option<Body>) {
-    match body.size_hint().exact().and_then(|_| body.take_full()) {
-        Some(bytes) => (Body::full(bytes.clone()), Some(Body::full(bytes))),
-        None => (body, None),
-    }
-}
-
 async fn attempt(
     mut connection: Box<Connection>,
     body: Body,
     framing: Framing,
     expects: bool,
     call: &Call,
-) -> Result<(Exchange, Answer), (Failure, Tried)> {
+) -> Result<(Exchange, ResponseHead), Failed> {
     connection.out.clear();
     let target = call.head.uri.path_and_query().map_or("*", |target| target.as_str());
     let target = if call.head.method == Method::OPTIONS && target == "/*" { "*" } else { target };
@@ -111,12 +109,8 @@ async fn attempt(
         poll_fn(|cx| exchange.poll_answer(cx, call.upgrade, interim, call.answer_by, call.idle))
             .await;
     match answered {
-        Ok(answer) => Ok((exchange, answer)),
-        Err(error) => {
-            let tried = Tried { written: exchange.written, answered: exchange.answered };
-            let (_, untouched) = exchange.into_untouched();
-            Err((Failure { error, untouched }, tried))
-        }
+        Ok(head) => Ok((exchange, head)),
+        Err(error) => Err(Failed { error, written: exchange.written, answered: exchange.answered }),
     }
 }
 
@@ -130,10 +124,9 @@ fn in_time(error: Error, call: &Call) -> Error {
 }
 
 /// Makes the response of an answer whose head has come.
-fn receive(mut exchange: Exchange, answer: Answer, lease: Lease, call: &Call) -> Outcome {
-    let mut head = answer.head;
+fn receive(mut exchange: Exchange, mut head: ResponseHead, lease: Lease, call: &Call) -> Outcome {
     if head.status == StatusCode::SWITCHING_PROTOCOLS {
-        return switch(exchange, head, lease);
+        return switch(exchange, head, lease, call);
     }
     let framing =
         hygiene::response_framing(&call.head.method, head.status, head.version, &head.headers)
@@ -195,12 +188,15 @@ fn body(
 }
 
 /// The upstream switched protocols as it was asked to.
-fn switch(exchange: Exchange, head: crate::http1::head::ResponseHead, lease: Lease) -> Outcome {
+fn switch(exchange: Exchange, head: ResponseHead, lease: Lease, call: &Call) -> Outcome {
     let mut headers = head.headers;
-    let protocol = headers.get(header::UPGRADE).cloned();
+    let asked = call.head.headers.get(header::UPGRADE);
+    let agreed = headers.get(header::UPGRADE).cloned().filter(|agreed| {
+        asked.is_some_and(|asked| agreed.as_bytes().eq_ignore_ascii_case(asked.as_bytes()))
+    });
     hop_headers::strip_response(&mut headers);
-    let Some(protocol) = protocol else {
-        return Err(Error::new(Reason::UpstreamUpgrade).with_detail("it named no protocol"));
+    let Some(protocol) = agreed else {
+        return Err(Error::new(Reason::UpstreamUpgrade).with_detail("to another protocol"));
     };
     headers.insert(header::UPGRADE, protocol);
     headers.insert(respond::ORIGIN, HeaderValue::from_static("upstream"));

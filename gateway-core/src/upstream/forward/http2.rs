@@ -16,6 +16,7 @@ use hyper::rt::Executor;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::time::{Instant, timeout_at};
 
+use super::replay::Replay;
 use super::{Call, is_idempotent};
 use crate::alarm::Alarm;
 use crate::body::Body;
@@ -24,7 +25,6 @@ use crate::hop_headers;
 use crate::message::{Outcome, Response, Tunnel};
 use crate::respond;
 use crate::task::spawn_detached;
-use crate::trailers;
 use crate::upstream::cluster::Shared;
 use crate::upstream::endpoint::InFlight;
 use crate::upstream::pool::Http2Lease;
@@ -54,26 +54,25 @@ pub(super) async fn forward(
 ) -> Outcome {
     let upgrade = call.upgrade;
     let websocket = prepare(call)?;
-    let (mut body, mut copy) = kept(body);
+    let replay = Replay::new(body);
+    let mut body = replay.first();
     let mut refusals = 0;
     loop {
         let lease = lease(cluster, &in_flight, call).await?;
         let request = request(call, body, websocket.as_ref());
-        match send(lease, request, call).await {
+        let failed = match send(lease, request, call).await {
             Ok((response, lease)) => {
+                replay.settle();
                 return Ok(receive(response, in_flight, lease, call, upgrade));
             }
-            Err(failed) => {
-                let again = failed.unsent.or_else(|| copy.take());
-                refusals += 1;
-                let allowed = failed.safe || is_idempotent(&call.head.method, &call.head.headers);
-                match again {
-                    Some(again) if failed.retry && allowed && refusals <= MAX_REFUSALS => {
-                        (body, copy) = kept(again);
-                    }
-                    _ => return Err(failed.error),
-                }
+            Err(failed) => failed,
+        };
+        refusals += 1;
+        match replay.again() {
+            Some(again) if refusals <= MAX_REFUSALS && failed.may_be_sent_again(call) => {
+                body = again;
             }
+            _ => return Err(failed.error),
         }
     }
 }
@@ -93,13 +92,6 @@ fn prepare(call: &mut Call) -> Result<Option<hyper::ext::Protocol>, Error> {
         }
         Some(_) => Err(Error::new(Reason::UpstreamUpgrade)
             .with_detail("only WebSocket can be upgraded to over HTTP/2")),
-    }
-}
-
-fn kept(mut body: Body) -> (Body, Option<Body>) {
-    match body.size_hint().exact().and_then(|_| body.take_full()) {
-        Some(bytes) => (Body::full(bytes.clone()), Some(Body::full(bytes))),
-        None => (body, None),
     }
 }
 
@@ -173,12 +165,16 @@ async fn connect(
 /// Why a request failed before its answer.
 struct Failed {
     error: Error,
-    /// The body when the request never left.
-    unsent: Option<Body>,
     /// The upstream has certainly not looked at the request.
-    safe: bool,
-    /// Another connection may do better.
-    retry: bool,
+    unprocessed: bool,
+    /// A connection that had served before broke.
+    stale: bool,
+}
+
+impl Failed {
+    fn may_be_sent_again(&self, call: &Call) -> bool {
+        self.unprocessed || (self.stale && is_idempotent(&call.head.method, &call.head.headers))
+    }
 }
 
 async fn send(
@@ -195,19 +191,18 @@ async fn send(
             Err(_) => {
                 let out_of_time = call.is_out_of_time(Instant::now());
                 let late = if out_of_time { Reason::RouteTimeout } else { Reason::TryTimeout };
-                return Err(Failed { error: late.into(), unsent: None, safe: false, retry: false });
+                return Err(Failed { error: late.into(), unprocessed: false, stale: false });
             }
         },
     };
     match answered {
         Ok(response) => Ok((response, lease)),
         Err(mut failed) => {
-            let unsent = failed.take_message().map(http::Request::into_body);
+            let unsent = failed.take_message().is_some();
             let error = failed.into_error();
-            let refused = was_not_processed(&error);
-            let safe = unsent.is_some() || refused;
-            let retry = safe || (reused && is_broken_connection(&error));
-            Err(Failed { error: failure(error), unsent, safe, retry })
+            let unprocessed = unsent || was_not_processed(&error);
+            let stale = reused && is_broken_connection(&error);
+            Err(Failed { error: failure(error), unprocessed, stale })
         }
     }
 }
@@ -267,7 +262,7 @@ fn receive(
     hop_headers::strip_response(&mut head.headers);
     head.headers.insert(respond::ORIGIN, HeaderValue::from_static("upstream"));
     let endless = is_event_stream(&head.headers);
-    let body = Body::incoming(body, Reason::UpstreamIncomplete);
+    let body = Body::http2(body, Reason::UpstreamIncomplete);
     let body = if body.is_end_stream() {
         body
     } else {
@@ -341,7 +336,7 @@ impl http_body::Body for Watched {
         let this = &mut *self;
         if let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(cx) {
             this.moved = Instant::now();
-            return Poll::Ready(frame.map(|frame| frame.map(clean)));
+            return Poll::Ready(frame);
         }
         let idle_at = this.moved + this.idle;
         let next = this.deadline.map_or(idle_at, |deadline| deadline.min(idle_at));
@@ -356,16 +351,6 @@ impl http_body::Body for Watched {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
-    }
-}
-
-fn clean(frame: Frame<Bytes>) -> Frame<Bytes> {
-    match frame.into_trailers() {
-        Ok(mut fields) => {
-            trailers::sanitize(&mut fields, &[]);
-            Frame::trailers(fields)
-        }
-        Err(frame) => frame,
     }
 }
 

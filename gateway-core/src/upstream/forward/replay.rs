@@ -1,0 +1,228 @@
+//! [`Replay`]: a request body that can be sent once more.
+
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http_body::{Body as _, Frame, SizeHint};
+
+use crate::body::Body;
+use crate::error::Error;
+
+/// A body is kept for sending it again up to this size; a larger one streams through and cannot
+/// be sent again.
+const REPLAY_LIMIT: usize = 64 * 1024;
+
+/// A request body, and what is needed to send it once more.
+///
+/// Nothing is read ahead and nothing is copied: what passes is remembered, as long as it is little.
+pub(super) enum Replay {
+    /// It is in memory as a whole.
+    Full(Bytes),
+    /// It comes from somewhere; what passed is remembered.
+    Streamed(Arc<Mutex<State>>),
+}
+
+/// What is known of a streamed body.
+pub(super) struct State {
+    source: Body,
+    hint: SizeHint,
+    kept: Vec<Piece>,
+    size: usize,
+    ended: bool,
+    /// Some of it has passed and is not remembered.
+    lost: bool,
+}
+
+#[derive(Clone)]
+enum Piece {
+    Data(Bytes),
+    Trailers(HeaderMap),
+}
+
+impl Replay {
+    pub(super) fn new(mut body: Body) -> Self {
+        if body.size_hint().exact().is_some()
+            && let Some(bytes) = body.take_full()
+        {
+            return Self::Full(bytes);
+        }
+        let hint = body.size_hint();
+        let state = State {
+            lost: hint.lower() > REPLAY_LIMIT as u64,
+            source: body,
+            hint,
+            kept: Vec::new(),
+            size: 0,
+            ended: false,
+        };
+        Self::Streamed(Arc::new(Mutex::new(state)))
+    }
+
+    /// The body for the first attempt.
+    pub(super) fn first(&self) -> Body {
+        match self {
+            Self::Full(bytes) => Body::full(bytes.clone()),
+            Self::Streamed(state) => reader(state),
+        }
+    }
+
+    /// The body for another attempt, from its start; `None` when some of it is gone.
+    pub(super) fn again(&self) -> Option<Body> {
+        match self {
+            Self::Full(bytes) => Some(Body::full(bytes.clone())),
+            Self::Streamed(state) => {
+                let possible = lock(state).can_begin_again();
+                possible.then(|| reader(state))
+            }
+        }
+    }
+
+    /// There will be no other attempt: nothing more needs to be remembered.
+    pub(super) fn settle(self) {
+        if let Self::Streamed(state) = self {
+            let mut state = lock(&state);
+            state.lost = true;
+            // The reader has passed all of it.
+            state.kept = Vec::new();
+        }
+    }
+}
+
+impl State {
+    fn can_begin_again(&self) -> bool {
+        !self.lost || (self.size == 0 && !self.ended)
+    }
+
+    fn remember(&mut self, piece: Piece) {
+        if let Piece::Data(data) = &piece {
+            self.size += data.len();
+        }
+        if self.size > REPLAY_LIMIT {
+            self.lost = true;
+            self.kept = Vec::new();
+        }
+        if !self.lost {
+            self.kept.push(piece);
+        }
+    }
+}
+
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn reader(state: &Arc<Mutex<State>>) -> Body {
+    Body::from_boxed(Box::pin(Reader { state: Arc::clone(state), next: 0 }))
+}
+
+/// Reads what is remembered, then the source.
+struct Reader {
+    state: Arc<Mutex<State>>,
+    next: usize,
+}
+
+impl http_body::Body for Reader {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let this = &mut *self;
+        let mut state = lock(&this.state);
+        if let Some(piece) = state.kept.get(this.next).cloned() {
+            this.next += 1;
+            return Poll::Ready(Some(Ok(piece.into_frame())));
+        }
+        if state.ended {
+            return Poll::Ready(None);
+        }
+        let Some(frame) = ready!(Pin::new(&mut state.source).poll_frame(cx)) else {
+            state.ended = true;
+            return Poll::Ready(None);
+        };
+        let piece = match frame {
+            Ok(frame) => Piece::from_frame(frame),
+            Err(error) => {
+                state.lost = true;
+                state.ended = true;
+                return Poll::Ready(Some(Err(error)));
+            }
+        };
+        this.next += 1;
+        state.remember(piece.clone());
+        Poll::Ready(Some(Ok(piece.into_frame())))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        lock(&self.state).hint.clone()
+    }
+}
+
+impl Piece {
+    fn from_frame(frame: Frame<Bytes>) -> Self {
+        match frame.into_data() {
+            Ok(data) => Self::Data(data),
+            Err(frame) => Self::Trailers(frame.into_trailers().unwrap_or_default()),
+        }
+    }
+
+    fn into_frame(self) -> Frame<Bytes> {
+        match self {
+            Self::Data(data) => Frame::data(data),
+            Self::Trailers(trailers) => Frame::trailers(trailers),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::{BodyExt, StreamBody};
+
+    use super::*;
+
+    fn streamed(pieces: &[&'static str]) -> Body {
+        let frames: Vec<_> = pieces
+            .iter()
+            .map(|piece| Ok::<_, Error>(Frame::data(Bytes::from_static(piece.as_bytes()))))
+            .collect();
+        Body::new(StreamBody::new(futures_util::stream::iter(frames)))
+    }
+
+    async fn text(body: Body) -> Bytes {
+        body.collect().await.unwrap().to_bytes()
+    }
+
+    #[tokio::test]
+    async fn what_is_sent_again_is_what_was_sent() {
+        let replay = Replay::new(streamed(&["ab", "cd"]));
+        let mut first = replay.first();
+        assert_eq!(first.frame().await.unwrap().unwrap().into_data().unwrap(), "ab");
+        drop(first);
+        assert_eq!(text(replay.again().unwrap()).await, "abcd");
+        assert_eq!(text(replay.again().unwrap()).await, "abcd");
+    }
+
+    #[tokio::test]
+    async fn much_streams_through_and_is_gone() {
+        let large: &'static str = "x".repeat(REPLAY_LIMIT).leak();
+        let replay = Replay::new(streamed(&[large, "y"]));
+        let mut first = replay.first();
+        first.frame().await.unwrap().unwrap();
+        assert!(replay.again().is_some());
+        first.frame().await.unwrap().unwrap();
+        assert!(replay.again().is_none());
+        assert!(first.frame().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn a_body_in_memory_stays_there() {
+        let replay = Replay::new(Body::full("abc"));
+        assert_eq!(text(replay.first()).await, "abc");
+        assert_eq!(text(replay.again().unwrap()).await, "abc");
+    }
+}
