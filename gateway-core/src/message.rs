@@ -42,13 +42,16 @@ pub trait Stream: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Sync + Unpin> Stream for T {}
 
+/// Any byte stream, erased.
+pub type BoxStream = Pin<Box<dyn Stream>>;
+
 /// The far side of an upgraded connection, carried by a `101` response as an extension.
 ///
 /// Whoever writes that response to the client takes the stream and connects both sides. A module
 /// that answers an upgrade itself puts a tunnel into its response.
 #[derive(Clone)]
 pub struct Tunnel {
-    stream: Arc<Mutex<Option<Pin<Box<dyn Stream>>>>>,
+    stream: Arc<Mutex<Option<BoxStream>>>,
 }
 
 impl Tunnel {
@@ -58,7 +61,7 @@ impl Tunnel {
     }
 
     /// The far side, once.
-    pub fn take(&self) -> Option<Pin<Box<dyn Stream>>> {
+    pub fn take(&self) -> Option<BoxStream> {
         self.stream.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }

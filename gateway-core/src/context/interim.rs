@@ -27,10 +27,10 @@ impl Interim {
     /// Sends one interim answer. Anything but `102` to `199` is not sent: `100` is sent by the
     /// server when the body is asked for, `101` is final.
     pub fn send(&self, status: StatusCode, headers: &HeaderMap) {
-        if (102..200).contains(&status.as_u16()) {
-            if let Some(sink) = self.sink.upgrade() {
-                sink.send(status, headers);
-            }
+        if (102..200).contains(&status.as_u16())
+            && let Some(sink) = self.sink.upgrade()
+        {
+            sink.send(status, headers);
         }
     }
 }

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use http::uri::{PathAndQuery, Uri};
+use http::uri::{Authority, PathAndQuery, Uri};
 use http::{Method, Version};
 
 use super::{Choice, Snapshot, decide};
@@ -116,7 +116,7 @@ pub(super) fn understand<B>(
 
 /// Brings the request target into origin-form with a normal path, and the host into `Host`.
 fn normalize_target<B>(request: &mut http::Request<B>, options: &PathOptions) -> Result<(), Error> {
-    let authority = request.uri().authority().map(|authority| authority.as_str());
+    let authority = request.uri().authority().map(Authority::as_str);
     let absolute = authority.is_some();
     if let Some(authority) = authority
         && !request.headers().contains_key(header::HOST)

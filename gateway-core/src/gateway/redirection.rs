@@ -5,7 +5,7 @@ use std::future::{Future, ready};
 use http::header::{self, HeaderValue};
 
 use crate::body::Body;
-use crate::context::Scheme;
+use crate::context::{RequestContext, Scheme};
 use crate::error::{Error, Reason};
 use crate::message::{Outcome, Request, RequestExt, Response};
 use crate::module::ModuleService;
@@ -26,7 +26,7 @@ impl Redirection {
 
     fn answer(&self, request: &Request) -> Outcome {
         let context = request.context();
-        let connection = context.map(|context| context.connection());
+        let connection = context.map(RequestContext::connection);
         let scheme = connection.map_or(Scheme::Http, |connection| connection.listener.scheme);
         let local = connection.and_then(|connection| connection.local);
         let default_port = if scheme == Scheme::Https { 443 } else { 80 };
@@ -39,7 +39,7 @@ impl Redirection {
             path,
             query: request.uri().query(),
             after_prefix: context
-                .and_then(|context| context.after_prefix())
+                .and_then(RequestContext::after_prefix)
                 .and_then(|at| path.get(at..)),
         });
         let location = HeaderValue::from_str(&location)

@@ -98,7 +98,7 @@ async fn open<M>(accepted: Accepted, listener: &Listener, session: &Session<M>) 
     let mut read = BytesMut::new();
     let deadline = Instant::now() + session.timeouts.header;
     let opening = async {
-        if is_behind_proxy(&listener, peer) {
+        if is_behind_proxy(listener, peer) {
             let addresses = proxy_header(&mut stream, &mut read).await?;
             if let Some((source, destination)) = addresses {
                 (peer, local) = (Some(source), Some(destination));

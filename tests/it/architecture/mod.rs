@@ -16,9 +16,11 @@ pub(crate) use self::source::files;
 const CORE: &[&[&str]] = &[
     // Values and small mechanisms that know nothing of requests.
     &["alarm", "clock", "error", "forwarded", "live", "path", "task", "tunnel"],
-    &["body", "hop_headers", "http1", "hygiene"],
+    &["hop_headers", "hygiene"],
+    &["trailers"],
+    &["body", "http1"],
     // What is known about a request.
-    &["context", "trailers"],
+    &["context"],
     &["message", "observe"],
     &["module", "respond", "stream"],
     &["extended_connect", "route", "upstream"],

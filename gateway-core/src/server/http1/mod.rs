@@ -72,6 +72,7 @@ struct Http1<'a, M> {
 }
 
 /// What the wait for a request came to.
+#[allow(clippy::large_enum_variant, reason = "a box for every request to shrink a local")]
 enum Next {
     Request(RequestHead),
     Refused(Error),

@@ -172,7 +172,7 @@ impl Exchange {
                 Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(error)),
                 Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
                     Ok(data) => self.send_data(data)?,
-                    Err(frame) => self.send_end(frame.into_trailers().ok())?,
+                    Err(frame) => self.send_end(frame.into_trailers().ok().as_ref())?,
                 },
                 Poll::Ready(None) => self.send_end(None)?,
             }
@@ -194,11 +194,11 @@ impl Exchange {
         Ok(())
     }
 
-    fn send_end(&mut self, trailers: Option<HeaderMap>) -> Result<(), Error> {
+    fn send_end(&mut self, trailers: Option<&HeaderMap>) -> Result<(), Error> {
         if matches!(self.framing, Framing::Length(_)) && self.left > 0 {
             return Err(Error::new(Reason::RequestBroken).with_detail("a body under its length"));
         }
-        encode::end(&mut self.connection.out, self.framing, trailers.as_ref());
+        encode::end(&mut self.connection.out, self.framing, trailers);
         self.body = Sending::Done;
         Ok(())
     }

@@ -239,7 +239,7 @@ fn failure(error: hyper::Error) -> Error {
         // The request body broke off: its own reason says more than the reset it led to.
         return Error::new(ours.reason()).with_source(error);
     }
-    let reason = if h2_error(&error).is_some_and(|error| error.is_library()) {
+    let reason = if h2_error(&error).is_some_and(h2::Error::is_library) {
         Reason::UpstreamProtocol
     } else {
         Reason::UpstreamClosed

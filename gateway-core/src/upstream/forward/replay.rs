@@ -159,7 +159,7 @@ impl http_body::Body for Reader {
     }
 
     fn size_hint(&self) -> SizeHint {
-        lock(&self.state).hint.clone()
+        lock(&self.state).hint
     }
 }
 

@@ -65,7 +65,7 @@ impl Connection {
 #[derive(Debug)]
 pub(crate) struct Http1Pool {
     settings: PoolSettings,
-    shards: Box<[Mutex<Vec<Box<Connection>>>]>,
+    shards: Box<[Mutex<Idle>]>,
     idle: AtomicUsize,
     open: AtomicUsize,
     pending: AtomicUsize,
@@ -179,10 +179,15 @@ impl Http1Pool {
         }
     }
 
-    fn lock(&self, shard: usize) -> Option<MutexGuard<'_, Vec<Box<Connection>>>> {
+    fn lock(&self, shard: usize) -> Option<MutexGuard<'_, Idle>> {
         Some(self.shards.get(shard)?.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
+
+/// Idle connections, the one used last at the end. Boxed: a connection goes to a request and back
+/// for every request, and is large.
+#[allow(clippy::vec_box, reason = "moving a pointer, not a connection")]
+type Idle = Vec<Box<Connection>>;
 
 /// A pool has at most this many shards.
 const MAX_SHARDS: usize = 64;
