@@ -47,3 +47,16 @@ pub use self::workers::{Bound, ServeError};
 pub fn load(path: impl AsRef<Path>) -> Assembly {
     Assembly::from(config::Source::file(path))
 }
+
+/// What the pages show compiles.
+#[cfg(doctest)]
+mod pages {
+    #[doc = include_str!("../../README.md")]
+    struct Readme;
+
+    #[doc = include_str!("../../docs/embedding.md")]
+    struct Embedding;
+
+    #[doc = include_str!("../README.md")]
+    struct Crate;
+}

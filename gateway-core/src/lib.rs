@@ -60,3 +60,10 @@ pub use self::upstream::{
     Cluster, ClusterBuilder, ClusterError, ClusterTimeouts, Endpoint, EndpointAddress, HostPolicy,
     PoolSettings,
 };
+
+/// What the page of the crate shows compiles.
+#[cfg(doctest)]
+mod pages {
+    #[doc = include_str!("../README.md")]
+    struct Crate;
+}

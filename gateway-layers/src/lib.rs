@@ -62,4 +62,7 @@ mod guides {
 
     #[doc = include_str!("../../docs/writing-a-module.md")]
     struct WritingAModule;
+
+    #[doc = include_str!("../README.md")]
+    struct Crate;
 }
