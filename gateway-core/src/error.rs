@@ -99,8 +99,6 @@ reasons! {
     ClientGone "client_gone" 499 Cancelled http_request_error "The client went away";
     /// The request body could not be read to its end.
     RequestBroken "request_broken" 400 Cancelled http_request_error "The request broke off";
-    /// The gateway is shutting down and takes no new request.
-    Draining "draining" 503 Unavailable connection_limit_reached "The gateway is shutting down";
     /// The cluster has no endpoint that may be used.
     NoEndpoint "no_endpoint" 503 Unavailable destination_unavailable "No endpoint is available";
     /// Every connection of the endpoint is busy and too many requests wait for one already.

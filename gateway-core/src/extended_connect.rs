@@ -18,6 +18,7 @@ use crate::error::{Error, Reason};
 use crate::message::{Response, Tunnel};
 use crate::task;
 use crate::tunnel;
+use crate::websocket;
 
 /// The client's end of a tunnel that is yet to be.
 pub(crate) struct Pending {
@@ -42,14 +43,13 @@ pub(crate) fn accept(request: &mut http::Request<Incoming>) -> Result<Option<Pen
     headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
     headers.remove(header::CONTENT_LENGTH);
     // A fixed key is enough: it only proves to us that the upstream read the request.
-    headers.insert(header::SEC_WEBSOCKET_KEY, HeaderValue::from_static(WEBSOCKET_KEY));
+    headers.insert(header::SEC_WEBSOCKET_KEY, WEBSOCKET_KEY);
     headers.entry(header::SEC_WEBSOCKET_VERSION).or_insert(HeaderValue::from_static("13"));
     Ok(Some(Pending { upgrade }))
 }
 
-/// The key towards upstreams, and what they must answer to it (RFC 6455, section 4.2.2).
-pub(crate) const WEBSOCKET_KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
-const WEBSOCKET_ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
+/// The key towards upstreams.
+const WEBSOCKET_KEY: HeaderValue = HeaderValue::from_static("dGhlIHNhbXBsZSBub25jZQ==");
 
 impl Pending {
     /// Turns the answer to the upgrade into that to the CONNECT, and joins both ends.
@@ -59,7 +59,7 @@ impl Pending {
         }
         let tunnel = response.extensions().get::<Tunnel>().and_then(Tunnel::take);
         let accepted = response.headers().get(header::SEC_WEBSOCKET_ACCEPT);
-        let valid = accepted.is_some_and(|value| value == WEBSOCKET_ACCEPT);
+        let valid = accepted.is_some() && accepted == websocket::accept(&WEBSOCKET_KEY).as_ref();
         let (Some(far), true) = (tunnel, valid) else {
             let error = Error::new(Reason::UpstreamUpgrade).with_detail("a wrong accept key");
             return crate::respond::problem(&error);

@@ -40,6 +40,8 @@ mod extended_connect;
 mod http1;
 mod stream;
 mod tunnel;
+mod watched;
+mod websocket;
 
 pub use self::body::{Body, End};
 pub use self::clock::{Clock, SystemClock};

@@ -13,6 +13,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, OnceLock};
 
+use http::Uri;
 use tokio::time::Instant;
 
 pub use self::connection::{ConnectionInfo, ListenerInfo, Scheme};
@@ -108,6 +109,11 @@ impl RequestContext {
         self.inner.admitted.get()?.route.as_ref()
     }
 
+    /// The request's target in its normal form, before any rewrite; `None` before a gateway read it.
+    pub fn target(&self) -> Option<&Uri> {
+        self.inner.admitted.get().map(|admitted| &admitted.target)
+    }
+
     /// The value of the path parameter `name`, as it stands in `path` (still percent-encoded).
     /// `path` must be the path the route matched: the request's before any rewrite.
     pub fn param<'a>(&self, path: &'a str, name: &str) -> Option<&'a str> {
@@ -188,6 +194,7 @@ impl RequestContext {
 
 /// What the gateway finds out about a request before it hands it on.
 pub(crate) struct Admitted {
+    pub(crate) target: Uri,
     pub(crate) client_ip: IpAddr,
     pub(crate) from_trusted_peer: bool,
     pub(crate) generation: u64,
@@ -214,6 +221,7 @@ mod tests {
 
     fn admitted(route: &str) -> Admitted {
         Admitted {
+            target: Uri::from_static("/"),
             client_ip: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)),
             from_trusted_peer: true,
             generation: 3,

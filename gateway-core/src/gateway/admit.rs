@@ -28,6 +28,7 @@ pub(super) fn admit(
     let listener = &connection.listener;
     let client = resolve_client(connection.hop().ip(), request.headers(), &listener.trusted);
     let mut admitted = Admitted {
+        target: request.uri().clone(),
         client_ip: client.ip,
         from_trusted_peer: client.trusted_peer,
         generation: snapshot.generation,
@@ -47,6 +48,7 @@ fn choose(
     admitted: &mut Admitted,
 ) -> Result<Choice, Error> {
     understand(request, &connection.listener.path)?;
+    admitted.target = request.uri().clone();
     clean_fields(request, connection, admitted.from_trusted_peer);
     let Some(hit) = decide(snapshot, &lookup(request, connection))? else {
         return Ok(Choice { route: None });

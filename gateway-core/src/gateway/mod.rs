@@ -148,7 +148,7 @@ impl Gateway {
                 let event = RequestFinished {
                     context: &context,
                     method: &seen.method,
-                    path: seen.uri.path(),
+                    path: context.target().unwrap_or(&seen.uri).path(),
                     version: seen.version,
                     status,
                     reason,

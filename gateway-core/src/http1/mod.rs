@@ -14,5 +14,9 @@ pub(crate) mod output;
 /// quiet yet holds as much.
 pub(crate) const READ_SIZE: usize = 2 * 1024;
 
+/// An answer is read with room for this many bytes: most are all there at once. Pooled connections
+/// keep it.
+pub(crate) const ANSWER_READ_SIZE: usize = 8 * 1024;
+
 /// While a body streams, a read has room for up to this many bytes.
 pub(crate) const STREAM_READ_SIZE: usize = 128 * 1024;

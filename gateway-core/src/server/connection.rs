@@ -3,7 +3,7 @@
 use std::future::{Future, poll_fn};
 use std::hash::{BuildHasher, RandomState};
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Poll, ready};
 use std::time::Duration;
@@ -26,38 +26,29 @@ use crate::stream::NetStream;
 /// How HTTP/2 connections begin (RFC 9113, section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// Serves one connection to its end.
+/// Serves one connection to its end. `opening` is [`open`] of it: boxed, so that a quiet connection
+/// does not keep the room it needed.
 pub(super) async fn run<M: ModuleService>(
-    accepted: Accepted,
-    listener: Arc<Listener>,
+    opening: Pin<Box<impl Future<Output = Option<Opened>>>>,
     session: Arc<Session<M>>,
     permit: OwnedSemaphorePermit,
 ) {
     let _permit = permit;
     let closes_at = Instant::now() + jittered(session.timeouts.max_age);
-    // Boxed, so that a quiet connection does not keep the room the opening needed.
-    let opened = Box::pin(open(accepted, &listener, &session)).await;
-    drop(listener);
-    let Some(opened) = opened else {
+    let Some(Opened { stream, read, info, http2 }) = opening.await else {
         return;
     };
-    let info = opened.info;
-    if opened.http2 {
-        Box::pin(http2::serve(opened.stream, opened.read, session, info, closes_at)).await;
+    if http2 {
+        Box::pin(http2::serve(stream, read, session, info, closes_at)).await;
         return;
     }
-    let mut stream = opened.stream;
-    let mut read = opened.read;
-    loop {
-        let served = Box::pin(http1::serve(stream, read, &session, &info, closes_at)).await;
-        let Served::Quiet(quiet) = served else {
+    let mut served = Box::pin(http1::serve(stream, read, &session, &info, closes_at)).await;
+    while let Served::Quiet(quiet) = served {
+        let Some(stream) = asked_again(quiet, &session, closes_at).await else {
             return;
         };
-        let Some(asked) = asked_again(quiet, &session, closes_at).await else {
-            return;
-        };
-        stream = asked;
-        read = BytesMut::new();
+        let read = BytesMut::new();
+        served = Box::pin(http1::serve(stream, read, &session, &info, closes_at)).await;
     }
 }
 
@@ -86,19 +77,24 @@ async fn asked_again<M>(
 }
 
 /// A connection whose protocol is known.
-struct Opened {
+pub(super) struct Opened {
     stream: NetStream,
     read: BytesMut,
     info: Arc<ConnectionInfo>,
     http2: bool,
 }
 
-async fn open<M>(accepted: Accepted, listener: &Listener, session: &Session<M>) -> Option<Opened> {
+/// Finds out who is there and what they speak. `None`: it is over already.
+pub(super) async fn open<M>(
+    accepted: Accepted,
+    listener: Arc<Listener>,
+    session: Arc<Session<M>>,
+) -> Option<Opened> {
     let Accepted { mut stream, mut peer, mut local } = accepted;
     let mut read = BytesMut::new();
     let deadline = Instant::now() + session.timeouts.header;
     let opening = async {
-        if is_behind_proxy(listener, peer) {
+        if is_behind_proxy(&listener, peer) {
             let addresses = proxy_header(&mut stream, &mut read).await?;
             if let Some((source, destination)) = addresses {
                 (peer, local) = (Some(source), Some(destination));

@@ -18,6 +18,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
 use super::session::Session;
+use super::settings::Limits;
 use crate::alarm::Alarm;
 use crate::body::{Body, End};
 use crate::context::{ConnectionInfo, RequestContext};
@@ -25,6 +26,7 @@ use crate::error::{Error, Reason};
 use crate::message::{Request, Response};
 use crate::module::ModuleService;
 use crate::stream::NetStream;
+use crate::watched::Watched;
 use crate::{extended_connect, hop_headers, respond, task};
 
 /// What a client may send on a stream before it must wait.
@@ -176,13 +178,15 @@ async fn answer<M: ModuleService>(
     mut request: http::Request<hyper::body::Incoming>,
     context: RequestContext,
 ) -> Response {
-    let tunnel = match extended_connect::accept(&mut request) {
+    let accepted = check_limits(&request, &session.limits)
+        .and_then(|()| extended_connect::accept(&mut request));
+    let tunnel = match accepted {
         Ok(tunnel) => tunnel,
         Err(error) => return respond::problem(&error),
     };
     hop_headers::join_cookies(request.headers_mut());
     let head_only = request.method() == Method::HEAD;
-    let mut request: Request = request.map(|body| Body::http2(body, Reason::RequestBroken));
+    let mut request: Request = request.map(|body| received(body, session.timeouts.body_idle));
     request.extensions_mut().clear();
     request.extensions_mut().insert(context);
     let mut response = match session.module.call(request).await {
@@ -201,6 +205,27 @@ async fn answer<M: ModuleService>(
         return without_body(response);
     }
     response
+}
+
+/// A request body, which must not stand still while somebody waits for it.
+fn received(body: hyper::body::Incoming, idle: Duration) -> Body {
+    let body = Body::http2(body, Reason::RequestBroken);
+    if body.is_end_stream() {
+        return body;
+    }
+    body.map(|body| Watched::new(body, idle, Reason::RequestTimeout))
+}
+
+/// What a listener allows of a head holds for every protocol.
+fn check_limits<B>(request: &http::Request<B>, limits: &Limits) -> Result<(), Error> {
+    let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
+    if target > limits.uri {
+        return Err(Reason::UriTooLong.into());
+    }
+    if request.headers().len() > limits.header_count {
+        return Err(Reason::HeadersTooLarge.into());
+    }
+    Ok(())
 }
 
 /// The answer to HEAD: the fields of the answer to GET, and none of its body.

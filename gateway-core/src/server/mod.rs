@@ -253,7 +253,8 @@ async fn accept_loop<M: ModuleService>(
                 // A semaphore that is never closed always has a permit in the end.
                 let Ok(permit) = permit else { break };
                 let (listener, session) = (Arc::clone(&listener), Arc::clone(&session));
-                connections.spawn(connection::run(accepted, listener, session, permit));
+                let opening = Box::pin(connection::open(accepted, listener, Arc::clone(&session)));
+                connections.spawn(connection::run(opening, session, permit));
             }
         }
     }

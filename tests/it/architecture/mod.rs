@@ -18,7 +18,8 @@ const CORE: &[&[&str]] = &[
     &["alarm", "clock", "error", "forwarded", "live", "path", "task", "tunnel"],
     &["hop_headers", "hygiene"],
     &["trailers"],
-    &["body", "http1"],
+    &["body", "http1", "websocket"],
+    &["watched"],
     // What is known about a request.
     &["context"],
     &["message", "observe"],

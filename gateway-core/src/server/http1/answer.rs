@@ -16,13 +16,15 @@ use crate::alarm::Alarm;
 use crate::body::{Body, End};
 use crate::error::{Error, Reason};
 use crate::hop_headers;
-use crate::http1::READ_SIZE;
 use crate::http1::encode::{self, Framing};
 use crate::message::{Outcome, Response, Tunnel};
 use crate::module::ModuleService;
 use crate::respond;
 use crate::trailers;
 use crate::tunnel;
+
+/// Of an answer's body, at most this much waits to be written, besides one large piece.
+const WRITE_AHEAD: usize = 8 * 1024;
 
 /// What an answer left behind.
 pub(super) enum Written {
@@ -284,7 +286,7 @@ impl BodyWriter {
         while !self.ended {
             {
                 let mut wire = wire.lock();
-                if wire.out.is_full() || wire.out.buffer().len() >= READ_SIZE {
+                if wire.out.is_full() || wire.out.buffer().len() >= WRITE_AHEAD {
                     return false;
                 }
             }

@@ -28,6 +28,9 @@ const MIN_READ: usize = 1024;
 /// What a client sends ahead of its turn is read up to this size, then left in the socket.
 const READ_AHEAD: usize = 16 * 1024;
 
+/// Of interim answers, at most this much waits to be written.
+const INTERIM_AHEAD: usize = 8 * 1024;
+
 /// A client that closed its sending side may still read: it gets this long for its answer.
 pub(crate) const HALF_CLOSE_GRACE: Duration = Duration::from_millis(500);
 
@@ -339,7 +342,7 @@ fn head_error(error: HeadError) -> Error {
 impl InterimSink for Mutex<Wire> {
     fn send(&self, status: StatusCode, headers: &HeaderMap) {
         let mut wire = self.lock().unwrap_or_else(PoisonError::into_inner);
-        if wire.out.buffer().len() > READ_SIZE {
+        if wire.out.buffer().len() > INTERIM_AHEAD {
             return;
         }
         let buffer = wire.out.buffer();

@@ -18,7 +18,7 @@ use crate::hop_headers;
 use crate::http1::decode::{Decoded, Decoder};
 use crate::http1::encode::{self, Framing};
 use crate::http1::head::{HeadError, HeadLimits, HeadScanner, ResponseHead, parse_response};
-use crate::http1::{READ_SIZE, STREAM_READ_SIZE};
+use crate::http1::{ANSWER_READ_SIZE, STREAM_READ_SIZE};
 use crate::trailers;
 use crate::upstream::pool::Connection;
 
@@ -243,7 +243,7 @@ impl Exchange {
                     _ => return Poll::Ready(Ok(head)),
                 }
             }
-            match ready!(self.poll_fill(cx, READ_SIZE)) {
+            match ready!(self.poll_fill(cx, ANSWER_READ_SIZE)) {
                 Ok(0) if self.connection.read.is_empty() => {
                     return Poll::Ready(Err(Reason::UpstreamClosed.into()));
                 }

@@ -2,15 +2,12 @@
 
 use std::error::Error as StdError;
 use std::future::Future;
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::uri::{Authority, Parts, Scheme, Uri};
 use http::{Method, StatusCode, Version};
-use http_body::{Body as _, Frame, SizeHint};
+use http_body::Body as _;
 use hyper::client::conn::http2::SendRequest;
 use hyper::rt::Executor;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -18,7 +15,6 @@ use tokio::time::{Instant, timeout_at};
 
 use super::replay::Replay;
 use super::{Call, is_idempotent};
-use crate::alarm::Alarm;
 use crate::body::Body;
 use crate::error::{Error, Reason};
 use crate::hop_headers;
@@ -28,6 +24,8 @@ use crate::task::spawn_detached;
 use crate::upstream::cluster::Shared;
 use crate::upstream::endpoint::InFlight;
 use crate::upstream::pool::Http2Lease;
+use crate::watched::Watched;
+use crate::websocket;
 
 /// What an upstream may send on a stream before it must wait.
 const STREAM_WINDOW: u32 = 256 * 1024;
@@ -52,18 +50,18 @@ pub(super) async fn forward(
     call: &mut Call,
     body: Body,
 ) -> Outcome {
-    let upgrade = call.upgrade;
-    let websocket = prepare(call)?;
+    let key = call.head.headers.remove(header::SEC_WEBSOCKET_KEY);
+    let protocol = prepare(call)?;
     let replay = Replay::new(body);
     let mut body = replay.first();
     let mut refusals = 0;
     loop {
         let lease = lease(cluster, &in_flight, call).await?;
-        let request = request(call, body, websocket.as_ref());
+        let request = request(call, body, protocol.as_ref());
         let failed = match send(lease, request, call).await {
             Ok((response, lease)) => {
                 replay.settle();
-                return Ok(receive(response, in_flight, lease, call, upgrade));
+                return Ok(receive(response, in_flight, lease, call, key.as_ref()));
             }
             Err(failed) => failed,
         };
@@ -87,7 +85,6 @@ fn prepare(call: &mut Call) -> Result<Option<hyper::ext::Protocol>, Error> {
     match protocol {
         None => Ok(None),
         Some(protocol) if protocol.as_bytes().eq_ignore_ascii_case(b"websocket") => {
-            headers.remove(header::SEC_WEBSOCKET_KEY);
             Ok(Some(hyper::ext::Protocol::from_static("websocket")))
         }
         Some(_) => Err(Error::new(Reason::UpstreamUpgrade)
@@ -253,10 +250,10 @@ fn receive(
     in_flight: InFlight,
     lease: Http2Lease,
     call: &Call,
-    upgrade: bool,
+    key: Option<&HeaderValue>,
 ) -> Response {
-    if upgrade && response.status().is_success() {
-        return switch(response, in_flight, lease);
+    if call.upgrade && response.status().is_success() {
+        return switch(response, in_flight, lease, key);
     }
     let (mut head, body) = response.into_parts();
     hop_headers::strip_response(&mut head.headers);
@@ -267,7 +264,7 @@ fn receive(
         body
     } else {
         let deadline = call.deadline.filter(|_| !endless);
-        body.map(|body| Watched::new(body, call.idle, deadline))
+        body.map(|body| Watched::new(body, call.idle, Reason::StreamIdle).until(deadline))
     };
     let mut response = Response::new(body.on_end(move |_| drop((in_flight, lease))));
     *response.status_mut() = head.status;
@@ -286,6 +283,7 @@ fn switch(
     response: http::Response<hyper::body::Incoming>,
     in_flight: InFlight,
     lease: Http2Lease,
+    key: Option<&HeaderValue>,
 ) -> Response {
     let headers = response.headers().clone();
     let upgraded = hyper::upgrade::on(response);
@@ -305,53 +303,13 @@ fn switch(
     *response.headers_mut() = headers;
     let fields = response.headers_mut();
     fields.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    // Over HTTP/2 there is no key; the client's own is answered here.
+    if let Some(accept) = key.and_then(websocket::accept) {
+        fields.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
+    }
     fields.insert(respond::ORIGIN, HeaderValue::from_static("upstream"));
     response.extensions_mut().insert(Tunnel::new(near));
     response
-}
-
-/// A body that must not stand still, nor outlast its request's time.
-struct Watched {
-    body: Body,
-    alarm: Alarm,
-    idle: Duration,
-    deadline: Option<Instant>,
-    moved: Instant,
-}
-
-impl Watched {
-    fn new(body: Body, idle: Duration, deadline: Option<Instant>) -> Self {
-        Self { body, alarm: Alarm::default(), idle, deadline, moved: Instant::now() }
-    }
-}
-
-impl http_body::Body for Watched {
-    type Data = Bytes;
-    type Error = Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        let this = &mut *self;
-        if let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(cx) {
-            this.moved = Instant::now();
-            return Poll::Ready(frame);
-        }
-        let idle_at = this.moved + this.idle;
-        let next = this.deadline.map_or(idle_at, |deadline| deadline.min(idle_at));
-        ready!(this.alarm.poll(cx, next));
-        let late = if next == idle_at { Reason::StreamIdle } else { Reason::RouteTimeout };
-        Poll::Ready(Some(Err(late.into())))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
 }
 
 /// Runs the streams of a connection; they end with it.
