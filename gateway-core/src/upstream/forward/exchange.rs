@@ -32,6 +32,10 @@ const MAX_INTERIM: usize = 32;
 /// (RFC 9110, section 10.1.1).
 const EXPECT_PATIENCE: Duration = Duration::from_secs(1);
 
+/// The most that is read at once of an answer that comes faster than it is read. Half a megabyte
+/// at once costs a fifth less than 128 KiB four times; a client that does not read never gets there.
+const MAX_STREAM_READ: usize = 512 * 1024;
+
 /// Of a request body, at most this much waits to be written.
 const WRITE_AHEAD: usize = 16 * 1024;
 
@@ -49,6 +53,8 @@ pub(super) struct Exchange {
     scanner: HeadScanner,
     interim_count: usize,
     pub(super) decoder: Decoder,
+    /// How much is read at once of a body: more, the faster it comes.
+    stream_read: usize,
     /// Something has moved since `last_progress` was taken.
     progressed: bool,
     last_progress: Instant,
@@ -90,6 +96,7 @@ impl Exchange {
             scanner: HeadScanner::default(),
             interim_count: 0,
             decoder: Decoder::Done,
+            stream_read: STREAM_READ_SIZE,
             progressed: false,
             last_progress: now,
         }
@@ -325,7 +332,7 @@ impl Exchange {
                 Ok(Decoded::NeedMore) => {}
                 Err(error) => return Poll::Ready(Some(Err(head_error(error)))),
             }
-            match ready!(self.poll_fill(cx, STREAM_READ_SIZE)) {
+            match ready!(self.poll_fill(cx, self.stream_read)) {
                 Ok(0) if self.decoder.end_of_stream() => return Poll::Ready(None),
                 Ok(0) => return Poll::Ready(Some(Err(Reason::UpstreamIncomplete.into()))),
                 Ok(_) => {}
@@ -360,7 +367,11 @@ impl Exchange {
         if read.capacity() - read.len() < size / 4 {
             read.reserve(size);
         }
+        let room = read.capacity() - read.len();
         let filled = ready!(pin!(stream.read_buf(read)).poll(cx));
+        if room >= self.stream_read && filled.as_ref().is_ok_and(|&size| size == room) {
+            self.stream_read = (self.stream_read * 2).min(MAX_STREAM_READ);
+        }
         self.progressed = true;
         Poll::Ready(filled)
     }
