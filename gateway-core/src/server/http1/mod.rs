@@ -121,6 +121,7 @@ impl<M: ModuleService> Http1<'_, M> {
     /// Waits for a request.
     async fn next(&mut self) -> Next {
         let mut waits_since = None;
+        let mut head_since = None;
         let limits = self.session.limits.head();
         let (header, idle) = (self.session.timeouts.header, self.session.timeouts.idle);
         let Self { wire, alarm, session, .. } = self;
@@ -143,7 +144,8 @@ impl<M: ModuleService> Http1<'_, M> {
                 (true, true) => QUIET_AFTER.min(idle),
                 (true, false) => idle,
             };
-            let since = *waits_since.get_or_insert_with(Instant::now);
+            let since = if between { &mut waits_since } else { &mut head_since };
+            let since = *since.get_or_insert_with(Instant::now);
             match alarm.poll(cx, since + wait) {
                 Poll::Pending => Poll::Pending,
                 Poll::Ready(()) if !between => {
