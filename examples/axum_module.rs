@@ -20,10 +20,8 @@ pub async fn run(listener: BoundListener) -> Result {
         .route("/users/{name}", get(user))
         .route("/users/{name}/chat", get(chat));
     let users = Route::new("users", Module::from_service(users));
-    let gateway = Gateway::builder()
-        .route(users.matching(RouteMatch::prefix("/users")?))
-        .build()
-        .map_err(|wrong| wrong[0].to_string())?;
+    let gateway =
+        Gateway::builder().route(users.matching(RouteMatch::prefix("/users")?)).build()?;
     Server::new(gateway).listen(listener).serve(stopped()).await?;
     Ok(())
 }

@@ -83,10 +83,7 @@ pub async fn run(listener: BoundListener) -> Result {
     let hello = module_fn(async |_: Request| Ok::<_, Error>(Response::new("hello\n".into())));
     let stack = ServiceBuilder::new().layer(ServerTimingLayer).service(Module::new(hello));
     let hello = Route::new("hello", Module::from_service(stack));
-    let gateway = Gateway::builder()
-        .route(hello.matching(RouteMatch::any()))
-        .build()
-        .map_err(|wrong| wrong[0].to_string())?;
+    let gateway = Gateway::builder().route(hello.matching(RouteMatch::any())).build()?;
     Server::new(gateway).listen(listener).serve(stopped()).await?;
     Ok(())
 }

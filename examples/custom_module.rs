@@ -79,10 +79,7 @@ async fn main() -> Result {
 pub async fn run(listener: BoundListener) -> Result {
     let notes = Route::new("notes", Module::new(Notes::default()));
     let matching = RouteMatch::path("/notes/{name}")?.methods([Method::GET, Method::PUT]);
-    let gateway = Gateway::builder()
-        .route(notes.matching(matching))
-        .build()
-        .map_err(|wrong| wrong[0].to_string())?;
+    let gateway = Gateway::builder().route(notes.matching(matching)).build()?;
     Server::new(gateway).listen(listener).serve(stopped()).await?;
     Ok(())
 }

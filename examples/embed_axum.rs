@@ -16,10 +16,8 @@ async fn main() -> Result {
 pub async fn run(listener: TcpListener, upstream: &str) -> Result {
     let orders = Cluster::builder("orders").endpoint(upstream.parse()?);
     let orders = Route::new("orders", Module::new(orders.build()?));
-    let gateway = Gateway::builder()
-        .route(orders.matching(RouteMatch::prefix("/orders")?))
-        .build()
-        .map_err(|wrong| wrong[0].to_string())?;
+    let gateway =
+        Gateway::builder().route(orders.matching(RouteMatch::prefix("/orders")?)).build()?;
     let app = Router::new().route("/", get(async || "axum's own\n")).layer(gateway.layer());
     axum::serve(listener, app).with_graceful_shutdown(stopped()).await?;
     Ok(())

@@ -22,5 +22,5 @@ pub fn gateway(upstream: &str) -> Result<Gateway> {
     let gateway = Gateway::builder()
         .route(to_orders.matching(RouteMatch::prefix("/orders")?))
         .route(to_hello.matching(RouteMatch::path("/hello")?));
-    Ok(gateway.build().map_err(|wrong| wrong[0].to_string())?)
+    Ok(gateway.build()?)
 }

@@ -22,5 +22,5 @@ pub fn gateway(upstream: &str) -> Result<Gateway> {
         .service(Module::new(Cluster::builder("all").endpoint(upstream.parse()?).build()?));
     let route = Route::new("all", Module::from_service(stack)).matching(RouteMatch::any());
     let gateway = Gateway::builder().route(route).observer(AccessLog);
-    Ok(gateway.build().map_err(|wrong| wrong[0].to_string())?)
+    Ok(gateway.build()?)
 }

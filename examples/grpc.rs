@@ -113,8 +113,7 @@ pub async fn run(listener: BoundListener) -> Result {
                 .matching(RouteMatch::path(HELLO)?.header("x-place", asked_for_here)?),
         )
         .route(Route::new("there", Module::new(there)).matching(RouteMatch::path(HELLO)?))
-        .build()
-        .map_err(|wrong| wrong[0].to_string())?;
+        .build()?;
     let served = Server::new(gateway).listen(listener).serve(stopped()).await;
     tasks.abort();
     served?;

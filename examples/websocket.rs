@@ -21,7 +21,7 @@ pub async fn run(listener: BoundListener) -> Result {
 
     let echo = Cluster::builder("echo").endpoint(address.parse()?).build()?;
     let route = Route::new("echo", Module::new(echo)).matching(RouteMatch::path("/echo")?);
-    let gateway = Gateway::builder().route(route).build().map_err(|wrong| wrong[0].to_string())?;
+    let gateway = Gateway::builder().route(route).build()?;
     let served = Server::new(gateway).listen(listener).serve(stopped()).await;
     tasks.abort();
     served?;

@@ -40,8 +40,7 @@
 //! let gateway = Gateway::builder()
 //!     .route(orders.matching(RouteMatch::prefix("/orders")?))
 //!     .observer(AccessLog::new())
-//!     .build()
-//!     .map_err(|problems| problems[0].to_string())?;
+//!     .build()?;
 //! # Ok(())
 //! # }
 //! ```

@@ -157,10 +157,11 @@ impl Check<'_> {
     /// Problems of the route table, which knows routes by their ids and counts their matches.
     fn table(&mut self) {
         let bare = |(_, route): &(String, Route)| bare(route);
-        let problems = match RouteTable::build(self.parts.routes.iter().map(bare).collect()) {
-            Ok(table) => table.warnings().to_vec(),
-            Err(problems) => problems,
-        };
+        let problems: Vec<TableProblem> =
+            match RouteTable::build(self.parts.routes.iter().map(bare).collect()) {
+                Ok(table) => table.warnings().to_vec(),
+                Err(problems) => problems.into_iter().collect(),
+            };
         for problem in problems {
             let severity = match problem.severity() {
                 route::Severity::Warning => Severity::Warning,

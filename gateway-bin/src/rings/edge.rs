@@ -1,12 +1,12 @@
 //! The edge ring: every request, whatever its route.
 
-use gateway_core::route::TableProblem;
+use gateway_core::route::TableProblems;
 use gateway_core::{Gateway, Module, Observers, Route};
 
 pub(crate) fn edge(
     routes: Vec<Route<Module>>,
     observers: &Observers,
-) -> Result<Gateway, Vec<TableProblem>> {
+) -> Result<Gateway, TableProblems> {
     let builder = Gateway::builder();
     // Outermost, so that it sees what became of everything below: refusals, panics, answers.
     let builder = if observers.is_empty() { builder } else { builder.observer(observers.clone()) };

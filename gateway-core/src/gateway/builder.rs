@@ -7,7 +7,7 @@ use crate::context::{ConnectionInfo, ListenerInfo};
 use crate::live::Live;
 use crate::module::{Module, ModuleService};
 use crate::observe::{Observer, Observers};
-use crate::route::{Route, TableProblem};
+use crate::route::{Route, TableProblems};
 
 /// Builds a [`Gateway`].
 #[derive(Default)]
@@ -57,7 +57,7 @@ impl GatewayBuilder {
     ///
     /// Everything that is wrong with the routes, at once: duplicates, ambiguities, rewrites that
     /// do not fit.
-    pub fn build(self) -> Result<Gateway, Vec<TableProblem>> {
+    pub fn build(self) -> Result<Gateway, TableProblems> {
         let shared = Shared {
             snapshot: Live::new(Snapshot::build(self.routes, self.fallback)?),
             observers: Observers::new(self.observers),

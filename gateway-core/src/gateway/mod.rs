@@ -43,8 +43,7 @@ use crate::route::{Found, Lookup, RouteHit};
 /// let health = Module::new(FixedResponse::new(StatusCode::NO_CONTENT));
 /// let gateway = Gateway::builder()
 ///     .route(Route::new("health", health).matching(RouteMatch::path("/health")?))
-///     .build()
-///     .map_err(|problems| problems[0].to_string())?;
+///     .build()?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone)]

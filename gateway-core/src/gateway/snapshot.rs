@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::context::RouteInfo;
 use crate::module::Module;
-use crate::route::{Route, RouteTable, TableProblem};
+use crate::route::{Route, RouteTable, TableProblems};
 
 /// The routes and the fallback, immutable: a request reads one snapshot from match to answer.
 pub struct Snapshot {
@@ -24,7 +24,7 @@ impl Snapshot {
     pub fn build(
         routes: Vec<Route<Module>>,
         fallback: Option<Module>,
-    ) -> Result<Self, Vec<TableProblem>> {
+    ) -> Result<Self, TableProblems> {
         let table = RouteTable::build(routes)?;
         let infos = table
             .routes()

@@ -12,8 +12,7 @@
 //! let table = RouteTable::build(vec![
 //!     Route::new("orders", "a").matching(RouteMatch::path("/orders/{id}")?),
 //!     Route::new("rest", "b").matching(RouteMatch::any()),
-//! ])
-//! .map_err(|problems| problems[0].to_string())?;
+//! ])?;
 //!
 //! let headers = HeaderMap::new();
 //! let Found::Route(hit) = table.find(&Lookup::new(&Method::GET, "/orders/7", &headers)) else {
@@ -49,7 +48,7 @@ pub use self::matcher::{
 pub use self::precedence::TieBreak;
 pub use self::redirect::{Redirect, RedirectRequest};
 pub use self::rewrite::{PathRewrite, Rewrite, RewriteTemplate};
-pub use self::table::{RouteTable, Severity, TableProblem};
+pub use self::table::{RouteTable, Severity, TableProblem, TableProblems};
 pub use crate::context::{Metadata, PathParams};
 
 /// One route: its matches, its edits and its target.

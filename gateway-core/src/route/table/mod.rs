@@ -11,7 +11,7 @@ mod tests;
 use std::collections::HashMap;
 
 use self::index::Index;
-pub use self::problem::{Severity, TableProblem};
+pub use self::problem::{Severity, TableProblem, TableProblems};
 use self::search::{Allowed, Best, Visit};
 use super::Route;
 use super::lookup::{Found, Lookup, RouteHit};
@@ -53,13 +53,13 @@ impl<T> RouteTable<T> {
     ///
     /// All problems at once, warnings too, when one of them is an error: an id or a match that is
     /// there twice, a route without a match, a rewrite that does not go with its matches.
-    pub fn build(routes: Vec<Route<T>>) -> Result<Self, Vec<TableProblem>> {
+    pub fn build(routes: Vec<Route<T>>) -> Result<Self, TableProblems> {
         let mut problems = problem::in_routes(&routes);
         let mut table = Self::assemble(routes);
         let shadowed = shadow::in_table(&table, &problems);
         problems.extend(shadowed);
         if problems.iter().any(|problem| problem.severity() == Severity::Error) {
-            return Err(problems);
+            return Err(TableProblems { problems });
         }
         table.warnings = problems;
         Ok(table)

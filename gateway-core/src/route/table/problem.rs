@@ -97,6 +97,45 @@ impl TableProblem {
     }
 }
 
+/// Everything that is wrong with the routes of a table, and what is odd about them besides.
+///
+/// `Display` gives one line to each problem.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TableProblems {
+    pub(super) problems: Vec<TableProblem>,
+}
+
+impl std::ops::Deref for TableProblems {
+    type Target = [TableProblem];
+
+    fn deref(&self) -> &[TableProblem] {
+        &self.problems
+    }
+}
+
+impl IntoIterator for TableProblems {
+    type Item = TableProblem;
+    type IntoIter = std::vec::IntoIter<TableProblem>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.problems.into_iter()
+    }
+}
+
+impl std::fmt::Display for TableProblems {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (number, problem) in self.problems.iter().enumerate() {
+            if number > 0 {
+                writeln!(formatter)?;
+            }
+            problem.fmt(formatter)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for TableProblems {}
+
 /// All problems that need no index to be seen.
 pub(super) fn in_routes<T>(routes: &[Route<T>]) -> Vec<TableProblem> {
     let mut problems = Vec::new();
