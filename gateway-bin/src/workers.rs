@@ -243,11 +243,9 @@ impl Bound {
         let (stage, watched) = watch::channel(Stage::Serve);
         let (ended, ends) = mpsc::unbounded_channel();
         for (index, listeners) in self.workers.into_iter().enumerate() {
-            let mut server = Server::new(self.gateway.clone()).drain(self.drain);
-            // The state of the server is one for all workers; the first one tells it.
-            if index == 0 {
-                server = server.observers(self.observers.clone());
-            }
+            let mut server = Server::new(self.gateway.clone())
+                .drain(self.drain)
+                .observers(self.observers.clone());
             for listener in listeners {
                 server = server.listen(listener);
             }

@@ -51,7 +51,9 @@ pub use self::gateway::{Explanation, Gateway, GatewayBuilder, GatewayLayer, Redi
 pub use self::live::Live;
 pub use self::message::{Outcome, Request, RequestExt, Response, Tunnel};
 pub use self::module::{FixedResponse, Health, Module, ModuleService, Modules, module_fn};
-pub use self::observe::{AttemptFinished, Observer, Observers, RequestFinished, StateChanged};
+pub use self::observe::{
+    AttemptFinished, Observer, Observers, RequestFinished, RequestRefused, StateChanged,
+};
 pub use self::route::{Route, RouteMatch, RouteTable};
 pub use self::server::{
     Address, BoundListener, DrainSettings, Drained, Limits, Listener, Protocol, Readiness, Server,

@@ -6,13 +6,18 @@ use std::time::Duration;
 use http::{Method, StatusCode, Version};
 
 use crate::body::End;
-use crate::context::RequestContext;
+use crate::context::{ConnectionInfo, RequestContext};
 use crate::error::{Error, Reason};
 
 /// Receives typed events. Every method does nothing unless overridden; none may block.
 pub trait Observer: Send + Sync + 'static {
     /// A request is over: its answer's body came to an end, whichever.
     fn request_finished(&self, event: &RequestFinished<'_>) {
+        let _ = event;
+    }
+
+    /// A server refused what a client sent, because it is no request that could be handed on.
+    fn request_refused(&self, event: &RequestRefused<'_>) {
         let _ = event;
     }
 
@@ -53,6 +58,23 @@ pub struct RequestFinished<'a> {
     pub head_after: Duration,
     /// From the request's head until the answer's end.
     pub duration: Duration,
+}
+
+/// A server refused what a client sent.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct RequestRefused<'a> {
+    /// The connection, which is closed after the answer.
+    pub connection: &'a ConnectionInfo,
+    /// Why.
+    pub error: &'a Error,
+}
+
+impl<'a> RequestRefused<'a> {
+    /// What came on `connection` was refused for `error`.
+    pub fn new(connection: &'a ConnectionInfo, error: &'a Error) -> Self {
+        Self { connection, error }
+    }
 }
 
 /// One try at an endpoint is over.
@@ -135,6 +157,10 @@ impl Observers {
 impl Observer for Observers {
     fn request_finished(&self, event: &RequestFinished<'_>) {
         self.each().for_each(|observer| observer.request_finished(event));
+    }
+
+    fn request_refused(&self, event: &RequestRefused<'_>) {
+        self.each().for_each(|observer| observer.request_refused(event));
     }
 
     fn attempt_finished(&self, event: &AttemptFinished<'_>) {

@@ -25,6 +25,7 @@ use crate::context::{ConnectionInfo, RequestContext};
 use crate::error::{Error, Reason};
 use crate::message::{Request, Response};
 use crate::module::ModuleService;
+use crate::observe::{Observer, RequestRefused};
 use crate::stream::NetStream;
 use crate::watched::Watched;
 use crate::{extended_connect, hop_headers, respond, task};
@@ -182,7 +183,11 @@ async fn answer<M: ModuleService>(
         .and_then(|()| extended_connect::accept(&mut request));
     let tunnel = match accepted {
         Ok(tunnel) => tunnel,
-        Err(error) => return respond::problem(&error),
+        Err(error) => {
+            let event = RequestRefused::new(context.connection(), &error);
+            session.observers.request_refused(&event);
+            return respond::problem(&error);
+        }
     };
     hop_headers::join_cookies(request.headers_mut());
     let head_only = request.method() == Method::HEAD;

@@ -165,7 +165,7 @@ impl<M: ModuleService + Clone> Server<M> {
         self
     }
 
-    /// Who is told when listeners open and drains begin.
+    /// Who is told what was refused before it was a request, and when the server drains.
     pub fn observers(mut self, observers: Observers) -> Self {
         self.observers = observers;
         self
@@ -197,6 +197,7 @@ impl<M: ModuleService + Clone> Server<M> {
                 tunnel_idle: self.tunnel_idle,
                 drain: drain.clone(),
                 clock: Arc::clone(&self.clock.0),
+                observers: self.observers.clone(),
             });
             loops.push(accept_loop(
                 acceptor,

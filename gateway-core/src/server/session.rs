@@ -7,6 +7,7 @@ use super::drain::Drain;
 use super::settings::{Limits, Timeouts};
 use crate::clock::Clock;
 use crate::context::ListenerInfo;
+use crate::observe::Observers;
 
 /// What every connection of a listener shares.
 pub(crate) struct Session<M> {
@@ -17,4 +18,5 @@ pub(crate) struct Session<M> {
     pub(crate) tunnel_idle: Duration,
     pub(crate) drain: Drain,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) observers: Observers,
 }

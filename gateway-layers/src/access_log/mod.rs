@@ -1,4 +1,5 @@
-//! [`AccessLog`]: one line for each finished request.
+//! [`AccessLog`]: one line for each finished request, and a shorter one for what was refused before
+//! it was one.
 //!
 //! The line is written when the answer's body has ended, so it says how it ended. The query is
 //! never in it, because it may carry secrets, and text from outside is escaped, so that no client
@@ -28,7 +29,7 @@ use std::error::Error as _;
 use std::fmt::{self, Write};
 use std::time::Duration;
 
-use gateway_core::{End, Observer, RequestFinished};
+use gateway_core::{End, Observer, RequestFinished, RequestRefused};
 use tracing::Level;
 use tracing::field::{DisplayValue, display};
 
@@ -55,6 +56,17 @@ impl Observer for AccessLog {
         if tracing::enabled!(target: TARGET, Level::INFO) {
             write(event);
         }
+    }
+
+    fn request_refused(&self, event: &RequestRefused<'_>) {
+        tracing::info!(
+            target: TARGET,
+            status = event.error.reason().status().as_u16(),
+            reason = event.error.reason().code(),
+            detail = Some(event.error.detail()).filter(|text| !text.is_empty()).map(escaped),
+            client = event.connection.peer_ip().map(display),
+            "refused"
+        );
     }
 }
 

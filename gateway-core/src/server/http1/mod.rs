@@ -29,6 +29,7 @@ use crate::http1::head::RequestHead;
 use crate::hygiene::{self, Framing};
 use crate::message::{Outcome, Request};
 use crate::module::ModuleService;
+use crate::observe::{Observer, RequestRefused};
 use crate::stream::NetStream;
 
 /// A connection quiet for this long is taken apart and held as a bare socket: it keeps no buffer,
@@ -268,13 +269,7 @@ impl<M: ModuleService> Http1<'_, M> {
 
     /// Answers what is no request.
     async fn refuse(&mut self, error: &Error) {
-        tracing::debug!(
-            listener = %self.info.listener.name,
-            peer = ?self.info.peer,
-            reason = error.reason().code(),
-            detail = error.detail(),
-            "refused a request",
-        );
+        self.session.observers.request_refused(&RequestRefused::new(self.info, error));
         self.wire.lock().begin_body(Decoder::Done, false);
         let asked = Asked {
             version: Version::HTTP_11,
