@@ -333,12 +333,12 @@ async fn work(server: Server<Gateway>, stage: watch::Receiver<Stage>) -> io::Res
 
 /// Asks for some memory, untouched, and gives it back, once a second.
 ///
-/// The allocator keeps what was freed for a second, in case it is wanted again, and looks for what
-/// it may return to the system only when it is used. After a burst nobody uses it: without this a
-/// thousand connections that fell quiet would keep what they needed while they were busy. It costs
-/// nothing while there is work, unlike returning memory at once (a tenth of the request's cost).
+/// The allocator keeps what was freed for a moment, in case it is wanted again, and looks for what
+/// it may return to the system only when it is used for something large. After a burst nobody does
+/// that: without this, thousands of connections that fell quiet would keep what they needed while
+/// they were busy. It costs nothing while there is work.
 async fn let_the_allocator_look() -> Infallible {
-    const SOME: usize = 20 * 1024 * 1024;
+    const SOME: usize = 10 * 1024 * 1024;
     loop {
         sleep(Duration::from_secs(1)).await;
         drop(black_box(Vec::<u8>::with_capacity(SOME)));
