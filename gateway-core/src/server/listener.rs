@@ -217,6 +217,10 @@ impl BoundListener {
     }
 
     pub(crate) fn accepting(self) -> io::Result<(Arc<Listener>, Acceptor)> {
+        let local = match self.local_address() {
+            Address::Tcp(local) if !local.ip().is_unspecified() => Some(local),
+            _ => None,
+        };
         let socket = match &self.listener.address {
             Address::Tcp(_) => AcceptorSocket::Tcp(TcpListener::from_std(self.socket.into())?),
             Address::Unix(path) => AcceptorSocket::Unix(
@@ -224,13 +228,16 @@ impl BoundListener {
                 UnlinkOnDrop(path.clone()),
             ),
         };
-        Ok((Arc::new(self.listener), Acceptor { socket, rest: FIRST_REST }))
+        Ok((Arc::new(self.listener), Acceptor { socket, local, rest: FIRST_REST }))
     }
 }
 
 /// Accepts connections, whatever happens.
 pub(crate) struct Acceptor {
     socket: AcceptorSocket,
+    /// The local address of every connection, when the listener is bound to one: no need to ask
+    /// each time.
+    local: Option<SocketAddr>,
     rest: Duration,
 }
 
@@ -263,7 +270,7 @@ impl Acceptor {
                 AcceptorSocket::Tcp(socket) => match socket.accept().await {
                     Ok((stream, peer)) => {
                         self.rest = FIRST_REST;
-                        let local = stream.local_addr().ok();
+                        let local = self.local.or_else(|| stream.local_addr().ok());
                         let stream = NetStream::Tcp(stream);
                         return Accepted { stream, peer: Some(peer), local };
                     }
