@@ -8,6 +8,7 @@ mod cuts;
 mod documents;
 mod drain;
 mod expect;
+mod extended_connect;
 mod faults;
 mod forward;
 mod forward_h1;
