@@ -13,6 +13,7 @@ mod faults;
 mod forward;
 mod forward_h1;
 mod forward_h2;
+mod grpc;
 mod harness;
 mod headers;
 mod memory;
