@@ -16,6 +16,7 @@ mod forward_h2;
 mod grpc;
 mod harness;
 mod headers;
+mod limits_h2;
 mod memory;
 mod once;
 mod routing;
