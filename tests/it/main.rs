@@ -3,6 +3,7 @@
 
 mod architecture;
 mod cancel;
+mod clients;
 mod corpus;
 mod cuts;
 mod documents;
