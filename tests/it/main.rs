@@ -3,17 +3,21 @@
 
 mod architecture;
 mod cancel;
+mod clients;
 mod corpus;
 mod cuts;
 mod documents;
 mod drain;
 mod expect;
+mod extended_connect;
 mod faults;
 mod forward;
 mod forward_h1;
 mod forward_h2;
+mod grpc;
 mod harness;
 mod headers;
+mod limits_h2;
 mod memory;
 mod once;
 mod routing;

@@ -8,6 +8,7 @@ use bytes::{Bytes, BytesMut};
 use http::header::HOST;
 use http::response::Parts;
 use http::{HeaderValue, Request, Uri};
+use http_body::Body as _;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
@@ -187,6 +188,11 @@ impl Streaming {
     /// The status.
     pub fn status(&self) -> u16 {
         self.parts.status.as_u16()
+    }
+
+    /// Whether the head was the whole answer.
+    pub fn is_head_only(&self) -> bool {
+        self.body.is_end_stream()
     }
 
     /// The next piece of the body; nothing at its end, the reason when it broke.

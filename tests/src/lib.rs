@@ -29,6 +29,7 @@ mod answer;
 mod binary;
 mod client;
 mod document;
+mod extended_connect;
 mod framing;
 mod gateway;
 mod pattern;
@@ -44,6 +45,7 @@ mod websocket;
 
 pub use answer::{Answer, Gate, Step};
 pub use client::{Client, Streaming};
+pub use extended_connect::StreamSocket;
 pub use framing::{Headers, RawAnswer, find, get, get_all};
 pub use gateway::{FRESH, Gateway, GatewayBuilder, assert_fresh};
 pub use pattern::{Pattern, Verifier};

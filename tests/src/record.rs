@@ -26,6 +26,8 @@ pub struct Seen {
     pub target: String,
     /// `:authority` or the `host` line.
     pub authority: String,
+    /// `:protocol` of an extended CONNECT (RFC 8441).
+    pub protocol: Option<String>,
     /// Header lines in order, names in lower case.
     pub headers: Headers,
     /// The raw head (HTTP/1 only).
@@ -56,6 +58,7 @@ impl Seen {
             method: words.next().unwrap_or_default().to_owned(),
             target: words.next().unwrap_or_default().to_owned(),
             authority: get(&headers, "host").unwrap_or_default().to_owned(),
+            protocol: None,
             headers,
             head: Vec::new(),
             body: Vec::new(),

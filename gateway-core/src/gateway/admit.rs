@@ -168,8 +168,9 @@ fn clean_fields(request: &mut Request, connection: &ConnectionInfo, trusted_peer
     if hop.te_trailers {
         headers.insert(header::TE, HeaderValue::from_static("trailers"));
     }
+    // HTTP/2 has no such field: there it is what the door made of an extended CONNECT.
     if let Some(protocol) = hop.upgrade
-        && version == Version::HTTP_11
+        && version >= Version::HTTP_11
     {
         offer_upgrade(headers, protocol);
     }

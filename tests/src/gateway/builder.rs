@@ -189,8 +189,7 @@ impl GatewayBuilder {
 
     async fn running(self, child: Child, addr: SocketAddr, directory: Directory) -> Gateway {
         let pid = child.id().expect("a running child");
-        // The connection that proved it accepts is closed by now or counts as slack.
-        let baseline = Usage::of(pid).expect("a running child");
+        let baseline = settled(pid).await;
         Gateway {
             child: Mutex::new(child),
             pid,
@@ -216,6 +215,21 @@ async fn accepts(child: &mut Child, addr: SocketAddr) -> Result<(), String> {
             return Err(format!("it does not accept on {addr}"));
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// What the process uses once its workers have what they need: it accepts before they do. The
+/// connection that proved it accepts is closed by then or counts as slack.
+async fn settled(pid: u32) -> Usage {
+    let look = || Usage::of(pid).expect("a running child");
+    let mut before = look();
+    loop {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        let now = look();
+        if now.descriptors == before.descriptors && now.threads == before.threads {
+            return now;
+        }
+        before = now;
     }
 }
 

@@ -26,6 +26,8 @@ pub enum Stream {
     DieInBody,
     /// Sends the body and the trailers back as they come.
     Echo,
+    /// Sends the body back as it comes, then these trailers.
+    EchoThen(Headers),
     /// Answers 200 with this body and tells the client that the connection ends.
     GoAway(Bytes),
     /// Sends nothing and keeps the stream.
@@ -36,7 +38,7 @@ pub enum Stream {
     Hold(Gate, Bytes),
     /// Sends 200 and that many bytes of the harness' pattern.
     Pattern(u64),
-    /// Reads the body, then answers.
+    /// Reads the body, then answers; without a byte of a body the head is the whole answer.
     Reply(u16, Headers, Bytes),
     /// Resets the stream before any answer.
     Reset(Reason),
@@ -174,6 +176,8 @@ fn describe(request: &Request<RecvStream>, connection: usize, number: usize) -> 
         uri.path_and_query().map_or("", http::uri::PathAndQuery::as_str)
     );
     let mut seen = Seen::new(connection, number, &start, lines(request.headers()));
+    let protocol = request.extensions().get::<h2::ext::Protocol>();
+    seen.protocol = protocol.map(|protocol| protocol.as_str().to_owned());
     if let Some(authority) = uri.authority() {
         seen.authority = authority.to_string();
     }
@@ -235,10 +239,13 @@ impl Task {
     ) -> Done {
         match what {
             Stream::Reply(status, headers, content) => {
-                self.read(body).await?;
+                // A CONNECT has no body that would end before it is answered.
+                if lock(&self.seen).protocol.is_none() {
+                    self.read(body).await?;
+                }
                 let mut head = Response::builder().status(status).body(()).expect("a head");
                 head.headers_mut().extend(map(&headers));
-                let bodiless = lock(&self.seen).method == "HEAD" || matches!(status, 204 | 304);
+                let bodiless = lock(&self.seen).method == "HEAD" || content.is_empty();
                 let mut stream = respond.send_response(head, bodiless)?;
                 match bodiless {
                     true => Ok(()),
@@ -251,7 +258,8 @@ impl Task {
                 self.send(&mut stream, content, false).await?;
                 stream.send_trailers(map(&trailers))
             }
-            Stream::Echo => self.echo(body, respond).await,
+            Stream::Echo => self.echo(body, respond, None).await,
+            Stream::EchoThen(trailers) => self.echo(body, respond, Some(map(&trailers))).await,
             Stream::Pattern(length) => {
                 self.read(body).await?;
                 let mut stream = respond.send_response(Response::new(()), false)?;
@@ -346,7 +354,12 @@ impl Task {
         Ok(())
     }
 
-    async fn echo(&self, body: &mut RecvStream, respond: &mut SendResponse<Bytes>) -> Done {
+    async fn echo(
+        &self,
+        body: &mut RecvStream,
+        respond: &mut SendResponse<Bytes>,
+        ours: Option<HeaderMap>,
+    ) -> Done {
         let mut stream = respond.send_response(Response::new(()), false)?;
         while let Some(piece) = body.data().await {
             let piece = piece?;
@@ -361,7 +374,7 @@ impl Task {
             seen.trailers = trailers.as_ref().map(lines).unwrap_or_default();
             seen.complete = true;
         }
-        match trailers {
+        match ours.or(trailers) {
             Some(trailers) => stream.send_trailers(trailers),
             None => stream.send_data(Bytes::new(), true),
         }

@@ -65,6 +65,10 @@ pub(super) async fn forward(
             }
             Err(failed) => failed,
         };
+        if let Some(reason) = replay.broken() {
+            // Its own reason says more than the reset it led to.
+            return Err(Error::new(reason).with_source(failed.error));
+        }
         refusals += 1;
         match replay.again() {
             Some(again) if refusals <= MAX_REFUSALS && failed.may_be_sent_again(call) => {
@@ -232,10 +236,6 @@ fn h2_error(error: &hyper::Error) -> Option<&h2::Error> {
 }
 
 fn failure(error: hyper::Error) -> Error {
-    if let Some(ours) = error.source().and_then(|source| source.downcast_ref::<Error>()) {
-        // The request body broke off: its own reason says more than the reset it led to.
-        return Error::new(ours.reason()).with_source(error);
-    }
     let reason = if h2_error(&error).is_some_and(h2::Error::is_library) {
         Reason::UpstreamProtocol
     } else {

@@ -9,7 +9,7 @@ use http::HeaderMap;
 use http_body::{Body as _, Frame, SizeHint};
 
 use crate::body::Body;
-use crate::error::Error;
+use crate::error::{Error, Reason};
 
 /// A body is kept for sending it again up to this size; a larger one streams through and cannot
 /// be sent again.
@@ -32,6 +32,8 @@ pub(super) struct State {
     kept: Vec<Piece>,
     size: usize,
     ended: bool,
+    /// Why it broke off.
+    broken: Option<Reason>,
     /// Some of it has passed and is not remembered.
     lost: bool,
 }
@@ -57,6 +59,7 @@ impl Replay {
             kept: Vec::new(),
             size: 0,
             ended: false,
+            broken: None,
         };
         Self::Streamed(Arc::new(Mutex::new(state)))
     }
@@ -77,6 +80,14 @@ impl Replay {
                 let possible = lock(state).can_begin_again();
                 possible.then(|| reader(state))
             }
+        }
+    }
+
+    /// Why the body broke off, if it did: then that is why the attempt failed.
+    pub(super) fn broken(&self) -> Option<Reason> {
+        match self {
+            Self::Full(_) => None,
+            Self::Streamed(state) => lock(state).broken,
         }
     }
 
@@ -150,6 +161,7 @@ impl http_body::Body for Reader {
             Err(error) => {
                 state.lost = true;
                 state.ended = true;
+                state.broken = Some(error.reason());
                 return Poll::Ready(Some(Err(error)));
             }
         };

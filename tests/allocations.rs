@@ -1,0 +1,154 @@
+//! How often a request allocates on its way, counted exactly: a number that goes up has its reason
+//! beside it.
+//!
+//! This is a binary of its own because its allocator counts, and one test because a count would
+//! take in what others do meanwhile.
+#![allow(clippy::expect_used, clippy::panic)]
+
+use std::alloc::System;
+use std::borrow::Cow;
+use std::hint::black_box;
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use gateway_core::path::{PathOptions, normalize};
+use gateway_core::route::{Found, Lookup, ValueMatch};
+use gateway_core::{
+    Body, ConnectionInfo, FixedResponse, Gateway, ListenerInfo, Module, ModuleService, Request,
+    RequestContext, Route, RouteMatch, RouteTable,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
+use tokio::time::Instant;
+
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+/// The first rounds fill what is made once; the runner's own thread may allocate during others.
+const ROUNDS: usize = 8;
+
+/// How often `work` allocates, what grows in place included. What `prepare` does is not counted,
+/// nor is dropping what comes out.
+fn count<T, R>(mut prepare: impl FnMut() -> T, mut work: impl FnMut(T) -> R) -> usize {
+    let rounds = (0..ROUNDS).map(|_| {
+        let input = prepare();
+        let region = Region::new(ALLOCATOR);
+        let output = black_box(work(input));
+        let change = region.change();
+        drop(output);
+        change.allocations + change.reallocations
+    });
+    rounds.min().expect("a round")
+}
+
+#[test]
+fn allocations_are_as_few_as_they_were() {
+    the_counter_counts();
+    a_clean_path_costs_nothing();
+    a_lookup_costs_nothing();
+    dispatch_costs_what_it_did();
+}
+
+fn the_counter_counts() {
+    assert_eq!(count(|| (), |()| Box::new(black_box(1_u64))), 1);
+}
+
+fn a_clean_path_costs_nothing() {
+    let options = PathOptions::default();
+    for path in ["/", "/api/v1/orders/7/items", "/.well-known/x", "/a%20b", "/a;x=1/{b}"] {
+        let normalized = count(|| path, |path| normalize(path, &options));
+        assert_eq!(normalized, 0, "{path}");
+        assert!(matches!(normalize(path, &options), Ok(Cow::Borrowed(_))), "{path}");
+    }
+}
+
+fn a_lookup_costs_nothing() {
+    let mut headers = HeaderMap::new();
+    headers.insert("x-tenant", HeaderValue::from_static("seven"));
+    for size in [10, 10_000] {
+        let table = table(size);
+        let number = size / KINDS.len() / 2;
+        let path = |kind: &str| match kind {
+            "prefix" => format!("/prefix/{number}/and/more"),
+            "param" => format!("/param/{number}/orders/7/items/8"),
+            other => format!("/{other}/{number}"),
+        };
+        for kind in KINDS {
+            let path = path(kind);
+            let host = if kind == "wildcard" { "a.example.com" } else { "gateway.test:8080" };
+            let lookup = Lookup::new(&Method::GET, &path, &headers).host(host);
+            let lookup = lookup.query("a=b&page=7&c");
+            let Found::Route(hit) = table.find(&lookup) else { panic!("no route for {path}") };
+            assert_eq!(hit.route.id, format!("{kind} {number}"));
+            let found = count(|| lookup, |lookup| table.find(&lookup));
+            assert_eq!(found, 0, "{kind} among {size}");
+        }
+        let nowhere = Lookup::new(&Method::GET, "/nowhere", &headers).host("gateway.test");
+        assert!(matches!(table.find(&nowhere), Found::NotFound));
+        assert_eq!(count(|| nowhere, |lookup| table.find(&lookup)), 0, "none among {size}");
+    }
+}
+
+const KINDS: [&str; 6] = ["exact", "prefix", "param", "wildcard", "header", "query"];
+
+/// A table of `size` routes of every kind in turn.
+fn table(size: usize) -> RouteTable<()> {
+    let routes = (0..size).map(|number| {
+        let (kind, number) = (KINDS[number % KINDS.len()], number / KINDS.len());
+        Route::new(format!("{kind} {number}"), ()).matching(matching(kind, number))
+    });
+    RouteTable::build(routes.collect()).expect("a table")
+}
+
+fn matching(kind: &str, number: usize) -> RouteMatch {
+    let path = |path: String| RouteMatch::path(&path).expect("a path");
+    match kind {
+        "exact" => path(format!("/exact/{number}")),
+        "prefix" => RouteMatch::prefix(&format!("/prefix/{number}")).expect("a prefix"),
+        "param" => path(format!("/param/{number}/orders/{{order}}/items/{{item}}")),
+        "wildcard" => path(format!("/wildcard/{number}")).host("*.example.com").expect("a host"),
+        "header" => path(format!("/header/{number}"))
+            .header("x-tenant", ValueMatch::exact("seven"))
+            .expect("a header"),
+        _ => path(format!("/query/{number}")).query("page", ValueMatch::exact("7")),
+    }
+}
+
+fn dispatch_costs_what_it_did() {
+    let module = Module::new(FixedResponse::new(StatusCode::NO_CONTENT));
+    let matching = RouteMatch::path("/orders/{id}").expect("a path");
+    let route = Route::new("orders", module).matching(matching);
+    let gateway = Gateway::builder().route(route).build().expect("a gateway");
+    let connection = Arc::new(ConnectionInfo::new(Arc::new(ListenerInfo::default()), None, None));
+    let served = || {
+        let mut request = request();
+        let context = RequestContext::new(Arc::clone(&connection), Instant::now());
+        request.extensions_mut().insert(context);
+        request
+    };
+    let handle = |request| {
+        let response = gateway.handle(request).now_or_never().expect("an answer at once");
+        assert_eq!(response.status(), StatusCode::NO_CONTENT);
+        response
+    };
+    let call = |request| {
+        let called = ModuleService::call(&gateway, request);
+        called.now_or_never().expect("an answer at once").expect("an answer")
+    };
+    // The module's future in its box; the target's buffer, which is shared from then on.
+    assert_eq!(count(served, handle), 2, "behind a server of ours");
+    assert_eq!(count(served, call), 2, "as a module");
+    // The context, and the extensions of the request that it is put into (three).
+    assert_eq!(count(request, handle), 2 + 4, "behind another server");
+}
+
+/// What a small client sends.
+fn request() -> Request {
+    let mut request = Request::new(Body::empty());
+    *request.uri_mut() = "/orders/7?page=2".parse().expect("a target");
+    for (name, value) in [("host", "gateway.test"), ("user-agent", "test"), ("accept", "*/*")] {
+        let value = HeaderValue::from_static(value);
+        request.headers_mut().insert(HeaderName::from_static(name), value);
+    }
+    request
+}
