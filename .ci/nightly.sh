@@ -22,11 +22,11 @@ cargo bench -p gateway-core --all-features
 step "fuzzing"
 if [ ! -d tests/fuzz ]; then
     echo "skipped: there are no fuzz targets yet"
-elif ! cargo fuzz --version >/dev/null 2>&1; then
+elif ! cargo +nightly fuzz --version >/dev/null 2>&1; then
     echo "skipped: cargo-fuzz is not installed"
 else
-    (cd tests && for target in $(cargo fuzz list); do
-        cargo fuzz run "$target" -- -max_total_time=60
+    (cd tests && for target in $(cargo +nightly fuzz list); do
+        cargo +nightly fuzz run "$target" -- -max_total_time=60
     done)
 fi
 
