@@ -22,5 +22,6 @@ mod memory;
 mod once;
 mod routing;
 mod smuggling;
+mod sockets;
 mod targets;
 mod websocket;
