@@ -24,4 +24,5 @@ mod routing;
 mod smuggling;
 mod sockets;
 mod targets;
+mod upstream_tls;
 mod websocket;

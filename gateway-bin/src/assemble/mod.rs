@@ -3,6 +3,8 @@
 mod cluster;
 mod listener;
 mod route;
+#[cfg(feature = "tls")]
+mod tls;
 
 use std::collections::HashMap;
 use std::fmt;

@@ -69,7 +69,7 @@ impl Check<'_> {
     fn clusters(&mut self) {
         for (path, cluster) in &self.parts.clusters {
             for (index, endpoint) in cluster.endpoints.iter().enumerate() {
-                if endpoint.transport() == Transport::Https {
+                if endpoint.transport() == Transport::Https && !cfg!(feature = "tls") {
                     let message = format!(
                         "found {}, expected http, h2c or unix: this build speaks no TLS",
                         quote(&endpoint.to_string())

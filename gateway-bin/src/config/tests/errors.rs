@@ -176,11 +176,6 @@ fn clusters() {
             "g.toml:4:34: clusters.a.endpoints[0].weight: unknown key, expected one of `url`",
         ),
         (
-            "endpoints = [\"https://b\"]",
-            "g.toml:4:14: clusters.a.endpoints[0]: found \"https://b:443\", expected http, h2c or \
-             unix: this build speaks no TLS",
-        ),
-        (
             "endpoints = [\"http://b\"]\nhost = \"a b\"",
             "g.toml:5:8: clusters.a.host: found \"a b\", expected \"preserve\", \"endpoint\" or a \
              host name with an optional port",
