@@ -5,7 +5,7 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -191,13 +191,16 @@ async fn answer<M: ModuleService>(
     };
     hop_headers::join_cookies(request.headers_mut());
     let head_only = request.method() == Method::HEAD;
-    let mut request: Request = request.map(|body| received(body, session.timeouts.body_idle));
+    let answered = Arc::new(AtomicBool::new(false));
+    let mut request: Request =
+        request.map(|body| received(body, session.timeouts.body_idle, &answered));
     request.extensions_mut().clear();
     request.extensions_mut().insert(context);
     let mut response = match session.module.call(request).await {
         Ok(response) => response,
         Err(error) => respond::problem(&error),
     };
+    answered.store(true, Ordering::Release);
     if let Some(tunnel) = tunnel {
         response = tunnel.connect(response, session.tunnel_idle);
     } else if response.status().is_informational() {
@@ -212,13 +215,14 @@ async fn answer<M: ModuleService>(
     response
 }
 
-/// A request body, which must not stand still while somebody waits for it.
-fn received(body: hyper::body::Incoming, idle: Duration) -> Body {
+/// A request body, which must not stand still while somebody waits for it, until it has been
+/// `answered`: a client that was answered may have nothing to say for long (RFC 9113, section 8.1).
+fn received(body: hyper::body::Incoming, idle: Duration, answered: &Arc<AtomicBool>) -> Body {
     let body = Body::http2(body, Reason::RequestBroken);
     if body.is_end_stream() {
         return body;
     }
-    body.map(|body| Watched::new(body, idle, Reason::RequestTimeout))
+    body.map(|body| Watched::new(body, idle, Reason::RequestTimeout).unless(Arc::clone(answered)))
 }
 
 /// What a listener allows of a head holds for every protocol.

@@ -267,17 +267,14 @@ impl BodyWriter {
             }
             let leaves = guard.poll_leaving(cx);
             let stalls = self.stalled_since.map(|since| since + self.body_idle);
-            let too_slow = guard.body_deadline(self.body_idle);
-            let Some(next) = [leaves, stalls, too_slow].into_iter().flatten().min() else {
+            // A client that was answered may leave its own side open and silent.
+            let Some(next) = [leaves, stalls].into_iter().flatten().min() else {
                 return Poll::Pending;
             };
             if alarm.poll(cx, next).is_pending() {
                 return Poll::Pending;
             }
-            if leaves == Some(next) || stalls == Some(next) {
-                return Poll::Ready(Sent::Failed);
-            }
-            guard.fail_body(Reason::RequestTimeout);
+            return Poll::Ready(Sent::Failed);
         }
     }
 
