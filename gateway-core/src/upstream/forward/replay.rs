@@ -94,10 +94,8 @@ impl Replay {
     /// There will be no other attempt: nothing more needs to be remembered.
     pub(super) fn settle(self) {
         if let Self::Streamed(state) = self {
-            let mut state = lock(&state);
-            state.lost = true;
-            // The reader has passed all of it.
-            state.kept = Vec::new();
+            // What is remembered stays: the reader of a second attempt may not have passed it yet.
+            lock(&state).lost = true;
         }
     }
 }
@@ -217,6 +215,17 @@ mod tests {
         drop(first);
         assert_eq!(text(replay.again().unwrap()).await, "abcd");
         assert_eq!(text(replay.again().unwrap()).await, "abcd");
+    }
+
+    #[tokio::test]
+    async fn an_early_answer_takes_nothing_from_the_second_attempt() {
+        let replay = Replay::new(streamed(&["ab", "cd"]));
+        let mut first = replay.first();
+        first.frame().await.unwrap().unwrap();
+        drop(first);
+        let second = replay.again().unwrap();
+        replay.settle();
+        assert_eq!(text(second).await, "abcd");
     }
 
     #[tokio::test]
