@@ -129,6 +129,23 @@ reasons! {
     StreamIdle "stream_idle" 504 DeadlineExceeded connection_read_timeout "The exchange stood still";
     /// The request took longer than its route allows (`timeout`).
     RouteTimeout "route_timeout" 504 DeadlineExceeded http_response_timeout "The request ran out of time";
+    /// The cluster's circuit breaker is open: its endpoints failed too often, and nothing is sent
+    /// until it lets probes through again. `Retry-After` says when.
+    CircuitOpen "circuit_open" 503 Unavailable destination_unavailable "The circuit is open";
+    /// As many requests are under way as may be, and as many wait as may wait.
+    ConcurrencyLimit "concurrency_limit" 503 Unavailable connection_limit_reached "Too many requests are under way";
+    /// The request waited as long as it may for another one to end.
+    QueueTimeout "queue_timeout" 503 Unavailable connection_limit_reached "No request ended in time to begin this one";
+    /// The gateway is short of room and keeps what is left of it for more important requests.
+    LoadShed "load_shed" 503 Unavailable connection_limit_reached "The request was shed";
+    /// Every endpoint has as many requests as one endpoint may have.
+    EndpointsBusy "endpoints_busy" 503 Unavailable connection_limit_reached "Every endpoint is busy";
+    /// The endpoint that the client's cookie names cannot be picked, and another one must not be.
+    StickyEndpointGone "sticky_endpoint_gone" 503 Unavailable destination_unavailable "The session's endpoint is gone";
+    /// Every entry of the split has the weight 0.
+    SplitEmpty "split_empty" 500 Internal proxy_configuration_error "The split sends nothing anywhere";
+    /// The module's own health check says that it cannot take requests.
+    ModuleUnhealthy "module_unhealthy" 503 Unavailable destination_unavailable "The module is not well";
     /// A module failed.
     ModuleFailed "module_failed" 500 Internal proxy_internal_error "The module failed";
     /// A module or layer panicked while it handled this request.
@@ -141,6 +158,47 @@ impl Reason {
     /// The reason with this [`code`](Self::code).
     pub fn from_code(code: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|reason| reason.code() == code)
+    }
+
+    /// True when a failure for this reason comes before anything is sent.
+    const fn means_unsent(self) -> bool {
+        matches!(
+            self,
+            Self::NoEndpoint
+                | Self::PendingOverflow
+                | Self::PendingTimeout
+                | Self::ConnectFailed
+                | Self::ConnectTimeout
+                | Self::TlsFailed
+                | Self::CircuitOpen
+                | Self::ConcurrencyLimit
+                | Self::QueueTimeout
+                | Self::LoadShed
+                | Self::EndpointsBusy
+                | Self::StickyEndpointGone
+                | Self::SplitEmpty
+                | Self::ModuleUnhealthy
+        )
+    }
+
+    /// What it says about whoever was to answer: see [`Verdict`].
+    pub const fn verdict(self) -> Verdict {
+        match self {
+            Self::ConnectFailed
+            | Self::ConnectTimeout
+            | Self::TlsFailed
+            | Self::UpstreamClosed
+            | Self::UpstreamProtocol
+            | Self::UpstreamHeadersTooLarge
+            | Self::UpstreamUpgrade
+            | Self::UpstreamInterim
+            | Self::UpstreamIncomplete
+            | Self::TryTimeout
+            | Self::StreamIdle
+            | Self::ModuleFailed
+            | Self::Panicked => Verdict::Failure,
+            _ => Verdict::Neither,
+        }
     }
 
     /// True when the request's own bytes were at fault, so that nothing more on the connection
@@ -160,6 +218,42 @@ impl Reason {
                 | Self::RequestBroken
                 | Self::ConnectNotAllowed
         )
+    }
+}
+
+/// What an outcome says about whoever answered, or was to answer: what a circuit breaker and the
+/// ejection of endpoints count.
+///
+/// Failures are what a server in trouble does: connections refused or broken, answers that are
+/// late or no HTTP, and the statuses 502, 503 and 504. A 500 is an application's answer to one
+/// request, and what a client did wrong, or left behind, says nothing about the server. That a
+/// request ran out of time says so only where the time was the gateway's own
+/// ([`RequestContext::is_overdue`](crate::RequestContext::is_overdue)), not a client's hurry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Verdict {
+    /// It answers.
+    Success,
+    /// It is in trouble.
+    Failure,
+    /// Nothing follows.
+    Neither,
+}
+
+impl Verdict {
+    /// What an answer or a failure says.
+    pub fn of<B>(outcome: Result<&http::Response<B>, &Error>) -> Self {
+        match outcome {
+            Ok(response) => Self::of_status(response.status()),
+            Err(error) => error.reason().verdict(),
+        }
+    }
+
+    /// What a status says.
+    pub fn of_status(status: StatusCode) -> Self {
+        match status.as_u16() {
+            502..=504 => Self::Failure,
+            _ => Self::Success,
+        }
     }
 }
 
@@ -206,6 +300,7 @@ struct Inner {
     detail: Cow<'static, str>,
     retry_after: Option<Duration>,
     allow: Vec<Method>,
+    unsent: bool,
     source: Option<BoxError>,
 }
 
@@ -217,6 +312,7 @@ impl Error {
             detail: Cow::Borrowed(""),
             retry_after: None,
             allow: Vec::new(),
+            unsent: reason.means_unsent(),
             source: None,
         };
         Self { inner: Box::new(inner) }
@@ -250,9 +346,23 @@ impl Error {
         self
     }
 
+    /// Says that no byte of the request reached an upstream's application: sending it again
+    /// cannot do twice what was asked for once, whatever its method.
+    #[must_use]
+    pub fn with_unsent(mut self) -> Self {
+        self.inner.unsent = true;
+        self
+    }
+
     /// Why.
     pub fn reason(&self) -> Reason {
         self.inner.reason
+    }
+
+    /// True when no byte of the request reached an upstream's application. Follows from some
+    /// reasons; others have it [said](Self::with_unsent).
+    pub fn is_unsent(&self) -> bool {
+        self.inner.unsent
     }
 
     /// What happened in this case; empty when the reason says it all.

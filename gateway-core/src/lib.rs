@@ -46,7 +46,7 @@ mod websocket;
 pub use self::body::{Body, End};
 pub use self::clock::{Clock, SystemClock};
 pub use self::context::{ConnectionInfo, ListenerInfo, RequestContext};
-pub use self::error::{BoxError, Error, GrpcStatus, Reason};
+pub use self::error::{BoxError, Error, GrpcStatus, Reason, Verdict};
 pub use self::gateway::{Explanation, Gateway, GatewayBuilder, GatewayLayer, Redirection};
 pub use self::live::Live;
 pub use self::message::{Outcome, Request, RequestExt, Response, Tunnel};

@@ -12,6 +12,7 @@ mod route;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use http::Uri;
 use tokio::time::Instant;
@@ -36,7 +37,8 @@ struct Inner {
     admitted: OnceLock<Admitted>,
     /// The context of the gateway around this one, which keeps what belongs to the whole request.
     outer: Option<RequestContext>,
-    deadline: OnceLock<Instant>,
+    deadline: OnceLock<Deadline>,
+    try_timeout: OnceLock<Duration>,
     record: Record,
 }
 
@@ -70,6 +72,7 @@ impl RequestContext {
             admitted: OnceLock::new(),
             outer: None,
             deadline: OnceLock::new(),
+            try_timeout: OnceLock::new(),
             record: Record::default(),
         };
         Self { inner: Arc::new(inner) }
@@ -133,12 +136,36 @@ impl RequestContext {
 
     /// The moment at which the request is out of time; `None` without a timeout.
     pub fn deadline(&self) -> Option<Instant> {
-        self.whole().deadline.get().copied()
+        Some(self.whole().deadline.get()?.at)
     }
 
     /// Sets the deadline, unless an outer layer has set one: the first one holds.
     pub fn set_deadline(&self, deadline: Instant) -> Instant {
-        *self.whole().deadline.get_or_init(|| deadline)
+        self.whole().deadline.get_or_init(|| Deadline { at: deadline, stated: false }).at
+    }
+
+    /// As [`set_deadline`](Self::set_deadline), for a deadline that the client stated and that is
+    /// nearer than the gateway's own.
+    pub fn set_stated_deadline(&self, deadline: Instant) -> Instant {
+        self.whole().deadline.get_or_init(|| Deadline { at: deadline, stated: true }).at
+    }
+
+    /// True when the time that the gateway itself gives the request is over. That says something
+    /// about who was to answer; that a client was in a hurry does not.
+    pub fn is_overdue(&self, now: Instant) -> bool {
+        self.whole().deadline.get().is_some_and(|deadline| !deadline.stated && now >= deadline.at)
+    }
+
+    /// How long one try at an endpoint may take until the head of its answer; `None` without such
+    /// a limit of the route.
+    pub fn try_timeout(&self) -> Option<Duration> {
+        self.whole().try_timeout.get().copied()
+    }
+
+    /// Limits each try at an endpoint, unless an outer layer has done so: the first one holds. A
+    /// cluster's own limit holds beside it.
+    pub fn set_try_timeout(&self, limit: Duration) -> Duration {
+        *self.whole().try_timeout.get_or_init(|| limit)
     }
 
     /// True when whoever polls this request's future polls it again at its deadline: a layer that
@@ -181,6 +208,7 @@ impl RequestContext {
             admitted: OnceLock::new(),
             outer: Some(self.clone()),
             deadline: OnceLock::new(),
+            try_timeout: OnceLock::new(),
             record: Record::default(),
         };
         Self { inner: Arc::new(inner) }
@@ -190,6 +218,13 @@ impl RequestContext {
     pub(crate) fn admit(&self, admitted: Admitted) {
         let _ = self.inner.admitted.set(admitted);
     }
+}
+
+#[derive(Clone, Copy)]
+struct Deadline {
+    at: Instant,
+    /// The client asked for it.
+    stated: bool,
 }
 
 /// What the gateway finds out about a request before it hands it on.

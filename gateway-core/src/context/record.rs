@@ -1,14 +1,19 @@
 //! [`Record`]: what happened to a request, written inside, read by observers.
 
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use smallvec::SmallVec;
 
 /// What happened to a request so far.
 #[derive(Debug, Default)]
 pub struct Record {
     attempts: AtomicU32,
-    last: Mutex<Option<Attempt>>,
+    tried: Mutex<SmallVec<[Attempt; 1]>>,
 }
+
+/// Of the tries of one request, this many are remembered: the first ones and the latest.
+const MOST_REMEMBERED: usize = 8;
 
 /// One try at one endpoint.
 #[derive(Clone, Debug)]
@@ -31,7 +36,11 @@ impl Record {
     /// Notes that an endpoint was picked for one more try.
     pub fn attempt(&self, attempt: Attempt) {
         self.attempts.fetch_add(1, Ordering::Relaxed);
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(attempt);
+        let mut tried = self.lock();
+        if tried.len() == MOST_REMEMBERED {
+            tried.pop();
+        }
+        tried.push(attempt);
     }
 
     /// How many tries were made at endpoints.
@@ -39,8 +48,35 @@ impl Record {
         self.attempts.load(Ordering::Relaxed)
     }
 
+    /// The tries in their order; of more than eight, the first seven and the latest.
+    pub fn tried(&self) -> SmallVec<[Attempt; 1]> {
+        // The first try of a request has nobody before it, and is most of them.
+        if self.attempts() == 0 { SmallVec::new() } else { self.lock().clone() }
+    }
+
     /// The latest try.
     pub fn last_attempt(&self) -> Option<Attempt> {
-        self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.lock().last().cloned()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, SmallVec<[Attempt; 1]>> {
+        self.tried.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tries_are_counted_and_a_few_remembered() {
+        let record = Record::default();
+        assert!(record.tried().is_empty());
+        for index in 0..20 {
+            record.attempt(Attempt::new("a".into(), index.to_string().into()));
+        }
+        assert_eq!(record.attempts(), 20);
+        let tried: Vec<_> = record.tried().iter().map(|one| one.endpoint.to_string()).collect();
+        assert_eq!(tried, ["0", "1", "2", "3", "4", "5", "6", "19"]);
     }
 }

@@ -39,7 +39,11 @@ impl<S> Timeout<S> {
             return Limit { at: Some(own), watched: false };
         };
         // The outermost layer's deadline is the request's; a nearer one is ours alone to watch.
-        let shared = context.set_deadline(own);
+        let shared = if timeout < self.timeout {
+            context.set_stated_deadline(own)
+        } else {
+            context.set_deadline(own)
+        };
         Limit {
             at: Some(own.min(shared)),
             watched: shared <= own && context.is_woken_at_deadline(),

@@ -30,7 +30,22 @@ const CORE: &[&[&str]] = &[
 ];
 
 /// The levels of `gateway-layers`. All capabilities are on one level, so none imports another.
-const LAYERS: &[&[&str]] = &[&["filter"], &["access_log", "body_limit", "timeout"]];
+const LAYERS: &[&[&str]] = &[
+    &["filter"],
+    &[
+        "access_log",
+        "body_limit",
+        "circuit_breaker",
+        "concurrency",
+        "discovery",
+        "fallback",
+        "hedge",
+        "mirror",
+        "registry",
+        "retry",
+        "timeout",
+    ],
+];
 
 /// The levels of `gateway-bin`, library and binary.
 const BIN: &[&[&str]] = &[
