@@ -28,6 +28,7 @@ pub mod message;
 pub mod module;
 pub mod observe;
 pub mod path;
+pub mod replay;
 pub mod respond;
 pub mod route;
 pub mod server;

@@ -19,7 +19,7 @@ const CORE: &[&[&str]] = &[
     &["hop_headers", "hygiene"],
     &["trailers"],
     &["body", "http1", "websocket"],
-    &["watched"],
+    &["replay", "watched"],
     // What is known about a request.
     &["context"],
     &["message", "observe"],
@@ -31,7 +31,7 @@ const CORE: &[&[&str]] = &[
 
 /// The levels of `gateway-layers`. All capabilities are on one level, so none imports another.
 const LAYERS: &[&[&str]] = &[
-    &["filter"],
+    &["budget", "filter"],
     &[
         "access_log",
         "body_limit",

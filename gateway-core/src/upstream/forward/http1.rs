@@ -11,7 +11,6 @@ use tokio::time::Instant;
 
 use super::exchange::{Exchange, write_head};
 use super::received::Received;
-use super::replay::Replay;
 use super::{Call, is_idempotent};
 use crate::body::Body;
 use crate::context::RequestContext;
@@ -22,6 +21,7 @@ use crate::http1::encode::Framing;
 use crate::http1::head::ResponseHead;
 use crate::hygiene::{self, ResponseFraming};
 use crate::message::{Outcome, Response, Tunnel};
+use crate::replay::Replay;
 use crate::respond;
 use crate::upstream::cluster::Shared;
 use crate::upstream::endpoint::InFlight;

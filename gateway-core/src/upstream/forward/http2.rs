@@ -13,12 +13,12 @@ use hyper::rt::Executor;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::time::{Instant, timeout_at};
 
-use super::replay::Replay;
 use super::{Call, is_idempotent};
 use crate::body::Body;
 use crate::error::{Error, Reason};
 use crate::hop_headers;
 use crate::message::{Outcome, Response, Tunnel};
+use crate::replay::Replay;
 use crate::respond;
 use crate::task::spawn_detached;
 use crate::upstream::cluster::Shared;

@@ -4,7 +4,6 @@ mod exchange;
 mod http1;
 mod http2;
 mod received;
-mod replay;
 
 use std::sync::Arc;
 

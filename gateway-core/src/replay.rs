@@ -1,5 +1,6 @@
 //! [`Replay`]: a request body that can be sent once more.
 
+use std::fmt;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
@@ -11,14 +12,20 @@ use http_body::{Body as _, Frame, SizeHint};
 use crate::body::Body;
 use crate::error::{Error, Reason};
 
-/// A body is kept for sending it again up to this size; a larger one streams through and cannot
-/// be sent again.
-const REPLAY_LIMIT: usize = 64 * 1024;
+/// A body is kept for sending it again up to this size, unless said otherwise: 64 KiB.
+pub const REPLAY_LIMIT: usize = 64 * 1024;
 
 /// A request body, and what is needed to send it once more.
 ///
 /// Nothing is read ahead and nothing is copied: what passes is remembered, as long as it is little.
-pub(super) enum Replay {
+/// A larger body streams through and cannot be sent again. One attempt follows the other: of two
+/// readers at the same time only the later one is woken.
+#[derive(Debug)]
+pub struct Replay {
+    kind: Kind,
+}
+
+enum Kind {
     /// It is in memory as a whole.
     Full(Bytes),
     /// It comes from somewhere; what passed is remembered.
@@ -26,8 +33,9 @@ pub(super) enum Replay {
 }
 
 /// What is known of a streamed body.
-pub(super) struct State {
+struct State {
     source: Body,
+    limit: usize,
     hint: SizeHint,
     kept: Vec<Piece>,
     size: usize,
@@ -45,38 +53,45 @@ enum Piece {
 }
 
 impl Replay {
-    pub(super) fn new(mut body: Body) -> Self {
+    /// Remembers up to [`REPLAY_LIMIT`] bytes of `body`.
+    pub fn new(body: Body) -> Self {
+        Self::with_limit(body, REPLAY_LIMIT)
+    }
+
+    /// Remembers up to `limit` bytes of `body`. What is in memory as a whole is kept anyway.
+    pub fn with_limit(mut body: Body, limit: usize) -> Self {
         if body.size_hint().exact().is_some()
             && let Some(bytes) = body.take_full()
         {
-            return Self::Full(bytes);
+            return Self { kind: Kind::Full(bytes) };
         }
         let hint = body.size_hint();
         let state = State {
-            lost: hint.lower() > REPLAY_LIMIT as u64,
+            lost: hint.lower() > limit as u64,
             source: body,
+            limit,
             hint,
             kept: Vec::new(),
             size: 0,
             ended: false,
             broken: None,
         };
-        Self::Streamed(Arc::new(Mutex::new(state)))
+        Self { kind: Kind::Streamed(Arc::new(Mutex::new(state))) }
     }
 
     /// The body for the first attempt.
-    pub(super) fn first(&self) -> Body {
-        match self {
-            Self::Full(bytes) => Body::full(bytes.clone()),
-            Self::Streamed(state) => reader(state),
+    pub fn first(&self) -> Body {
+        match &self.kind {
+            Kind::Full(bytes) => Body::full(bytes.clone()),
+            Kind::Streamed(state) => reader(state),
         }
     }
 
     /// The body for another attempt, from its start; `None` when some of it is gone.
-    pub(super) fn again(&self) -> Option<Body> {
-        match self {
-            Self::Full(bytes) => Some(Body::full(bytes.clone())),
-            Self::Streamed(state) => {
+    pub fn again(&self) -> Option<Body> {
+        match &self.kind {
+            Kind::Full(bytes) => Some(Body::full(bytes.clone())),
+            Kind::Streamed(state) => {
                 let possible = lock(state).can_begin_again();
                 possible.then(|| reader(state))
             }
@@ -84,19 +99,28 @@ impl Replay {
     }
 
     /// Why the body broke off, if it did: then that is why the attempt failed.
-    pub(super) fn broken(&self) -> Option<Reason> {
-        match self {
-            Self::Full(_) => None,
-            Self::Streamed(state) => lock(state).broken,
+    pub fn broken(&self) -> Option<Reason> {
+        match &self.kind {
+            Kind::Full(_) => None,
+            Kind::Streamed(state) => lock(state).broken,
         }
     }
 
     /// There will be no other attempt: nothing more needs to be remembered.
-    pub(super) fn settle(self) {
-        if let Self::Streamed(state) = self {
+    pub fn settle(self) {
+        if let Kind::Streamed(state) = self.kind {
             // What is remembered stays: the reader of a second attempt may not have passed it yet.
             lock(&state).lost = true;
         }
+    }
+}
+
+impl fmt::Debug for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Full(_) => "Full",
+            Self::Streamed(_) => "Streamed",
+        })
     }
 }
 
@@ -109,7 +133,7 @@ impl State {
         if let Piece::Data(data) = &piece {
             self.size += data.len();
         }
-        if self.size > REPLAY_LIMIT {
+        if self.size > self.limit {
             self.lost = true;
             self.kept = Vec::new();
         }
