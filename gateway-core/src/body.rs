@@ -153,6 +153,11 @@ impl Body {
         }
     }
 
+    /// True when nothing of it is still to come from anywhere.
+    pub(crate) fn is_in_memory(&self) -> bool {
+        matches!(self.repr, Repr::Empty | Repr::Full(_))
+    }
+
     /// Ends the body: runs the hooks and drops the stream.
     pub fn finish(&mut self, end: End) {
         self.repr = Repr::Empty;

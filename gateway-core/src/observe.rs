@@ -95,10 +95,13 @@ pub struct AttemptFinished<'a> {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct StateChanged<'a> {
-    /// The kind of thing: `listener`, `drain`, `endpoint`, `snapshot`.
+    /// The kind of thing: `listener`, `drain`, `snapshot`, `cluster`, `endpoint`, `discovery`,
+    /// `breaker`.
     pub subject: &'static str,
     /// Its name.
     pub name: &'a str,
+    /// What it is a part of: the cluster of an endpoint.
+    pub within: Option<&'a str>,
     /// The state it left.
     pub from: &'static str,
     /// The state it is in.
@@ -116,7 +119,14 @@ impl<'a> StateChanged<'a> {
         to: &'static str,
         cause: &'a str,
     ) -> Self {
-        Self { subject, name, from, to, cause }
+        Self { subject, name, within: None, from, to, cause }
+    }
+
+    /// The same as a part of `whole`.
+    #[must_use]
+    pub fn within(mut self, whole: &'a str) -> Self {
+        self.within = Some(whole);
+        self
     }
 }
 

@@ -23,6 +23,12 @@ pub use self::params::PathParams;
 pub use self::record::{Attempt, Record};
 pub use self::route::{Metadata, RouteInfo};
 
+/// The header field in which a gRPC caller states its time (gRPC over HTTP/2, "Requests").
+pub const GRPC_TIMEOUT: &str = "grpc-timeout";
+
+/// The header field in which any caller may state its time, in milliseconds.
+pub const REQUEST_DEADLINE_MS: &str = "x-request-deadline-ms";
+
 /// What is known about one request. Cheap to clone; clones are the same context.
 #[derive(Clone)]
 pub struct RequestContext {

@@ -8,7 +8,7 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpStream, UnixStream, lookup_host};
 use tokio::time::{Instant, timeout_at};
 
-use super::endpoint::{EndpointAddress, Transport};
+use super::address::{EndpointAddress, Transport};
 use crate::error::{Error, Reason};
 use crate::stream::NetStream;
 
@@ -30,6 +30,20 @@ impl Connector {
         return self.tls.is_some();
         #[cfg(not(feature = "tls"))]
         return false;
+    }
+
+    /// True when connections of both are made in the same way.
+    pub(super) fn same_as(&self, other: &Self) -> bool {
+        #[cfg(feature = "tls")]
+        return match (&self.tls, &other.tls) {
+            (Some(own), Some(other)) => std::sync::Arc::ptr_eq(own, other),
+            (own, other) => own.is_none() && other.is_none(),
+        };
+        #[cfg(not(feature = "tls"))]
+        {
+            let _ = other;
+            true
+        }
     }
 
     /// Connects to `address`, at the latest until `deadline`.

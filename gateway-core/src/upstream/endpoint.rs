@@ -1,144 +1,65 @@
 //! [`Endpoint`]: one address of a cluster, with its live state.
 
-use std::fmt;
-use std::path::PathBuf;
-use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
-use http::HeaderValue;
-use http::uri::{Authority, Uri};
-
+use super::address::EndpointAddress;
+use super::health::Vitals;
+use super::latency::Latency;
 use super::pool::{Http1Pool, Http2Pool, PoolSettings};
+use crate::module::Health;
+use crate::task::Tasks;
 
-/// How an endpoint is spoken to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Transport {
-    /// HTTP/1.1 over TCP: `http://`.
-    Http,
-    /// HTTP/1.1 over TLS: `https://`.
-    Https,
-    /// HTTP/2 over TCP with prior knowledge: `h2c://`.
-    H2c,
-    /// HTTP/1.1 over a Unix socket: `unix:/path`.
-    Unix,
-}
-
-/// The address of an endpoint: `http://HOST[:PORT]`, `https://HOST[:PORT]`, `h2c://HOST[:PORT]` or
-/// `unix:/PATH`.
+/// What is said about an endpoint: where it is, and what share it takes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EndpointAddress {
-    transport: Transport,
-    host: String,
-    port: u16,
-    path: PathBuf,
-    host_header: HeaderValue,
+#[non_exhaustive]
+pub struct EndpointSpec {
+    /// Where it is. No two endpoints of a cluster have the same address.
+    pub address: EndpointAddress,
+    /// Its share beside the others, up to [`MAX_WEIGHT`]; 0: none. Default: 1.
+    pub weight: u32,
+    /// The zone it is in; see [`ClusterBuilder::zone`](super::ClusterBuilder::zone).
+    pub zone: Option<Arc<str>>,
+    /// Its group: those of the lowest number are picked, the others as far as those fail.
+    /// Default: 0.
+    pub priority: u32,
 }
 
-impl EndpointAddress {
-    /// How it is spoken to.
-    pub fn transport(&self) -> Transport {
-        self.transport
+/// The largest weight of an endpoint.
+pub const MAX_WEIGHT: u32 = 10_000;
+
+impl EndpointSpec {
+    /// An endpoint at `address` like any other.
+    pub fn new(address: EndpointAddress) -> Self {
+        Self { address, weight: 1, zone: None, priority: 0 }
     }
 
-    /// The host: a name or an IP address without brackets; empty for a Unix socket.
-    pub fn host(&self) -> &str {
-        &self.host
+    /// Its share beside the others; at most [`MAX_WEIGHT`].
+    #[must_use]
+    pub fn weight(mut self, weight: u32) -> Self {
+        self.weight = weight.min(MAX_WEIGHT);
+        self
     }
 
-    /// The port; 0 for a Unix socket.
-    pub fn port(&self) -> u16 {
-        self.port
+    /// The zone it is in.
+    #[must_use]
+    pub fn zone(mut self, zone: impl Into<Arc<str>>) -> Self {
+        self.zone = Some(zone.into());
+        self
     }
 
-    /// The path of a Unix socket.
-    pub fn path(&self) -> &std::path::Path {
-        &self.path
-    }
-
-    /// What `Host` is for this endpoint when it is not the client's; `localhost` on a Unix socket.
-    pub fn host_header(&self) -> &HeaderValue {
-        &self.host_header
-    }
-}
-
-/// What was found is no address of an endpoint.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "`{found}` is no endpoint ({problem}): expected http://HOST[:PORT], https://HOST[:PORT], \
-     h2c://HOST[:PORT] or unix:/PATH"
-)]
-pub struct EndpointError {
-    found: String,
-    problem: &'static str,
-}
-
-impl FromStr for EndpointAddress {
-    type Err = EndpointError;
-
-    fn from_str(text: &str) -> Result<Self, EndpointError> {
-        let wrong = |problem| EndpointError { found: text.to_owned(), problem };
-        if let Some(path) = text.strip_prefix("unix:") {
-            if !path.starts_with('/') {
-                return Err(wrong("the path is not absolute"));
-            }
-            return Ok(Self {
-                transport: Transport::Unix,
-                host: String::new(),
-                port: 0,
-                path: path.into(),
-                host_header: HeaderValue::from_static("localhost"),
-            });
-        }
-        let uri: Uri = text.parse().map_err(|_| wrong("not a URL"))?;
-        let (transport, default_port) = match uri.scheme_str() {
-            Some("http") => (Transport::Http, 80),
-            Some("https") => (Transport::Https, 443),
-            Some("h2c") => (Transport::H2c, 80),
-            Some(_) => return Err(wrong("an unknown scheme")),
-            None => return Err(wrong("no scheme")),
-        };
-        let authority = uri.authority().ok_or_else(|| wrong("no host"))?;
-        if uri.path() != "/" && !uri.path().is_empty() || uri.query().is_some() {
-            return Err(wrong("a path; routes rewrite paths"));
-        }
-        if authority.as_str().contains('@') {
-            return Err(wrong("user information"));
-        }
-        let (host, port) = host_and_port(authority, default_port).map_err(wrong)?;
-        let host_header =
-            HeaderValue::from_str(authority.as_str()).map_err(|_| wrong("an invalid host"))?;
-        Ok(Self { transport, host, port, path: PathBuf::new(), host_header })
+    /// Its group; the lowest number comes first.
+    #[must_use]
+    pub fn priority(mut self, priority: u32) -> Self {
+        self.priority = priority;
+        self
     }
 }
 
-fn host_and_port(authority: &Authority, default_port: u16) -> Result<(String, u16), &'static str> {
-    let host = authority.host();
-    let port = match authority.as_str().get(host.len()..) {
-        None | Some("") => default_port,
-        Some(_) => authority.port_u16().filter(|port| *port > 0).ok_or("an invalid port")?,
-    };
-    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    if bare.is_empty() {
-        return Err("no host");
-    }
-    Ok((bare.to_owned(), port))
-}
-
-impl fmt::Display for EndpointAddress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme = match self.transport {
-            Transport::Http => "http",
-            Transport::Https => "https",
-            Transport::H2c => "h2c",
-            Transport::Unix => return write!(f, "unix:{}", self.path.display()),
-        };
-        if self.host.contains(':') {
-            write!(f, "{scheme}://[{}]:{}", self.host, self.port)
-        } else {
-            write!(f, "{scheme}://{}:{}", self.host, self.port)
-        }
+impl From<EndpointAddress> for EndpointSpec {
+    fn from(address: EndpointAddress) -> Self {
+        Self::new(address)
     }
 }
 
@@ -148,8 +69,12 @@ pub struct Endpoint {
     address: EndpointAddress,
     name: Arc<str>,
     in_flight: AtomicUsize,
+    pub(crate) vitals: Vitals,
+    pub(crate) latency: Latency,
     pub(crate) http1: Http1Pool,
     pub(crate) http2: Http2Pool,
+    /// What drives its connections: ends with it, not with the cluster that it was found by.
+    pub(crate) tasks: Tasks,
 }
 
 impl Endpoint {
@@ -159,8 +84,11 @@ impl Endpoint {
             name: address.to_string().into(),
             address,
             in_flight: AtomicUsize::new(0),
+            vitals: Vitals::default(),
+            latency: Latency::default(),
             http1: Http1Pool::new(pool),
             http2: Http2Pool::new(pool),
+            tasks: Tasks::new(),
         }
     }
 
@@ -184,10 +112,21 @@ impl Endpoint {
         self.http1.open() + self.http2.open()
     }
 
+    /// What its health checks say; [`Health::Unknown`] before the first, and where there is none.
+    pub fn health(&self) -> Health {
+        self.vitals.health()
+    }
+
+    /// The moving average of its answers' delays in which peaks count; `None` where the cluster's
+    /// balance does not look at it.
+    pub fn latency(&self) -> Option<Duration> {
+        self.latency.current()
+    }
+
     /// Counts one request until the returned guard is dropped.
-    pub(crate) fn enter(self: &Arc<Self>) -> InFlight {
+    pub(crate) fn enter(self: Arc<Self>) -> InFlight {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
-        InFlight { endpoint: Arc::clone(self) }
+        InFlight { endpoint: self }
     }
 }
 
@@ -206,39 +145,5 @@ impl InFlight {
 impl Drop for InFlight {
     fn drop(&mut self) {
         self.endpoint.in_flight.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn addresses_are_parsed_and_printed() {
-        for (text, printed) in [
-            ("http://127.0.0.1:9000", "http://127.0.0.1:9000"),
-            ("http://a.example/", "http://a.example:80"),
-            ("https://[::1]", "https://[::1]:443"),
-            ("h2c://b:1", "h2c://b:1"),
-            ("unix:/run/a.sock", "unix:/run/a.sock"),
-        ] {
-            assert_eq!(text.parse::<EndpointAddress>().unwrap().to_string(), printed);
-        }
-    }
-
-    #[test]
-    fn what_is_wrong_is_said() {
-        for (text, problem) in [
-            ("127.0.0.1:9000", "no scheme"),
-            ("ftp://a", "an unknown scheme"),
-            ("http://a/b", "a path"),
-            ("http://u@a", "user information"),
-            ("http://a:0", "an invalid port"),
-            ("unix:a", "not absolute"),
-            ("", "not a URL"),
-        ] {
-            let error = text.parse::<EndpointAddress>().unwrap_err().to_string();
-            assert!(error.contains(problem) && error.contains("expected"), "{text}: {error}");
-        }
     }
 }

@@ -1,12 +1,22 @@
-//! Upstream clusters: endpoints, balancing, connections, forwarding.
+//! Upstream clusters: endpoints, where they come from, how they are, which one is picked,
+//! connections, forwarding.
 
+mod address;
 pub mod balance;
 mod cluster;
 mod connect;
+mod discovery;
 mod endpoint;
 mod forward;
+pub mod health;
+mod latency;
 mod pool;
 
-pub use self::cluster::{Cluster, ClusterBuilder, ClusterError, ClusterTimeouts, HostPolicy};
-pub use self::endpoint::{Endpoint, EndpointAddress, EndpointError, Transport};
+pub use self::address::{EndpointAddress, EndpointError, Transport};
+pub use self::cluster::{
+    Cluster, ClusterBuilder, ClusterError, ClusterStatus, ClusterTimeouts, EndpointStatus,
+    HostPolicy, PickMode,
+};
+pub use self::discovery::{Discover, DiscoveryStatus, Publisher};
+pub use self::endpoint::{Endpoint, EndpointSpec, MAX_WEIGHT};
 pub use self::pool::PoolSettings;

@@ -2,13 +2,8 @@
 
 use std::time::Duration;
 
+use gateway_core::context::{GRPC_TIMEOUT, REQUEST_DEADLINE_MS};
 use http::HeaderMap;
-
-/// The gRPC protocol's own field ("gRPC over HTTP2", Timeout).
-const GRPC_TIMEOUT: &str = "grpc-timeout";
-
-/// Milliseconds, in decimal digits.
-const REQUEST_DEADLINE_MS: &str = "x-request-deadline-ms";
 
 /// The gRPC protocol allows this many digits.
 const GRPC_DIGITS: usize = 8;

@@ -3,24 +3,37 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::Balance;
+use super::{Balance, Candidate, Pick, Wanted};
 use crate::upstream::Endpoint;
 
-/// Each endpoint in its turn.
+/// Each endpoint in its turn, whatever its weight.
 #[derive(Debug, Default)]
 pub struct RoundRobin {
-    next: AtomicUsize,
+    next: Arc<AtomicUsize>,
 }
 
 impl Balance for RoundRobin {
-    fn pick<'a>(&self, endpoints: &'a [Arc<Endpoint>]) -> Option<&'a Arc<Endpoint>> {
-        match endpoints {
-            [] => None,
-            [only] => Some(only),
-            several => {
-                let turn = self.next.fetch_add(1, Ordering::Relaxed);
-                several.get(turn % several.len())
-            }
-        }
+    fn over(&self, candidates: Arc<[Candidate]>) -> Box<dyn Pick> {
+        Box::new(Turns { next: Arc::clone(&self.next), candidates })
+    }
+
+    fn name(&self) -> &'static str {
+        "round_robin"
+    }
+}
+
+struct Turns {
+    next: Arc<AtomicUsize>,
+    candidates: Arc<[Candidate]>,
+}
+
+impl Pick for Turns {
+    fn pick(&self, _: &Wanted<'_>) -> Option<&Arc<Endpoint>> {
+        let turn = match self.candidates.len() {
+            0 => return None,
+            1 => 0,
+            several => self.next.fetch_add(1, Ordering::Relaxed) % several,
+        };
+        self.candidates.get(turn).map(|candidate| &candidate.endpoint)
     }
 }

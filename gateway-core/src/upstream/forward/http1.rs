@@ -14,7 +14,7 @@ use super::received::Received;
 use super::{Call, is_idempotent};
 use crate::body::Body;
 use crate::context::RequestContext;
-use crate::error::{Error, Reason};
+use crate::error::{Error, Reason, Verdict};
 use crate::hop_headers;
 use crate::http1::decode::{Decoded, Decoder};
 use crate::http1::encode::Framing;
@@ -60,7 +60,7 @@ pub(super) async fn forward(
         lease.lost();
         match replay.again() {
             Some(again) if reused && failed.may_be_sent_again(call) => body = again,
-            _ => return Err(in_time(failed.error, call)),
+            _ => return Err(in_time(failed.into_error(), call)),
         }
         // Once, and on a fresh connection: the other pooled ones may have died with it.
         tracing::debug!(endpoint = %lease.endpoint().name(), "a pooled connection had died");
@@ -75,6 +75,11 @@ struct Failed {
 }
 
 impl Failed {
+    fn into_error(self) -> Error {
+        let unsent = self.written == 0 && self.error.reason() == Reason::UpstreamClosed;
+        if unsent { self.error.with_unsent() } else { self.error }
+    }
+
     /// Three states only. Nothing written: anything may be sent again. Written, and the connection
     /// died without a byte of an answer: only what is idempotent. Answered: never.
     fn may_be_sent_again(&self, call: &Call) -> bool {
@@ -143,7 +148,7 @@ fn receive(mut exchange: Exchange, mut head: ResponseHead, lease: Lease, call: &
         ResponseFraming::Chunked => Decoder::chunked(),
         ResponseFraming::UntilClose | ResponseFraming::Stream => Decoder::UntilClose,
     };
-    let body = body(exchange, lease, framing, reusable, &head.headers, call)?;
+    let body = body(exchange, lease, framing, reusable, &head, call)?;
     let mut response = Response::new(body);
     *response.status_mut() = head.status;
     *response.headers_mut() = head.headers;
@@ -156,7 +161,7 @@ fn body(
     lease: Lease,
     framing: ResponseFraming,
     reusable: bool,
-    headers: &http::HeaderMap,
+    head: &ResponseHead,
     call: &Call,
 ) -> Result<Body, Error> {
     let length = match framing {
@@ -179,11 +184,13 @@ fn body(
         }
         return Ok(Body::full(bytes));
     }
-    let endless = headers
+    let endless = head
+        .headers
         .get(header::CONTENT_TYPE)
         .is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
     let deadline = call.deadline.filter(|_| !endless);
-    let received = Received::new(exchange, lease, length, call.idle, deadline, reusable);
+    let good = Verdict::of_status(head.status) == Verdict::Success;
+    let received = Received::new(exchange, lease, length, call.idle, deadline, reusable, good);
     Ok(Body::from_boxed(Box::pin(received)))
 }
 

@@ -14,8 +14,8 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::time::{Instant, timeout_at};
 
 use super::{Call, is_idempotent};
-use crate::body::Body;
-use crate::error::{Error, Reason};
+use crate::body::{Body, End};
+use crate::error::{Error, Reason, Verdict};
 use crate::hop_headers;
 use crate::message::{Outcome, Response, Tunnel};
 use crate::replay::Replay;
@@ -74,6 +74,7 @@ pub(super) async fn forward(
             Some(again) if refusals <= MAX_REFUSALS && failed.may_be_sent_again(call) => {
                 body = again;
             }
+            _ if failed.unprocessed => return Err(failed.error.with_unsent()),
             _ => return Err(failed.error),
         }
     }
@@ -155,7 +156,7 @@ async fn connect(
         .await
         .map_err(|error| Error::new(Reason::UpstreamProtocol).with_source(error))?;
     let name = std::sync::Arc::clone(endpoint.name());
-    cluster.tasks.spawn("HTTP/2 upstream connection", async move {
+    endpoint.tasks.spawn("HTTP/2 upstream connection", async move {
         if let Err(error) = connection.await {
             tracing::debug!(endpoint = %name, %error, "upstream connection ended");
         }
@@ -266,10 +267,26 @@ fn receive(
         let deadline = call.deadline.filter(|_| !endless);
         body.map(|body| Watched::new(body, call.idle, Reason::StreamIdle).until(deadline))
     };
-    let mut response = Response::new(body.on_end(move |_| drop((in_flight, lease))));
+    let good = Verdict::of_status(head.status) == Verdict::Success;
+    let body = body.on_end(move |end| {
+        if good {
+            in_flight.endpoint().vitals.note(verdict(end));
+        }
+        drop((in_flight, lease));
+    });
+    let mut response = Response::new(body);
     *response.status_mut() = head.status;
     *response.headers_mut() = head.headers;
     response
+}
+
+/// What the end of an answer that began well says about the endpoint.
+fn verdict(end: End) -> Verdict {
+    match end {
+        End::Complete => Verdict::Success,
+        End::Broken(reason) => reason.verdict(),
+        End::Dropped => Verdict::Neither,
+    }
 }
 
 fn is_event_stream(headers: &HeaderMap) -> bool {

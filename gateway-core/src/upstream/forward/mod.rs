@@ -4,6 +4,7 @@ mod exchange;
 mod http1;
 mod http2;
 mod received;
+mod remaining;
 
 use std::sync::Arc;
 
@@ -11,36 +12,99 @@ use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, Version, request};
 use tokio::time::Instant;
 
+use super::address::{EndpointAddress, Transport};
+use super::balance::Wanted;
 use super::cluster::{HostPolicy, Shared};
-use super::endpoint::{Endpoint, EndpointAddress, Transport};
+use super::endpoint::Endpoint;
 use crate::body::Body;
 use crate::context::{Attempt, RequestContext};
-use crate::error::Error;
+use crate::error::{Error, Reason, Verdict};
 use crate::message::{Outcome, Request};
 use crate::observe::{AttemptFinished, Observer};
 
 /// Forwards `request` to one of the cluster's endpoints.
 pub(super) async fn forward(cluster: &Arc<Shared>, request: Request) -> Outcome {
-    cluster.start_sweeping();
-    let endpoint = cluster.pick()?;
-    let started = Instant::now();
-    let (mut call, body) = Call::new(cluster, endpoint, request, started);
-    let outcome = match endpoint.address().transport() {
+    cluster.start();
+    let context = request.extensions().get::<RequestContext>().cloned();
+    let endpoint = choose(cluster, context.as_ref())?;
+    let mut trial = Trial { cluster, endpoint, context, started: Instant::now(), over: false };
+    let (mut call, body) = Call::new(&trial, request);
+    let in_flight = Arc::clone(&trial.endpoint).enter();
+    let outcome = match trial.endpoint.address().transport() {
         Transport::Http | Transport::Https | Transport::Unix => {
-            http1::forward(cluster, endpoint.enter(), &mut call, body).await
+            http1::forward(cluster, in_flight, &mut call, body).await
         }
         // Boxed: hyper's futures are large, and moved also for those who do not need them.
-        Transport::H2c => {
-            Box::pin(http2::forward(cluster, endpoint.enter(), &mut call, body)).await
-        }
+        Transport::H2c => Box::pin(http2::forward(cluster, in_flight, &mut call, body)).await,
     };
-    if !cluster.observers.is_empty() {
-        let result = outcome.as_ref().map(http::Response::status).map_err(Error::reason);
-        let duration = started.elapsed();
-        let event = AttemptFinished::new(&cluster.name, endpoint.name(), result, duration);
-        cluster.observers.attempt_finished(&event);
-    }
+    trial.finish(&outcome);
     outcome
+}
+
+/// The endpoint that takes the request.
+fn choose(cluster: &Shared, context: Option<&RequestContext>) -> Result<Arc<Endpoint>, Error> {
+    let tried = context.map(|context| context.record().tried()).unwrap_or_default();
+    let wanted = Wanted::default().avoid(&tried);
+    let available = cluster.peek();
+    available.pick(&wanted, cluster.settings.endpoint_limit).map(Arc::clone)
+}
+
+/// One try at an endpoint, from the pick until the head of its answer.
+struct Trial<'a> {
+    cluster: &'a Arc<Shared>,
+    endpoint: Arc<Endpoint>,
+    context: Option<RequestContext>,
+    started: Instant,
+    over: bool,
+}
+
+impl Trial<'_> {
+    /// Tells everyone how it ended.
+    fn finish(&mut self, outcome: &Outcome) {
+        self.over = true;
+        let verdict = self.verdict(outcome);
+        let in_memory = || outcome.as_ref().is_ok_and(|answer| answer.body().is_in_memory());
+        // Of a good answer that is still on its way, the end says how the endpoint is.
+        if verdict != Verdict::Success || in_memory() {
+            self.cluster.note(&self.endpoint, verdict);
+        }
+        let measured = self.cluster.settings.balance.looks_at_latency();
+        if !measured && self.cluster.observers.is_empty() {
+            return;
+        }
+        let now = Instant::now();
+        let duration = now.saturating_duration_since(self.started);
+        if measured && verdict != Verdict::Neither {
+            self.endpoint.latency.observe(duration, verdict == Verdict::Failure, now);
+        }
+        let result = outcome.as_ref().map(http::Response::status).map_err(Error::reason);
+        let name = self.endpoint.name();
+        let event = AttemptFinished::new(&self.cluster.name, name, result, duration);
+        self.cluster.observers.attempt_finished(&event);
+    }
+
+    fn verdict(&self, outcome: &Outcome) -> Verdict {
+        let out_of_time =
+            outcome.as_ref().is_err_and(|error| error.reason() == Reason::RouteTimeout);
+        if out_of_time && self.is_overdue() {
+            return Verdict::Failure;
+        }
+        Verdict::of(outcome.as_ref())
+    }
+
+    /// True when the time is over that the gateway gives the request.
+    fn is_overdue(&self) -> bool {
+        self.context.as_ref().is_some_and(|context| context.is_overdue(Instant::now()))
+    }
+}
+
+impl Drop for Trial<'_> {
+    fn drop(&mut self) {
+        // Whoever waited has given up: because of the endpoint, if the time was up.
+        if !self.over && self.is_overdue() {
+            self.cluster.note(&self.endpoint, Verdict::Failure);
+        }
+    }
 }
 
 /// One request on its way out.
@@ -59,31 +123,32 @@ struct Call {
 }
 
 impl Call {
-    fn new(
-        cluster: &Shared,
-        endpoint: &Endpoint,
-        request: Request,
-        started: Instant,
-    ) -> (Self, Body) {
+    fn new(trial: &Trial<'_>, request: Request) -> (Self, Body) {
+        let (settings, started) = (&trial.cluster.settings, trial.started);
         let (mut head, body) = request.into_parts();
-        let context = head.extensions.get::<RequestContext>().cloned();
+        let context = trial.context.clone();
         if let Some(context) = &context {
-            let attempt = Attempt::new(Arc::clone(&cluster.name), Arc::clone(endpoint.name()));
-            context.record().attempt(attempt);
+            let name = Arc::clone(trial.endpoint.name());
+            context.record().attempt(Attempt::new(Arc::clone(&trial.cluster.name), name));
         }
         head.headers.append(header::VIA, via(head.version));
-        apply_host(&cluster.host, endpoint.address(), &mut head.headers);
+        apply_host(&settings.host, trial.endpoint.address(), &mut head.headers);
         let deadline = context.as_ref().and_then(RequestContext::deadline);
-        let answer_by = cluster.timeouts.try_timeout.map(|limit| started + limit);
+        if let Some(deadline) = deadline {
+            remaining::pass_on(&mut head.headers, deadline.saturating_duration_since(started));
+        }
+        let route_limit = context.as_ref().and_then(RequestContext::try_timeout);
+        let limits = [settings.timeouts.try_timeout, route_limit];
+        let answer_by = limits.into_iter().flatten().min().map(|limit| started + limit);
         let call = Self {
             upgrade: head.headers.contains_key(header::UPGRADE),
             head,
             context,
             started,
-            connect_by: sooner(started + cluster.timeouts.connect, deadline),
+            connect_by: sooner(started + settings.timeouts.connect, deadline),
             answer_by: answer_by.map(|by| sooner(by, deadline)).or(deadline),
             deadline,
-            idle: cluster.timeouts.idle,
+            idle: settings.timeouts.idle,
         };
         (call, body)
     }

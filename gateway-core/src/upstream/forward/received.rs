@@ -9,7 +9,7 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::time::Instant;
 
 use super::exchange::Exchange;
-use crate::error::{Error, Reason};
+use crate::error::{Error, Reason, Verdict};
 use crate::upstream::pool::Lease;
 
 /// An answer's body on its way. Dropped before its end, it closes the connection, which is how
@@ -21,6 +21,8 @@ pub(super) struct Received {
     idle: Duration,
     deadline: Option<Instant>,
     reusable: bool,
+    /// The answer began well: its end says whether the endpoint is.
+    good: bool,
 }
 
 impl Received {
@@ -31,17 +33,29 @@ impl Received {
         idle: Duration,
         deadline: Option<Instant>,
         reusable: bool,
+        good: bool,
     ) -> Self {
-        Self { on: Some((exchange, lease)), length, idle, deadline, reusable }
+        Self { on: Some((exchange, lease)), length, idle, deadline, reusable, good }
     }
 
     /// The body is complete: the connection goes back if nothing speaks against it.
     fn complete(&mut self) {
-        if let Some((exchange, lease)) = self.on.take()
-            && self.reusable
-            && exchange.is_reusable()
-        {
+        let Some((exchange, lease)) = self.on.take() else {
+            return;
+        };
+        if self.good {
+            lease.endpoint().vitals.note(Verdict::Success);
+        }
+        if self.reusable && exchange.is_reusable() {
             lease.give_back(exchange.connection);
+        }
+    }
+
+    fn broke_off(&mut self, reason: Reason) {
+        if let Some((_, lease)) = self.on.take()
+            && self.good
+        {
+            lease.endpoint().vitals.note(reason.verdict());
         }
     }
 }
@@ -79,7 +93,7 @@ impl Body for Received {
                     self.complete();
                 }
             }
-            Some(Err(_)) => self.on = None,
+            Some(Err(error)) => self.broke_off(error.reason()),
             None => self.complete(),
         }
         Poll::Ready(polled)

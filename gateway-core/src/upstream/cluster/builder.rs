@@ -1,0 +1,196 @@
+//! [`ClusterBuilder`].
+
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::shared::{Settings, Shared};
+use super::{Cluster, ClusterError, ClusterTimeouts, HostPolicy};
+use crate::observe::Observers;
+use crate::upstream::address::{EndpointAddress, Transport};
+use crate::upstream::balance::{Balance, PowerOfTwo};
+use crate::upstream::connect::Connector;
+use crate::upstream::discovery::{self, Discover};
+use crate::upstream::endpoint::EndpointSpec;
+use crate::upstream::health::EjectionSettings;
+use crate::upstream::pool::PoolSettings;
+
+/// Builds a [`Cluster`].
+#[must_use]
+pub struct ClusterBuilder {
+    name: Arc<str>,
+    endpoints: Vec<EndpointSpec>,
+    discover: Option<Arc<dyn discovery::Erased>>,
+    settings: Settings,
+    connector: Connector,
+    observers: Observers,
+    predecessor: Option<Cluster>,
+}
+
+impl ClusterBuilder {
+    pub(super) fn new(name: Arc<str>) -> Self {
+        Self {
+            name,
+            endpoints: Vec::new(),
+            discover: None,
+            settings: Settings {
+                balance: Arc::new(PowerOfTwo::default()),
+                host: HostPolicy::default(),
+                pool: PoolSettings::default(),
+                timeouts: ClusterTimeouts::default(),
+                ejection: None,
+                panic_threshold: Some(0.0),
+                slow_start: Duration::ZERO,
+                zone: None,
+                endpoint_limit: usize::MAX,
+            },
+            connector: Connector::default(),
+            observers: Observers::default(),
+            predecessor: None,
+        }
+    }
+
+    /// Adds an endpoint: an address, or an [`EndpointSpec`] with its weight, zone and priority.
+    pub fn endpoint(mut self, endpoint: impl Into<EndpointSpec>) -> Self {
+        self.endpoints.push(endpoint.into());
+        self
+    }
+
+    /// Where the endpoints come from. Those that are [given](Self::endpoint) are used until the
+    /// source has published its first set.
+    pub fn discover(mut self, source: impl Discover) -> Self {
+        self.discover = Some(Arc::new(source));
+        self
+    }
+
+    /// How an endpoint is picked. Default: [`PowerOfTwo`].
+    pub fn balance(mut self, balance: impl Balance) -> Self {
+        self.settings.balance = Arc::new(balance);
+        self
+    }
+
+    /// What `Host` upstreams see. Default: the client's.
+    pub fn host(mut self, host: HostPolicy) -> Self {
+        self.settings.host = host;
+        self
+    }
+
+    /// How many connections each endpoint gets.
+    pub fn pool(mut self, pool: PoolSettings) -> Self {
+        self.settings.pool = pool;
+        self
+    }
+
+    /// How long endpoints are waited for.
+    pub fn timeouts(mut self, timeouts: ClusterTimeouts) -> Self {
+        self.settings.timeouts = timeouts;
+        self
+    }
+
+    /// Endpoints that fail are not picked for a while. Default: they are picked all the same.
+    pub fn ejection(mut self, ejection: EjectionSettings) -> Self {
+        self.settings.ejection = Some(ejection);
+        self
+    }
+
+    /// When the share of endpoints that may be picked is not above this, all of them are picked:
+    /// the health that leaves nobody is probably wrong. `None`: never, requests are then answered
+    /// with [`Reason::NoEndpoint`](crate::Reason::NoEndpoint). Default: 0, when none is left.
+    pub fn panic_threshold(mut self, share: Option<f64>) -> Self {
+        self.settings.panic_threshold = share;
+        self
+    }
+
+    /// For how long an endpoint that has come or recovered takes less than its share: from a
+    /// tenth of it up to the whole. Default: 0, off.
+    pub fn slow_start(mut self, window: Duration) -> Self {
+        self.settings.slow_start = window;
+        self
+    }
+
+    /// The zone that requests are kept in as far as its endpoints are well: those of the same
+    /// priority in other zones are picked as far as they are not. Default: none, zones do not
+    /// matter.
+    pub fn zone(mut self, zone: impl Into<Arc<str>>) -> Self {
+        self.settings.zone = Some(zone.into());
+        self
+    }
+
+    /// How many requests an endpoint may have at the same time. When all have as many, requests
+    /// are answered with [`Reason::EndpointsBusy`](crate::Reason::EndpointsBusy). Default: as many
+    /// as its connections carry.
+    pub fn endpoint_limit(mut self, requests: usize) -> Self {
+        self.settings.endpoint_limit = requests;
+        self
+    }
+
+    /// How TLS connections to `https` endpoints are made. They carry HTTP/1.1, so the
+    /// configuration offers no other protocol (ALPN).
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, config: Arc<rustls::ClientConfig>) -> Self {
+        self.connector.tls = Some(config);
+        self
+    }
+
+    /// Who is told how tries at endpoints ended, and what became of endpoints.
+    pub fn observers(mut self, observers: Observers) -> Self {
+        self.observers = observers;
+        self
+    }
+
+    /// Takes over the live state of `predecessor` (connections, counters, health) for endpoints
+    /// that both have, and its discovered set until the own source has published. Where pool or
+    /// TLS settings differ, connections are made anew.
+    pub fn inherit(mut self, predecessor: &Cluster) -> Self {
+        self.predecessor = Some(predecessor.clone());
+        self
+    }
+
+    /// Builds the cluster. Nothing connects before it is [started](Cluster::start) or has its
+    /// first request.
+    ///
+    /// # Errors
+    ///
+    /// Without endpoints and without a source of them, for two endpoints with one address, and for
+    /// an `https` endpoint without a TLS configuration.
+    pub fn build(self) -> Result<Cluster, ClusterError> {
+        if self.endpoints.is_empty() && self.discover.is_none() {
+            return Err(ClusterError::NoEndpoint { cluster: self.name.to_string() });
+        }
+        let mut seen = HashSet::new();
+        for spec in &self.endpoints {
+            let endpoint = || spec.address.to_string();
+            if !seen.insert(endpoint()) {
+                return Err(ClusterError::Twice { endpoint: endpoint() });
+            }
+            if !can_reach(&self.connector, &spec.address) {
+                return Err(ClusterError::NoTls { endpoint: endpoint() });
+            }
+        }
+        let shared = Shared::new(
+            self.name,
+            self.settings,
+            self.connector,
+            self.observers,
+            self.discover,
+            self.predecessor.as_ref().map(|cluster| &*cluster.shared),
+            self.endpoints,
+        );
+        Ok(Cluster { shared: Arc::new(shared) })
+    }
+}
+
+/// False for an `https` endpoint and nothing to make TLS connections with.
+pub(super) fn can_reach(connector: &Connector, address: &EndpointAddress) -> bool {
+    address.transport() != Transport::Https || connector.has_tls()
+}
+
+impl fmt::Debug for ClusterBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClusterBuilder")
+            .field("name", &self.name)
+            .field("endpoints", &self.endpoints)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,167 @@
+//! [`Cluster`]: endpoints that answer for the same thing.
+
+mod available;
+mod builder;
+mod shared;
+mod status;
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderValue;
+
+pub use self::available::PickMode;
+pub use self::builder::ClusterBuilder;
+pub(super) use self::shared::Shared;
+pub use self::status::{ClusterStatus, EndpointStatus};
+use super::endpoint::{Endpoint, EndpointSpec};
+use super::forward;
+use crate::message::{Outcome, Request};
+use crate::module::{Health, ModuleService};
+
+/// How long a cluster waits for its endpoints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ClusterTimeouts {
+    /// For a connection, TLS included. Default: 3 s.
+    pub connect: Duration,
+    /// For the head of an answer, from the moment an endpoint was picked. `None`: as long as the
+    /// request has. Default: none.
+    pub try_timeout: Option<Duration>,
+    /// Between two pieces of a body in either direction. Default: 5 min.
+    pub idle: Duration,
+}
+
+impl Default for ClusterTimeouts {
+    fn default() -> Self {
+        Self { connect: Duration::from_secs(3), try_timeout: None, idle: Duration::from_secs(300) }
+    }
+}
+
+/// What `Host` upstreams see.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum HostPolicy {
+    /// The client's.
+    #[default]
+    Preserve,
+    /// The endpoint's own address.
+    Endpoint,
+    /// Always this one.
+    Fixed(HeaderValue),
+}
+
+/// Why a cluster cannot be built.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ClusterError {
+    /// There is nothing to forward to.
+    #[error("cluster `{cluster}` has no endpoint, and nothing to discover any")]
+    NoEndpoint {
+        /// The cluster's name.
+        cluster: String,
+    },
+    /// Two endpoints have one address.
+    #[error("endpoint `{endpoint}` is given twice")]
+    Twice {
+        /// The endpoint's address.
+        endpoint: String,
+    },
+    /// An `https` endpoint, but nothing to make TLS connections with.
+    #[error("endpoint `{endpoint}` needs TLS, and the cluster was given no TLS configuration")]
+    NoTls {
+        /// The endpoint's address.
+        endpoint: String,
+    },
+}
+
+/// Endpoints that answer for the same thing. Cheap to clone; clones are the same cluster.
+///
+/// A cluster is a [`ModuleService`]: a route leads to it as to any module.
+///
+/// Its endpoints are given, or [discovered](super::Discover); what is known of their health
+/// decides which of them are [picked](super::balance).
+///
+/// ```
+/// use gateway_core::{Cluster, Module, Route, RouteMatch};
+///
+/// let orders = Cluster::builder("orders")
+///     .endpoint("http://127.0.0.1:9000".parse()?)
+///     .endpoint("h2c://127.0.0.1:9001".parse()?)
+///     .build()?;
+/// let route = Route::new("orders", Module::new(orders)).matching(RouteMatch::prefix("/orders")?);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct Cluster {
+    shared: Arc<Shared>,
+}
+
+impl Cluster {
+    /// A cluster called `name`, without endpoints yet.
+    pub fn builder(name: impl Into<Arc<str>>) -> ClusterBuilder {
+        ClusterBuilder::new(name.into())
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.shared.name
+    }
+
+    /// Its endpoints as of now, with their live state.
+    pub fn endpoints(&self) -> Vec<Arc<Endpoint>> {
+        self.shared.members().iter().map(|member| Arc::clone(&member.endpoint)).collect()
+    }
+
+    /// Everything about its endpoints as of now: for people and metrics.
+    pub fn status(&self) -> ClusterStatus {
+        self.shared.status()
+    }
+
+    /// Starts what a cluster does in the background: discovery, health checks, the upkeep of
+    /// connections. The first request does it otherwise. Ends with the last clone of the cluster.
+    ///
+    /// # Panics
+    ///
+    /// Panics outside of a tokio runtime.
+    pub fn start(&self) {
+        self.shared.start();
+    }
+
+    /// Waits until the first set of endpoints was discovered and each of them was probed once.
+    /// May wait for ever: give it a timeout. Needs [`start`](Self::start) first.
+    pub async fn ready(&self) {
+        self.shared.ready().await;
+    }
+
+    /// Replaces its endpoints by `endpoints`; see [`Publisher::publish`](super::Publisher::publish).
+    pub fn replace_endpoints(&self, endpoints: Vec<EndpointSpec>) {
+        self.shared.publish(endpoints);
+    }
+
+    /// Waits for the next change of what may be picked.
+    pub async fn changed(&self) {
+        self.shared.changed().await;
+    }
+}
+
+impl ModuleService for Cluster {
+    fn call(&self, request: Request) -> impl Future<Output = Outcome> + Send {
+        forward::forward(&self.shared, request)
+    }
+
+    async fn health(&self) -> Health {
+        self.shared.health()
+    }
+}
+
+impl fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cluster")
+            .field("name", &self.shared.name)
+            .field("endpoints", &self.endpoints())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,387 @@
+//! [`Shared`]: what all clones of a cluster share, and the one place that recomputes what may be
+//! picked.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep};
+
+use super::available::{Available, PickMode};
+use super::builder::can_reach;
+use super::{ClusterTimeouts, HostPolicy};
+use crate::error::{BoxError, Verdict};
+use crate::live::Live;
+use crate::module::Health;
+use crate::observe::{Observer, Observers, StateChanged};
+use crate::task::Tasks;
+use crate::upstream::balance::Balance;
+use crate::upstream::connect::Connector;
+use crate::upstream::discovery::{self, DiscoveryStatus, Publisher};
+use crate::upstream::endpoint::{Endpoint, EndpointSpec};
+use crate::upstream::health::EjectionSettings;
+use crate::upstream::pool::PoolSettings;
+
+/// What all clones of a cluster share.
+pub(in crate::upstream) struct Shared {
+    pub(in crate::upstream) name: Arc<str>,
+    pub(in crate::upstream) settings: Settings,
+    pub(in crate::upstream) connector: Connector,
+    pub(in crate::upstream) tasks: Tasks,
+    pub(in crate::upstream) observers: Observers,
+    source: Option<Arc<dyn discovery::Erased>>,
+    state: Mutex<State>,
+    available: Live<Available>,
+    changes: watch::Sender<u64>,
+    started: AtomicBool,
+}
+
+/// What is configured.
+pub(in crate::upstream) struct Settings {
+    pub(in crate::upstream) balance: Arc<dyn Balance>,
+    pub(in crate::upstream) host: HostPolicy,
+    pub(in crate::upstream) pool: PoolSettings,
+    pub(in crate::upstream) timeouts: ClusterTimeouts,
+    pub(in crate::upstream) ejection: Option<EjectionSettings>,
+    pub(in crate::upstream) panic_threshold: Option<f64>,
+    pub(in crate::upstream) slow_start: Duration,
+    pub(in crate::upstream) zone: Option<Arc<str>>,
+    pub(in crate::upstream) endpoint_limit: usize,
+}
+
+/// An endpoint and what is said about it.
+#[derive(Clone)]
+pub(in crate::upstream) struct Member {
+    pub(in crate::upstream) spec: EndpointSpec,
+    pub(in crate::upstream) endpoint: Arc<Endpoint>,
+}
+
+/// What changes, though not with every request.
+struct State {
+    members: Arc<[Member]>,
+    published: Option<Instant>,
+    failure: Option<String>,
+    /// When success rates are compared next.
+    compare_at: Instant,
+}
+
+/// Expired connections are dropped, and left-out endpoints taken back, at least this often.
+const TEND_EVERY: Duration = Duration::from_secs(1);
+
+/// And not more often than this, however short what is configured.
+const TEND_AT_MOST_EVERY: Duration = Duration::from_millis(20);
+
+impl Shared {
+    pub(super) fn new(
+        name: Arc<str>,
+        settings: Settings,
+        connector: Connector,
+        observers: Observers,
+        source: Option<Arc<dyn discovery::Erased>>,
+        predecessor: Option<&Self>,
+        endpoints: Vec<EndpointSpec>,
+    ) -> Self {
+        let before = predecessor.map(Self::members);
+        let specs = match &before {
+            Some(before) if endpoints.is_empty() && source.is_some() => {
+                before.iter().map(|member| member.spec.clone()).collect()
+            }
+            _ => endpoints,
+        };
+        let inherited = predecessor.is_some_and(|predecessor| {
+            predecessor.settings.pool == settings.pool && predecessor.connector.same_as(&connector)
+        });
+        let before = before.filter(|_| inherited).unwrap_or_default();
+        let members: Arc<[Member]> = members(&before, specs, &settings).into();
+        let now = Instant::now();
+        let state = State {
+            members: Arc::clone(&members),
+            published: None,
+            failure: None,
+            compare_at: now,
+        };
+        let available = Available::new(&members, &settings, false, now);
+        Self {
+            name,
+            settings,
+            connector,
+            tasks: Tasks::new(),
+            observers,
+            source,
+            state: Mutex::new(state),
+            available: Live::new(available),
+            changes: watch::Sender::new(0),
+            started: AtomicBool::new(false),
+        }
+    }
+
+    /// What may be picked now.
+    pub(in crate::upstream) fn available(&self) -> Arc<Available> {
+        self.available.load()
+    }
+
+    /// The same for a moment: not to be held across an `.await`.
+    pub(in crate::upstream) fn peek(&self) -> arc_swap::Guard<Arc<Available>> {
+        self.available.peek()
+    }
+
+    /// The endpoints as of now.
+    pub(in crate::upstream) fn members(&self) -> Arc<[Member]> {
+        Arc::clone(&self.lock().members)
+    }
+
+    /// True when there are health checks.
+    fn is_checked(&self) -> bool {
+        false
+    }
+
+    pub(super) fn health(&self) -> Health {
+        match self.available.peek().mode {
+            PickMode::Healthy => Health::Healthy,
+            PickMode::Unknown => Health::Unknown,
+            PickMode::Panic | PickMode::Nobody => Health::Unhealthy,
+        }
+    }
+
+    pub(super) fn discovery_status(&self) -> Option<DiscoveryStatus> {
+        let source = self.source.as_ref()?.name().to_owned();
+        let state = self.lock();
+        Some(DiscoveryStatus { source, published: state.published, failure: state.failure.clone() })
+    }
+
+    /// Starts the background tasks, once. They need a runtime, which the builder may not have had.
+    pub(in crate::upstream) fn start(self: &Arc<Self>) {
+        if self.started.load(Ordering::Relaxed) || self.started.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        self.tasks.spawn("tend cluster", tend(Arc::downgrade(self), self.tend_every()));
+        if let Some(source) = &self.source {
+            let run = Arc::clone(source).run(Publisher::new(self));
+            self.tasks.spawn("discover endpoints", run);
+        }
+    }
+
+    fn tend_every(&self) -> Duration {
+        let mut every = TEND_EVERY.min(self.settings.pool.idle_timeout / 4);
+        if let Some(ejection) = &self.settings.ejection {
+            every = every.min(ejection.base / 4).min(ejection.interval);
+        }
+        if !self.settings.slow_start.is_zero() {
+            every = every.min(self.settings.slow_start / 10);
+        }
+        every.max(TEND_AT_MOST_EVERY)
+    }
+
+    pub(super) async fn ready(&self) {
+        let mut changes = self.changes.subscribe();
+        while !self.is_settled() {
+            if changes.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    pub(super) async fn changed(&self) {
+        // The sender lives as long as `self`.
+        let _ = self.changes.subscribe().changed().await;
+    }
+
+    /// True when the first set was found, and each of its endpoints was probed.
+    fn is_settled(&self) -> bool {
+        let state = self.lock();
+        if self.source.is_some() && state.published.is_none() {
+            return false;
+        }
+        let known = |member: &Member| member.endpoint.health() != Health::Unknown;
+        !self.is_checked() || state.members.iter().all(known)
+    }
+
+    /// Replaces the endpoints; those that stay keep their state.
+    pub(in crate::upstream) fn publish(&self, specs: Vec<EndpointSpec>) {
+        let reachable = |spec: &EndpointSpec| {
+            let reachable = can_reach(&self.connector, &spec.address);
+            if !reachable {
+                tracing::warn!(cluster = %self.name, endpoint = %spec.address,
+                    "discovered, but the cluster was given no TLS configuration");
+            }
+            reachable
+        };
+        let specs = specs.into_iter().filter(reachable).collect();
+        let mut state = self.lock();
+        let before = Arc::clone(&state.members);
+        state.members = members(&before, specs, &self.settings).into();
+        state.published = Some(Instant::now());
+        let recovered = state.failure.take().is_some();
+        let after = Arc::clone(&state.members);
+        self.recompute(state);
+        self.report_set(&before, &after);
+        if recovered {
+            self.report("discovery", &self.name, "failing", "good", "the source answers again");
+        }
+    }
+
+    fn report_set(&self, before: &[Member], after: &[Member]) {
+        let has = |list: &[Member], name: &Arc<str>| {
+            list.iter().any(|member| member.endpoint.name() == name)
+        };
+        for member in after {
+            let name = member.endpoint.name();
+            if !has(before, name) {
+                self.report("endpoint", name, "absent", "present", "discovered");
+            }
+        }
+        for member in before {
+            let name = member.endpoint.name();
+            if !has(after, name) {
+                self.report("endpoint", name, "present", "absent", "no longer discovered");
+            }
+        }
+    }
+
+    pub(in crate::upstream) fn discovery_failed(&self, error: &BoxError) {
+        let error = error.to_string();
+        let mut state = self.lock();
+        let first = state.failure.is_none();
+        state.failure = Some(error.clone());
+        drop(state);
+        if first {
+            self.report("discovery", &self.name, "good", "failing", &error);
+        }
+    }
+
+    /// Makes anew what may be picked: the one place that does. Called whenever something that it
+    /// depends on has changed; ends the change.
+    fn recompute(&self, state: MutexGuard<'_, State>) {
+        let available =
+            Available::new(&state.members, &self.settings, self.is_checked(), Instant::now());
+        let mode = available.mode;
+        let before = self.available.replace(available);
+        // The order of two changes is the order of their versions.
+        drop(state);
+        self.changes.send_modify(|version| *version = version.wrapping_add(1));
+        if before.mode != mode {
+            let cause = format!("{} of {} may be picked", before.count(), self.members().len());
+            self.report("cluster", &self.name, before.mode.name(), mode.name(), &cause);
+        }
+    }
+
+    /// Takes in how a try ended.
+    pub(in crate::upstream) fn note(&self, endpoint: &Arc<Endpoint>, verdict: Verdict) {
+        endpoint.vitals.note(verdict);
+        if verdict == Verdict::Failure {
+            self.eject_if_due(endpoint, Instant::now());
+        }
+    }
+
+    /// Leaves `endpoint` out when it failed too often in a row.
+    fn eject_if_due(&self, endpoint: &Arc<Endpoint>, now: Instant) {
+        let Some(settings) = &self.settings.ejection else {
+            return;
+        };
+        let failures = endpoint.vitals.failures_in_a_row();
+        if settings.consecutive.is_some_and(|most| failures >= most) {
+            self.eject(settings, endpoint, &format!("{failures} failures in a row"), now);
+        }
+    }
+
+    /// Leaves `endpoint` out, unless as many are as may be.
+    fn eject(
+        &self,
+        settings: &EjectionSettings,
+        endpoint: &Arc<Endpoint>,
+        cause: &str,
+        now: Instant,
+    ) {
+        let state = self.lock();
+        let ejected = state.members.iter().filter(|one| one.endpoint.vitals.is_ejected()).count();
+        if ejected >= settings.most(state.members.len()) {
+            return;
+        }
+        let Some(duration) = endpoint.vitals.eject(settings, cause.to_owned(), now) else {
+            return;
+        };
+        self.recompute(state);
+        let cause = format!("{cause}; for {duration:?}");
+        self.report("endpoint", endpoint.name(), "in", "ejected", &cause);
+    }
+
+    /// What is done now and then.
+    fn tend(&self) {
+        let now = Instant::now();
+        let mut changed = false;
+        for member in &*self.members() {
+            let endpoint = &member.endpoint;
+            endpoint.http1.sweep();
+            endpoint.http2.sweep();
+            if endpoint.vitals.readmit(now) {
+                changed = true;
+                self.report("endpoint", endpoint.name(), "ejected", "in", "its time is over");
+            }
+            // Answers that broke off in their body are counted, but not looked at on the way.
+            self.eject_if_due(endpoint, now);
+            let age = endpoint.vitals.age(now);
+            changed |= age < self.settings.slow_start + TEND_EVERY;
+        }
+        let mut state = self.lock();
+        if let Some(settings) = &self.settings.ejection
+            && now >= state.compare_at
+        {
+            state.compare_at = now + settings.interval;
+            state.members.iter().for_each(|member| member.endpoint.vitals.forgive());
+        }
+        if changed {
+            self.recompute(state);
+        }
+    }
+
+    /// Tells everyone that something has changed its state.
+    fn report(
+        &self,
+        subject: &'static str,
+        name: &str,
+        from: &'static str,
+        to: &'static str,
+        cause: &str,
+    ) {
+        tracing::info!(cluster = %self.name, subject, name, from, to, cause, "state changed");
+        let event = StateChanged::new(subject, name, from, to, cause).within(&self.name);
+        self.observers.state_changed(&event);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Members for `specs`, the first of each address; those that were there before keep their state.
+fn members(before: &[Member], specs: Vec<EndpointSpec>, settings: &Settings) -> Vec<Member> {
+    let before: HashMap<_, _> =
+        before.iter().map(|member| (&member.spec.address, &member.endpoint)).collect();
+    let mut members: Vec<Member> = Vec::with_capacity(specs.len());
+    let mut seen = std::collections::HashSet::new();
+    for spec in specs {
+        if !seen.insert(spec.address.clone()) {
+            continue;
+        }
+        let endpoint = before.get(&spec.address).map_or_else(
+            || Arc::new(Endpoint::new(spec.address.clone(), settings.pool)),
+            |endpoint| Arc::clone(endpoint),
+        );
+        let compared = settings.ejection.is_some_and(|ejection| ejection.success_rate.is_some());
+        endpoint.vitals.compare(compared);
+        members.push(Member { spec, endpoint });
+    }
+    members
+}
+
+async fn tend(shared: Weak<Shared>, every: Duration) {
+    loop {
+        sleep(every).await;
+        let Some(shared) = shared.upgrade() else {
+            return;
+        };
+        shared.tend();
+    }
+}
