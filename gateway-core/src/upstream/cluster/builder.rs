@@ -51,9 +51,14 @@ impl ClusterBuilder {
         }
     }
 
-    /// Adds an endpoint: an address, or an [`EndpointSpec`] with its weight, zone and priority.
-    pub fn endpoint(mut self, endpoint: impl Into<EndpointSpec>) -> Self {
-        self.endpoints.push(endpoint.into());
+    /// Adds an endpoint like any other.
+    pub fn endpoint(self, address: EndpointAddress) -> Self {
+        self.endpoint_spec(EndpointSpec::new(address))
+    }
+
+    /// Adds an endpoint with its weight, zone and priority.
+    pub fn endpoint_spec(mut self, spec: EndpointSpec) -> Self {
+        self.endpoints.push(spec);
         self
     }
 
