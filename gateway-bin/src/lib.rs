@@ -28,6 +28,7 @@
 //! [`Assembled::bind`] and [`Bound::serve`]. One that has a server of its own takes only the
 //! [`Assembled::gateway`], which is a module and a tower service.
 
+mod admin;
 mod assemble;
 pub mod config;
 mod descriptors;
@@ -37,7 +38,7 @@ mod workers;
 
 use std::path::Path;
 
-pub use self::assemble::{Assembled, Assembly};
+pub use self::assemble::{Assembled, Assembly, Reloaded, Reloader};
 pub use self::signals::Signals;
 pub use self::workers::{Bound, ServeError};
 

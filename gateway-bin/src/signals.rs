@@ -1,4 +1,4 @@
-//! The signals that end the process.
+//! The signals that end the process, and the one that makes it read its document again.
 
 use std::io;
 
@@ -9,6 +9,23 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 pub struct Signals {
     terminate: Signal,
     interrupt: Signal,
+}
+
+/// `SIGHUP` of this process.
+#[derive(Debug)]
+pub(crate) struct Hangups {
+    hangup: Signal,
+}
+
+impl Hangups {
+    pub(crate) fn new() -> io::Result<Self> {
+        Ok(Self { hangup: signal(SignalKind::hangup())? })
+    }
+
+    /// Waits for the next one.
+    pub(crate) async fn next(&mut self) {
+        self.hangup.recv().await;
+    }
 }
 
 impl Signals {

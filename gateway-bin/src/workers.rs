@@ -5,18 +5,20 @@ use std::future::{Future, pending};
 use std::hint::black_box;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 use std::thread;
 use std::time::Duration;
 
 use gateway_core::{Address, BoundListener, DrainSettings, Drained, Gateway, Observers, Server};
 use tokio::runtime;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
-use crate::assemble::{Assembled, build_listener};
-use crate::config::Listener;
+use crate::admin;
+use crate::assemble::{Assembled, Reloader, build_listener};
+use crate::config::{Listener, Startup};
 use crate::descriptors;
-use crate::signals::Signals;
+use crate::signals::{Hangups, Signals};
 
 /// Why a gateway that was good did not serve, or stopped.
 #[derive(Debug, thiserror::Error)]
@@ -80,7 +82,14 @@ impl Assembled {
             gateway: self.gateway().clone(),
             observers: self.observers().clone(),
             drain: self.document().drain,
+            startup: self.document().startup,
+            reloader: self.reloader().clone(),
+            admin: None,
         };
+        if let Some(admin) = &self.document().admin {
+            let listener = gateway_core::Listener::new(Address::Tcp(admin.address));
+            bound.admin = Some(listener.bind().map_err(bind_error)?);
+        }
         let limits = self.connection_limits(&mut bound.notes);
         for (listener, connections) in self.document().listeners.iter().zip(limits) {
             let address = bound.listen(listener, connections).map_err(bind_error)?;
@@ -136,6 +145,9 @@ pub struct Bound {
     gateway: Gateway,
     observers: Observers,
     drain: DrainSettings,
+    startup: Startup,
+    reloader: Reloader,
+    admin: Option<BoundListener>,
 }
 
 /// What the workers are told.
@@ -150,6 +162,11 @@ impl Bound {
     /// Names and addresses of the listeners, with the ports the system chose.
     pub fn addresses(&self) -> &[(String, Address)] {
         &self.addresses
+    }
+
+    /// Where operators find the running gateway, with the port the system chose.
+    pub fn admin_address(&self) -> Option<Address> {
+        self.admin.as_ref().map(BoundListener::local_address)
     }
 
     /// What was changed to fit this machine, for people.
@@ -188,7 +205,7 @@ impl Bound {
         Ok(address)
     }
 
-    /// As [`Assembled::run`], once bound.
+    /// As [`Assembled::run`], once bound. `SIGHUP` makes it [reload](Reloader::reload).
     ///
     /// # Errors
     ///
@@ -197,6 +214,15 @@ impl Bound {
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
             let mut signals = Signals::new()?;
+            let mut hangups = Hangups::new()?;
+            let reloader = self.reloader.clone();
+            let reload = async move {
+                loop {
+                    hangups.next().await;
+                    // What came of it is logged, and told to the observers.
+                    let _ = reloader.reload();
+                }
+            };
             let (stop, stopped) = oneshot::channel();
             let (cut, cutting) = oneshot::channel();
             let listen = async move {
@@ -214,8 +240,23 @@ impl Bound {
             tokio::select! {
                 drained = serve => drained,
                 never = listen => match never {},
+                () = reload => Ok(Drained::default()),
             }
         })
+    }
+
+    /// Waits until every cluster knows its endpoints and how they are, though not for long.
+    async fn wait_for_clusters(&self) {
+        let parts = self.reloader.parts();
+        let all = async {
+            for part in &parts.clusters {
+                part.cluster.ready().await;
+            }
+        };
+        if !self.startup.wait.is_zero() && timeout(self.startup.wait, all).await.is_err() {
+            let wait = self.startup.wait;
+            tracing::warn!(?wait, "serving before every cluster is known to be well");
+        }
     }
 
     /// Serves until `stop` completes, then drains as the document says.
@@ -240,6 +281,19 @@ impl Bound {
         stop: impl Future<Output = ()>,
         cut: impl Future<Output = ()>,
     ) -> Result<Drained, ServeError> {
+        self.reloader.parts().start();
+        let mut stop = pin!(stop);
+        tokio::select! {
+            () = &mut stop => return Ok(Drained::default()),
+            () = self.wait_for_clusters() => {}
+        }
+        let admin = match self.admin {
+            None => None,
+            Some(listener) => {
+                let gateway = admin::gateway(&self.gateway, &self.reloader);
+                Some(Server::new(gateway.map_err(io::Error::other)?).listen(listener))
+            }
+        };
         let (stage, watched) = watch::channel(Stage::Serve);
         let (ended, ends) = mpsc::unbounded_channel();
         for (index, listeners) in self.workers.into_iter().enumerate() {
@@ -253,17 +307,29 @@ impl Bound {
         }
         drop((watched, ended));
         let all = wait(ends, &stage);
-        tokio::pin!(all, stop, cut);
+        let administer = administer(admin);
+        tokio::pin!(all, cut, administer);
         let mut told = Stage::Serve;
         loop {
             tokio::select! {
                 drained = &mut all => return drained,
+                never = &mut administer => match never {},
                 () = &mut stop, if told == Stage::Serve => told = Stage::Drain,
                 () = &mut cut, if told != Stage::Cut => told = Stage::Cut,
             }
             stage.send_replace(told);
         }
     }
+}
+
+/// Serves operators for as long as anybody is served.
+async fn administer(server: Option<Server<Gateway>>) -> Infallible {
+    if let Some(server) = server
+        && let Err(error) = server.serve(pending()).await
+    {
+        tracing::error!(%error, "the admin listener failed");
+    }
+    pending().await
 }
 
 /// What became of the worker of this number.

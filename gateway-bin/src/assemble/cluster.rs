@@ -5,10 +5,27 @@ use gateway_core::{BoxError, Cluster, Observers};
 
 use crate::config::{self, Balance};
 
-pub(super) fn build(cluster: &config::Cluster, observers: &Observers) -> Result<Cluster, BoxError> {
+/// Builds `cluster`; endpoints that `before` has too keep their state.
+pub(super) fn build(
+    cluster: &config::Cluster,
+    observers: &Observers,
+    before: Option<&Cluster>,
+) -> Result<Cluster, BoxError> {
     let mut builder = Cluster::builder(cluster.name.as_str());
     for endpoint in &cluster.endpoints {
-        builder = builder.endpoint(endpoint.clone());
+        builder = builder.endpoint_spec(endpoint.clone());
+    }
+    if let Some(before) = before {
+        builder = builder.inherit(before);
+    }
+    if let Some(zone) = &cluster.zone {
+        builder = builder.zone(zone.as_str());
+    }
+    if let Some(ejection) = cluster.ejection {
+        builder = builder.ejection(ejection);
+    }
+    if let Some(limit) = cluster.endpoint_limit {
+        builder = builder.endpoint_limit(limit);
     }
     let builder = match cluster.balance {
         Balance::RoundRobin => builder.balance(RoundRobin::default()),
@@ -24,11 +41,13 @@ pub(super) fn build(cluster: &config::Cluster, observers: &Observers) -> Result<
         .host(cluster.host.clone())
         .pool(cluster.pool)
         .timeouts(cluster.timeouts)
+        .slow_start(cluster.slow_start)
+        .panic_threshold(cluster.panic_threshold)
         .observers(observers.clone())
         .build()?)
 }
 
 #[cfg(feature = "tls")]
-fn is_https(endpoint: &gateway_core::EndpointAddress) -> bool {
-    endpoint.transport() == gateway_core::upstream::Transport::Https
+fn is_https(endpoint: &gateway_core::upstream::EndpointSpec) -> bool {
+    endpoint.address.transport() == gateway_core::upstream::Transport::Https
 }

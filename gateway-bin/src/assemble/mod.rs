@@ -2,20 +2,24 @@
 
 mod cluster;
 mod listener;
+mod parts;
+mod reload;
 mod route;
 #[cfg(feature = "tls")]
 mod tls;
 
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
-use gateway_core::{Gateway, ListenerInfo, Module, ModuleService, Modules, Observer, Observers};
+use gateway_core::route::TableProblems;
+use gateway_core::{Cluster, Gateway, ListenerInfo, ModuleService, Modules, Observer, Observers};
 
 use crate::config::{Document, Problem, Problems, Reading, Source};
 use crate::rings;
 
 pub(crate) use self::listener::build as build_listener;
+pub(crate) use self::parts::Parts;
+pub use self::reload::{Reloaded, Reloader};
 
 /// What a gateway is assembled from: a document, and what the program adds to it.
 #[derive(Clone, Debug)]
@@ -30,6 +34,23 @@ pub struct Assembly {
 enum Origin {
     Source(Source),
     Document(Box<Document>),
+}
+
+impl Origin {
+    fn read(&self, modules: &Modules) -> Result<Reading, Problems> {
+        match self {
+            Self::Source(source) => source.read(modules),
+            Self::Document(document) => Reading::of((**document).clone(), modules),
+        }
+    }
+
+    /// As it is now.
+    fn again(&self) -> Self {
+        match self {
+            Self::Source(source) => Self::Source(source.again()),
+            Self::Document(document) => Self::Document(document.clone()),
+        }
+    }
 }
 
 #[derive(Clone, Default)]
@@ -76,61 +97,39 @@ impl Assembly {
     ///
     /// Everything that is wrong with the document, at once.
     pub fn assemble(self) -> Result<Assembled, Problems> {
-        let reading = match self.origin {
-            Origin::Source(source) => source.read(&self.modules)?,
-            Origin::Document(document) => Reading::of(*document, &self.modules)?,
-        };
+        let reading = self.origin.read(&self.modules)?;
         let observers = Observers::new(self.observers.0);
-        let gateway = build(&reading, &self.modules, &observers).map_err(Problems::new)?;
+        let parts = Parts::build(&reading, &self.modules, &observers, &Parts::default());
+        let parts = parts.map_err(Problems::new)?;
+        let gateway = rings::edge(parts.table(), &observers)
+            .map_err(|problems| Problems::new(table_problems(&reading, problems)))?;
         let Reading { document, warnings, .. } = reading;
-        Ok(Assembled { document, warnings, gateway, observers })
+        let document = Arc::new(document);
+        let reloader = Reloader::new(
+            self.origin,
+            self.modules,
+            observers.clone(),
+            gateway.clone(),
+            Arc::clone(&document),
+            parts,
+        );
+        Ok(Assembled { document, warnings, gateway, observers, reloader })
     }
 }
 
-fn build(
-    reading: &Reading,
-    modules: &Modules,
-    observers: &Observers,
-) -> Result<Gateway, Vec<Problem>> {
-    let mut problems = Vec::new();
-    let mut clusters: HashMap<&str, Module> = HashMap::new();
-    for cluster in &reading.document.clusters {
-        match cluster::build(cluster, observers) {
-            Ok(built) => {
-                clusters.insert(&cluster.name, rings::cluster(built));
-            }
-            Err(error) => problems
-                .push(reading.problem(&format!("clusters.{}", cluster.name), error.to_string())),
-        }
-    }
-    let mut routes = Vec::new();
-    for (index, route) in reading.document.routes.iter().enumerate() {
-        match route::target(&route.target, &clusters, modules) {
-            Some(target) => routes.push(route::build(route, target)),
-            None => problems.push(reading.problem(
-                &format!("routes[{index}].target"),
-                "leads to nothing that could be built",
-            )),
-        }
-    }
-    if !problems.is_empty() {
-        return Err(problems);
-    }
-    rings::edge(routes, observers).map_err(|problems| {
-        let problem = |problem: gateway_core::route::TableProblem| {
-            reading.problem("routes", problem.to_string())
-        };
-        problems.into_iter().map(problem).collect()
-    })
+/// The problems of a route table as problems of its document.
+fn table_problems(reading: &Reading, problems: TableProblems) -> Vec<Problem> {
+    problems.into_iter().map(|problem| reading.problem("routes", problem.to_string())).collect()
 }
 
 /// A document that is good in every part, as a gateway that does not listen yet.
 #[derive(Clone, Debug)]
 pub struct Assembled {
-    document: Document,
+    document: Arc<Document>,
     warnings: Vec<Problem>,
     gateway: Gateway,
     observers: Observers,
+    reloader: Reloader,
 }
 
 impl Assembled {
@@ -148,6 +147,16 @@ impl Assembled {
     /// [explain](gateway_core::Gateway::explain) its decisions.
     pub fn gateway(&self) -> &Gateway {
         &self.gateway
+    }
+
+    /// What reloads the document of the running gateway.
+    pub fn reloader(&self) -> &Reloader {
+        &self.reloader
+    }
+
+    /// The clusters as they are now, after every reload.
+    pub fn clusters(&self) -> Vec<Cluster> {
+        self.reloader.parts().clusters.iter().map(|part| part.cluster.clone()).collect()
     }
 
     /// What requests learn about the listener `name`; `None`: there is no such listener.

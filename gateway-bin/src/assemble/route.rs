@@ -1,21 +1,15 @@
 //! A route of a document into one of the table.
 
-use std::collections::HashMap;
+use gateway_core::{FixedResponse, Module, Redirection, Route};
 
-use gateway_core::{FixedResponse, Module, Modules, Redirection, Route};
-
+use super::parts::Leads;
 use crate::config::{self, Respond, Target};
-use crate::rings;
 
 /// What the target is, out of what was built; `None`: it was not.
-pub(super) fn target(
-    target: &Target,
-    clusters: &HashMap<&str, Module>,
-    modules: &Modules,
-) -> Option<Module> {
-    match target {
-        Target::Cluster(name) => clusters.get(name.as_str()).cloned(),
-        Target::Module(name) => modules.find(name).cloned(),
+pub(super) fn target(route: &config::Route, leads: &Leads<'_>) -> Option<Module> {
+    match &route.target {
+        Target::Cluster(name) => leads.cluster(name),
+        Target::Module(name) => leads.module(name),
         Target::Redirect(redirect) => Some(Module::new(Redirection::new(redirect.clone()))),
         Target::Respond(respond) => Some(Module::new(fixed(respond))),
     }
@@ -29,8 +23,9 @@ fn fixed(respond: &Respond) -> FixedResponse {
     answer.body(respond.content_type.clone(), respond.body.clone())
 }
 
-pub(super) fn build(route: &config::Route, target: Module) -> Route<Module> {
-    let mut built = Route::new(&route.id, rings::route(&route.policy, target))
+/// The route for the table, with its ring as the target.
+pub(super) fn build(route: &config::Route, ring: Module) -> Route<Module> {
+    let mut built = Route::new(&route.id, ring)
         .priority(route.priority)
         .enabled(route.enabled)
         .metadata(route.metadata.clone())

@@ -76,7 +76,7 @@ fn describe(assembled: &Assembled, id: &str) -> Vec<String> {
 }
 
 fn show_cluster(cluster: &Cluster) -> String {
-    let endpoints: Vec<_> = cluster.endpoints.iter().map(ToString::to_string).collect();
+    let endpoints: Vec<_> = cluster.endpoints.iter().map(|spec| spec.address.to_string()).collect();
     let try_timeout = cluster.timeouts.try_timeout.map_or("off".to_owned(), show_duration);
     format!(
         "cluster {} ({}, connect {}, try {try_timeout}): {}",

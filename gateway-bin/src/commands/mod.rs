@@ -39,6 +39,9 @@ fn serve(assembled: &Assembled, ready: impl FnOnce(&Bound)) -> Result<(), Failur
         let named = if *name == address.to_string() { String::new() } else { format!(" ({name})") };
         tell(&format!("listening on {shown}{named}"));
     }
+    if let Some(address) = bound.admin_address() {
+        tell(&format!("admin on http://{address}"));
+    }
     let workers = bound.worker_count();
     tell(&format!("{workers} worker{}; Ctrl-C drains", if workers == 1 { "" } else { "s" }));
     ready(&bound);

@@ -5,6 +5,7 @@ use std::time::Duration;
 use gateway::Assembly;
 use gateway::config::{Cluster, Document, Listener, Policy, Route, Target};
 use gateway_core::route::RouteMatch;
+use gateway_core::upstream::EndpointSpec;
 use gateway_core::{DrainSettings, HostPolicy};
 use gateway_layers::access_log::{AccessLog, TARGET};
 
@@ -31,7 +32,8 @@ pub(crate) fn proxy(arguments: &Proxy, log: Option<&str>) -> Result<(), Failure>
 }
 
 fn document(arguments: &Proxy) -> Document {
-    let mut cluster = Cluster::new("upstream", arguments.to.clone());
+    let mut cluster =
+        Cluster::new("upstream", arguments.to.iter().cloned().map(EndpointSpec::new).collect());
     cluster.host = match arguments.host {
         Host::Preserve => HostPolicy::Preserve,
         Host::Endpoint => HostPolicy::Endpoint,

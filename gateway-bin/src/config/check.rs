@@ -69,10 +69,10 @@ impl Check<'_> {
     fn clusters(&mut self) {
         for (path, cluster) in &self.parts.clusters {
             for (index, endpoint) in cluster.endpoints.iter().enumerate() {
-                if endpoint.transport() == Transport::Https && !cfg!(feature = "tls") {
+                if endpoint.address.transport() == Transport::Https && !cfg!(feature = "tls") {
                     let message = format!(
                         "found {}, expected http, h2c or unix: this build speaks no TLS",
-                        quote(&endpoint.to_string())
+                        quote(&endpoint.address.to_string())
                     );
                     self.error(&format!("{path}.endpoints[{index}]"), message);
                 }
@@ -197,7 +197,7 @@ impl Check<'_> {
 }
 
 fn leads_to(route: &Route, cluster: &Cluster) -> bool {
-    matches!(&route.target, Target::Cluster(name) if *name == cluster.name)
+    route.clusters().any(|name| name == cluster.name)
 }
 
 fn only_prefixes(route: &Route) -> bool {

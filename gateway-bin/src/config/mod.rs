@@ -13,6 +13,7 @@
 //! read as the key needs it; one that begins with `[` or `{` and is TOML is a list or a table.
 //! Problems with a value from the environment name the variable.
 
+mod admin;
 mod check;
 mod cluster;
 mod drain;
@@ -24,6 +25,7 @@ mod problem;
 mod reader;
 mod route;
 mod source;
+mod startup;
 mod target;
 mod units;
 mod value;
@@ -33,6 +35,7 @@ mod tests;
 
 use gateway_core::DrainSettings;
 
+pub use self::admin::Admin;
 pub use self::cluster::{Balance, Cluster};
 pub use self::listener::Listener;
 pub use self::policy::{DEFAULT_BODY_LIMIT, DEFAULT_TIMEOUT, Policy};
@@ -40,6 +43,7 @@ pub use self::problem::{Place, Problem, Problems, Severity};
 use self::reader::{Field, hint};
 pub use self::route::Route;
 pub use self::source::{Reading, Source};
+pub use self::startup::Startup;
 pub use self::target::{Respond, Target};
 pub use self::units::{show_duration, show_size};
 use self::value::{index_path, key_path, quote};
@@ -58,6 +62,10 @@ pub struct Document {
     pub routes: Vec<Route>,
     /// `[drain]`: `lame_duck` (5 s) and `deadline` (30 s).
     pub drain: DrainSettings,
+    /// `[startup]`.
+    pub startup: Startup,
+    /// `[admin]`. Default: none.
+    pub admin: Option<Admin>,
 }
 
 impl Document {
@@ -69,6 +77,8 @@ impl Document {
             clusters: Vec::new(),
             routes: Vec::new(),
             drain: DrainSettings::default(),
+            startup: Startup::default(),
+            admin: None,
         }
     }
 }
@@ -88,6 +98,8 @@ struct Parts {
     cluster_names: Vec<String>,
     routes: Vec<(String, Route)>,
     drain: DrainSettings,
+    startup: Startup,
+    admin: Option<Admin>,
 }
 
 impl Parts {
@@ -120,6 +132,8 @@ impl Parts {
             });
         }
         table.set("drain", &mut parts.drain, drain::read);
+        table.set("startup", &mut parts.startup, Startup::read);
+        table.set("admin", &mut parts.admin, |field| Admin::read(field).map(Some));
         table.finish();
         parts
     }
@@ -155,6 +169,8 @@ impl Parts {
             clusters,
             routes: with_paths("routes", document.routes),
             drain: document.drain,
+            startup: document.startup,
+            admin: document.admin,
         }
     }
 
@@ -165,6 +181,8 @@ impl Parts {
             clusters: self.clusters.into_iter().map(|(_, cluster)| cluster).collect(),
             routes: self.routes.into_iter().map(|(_, route)| route).collect(),
             drain: self.drain,
+            startup: self.startup,
+            admin: self.admin,
         }
     }
 }

@@ -19,6 +19,9 @@ pub const DEFAULT_BODY_LIMIT: u64 = 10 * 1024 * 1024;
 pub struct Policy {
     /// `timeout`: from the request's head to the answer's, in all. `"0s"` is off. Default: 30 s.
     pub timeout: Option<Duration>,
+    /// `try_timeout`: for one try at an endpoint, until the head of its answer. `"0s"` is off.
+    /// Default: none of the route's own.
+    pub try_timeout: Option<Duration>,
     /// `request_headers`: `set`, `add`, `remove`.
     pub request_headers: HeaderEdits,
     /// `response_headers`: `set`, `add`, `remove`.
@@ -31,6 +34,7 @@ impl Default for Policy {
     fn default() -> Self {
         Self {
             timeout: Some(DEFAULT_TIMEOUT),
+            try_timeout: None,
             request_headers: HeaderEdits::default(),
             response_headers: HeaderEdits::default(),
             body_limit: Some(DEFAULT_BODY_LIMIT),
@@ -43,6 +47,9 @@ impl Policy {
         let mut table = field.table("{ timeout = \"30s\" }")?;
         let mut policy = Self::default();
         table.set("timeout", &mut policy.timeout, |field| {
+            Some(Some(duration(&field)?).filter(|timeout| !timeout.is_zero()))
+        });
+        table.set("try_timeout", &mut policy.try_timeout, |field| {
             Some(Some(duration(&field)?).filter(|timeout| !timeout.is_zero()))
         });
         table.set("request_headers", &mut policy.request_headers, header_edits);

@@ -108,6 +108,18 @@ impl<'d> Field<'d> {
             .or_else(|| self.refuse(format_args!("a number from {least} to {most}")))
     }
 
+    /// A number from `least` to `most`, whole or not.
+    pub(super) fn fraction(&self, least: f64, most: f64) -> Option<f64> {
+        let number = match &self.value.data {
+            Data::Integer(number) => Some(*number as f64),
+            Data::Fraction(number) => Some(*number),
+            Data::Raw(text) => text.parse().ok(),
+            _ => None,
+        };
+        let number = number.filter(|number| (least..=most).contains(number));
+        number.or_else(|| self.refuse(format_args!("a number from {least} to {most}")))
+    }
+
     /// One of `choices`, by name.
     pub(super) fn choice<T: Copy>(&self, choices: &[(&str, T)]) -> Option<T> {
         let chosen = self.peek_text().and_then(|text| {

@@ -47,6 +47,11 @@ impl Route {
         }
     }
 
+    /// The names of the clusters that its target and policy lead to.
+    pub fn clusters(&self) -> impl Iterator<Item = &str> {
+        self.target.clusters()
+    }
+
     pub(super) fn read(field: Field<'_>) -> Option<Self> {
         let example = "{ id = \"all\", match = { prefix = \"/\" }, target = { cluster = \"a\" } }";
         let mut table = field.table(example)?;

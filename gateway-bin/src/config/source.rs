@@ -1,7 +1,7 @@
 //! A document as it was found, before anybody knows what it says.
 
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use gateway_core::Modules;
@@ -15,6 +15,8 @@ use super::{Document, Parts, check};
 #[derive(Clone, Debug)]
 pub struct Source {
     file: Arc<str>,
+    /// Where it was read from, to read it again.
+    path: Option<PathBuf>,
     text: Result<String, String>,
     variables: Vec<(OsString, OsString)>,
 }
@@ -72,15 +74,22 @@ impl Source {
     /// A file that cannot be read is a problem like any other: [`read`](Self::read) says so.
     pub fn file(path: impl AsRef<Path>) -> Self {
         let path = path.as_ref();
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| format!("cannot be read: {error}; give the path of a TOML document"));
         let file = path.display().to_string().into();
-        Self { file, text, variables: Vec::new() }.variables(std::env::vars_os())
+        let source =
+            Self { file, path: Some(path.to_owned()), text: read(path), variables: Vec::new() };
+        source.variables(std::env::vars_os())
+    }
+
+    /// The same document as it is now: a file is read again, under the same variables.
+    #[must_use]
+    pub fn again(&self) -> Self {
+        let text = self.path.as_deref().map_or_else(|| self.text.clone(), read);
+        Self { text, ..self.clone() }
     }
 
     /// A text that problems call `file`; nothing overrides it.
     pub fn text(file: &str, text: impl Into<String>) -> Self {
-        Self { file: file.into(), text: Ok(text.into()), variables: Vec::new() }
+        Self { file: file.into(), path: None, text: Ok(text.into()), variables: Vec::new() }
     }
 
     /// Takes names and values of environment variables over the document; see the
@@ -120,6 +129,11 @@ impl Source {
         let problems = overlay(&mut value, self.variables.iter().cloned(), &self.file);
         Ok(Root { value, problems })
     }
+}
+
+fn read(path: &Path) -> Result<String, String> {
+    std::fs::read_to_string(path)
+        .map_err(|error| format!("cannot be read: {error}; give the path of a TOML document"))
 }
 
 struct Root {

@@ -42,6 +42,15 @@ impl Default for Respond {
 }
 
 impl Target {
+    /// The names of the clusters that it leads to.
+    pub fn clusters(&self) -> impl Iterator<Item = &str> {
+        let name = match self {
+            Self::Cluster(name) => Some(name.as_str()),
+            _ => None,
+        };
+        name.into_iter()
+    }
+
     pub(super) fn read(field: Field<'_>) -> Option<Self> {
         let mut table = field.table("{ cluster = \"NAME\" }")?;
         let chosen = table.only_one(&["cluster", "module", "redirect", "respond"]);

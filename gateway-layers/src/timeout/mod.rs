@@ -1,4 +1,4 @@
-//! [`TimeoutLayer`]: the time a request has in all.
+//! [`TimeoutLayer`]: the time a request has in all; [`TryTimeoutLayer`]: the time of one try.
 //!
 //! The layer sets the request's deadline and fails it with
 //! [`Reason::RouteTimeout`](gateway_core::Reason::RouteTimeout) when the deadline passes before
@@ -33,10 +33,12 @@
 //! ```
 
 mod budget;
+mod each_try;
 mod layer;
 mod service;
 #[cfg(test)]
 mod tests;
 
+pub use self::each_try::{TryTimeout, TryTimeoutLayer};
 pub use self::layer::TimeoutLayer;
 pub use self::service::{ResponseFuture, Timeout};

@@ -10,7 +10,7 @@ use gateway_core::{
 use tokio::time::{Instant, sleep};
 use tower::{Layer, ServiceExt};
 
-use super::TimeoutLayer;
+use super::{TimeoutLayer, TryTimeoutLayer};
 
 fn request() -> Request {
     let connection = ConnectionInfo::new(Arc::new(ListenerInfo::default()), None, None);
@@ -138,6 +138,18 @@ async fn of_two_layers_the_nearer_deadline_ends_the_wait() {
         assert_eq!(began.elapsed(), SECOND);
         assert_eq!(context.deadline(), Some(context.started() + outer));
     }
+}
+
+#[tokio::test]
+async fn whoever_tries_sees_the_limit_of_a_try() {
+    let request = request();
+    let context = request.context().unwrap().clone();
+    let stack =
+        TryTimeoutLayer::new(SECOND).layer(TryTimeoutLayer::new(2 * SECOND).layer(Module::new(
+            module_fn(|_: Request| async { Ok::<_, Error>(Response::default()) }),
+        )));
+    assert!(stack.oneshot(request).await.is_ok());
+    assert_eq!(context.try_timeout(), Some(SECOND));
 }
 
 #[tokio::test(start_paused = true)]

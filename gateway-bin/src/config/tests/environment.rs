@@ -32,7 +32,7 @@ fn the_environment_overrides_any_field() {
     assert_eq!(document.listeners[0].address.to_string(), "[::1]:9090");
     assert!(!document.listeners[0].path.merge_slashes);
     assert_eq!(document.clusters[1].endpoints.len(), 2);
-    assert_eq!(document.clusters[0].endpoints[0].to_string(), "http://z:80");
+    assert_eq!(document.clusters[0].endpoints[0].address.to_string(), "http://z:80");
     assert_eq!(document.routes[0].policy.timeout, Some(Duration::from_secs(9)));
     assert_eq!(document.routes[0].listeners, ["behind-balancer"]);
 }

@@ -27,8 +27,9 @@ pub(super) enum Data {
     /// From the environment, where a number and a text look the same: what it is, the reader says.
     Raw(String),
     Integer(i64),
+    Fraction(f64),
     Boolean(bool),
-    /// A kind of value that no key takes (a fraction, a date), described.
+    /// A kind of value that no key takes (a date, a number beyond all), described.
     Other(String),
     List(Vec<Value>),
     Table(Vec<Entry>),
@@ -48,6 +49,7 @@ impl Value {
         match &self.data {
             Data::Text(text) | Data::Raw(text) => quote(text),
             Data::Integer(number) => number.to_string(),
+            Data::Fraction(number) => number.to_string(),
             Data::Boolean(value) => value.to_string(),
             Data::Other(description) => description.clone(),
             Data::List(values) if values.is_empty() => "an empty list".to_owned(),

@@ -60,7 +60,10 @@ fn convert(value: &Spanned<DeValue<'_>>, lines: &Lines<'_>, key: Option<&Place>)
             Ok(number) => Data::Integer(number),
             Err(_) => Data::Other(format!("the number {number}")),
         },
-        DeValue::Float(number) => Data::Other(format!("the fraction {number}")),
+        DeValue::Float(number) => match number.as_str().parse() {
+            Ok(number) => Data::Fraction(number),
+            Err(_) => Data::Other(format!("the fraction {number}")),
+        },
         DeValue::Boolean(value) => Data::Boolean(*value),
         DeValue::Datetime(time) => Data::Other(format!("the time {time}")),
         DeValue::Array(values) => {

@@ -1,17 +1,20 @@
 //! `[clusters.NAME]`: endpoints that answer the same requests.
 
+mod endpoints;
+mod health;
+
 use std::fmt;
+use std::time::Duration;
 
 use gateway_core::route::Rewrite;
-use gateway_core::{ClusterTimeouts, EndpointAddress, HostPolicy, PoolSettings};
+use gateway_core::upstream::EndpointSpec;
+use gateway_core::upstream::health::EjectionSettings;
+use gateway_core::{ClusterTimeouts, HostPolicy, PoolSettings};
 use http::HeaderValue;
 
 use super::reader::Field;
 use super::units::{duration, some_duration, timeout};
-use super::value::quote;
 
-const ENDPOINT: &str =
-    "http://HOST[:PORT], h2c://HOST[:PORT], https://HOST[:PORT] or unix:/PATH, without a path";
 const HOST: &str = "\"preserve\", \"endpoint\" or a host name with an optional port";
 const MOST: i64 = 1_000_000;
 
@@ -21,8 +24,9 @@ const MOST: i64 = 1_000_000;
 pub struct Cluster {
     /// The key of the table: what targets call it.
     pub name: String,
-    /// `endpoints`: at least one, none of them twice. Required.
-    pub endpoints: Vec<EndpointAddress>,
+    /// `endpoints`: at least one, none of them twice; each an address, or a table of `url`,
+    /// `weight` (1), `zone` and `priority` (0). Required.
+    pub endpoints: Vec<EndpointSpec>,
     /// `balance`. Default: `power_of_two`.
     pub balance: Balance,
     /// `host`: `preserve`, `endpoint` or a fixed name. Default: `preserve`.
@@ -33,6 +37,20 @@ pub struct Cluster {
     /// `timeouts`: `connect` (3 s), `try` (as long as the request has), `idle` (5 min); `"0s"` is
     /// off, which is a year.
     pub timeouts: ClusterTimeouts,
+    /// `zone`: where requests are kept as far as its endpoints are well. Default: none.
+    pub zone: Option<String>,
+    /// `slow_start`: for how long an endpoint that came or recovered takes less than its share.
+    /// Default: `"0s"`, off.
+    pub slow_start: Duration,
+    /// `panic_threshold`: with no larger share of well endpoints, all are picked; `"off"`: never.
+    /// Default: 0, when none is well.
+    pub panic_threshold: Option<f64>,
+    /// `endpoint_limit`: requests that an endpoint may have at the same time. Default: as many as
+    /// its connections carry.
+    pub endpoint_limit: Option<usize>,
+    /// `ejection`: `consecutive` (5), `interval` (10 s), `base` (30 s), `max` (300 s), `max_share`
+    /// (0.5), `success_rate`. Default: none is left out.
+    pub ejection: Option<EjectionSettings>,
 }
 
 /// How an endpoint is picked. Displays as the document writes it.
@@ -57,7 +75,7 @@ impl fmt::Display for Balance {
 
 impl Cluster {
     /// A cluster with every default, as documents have them.
-    pub fn new(name: impl Into<String>, endpoints: Vec<EndpointAddress>) -> Self {
+    pub fn new(name: impl Into<String>, endpoints: Vec<EndpointSpec>) -> Self {
         Self {
             name: name.into(),
             endpoints,
@@ -65,13 +83,18 @@ impl Cluster {
             host: HostPolicy::default(),
             pool: PoolSettings::default(),
             timeouts: ClusterTimeouts::default(),
+            zone: None,
+            slow_start: Duration::ZERO,
+            panic_threshold: Some(0.0),
+            endpoint_limit: None,
+            ejection: None,
         }
     }
 
     pub(super) fn read(name: &str, field: Field<'_>) -> Option<Self> {
         let mut table = field.table("{ endpoints = [\"http://127.0.0.1:9000\"] }")?;
         let endpoints =
-            table.require("endpoints", "a list of endpoints").map(|field| endpoints(&field));
+            table.require("endpoints", "a list of endpoints").map(|field| endpoints::read(&field));
         let mut cluster = Self::new(name, endpoints.unwrap_or_default());
         table.set("balance", &mut cluster.balance, |field| {
             let (round_robin, power_of_two) = (Balance::RoundRobin, Balance::PowerOfTwo);
@@ -80,40 +103,21 @@ impl Cluster {
         table.set("host", &mut cluster.host, |field| host(&field));
         table.set("pool", &mut cluster.pool, pool);
         table.set("timeouts", &mut cluster.timeouts, timeouts);
+        table.set("zone", &mut cluster.zone, |field| field.name("the name of a zone").map(Some));
+        table.set("slow_start", &mut cluster.slow_start, |field| duration(&field));
+        table.set("panic_threshold", &mut cluster.panic_threshold, |field| {
+            match field.peek_text() {
+                Some("off") => Some(None),
+                _ => field.fraction(0.0, 1.0).map(Some),
+            }
+        });
+        table.set("endpoint_limit", &mut cluster.endpoint_limit, |field| {
+            field.number(1, MOST).map(Some)
+        });
+        table.set("ejection", &mut cluster.ejection, |field| health::ejection(field).map(Some));
         table.finish();
         Some(cluster)
     }
-}
-
-fn endpoints(field: &Field<'_>) -> Vec<EndpointAddress> {
-    let mut seen: Vec<String> = Vec::new();
-    let mut count = 0;
-    let read = |field: Field<'_>| {
-        count += 1;
-        let address = endpoint(field.clone())?;
-        // By what is connected to: `http://a` and `http://a:80` are one.
-        let shown = address.to_string();
-        if seen.contains(&shown) {
-            return field.note(format!("found {}, which is in the list already", quote(&shown)));
-        }
-        seen.push(shown);
-        Some(address)
-    };
-    let endpoints = field.list("a list of endpoints such as [\"http://127.0.0.1:9000\"]", read);
-    if endpoints.is_some() && count == 0 {
-        field.refuse::<()>("at least one endpoint");
-    }
-    endpoints.unwrap_or_default()
-}
-
-fn endpoint(field: Field<'_>) -> Option<EndpointAddress> {
-    if !field.is_table() {
-        return field.parse(ENDPOINT);
-    }
-    let mut table = field.table("{ url = \"http://127.0.0.1:9000\" }")?;
-    let address = table.require("url", ENDPOINT).and_then(|field| field.parse(ENDPOINT));
-    table.finish();
-    address
 }
 
 fn host(field: &Field<'_>) -> Option<HostPolicy> {

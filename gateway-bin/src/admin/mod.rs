@@ -1,0 +1,225 @@
+//! The admin listener: a gateway of its own, whose routes show the running one and change it.
+//!
+//! | request | answer |
+//! | --- | --- |
+//! | `GET /ready` | 200 when every cluster has somebody to send to, else 503, with their names |
+//! | `GET /status` | version, generation, why the latest reload was refused |
+//! | `GET /clusters` | endpoints with their health, ejections, requests in flight |
+//! | `GET /explain?method=GET&url=...` | what would become of a request, and why |
+//! | `POST /reload` | reads the document again |
+//!
+//! It listens on a loopback address only. A page in an operator's browser must not reach it
+//! either: the host has to be the address itself or `localhost`, and what changes something is a
+//! `POST` or `PUT` with `content-type: application/json`.
+
+mod status;
+
+use std::sync::Arc;
+
+use gateway_core::route::TableProblems;
+use gateway_core::{
+    Body, ConnectionInfo, Gateway, Module, ModuleService, Outcome, Request, RequestContext,
+    Response, Route, RouteMatch,
+};
+use http::header::{ALLOW, CONTENT_TYPE, HOST};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use crate::assemble::Reloader;
+
+/// The gateway of the admin listener for `gateway`.
+///
+/// # Errors
+///
+/// Never: there is nothing to get wrong in one route that takes everything.
+pub(crate) fn gateway(gateway: &Gateway, reloader: &Reloader) -> Result<Gateway, TableProblems> {
+    let admin = Admin { gateway: gateway.clone(), reloader: reloader.clone() };
+    let everything = Route::new("admin", Module::new(admin)).matching(RouteMatch::any());
+    Gateway::builder().route(everything).build()
+}
+
+struct Admin {
+    gateway: Gateway,
+    reloader: Reloader,
+}
+
+impl ModuleService for Admin {
+    async fn call(&self, request: Request) -> Outcome {
+        if !is_ours(request.headers()) {
+            return Ok(problem(StatusCode::MISDIRECTED_REQUEST, "the host is not this listener's"));
+        }
+        let changes = !matches!(*request.method(), Method::GET | Method::HEAD);
+        if changes && !is_json(request.headers()) {
+            let detail = "expected content-type: application/json";
+            return Ok(problem(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail));
+        }
+        let path = request.uri().path();
+        let allowed = match path {
+            "/ready" | "/status" | "/clusters" | "/explain" => "GET",
+            "/reload" => "POST",
+            _ => return Ok(problem(StatusCode::NOT_FOUND, "nothing is here; try GET /status")),
+        };
+        let method =
+            if *request.method() == Method::HEAD { "GET" } else { request.method().as_str() };
+        if method != allowed {
+            return Ok(not_allowed(allowed));
+        }
+        Ok(match path {
+            "/ready" => self.ready(),
+            "/status" => self.status(),
+            "/clusters" => json_answer(StatusCode::OK, &status::clusters(&self.reloader.parts())),
+            "/explain" => self.explain(request.uri()),
+            _ => self.reload(),
+        })
+    }
+}
+
+impl Admin {
+    fn ready(&self) -> Response {
+        let unready = status::unready(&self.reloader.parts());
+        let status =
+            if unready.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+        json_answer(status, &json!({ "ready": unready.is_empty(), "without_endpoint": unready }))
+    }
+
+    fn status(&self) -> Response {
+        json_answer(
+            StatusCode::OK,
+            &json!({
+                "version": env!("CARGO_PKG_VERSION"),
+                "generation": self.gateway.snapshot().generation(),
+                "reload_refused": self.reloader.failure(),
+            }),
+        )
+    }
+
+    fn reload(&self) -> Response {
+        match self.reloader.reload() {
+            Ok(reloaded) => {
+                let warnings: Vec<_> = reloaded.warnings.iter().map(ToString::to_string).collect();
+                let generation = reloaded.generation;
+                let shown = json!({ "generation": generation, "warnings": warnings });
+                json_answer(StatusCode::OK, &shown)
+            }
+            Err(problems) => {
+                let problems: Vec<_> = problems.iter().map(ToString::to_string).collect();
+                json_answer(StatusCode::CONFLICT, &json!({ "problems": problems }))
+            }
+        }
+    }
+
+    /// What would become of the request that the query describes.
+    fn explain(&self, uri: &Uri) -> Response {
+        let query = uri.query().unwrap_or_default();
+        let mut head = http::Request::new(()).into_parts().0;
+        let mut headers = HeaderMap::new();
+        for (name, value) in pairs(query) {
+            let understood = match &*name {
+                "method" => value.parse().map(|method| head.method = method).is_ok(),
+                "url" => value.parse().map(|uri| head.uri = uri).is_ok(),
+                "header" => header(&value, &mut headers).is_some(),
+                _ => false,
+            };
+            if !understood {
+                let detail =
+                    format!("`{name}`: expected method=GET, url=http://a/b, header=x-a: 1");
+                return problem(StatusCode::BAD_REQUEST, &detail);
+            }
+        }
+        let authority = head.uri.authority().map_or("localhost", |authority| authority.as_str());
+        if let Ok(host) = HeaderValue::from_str(authority) {
+            headers.entry(HOST).or_insert(host);
+        }
+        let path = head.uri.path_and_query().cloned();
+        head.uri = path.map_or_else(|| Uri::from_static("/"), Uri::from);
+        head.headers = headers;
+        let connection = ConnectionInfo::new(Arc::default(), None, None);
+        head.extensions.insert(RequestContext::new(Arc::new(connection), Instant::now()));
+        let explanation = self.gateway.explain(&head);
+        let mut text = explanation.to_string();
+        if let Ok(id) = &explanation.decision {
+            text.push_str(&status::describe(&self.reloader.parts(), id));
+        }
+        let mut response = Response::new(Body::full(text));
+        let plain = HeaderValue::from_static("text/plain; charset=utf-8");
+        response.headers_mut().insert(CONTENT_TYPE, plain);
+        response
+    }
+}
+
+/// A name that leads here only for somebody on this machine. Any other could be a name of
+/// somebody else's page that was made to lead here.
+fn is_ours(headers: &HeaderMap) -> bool {
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok());
+    let host = host.and_then(|host| host.parse::<http::uri::Authority>().ok());
+    host.is_some_and(|host| {
+        let name = host.host().trim_start_matches('[').trim_end_matches(']');
+        name == "localhost" || name.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
+    })
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    kind.split(';').next().is_some_and(|kind| kind.trim() == "application/json")
+}
+
+fn header(line: &str, headers: &mut HeaderMap) -> Option<()> {
+    let (name, value) = line.split_once(':')?;
+    let name: http::HeaderName = name.trim().parse().ok()?;
+    headers.append(name, HeaderValue::from_str(value.trim()).ok()?);
+    Some(())
+}
+
+/// Names and values of a query, percent-decoded.
+fn pairs(query: &str) -> impl Iterator<Item = (String, String)> {
+    query.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        (decoded(name), decoded(value))
+    })
+}
+
+fn decoded(text: &str) -> String {
+    let mut bytes = text.bytes();
+    let mut out = Vec::with_capacity(text.len());
+    while let Some(byte) = bytes.next() {
+        let digits = || -> Option<u8> {
+            let mut ahead = bytes.clone();
+            let pair = [ahead.next()?, ahead.next()?];
+            u8::from_str_radix(std::str::from_utf8(&pair).ok()?, 16).ok()
+        };
+        match (byte, digits()) {
+            (b'%', Some(value)) => {
+                out.push(value);
+                bytes.nth(1);
+            }
+            (b'+', _) => out.push(b' '),
+            _ => out.push(byte),
+        }
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+fn json_answer(status: StatusCode, value: &Value) -> Response {
+    let mut response = Response::new(Body::full(format!("{value:#}\n")));
+    *response.status_mut() = status;
+    let kind = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(CONTENT_TYPE, kind);
+    response
+}
+
+/// A problem document (RFC 9457).
+fn problem(status: StatusCode, detail: &str) -> Response {
+    let title = status.canonical_reason().unwrap_or_default();
+    let value = json!({ "title": title, "status": status.as_u16(), "detail": detail });
+    let mut response = json_answer(status, &value);
+    let kind = HeaderValue::from_static("application/problem+json");
+    response.headers_mut().insert(CONTENT_TYPE, kind);
+    response
+}
+
+fn not_allowed(allowed: &'static str) -> Response {
+    let mut response = problem(StatusCode::METHOD_NOT_ALLOWED, &format!("expected {allowed}"));
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
+    response
+}

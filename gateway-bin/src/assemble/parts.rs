@@ -1,0 +1,115 @@
+//! [`Parts`]: what a document was built into, kept so that a later document can take over what
+//! did not change.
+
+use std::collections::HashMap;
+
+use gateway_core::{Cluster, Module, Modules, Observers, Route};
+
+use super::{cluster, route};
+use crate::config::{self, Problem, Reading};
+use crate::rings;
+
+/// What a document was built into.
+#[derive(Debug, Default)]
+pub(crate) struct Parts {
+    pub(crate) clusters: Vec<ClusterPart>,
+    pub(crate) routes: Vec<RoutePart>,
+}
+
+/// A cluster with its ring.
+#[derive(Clone, Debug)]
+pub(crate) struct ClusterPart {
+    pub(crate) config: config::Cluster,
+    pub(crate) cluster: Cluster,
+    pub(crate) module: Module,
+}
+
+/// A route with its ring.
+#[derive(Clone, Debug)]
+pub(crate) struct RoutePart {
+    pub(crate) config: config::Route,
+    pub(crate) module: Module,
+}
+
+/// What a route's target and policy can lead to.
+pub(super) struct Leads<'p> {
+    clusters: HashMap<&'p str, &'p ClusterPart>,
+    modules: &'p Modules,
+}
+
+impl Leads<'_> {
+    /// The cluster `name`; `None`: it could not be built.
+    pub(super) fn cluster(&self, name: &str) -> Option<Module> {
+        self.clusters.get(name).map(|part| part.module.clone())
+    }
+
+    /// The module `name` of this program.
+    pub(super) fn module(&self, name: &str) -> Option<Module> {
+        self.modules.find(name).cloned()
+    }
+}
+
+impl Parts {
+    /// Builds what `reading` says. What is the same as in `before` is taken from there, with its
+    /// live state; a cluster that differs takes over its endpoints'.
+    pub(super) fn build(
+        reading: &Reading,
+        modules: &Modules,
+        observers: &Observers,
+        before: &Self,
+    ) -> Result<Self, Vec<Problem>> {
+        let mut problems = Vec::new();
+        let mut parts = Self::default();
+        let mut changed = Vec::new();
+        for config in &reading.document.clusters {
+            let old = before.clusters.iter().find(|old| old.config.name == config.name);
+            if let Some(old) = old.filter(|old| old.config == *config) {
+                parts.clusters.push(old.clone());
+                continue;
+            }
+            changed.push(config.name.as_str());
+            match cluster::build(config, observers, old.map(|old| &old.cluster)) {
+                Ok(cluster) => {
+                    let module = rings::cluster(cluster.clone());
+                    parts.clusters.push(ClusterPart { config: config.clone(), cluster, module });
+                }
+                Err(error) => problems
+                    .push(reading.problem(&format!("clusters.{}", config.name), error.to_string())),
+            }
+        }
+        let clusters = parts.clusters.iter().map(|part| (part.config.name.as_str(), part));
+        let leads = Leads { clusters: clusters.collect(), modules };
+        let mut routes = Vec::new();
+        for (index, config) in reading.document.routes.iter().enumerate() {
+            let same = |old: &&RoutePart| {
+                old.config == *config && !config.clusters().any(|name| changed.contains(&name))
+            };
+            if let Some(old) = before.routes.iter().find(same) {
+                routes.push(old.clone());
+                continue;
+            }
+            match route::target(config, &leads) {
+                Some(target) => {
+                    let module = rings::route(&config.policy, target);
+                    routes.push(RoutePart { config: config.clone(), module });
+                }
+                None => problems.push(reading.problem(
+                    &format!("routes[{index}].target"),
+                    "leads to nothing that could be built",
+                )),
+            }
+        }
+        parts.routes = routes;
+        if problems.is_empty() { Ok(parts) } else { Err(problems) }
+    }
+
+    /// Starts what the clusters do in the background, where it does not run yet. Needs a runtime.
+    pub(crate) fn start(&self) {
+        self.clusters.iter().for_each(|part| part.cluster.start());
+    }
+
+    /// The routes for the table.
+    pub(super) fn table(&self) -> Vec<Route<Module>> {
+        self.routes.iter().map(|part| route::build(&part.config, part.module.clone())).collect()
+    }
+}
