@@ -107,10 +107,10 @@ impl Replay {
     }
 
     /// There will be no other attempt: nothing more needs to be remembered.
-    pub fn settle(self) {
-        if let Kind::Streamed(state) = self.kind {
+    pub fn settle(&self) {
+        if let Kind::Streamed(state) = &self.kind {
             // What is remembered stays: the reader of a second attempt may not have passed it yet.
-            lock(&state).lost = true;
+            lock(state).lost = true;
         }
     }
 }

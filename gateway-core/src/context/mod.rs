@@ -11,6 +11,7 @@ mod route;
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -45,6 +46,7 @@ struct Inner {
     outer: Option<RequestContext>,
     deadline: OnceLock<Deadline>,
     try_timeout: OnceLock<Duration>,
+    retried: AtomicBool,
     record: Record,
 }
 
@@ -79,6 +81,7 @@ impl RequestContext {
             outer: None,
             deadline: OnceLock::new(),
             try_timeout: OnceLock::new(),
+            retried: AtomicBool::new(false),
             record: Record::default(),
         };
         Self { inner: Arc::new(inner) }
@@ -174,6 +177,17 @@ impl RequestContext {
         *self.whole().try_timeout.get_or_init(|| limit)
     }
 
+    /// Says that a layer decides what of this request is sent again: nobody behind it does, but
+    /// for connections that turn out to be dead.
+    pub fn claim_retries(&self) {
+        self.whole().retried.store(true, Ordering::Relaxed);
+    }
+
+    /// True when a layer [decides](Self::claim_retries) what is sent again.
+    pub fn is_retried(&self) -> bool {
+        self.whole().retried.load(Ordering::Relaxed)
+    }
+
     /// True when whoever polls this request's future polls it again at its deadline: a layer that
     /// waits for the deadline then needs no timer of its own.
     pub fn is_woken_at_deadline(&self) -> bool {
@@ -215,6 +229,7 @@ impl RequestContext {
             outer: Some(self.clone()),
             deadline: OnceLock::new(),
             try_timeout: OnceLock::new(),
+            retried: AtomicBool::new(false),
             record: Record::default(),
         };
         Self { inner: Arc::new(inner) }

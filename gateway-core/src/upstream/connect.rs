@@ -1,7 +1,10 @@
 //! Connections to endpoints.
 
+use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
@@ -10,17 +13,59 @@ use tokio::time::{Instant, timeout_at};
 
 use super::address::{EndpointAddress, Transport};
 use crate::error::{Error, Reason};
+use crate::message::Stream;
 use crate::stream::NetStream;
 
 /// A connection on which nothing moves is probed by the kernel after this time, so that an
 /// upstream that vanished without a word is noticed.
 const KEEPALIVE_AFTER: Duration = Duration::from_secs(30);
 
+/// How connections to endpoints are made, where TCP and Unix sockets are not meant: through
+/// memory, a tunnel, a simulated network.
+///
+/// ```
+/// use std::io;
+///
+/// use gateway_core::message::Stream;
+/// use gateway_core::upstream::{Connect, EndpointAddress};
+///
+/// /// Nobody is ever there.
+/// struct Nobody;
+///
+/// impl Connect for Nobody {
+///     async fn connect(&self, _: &EndpointAddress) -> io::Result<Box<dyn Stream>> {
+///         Err(io::ErrorKind::ConnectionRefused.into())
+///     }
+/// }
+/// ```
+pub trait Connect: Send + Sync + 'static {
+    /// A connection to `address`. TLS for `https` is made over it. The caller gives up after the
+    /// cluster's connect timeout.
+    fn connect(
+        &self,
+        address: &EndpointAddress,
+    ) -> impl Future<Output = io::Result<Box<dyn Stream>>> + Send;
+}
+
+type Connecting<'a> = Pin<Box<dyn Future<Output = io::Result<Box<dyn Stream>>> + Send + 'a>>;
+
+/// A [`Connect`], erased.
+pub(super) trait Erased: Send + Sync {
+    fn connect<'a>(&'a self, address: &'a EndpointAddress) -> Connecting<'a>;
+}
+
+impl<C: Connect> Erased for C {
+    fn connect<'a>(&'a self, address: &'a EndpointAddress) -> Connecting<'a> {
+        Box::pin(Connect::connect(self, address))
+    }
+}
+
 /// Connects to endpoints.
 #[derive(Clone, Default)]
 pub(super) struct Connector {
+    pub(super) custom: Option<Arc<dyn Erased>>,
     #[cfg(feature = "tls")]
-    pub(super) tls: Option<std::sync::Arc<rustls::ClientConfig>>,
+    pub(super) tls: Option<Arc<rustls::ClientConfig>>,
 }
 
 impl Connector {
@@ -34,16 +79,11 @@ impl Connector {
 
     /// True when connections of both are made in the same way.
     pub(super) fn same_as(&self, other: &Self) -> bool {
+        let custom = is_same(self.custom.as_ref(), other.custom.as_ref());
         #[cfg(feature = "tls")]
-        return match (&self.tls, &other.tls) {
-            (Some(own), Some(other)) => std::sync::Arc::ptr_eq(own, other),
-            (own, other) => own.is_none() && other.is_none(),
-        };
+        return custom && is_same(self.tls.as_ref(), other.tls.as_ref());
         #[cfg(not(feature = "tls"))]
-        {
-            let _ = other;
-            true
-        }
+        return custom;
     }
 
     /// Connects to `address`, at the latest until `deadline`.
@@ -60,6 +100,13 @@ impl Connector {
 
     async fn establish(&self, address: &EndpointAddress) -> Result<NetStream, Error> {
         let failed = |error: io::Error| Error::new(Reason::ConnectFailed).with_source(error);
+        if let Some(custom) = &self.custom {
+            let stream = custom.connect(address).await.map_err(failed)?;
+            return match address.transport() {
+                Transport::Https => self.secure(address, stream).await,
+                _ => Ok(NetStream::Other(stream)),
+            };
+        }
         match address.transport() {
             Transport::Unix => {
                 let stream = UnixStream::connect(address.path()).await.map_err(failed)?;
@@ -80,7 +127,7 @@ impl Connector {
     async fn secure(
         &self,
         address: &EndpointAddress,
-        stream: TcpStream,
+        stream: impl Stream + 'static,
     ) -> Result<NetStream, Error> {
         let failed = || Error::new(Reason::TlsFailed);
         let config = self.tls.clone().ok_or_else(failed)?;
@@ -95,8 +142,15 @@ impl Connector {
 
     #[cfg(not(feature = "tls"))]
     #[allow(clippy::unused_async, reason = "the same shape as with TLS")]
-    async fn secure(&self, _: &EndpointAddress, _: TcpStream) -> Result<NetStream, Error> {
+    async fn secure(&self, _: &EndpointAddress, _: impl Stream) -> Result<NetStream, Error> {
         Err(Error::new(Reason::TlsFailed).with_detail("built without TLS"))
+    }
+}
+
+fn is_same<T: ?Sized>(one: Option<&Arc<T>>, other: Option<&Arc<T>>) -> bool {
+    match (one, other) {
+        (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+        (one, other) => one.is_none() && other.is_none(),
     }
 }
 

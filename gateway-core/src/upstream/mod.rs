@@ -17,6 +17,7 @@ pub use self::cluster::{
     Cluster, ClusterBuilder, ClusterError, ClusterStatus, ClusterTimeouts, EndpointStatus,
     HostPolicy, PickMode,
 };
+pub use self::connect::Connect;
 pub use self::discovery::{Discover, DiscoveryStatus, Publisher};
 pub use self::endpoint::{Endpoint, EndpointSpec, MAX_WEIGHT};
 pub use self::pool::PoolSettings;

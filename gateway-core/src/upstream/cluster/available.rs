@@ -107,7 +107,7 @@ impl Available {
     }
 
     /// How many endpoints may be picked.
-    pub(super) fn count(&self) -> usize {
+    pub(in crate::upstream) fn count(&self) -> usize {
         self.levels.iter().map(|level| level.candidates.len()).sum()
     }
 

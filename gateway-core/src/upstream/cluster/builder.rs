@@ -10,7 +10,7 @@ use super::{Cluster, ClusterError, ClusterTimeouts, HostPolicy};
 use crate::observe::Observers;
 use crate::upstream::address::{EndpointAddress, Transport};
 use crate::upstream::balance::{Balance, PowerOfTwo};
-use crate::upstream::connect::Connector;
+use crate::upstream::connect::{Connect, Connector};
 use crate::upstream::discovery::{self, Discover};
 use crate::upstream::endpoint::EndpointSpec;
 use crate::upstream::health::EjectionSettings;
@@ -135,6 +135,12 @@ impl ClusterBuilder {
     #[cfg(feature = "tls")]
     pub fn tls(mut self, config: Arc<rustls::ClientConfig>) -> Self {
         self.connector.tls = Some(config);
+        self
+    }
+
+    /// How connections are made. Default: over TCP and Unix sockets.
+    pub fn connector(mut self, connector: impl Connect) -> Self {
+        self.connector.custom = Some(Arc::new(connector));
         self
     }
 

@@ -32,7 +32,8 @@ pub(super) async fn forward(
     cluster: &Shared,
     in_flight: InFlight,
     call: &mut Call,
-    body: Body,
+    replay: &Replay,
+    mut body: Body,
 ) -> Outcome {
     let framing = framing(&call.head.method, &body);
     let expects = framing != Framing::None && call.head.headers.contains_key(header::EXPECT);
@@ -41,8 +42,6 @@ pub(super) async fn forward(
     }
     let mut lease = Lease::acquire(in_flight, call.deadline).await?;
     let mut pooled = lease.take(call.started);
-    let replay = Replay::new(body);
-    let mut body = replay.first();
     loop {
         let reused = pooled.is_some();
         let connection = match pooled.take() {
@@ -58,6 +57,7 @@ pub(super) async fn forward(
             Err(failed) => failed,
         };
         lease.lost();
+        call.answered |= failed.answered;
         match replay.again() {
             Some(again) if reused && failed.may_be_sent_again(call) => body = again,
             _ => return Err(in_time(failed.into_error(), call)),

@@ -48,12 +48,11 @@ pub(super) async fn forward(
     cluster: &Shared,
     in_flight: InFlight,
     call: &mut Call,
-    body: Body,
+    replay: &Replay,
+    mut body: Body,
 ) -> Outcome {
     let key = call.head.headers.remove(header::SEC_WEBSOCKET_KEY);
     let protocol = prepare(call)?;
-    let replay = Replay::new(body);
-    let mut body = replay.first();
     let mut refusals = 0;
     loop {
         let lease = lease(cluster, &in_flight, call).await?;

@@ -21,21 +21,50 @@ use crate::context::{Attempt, RequestContext};
 use crate::error::{Error, Reason, Verdict};
 use crate::message::{Outcome, Request};
 use crate::observe::{AttemptFinished, Observer};
+use crate::replay::Replay;
 
-/// Forwards `request` to one of the cluster's endpoints.
+/// A request is tried at no more endpoints than this.
+const MOST_TRIES: u32 = 2;
+
+/// Forwards `request` to one of the cluster's endpoints; to another one where the first fails
+/// before it did anything, or may be asked again.
 pub(super) async fn forward(cluster: &Arc<Shared>, request: Request) -> Outcome {
     cluster.start();
-    let context = request.extensions().get::<RequestContext>().cloned();
-    let endpoint = choose(cluster, context.as_ref())?;
-    let mut trial = Trial { cluster, endpoint, context, started: Instant::now(), over: false };
-    let (mut call, body) = Call::new(&trial, request);
+    let (mut call, body) = Call::new(cluster, request);
+    let replay = Replay::new(body);
+    let mut body = replay.first();
+    loop {
+        let endpoint = choose(cluster, call.context.as_ref())?;
+        let outcome = attempt(cluster, endpoint, &mut call, &replay, body).await;
+        let Err(error) = outcome else {
+            return outcome;
+        };
+        match replay.again() {
+            Some(again) if call.may_fail_over(cluster, &error) => body = again,
+            _ => return Err(error),
+        }
+        tracing::debug!(cluster = %cluster.name, %error, "trying another endpoint");
+    }
+}
+
+/// One try at `endpoint`.
+async fn attempt(
+    cluster: &Arc<Shared>,
+    endpoint: Arc<Endpoint>,
+    call: &mut Call,
+    replay: &Replay,
+    body: Body,
+) -> Outcome {
+    call.begin(cluster, &endpoint);
+    let context = call.context.clone();
+    let mut trial = Trial { cluster, endpoint, context, started: call.started, over: false };
     let in_flight = Arc::clone(&trial.endpoint).enter();
     let outcome = match trial.endpoint.address().transport() {
         Transport::Http | Transport::Https | Transport::Unix => {
-            http1::forward(cluster, in_flight, &mut call, body).await
+            http1::forward(cluster, in_flight, call, replay, body).await
         }
         // Boxed: hyper's futures are large, and moved also for those who do not need them.
-        Transport::H2c => Box::pin(http2::forward(cluster, in_flight, &mut call, body)).await,
+        Transport::H2c => Box::pin(http2::forward(cluster, in_flight, call, replay, body)).await,
     };
     trial.finish(&outcome);
     outcome
@@ -118,39 +147,76 @@ struct Call {
     answer_by: Option<Instant>,
     /// When the whole exchange must be over.
     deadline: Option<Instant>,
+    /// Some byte of an answer has come.
+    answered: bool,
+    /// Endpoints that were tried.
+    tries: u32,
     /// How long either side may stand still.
     idle: std::time::Duration,
 }
 
 impl Call {
-    fn new(trial: &Trial<'_>, request: Request) -> (Self, Body) {
-        let (settings, started) = (&trial.cluster.settings, trial.started);
+    fn new(cluster: &Shared, request: Request) -> (Self, Body) {
         let (mut head, body) = request.into_parts();
-        let context = trial.context.clone();
-        if let Some(context) = &context {
-            let name = Arc::clone(trial.endpoint.name());
-            context.record().attempt(Attempt::new(Arc::clone(&trial.cluster.name), name));
-        }
+        let context = head.extensions.get::<RequestContext>().cloned();
         head.headers.append(header::VIA, via(head.version));
-        apply_host(&settings.host, trial.endpoint.address(), &mut head.headers);
-        let deadline = context.as_ref().and_then(RequestContext::deadline);
-        if let Some(deadline) = deadline {
-            remaining::pass_on(&mut head.headers, deadline.saturating_duration_since(started));
-        }
-        let route_limit = context.as_ref().and_then(RequestContext::try_timeout);
-        let limits = [settings.timeouts.try_timeout, route_limit];
-        let answer_by = limits.into_iter().flatten().min().map(|limit| started + limit);
+        let now = Instant::now();
         let call = Self {
             upgrade: head.headers.contains_key(header::UPGRADE),
+            deadline: context.as_ref().and_then(RequestContext::deadline),
             head,
             context,
-            started,
-            connect_by: sooner(started + settings.timeouts.connect, deadline),
-            answer_by: answer_by.map(|by| sooner(by, deadline)).or(deadline),
-            deadline,
-            idle: settings.timeouts.idle,
+            started: now,
+            connect_by: now,
+            answer_by: None,
+            answered: false,
+            tries: 0,
+            idle: cluster.settings.timeouts.idle,
         };
         (call, body)
+    }
+
+    /// Begins a try at `endpoint`.
+    fn begin(&mut self, cluster: &Shared, endpoint: &Endpoint) {
+        let settings = &cluster.settings;
+        let context = self.context.as_ref();
+        if let Some(context) = context {
+            let name = Arc::clone(endpoint.name());
+            context.record().attempt(Attempt::new(Arc::clone(&cluster.name), name));
+        }
+        apply_host(&settings.host, endpoint.address(), &mut self.head.headers);
+        if self.tries > 0 {
+            self.started = Instant::now();
+        }
+        self.tries += 1;
+        let (started, deadline) = (self.started, self.deadline);
+        if let Some(deadline) = deadline {
+            remaining::pass_on(&mut self.head.headers, deadline.saturating_duration_since(started));
+        }
+        let limits = [settings.timeouts.try_timeout, context.and_then(RequestContext::try_timeout)];
+        let answer_by = limits.into_iter().flatten().min().map(|limit| started + limit);
+        self.connect_by = sooner(started + settings.timeouts.connect, deadline);
+        self.answer_by = answer_by.map(|by| sooner(by, deadline)).or(deadline);
+    }
+
+    /// True when another endpoint may be asked after this failure of one: nothing was sent, or the
+    /// connection broke without a byte of an answer and asking twice does no harm. And there is
+    /// another one, and time.
+    fn may_fail_over(&self, cluster: &Shared, error: &Error) -> bool {
+        let harmless = match error.reason() {
+            Reason::ConnectFailed | Reason::ConnectTimeout | Reason::TlsFailed => true,
+            Reason::UpstreamClosed => {
+                let idempotent = is_idempotent(&self.head.method, &self.head.headers);
+                error.is_unsent() || (idempotent && !self.answered)
+            }
+            _ => false,
+        };
+        harmless
+            && self.tries < MOST_TRIES
+            && !self.upgrade
+            && !self.context.as_ref().is_some_and(RequestContext::is_retried)
+            && !self.is_out_of_time(Instant::now())
+            && cluster.peek().count() > 1
     }
 
     /// True when the deadline of the whole request is what limits the wait for the answer.
