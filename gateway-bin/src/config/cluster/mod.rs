@@ -2,6 +2,7 @@
 
 mod endpoints;
 mod health;
+mod overload;
 
 use std::fmt;
 use std::time::Duration;
@@ -10,6 +11,8 @@ use gateway_core::route::Rewrite;
 use gateway_core::upstream::EndpointSpec;
 use gateway_core::upstream::health::EjectionSettings;
 use gateway_core::{ClusterTimeouts, HostPolicy, PoolSettings};
+use gateway_layers::circuit_breaker;
+use gateway_layers::concurrency::ConcurrencySettings;
 use http::HeaderValue;
 
 use super::reader::Field;
@@ -48,6 +51,10 @@ pub struct Cluster {
     /// `endpoint_limit`: requests that an endpoint may have at the same time. Default: as many as
     /// its connections carry.
     pub endpoint_limit: Option<usize>,
+    /// `circuit_breaker`. Default: none.
+    pub circuit_breaker: Option<circuit_breaker::Config>,
+    /// `concurrency`. Default: no limit but that of its connections.
+    pub concurrency: Option<ConcurrencySettings>,
     /// `ejection`: `consecutive` (5), `interval` (10 s), `base` (30 s), `max` (300 s), `max_share`
     /// (0.5), `success_rate`. Default: none is left out.
     pub ejection: Option<EjectionSettings>,
@@ -88,6 +95,8 @@ impl Cluster {
             panic_threshold: Some(0.0),
             endpoint_limit: None,
             ejection: None,
+            circuit_breaker: None,
+            concurrency: None,
         }
     }
 
@@ -113,6 +122,12 @@ impl Cluster {
         });
         table.set("endpoint_limit", &mut cluster.endpoint_limit, |field| {
             field.number(1, MOST).map(Some)
+        });
+        table.set("circuit_breaker", &mut cluster.circuit_breaker, |field| {
+            overload::circuit_breaker(field).map(Some)
+        });
+        table.set("concurrency", &mut cluster.concurrency, |field| {
+            overload::concurrency(field).map(Some)
         });
         table.set("ejection", &mut cluster.ejection, |field| health::ejection(field).map(Some));
         table.finish();

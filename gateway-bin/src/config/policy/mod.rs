@@ -1,9 +1,19 @@
 //! `policy`: what stands between a route and its target.
 
+mod fallback;
+pub(super) mod header_edits;
+mod mirror;
+mod retries;
+
 use std::time::Duration;
 
-use gateway_core::route::{HeaderEdits, RouteError};
+use gateway_core::route::HeaderEdits;
+use gateway_layers::hedge;
 
+pub use self::fallback::Fallback;
+pub use self::mirror::Mirror;
+pub use self::retries::Retry;
+use super::place::Place;
 use super::reader::Field;
 use super::units::{duration, size};
 
@@ -22,6 +32,15 @@ pub struct Policy {
     /// `try_timeout`: for one try at an endpoint, until the head of its answer. `"0s"` is off.
     /// Default: none of the route's own.
     pub try_timeout: Option<Duration>,
+    /// `retry`. Default: none of the route's own; the cluster alone tries once more what was not
+    /// sent, or may be sent again.
+    pub retry: Option<Retry>,
+    /// `hedge`. Default: none.
+    pub hedge: Option<hedge::Config>,
+    /// `mirror`: one or a list. Default: none.
+    pub mirrors: Vec<Mirror>,
+    /// `fallback`. Default: none.
+    pub fallback: Option<Fallback>,
     /// `request_headers`: `set`, `add`, `remove`.
     pub request_headers: HeaderEdits,
     /// `response_headers`: `set`, `add`, `remove`.
@@ -35,6 +54,10 @@ impl Default for Policy {
         Self {
             timeout: Some(DEFAULT_TIMEOUT),
             try_timeout: None,
+            retry: None,
+            hedge: None,
+            mirrors: Vec::new(),
+            fallback: None,
             request_headers: HeaderEdits::default(),
             response_headers: HeaderEdits::default(),
             body_limit: Some(DEFAULT_BODY_LIMIT),
@@ -43,6 +66,13 @@ impl Default for Policy {
 }
 
 impl Policy {
+    /// The names of the clusters that it leads to.
+    pub fn clusters(&self) -> impl Iterator<Item = &str> {
+        let mirrors = self.mirrors.iter().map(|mirror| &mirror.to);
+        let fallback = self.fallback.iter().filter_map(|fallback| fallback.to.place());
+        mirrors.chain(fallback).filter_map(Place::cluster)
+    }
+
     pub(super) fn read(field: Field<'_>) -> Option<Self> {
         let mut table = field.table("{ timeout = \"30s\" }")?;
         let mut policy = Self::default();
@@ -52,55 +82,19 @@ impl Policy {
         table.set("try_timeout", &mut policy.try_timeout, |field| {
             Some(Some(duration(&field)?).filter(|timeout| !timeout.is_zero()))
         });
-        table.set("request_headers", &mut policy.request_headers, header_edits);
-        table.set("response_headers", &mut policy.response_headers, header_edits);
+        table.set("retry", &mut policy.retry, |field| Retry::read(field).map(Some));
+        table.set("hedge", &mut policy.hedge, |field| retries::hedge(field).map(Some));
+        if let Some(field) = table.take("mirror") {
+            policy.mirrors = field.one_or_list(Mirror::read);
+        }
+        table.set("fallback", &mut policy.fallback, |field| Fallback::read(field).map(Some));
+        table.set("request_headers", &mut policy.request_headers, header_edits::read);
+        table.set("response_headers", &mut policy.response_headers, header_edits::read);
         table.set("body_limit", &mut policy.body_limit, |field| match field.peek_text() {
             Some("off") => Some(None),
             _ => size(&field).map(Some),
         });
         table.finish();
         Some(policy)
-    }
-}
-
-fn header_edits(field: Field<'_>) -> Option<HeaderEdits> {
-    let mut table = field.table("{ set = { x-a = \"1\" }, add = {}, remove = [\"x-b\"] }")?;
-    let mut edits = HeaderEdits::new();
-    let lines = "a table such as { x-a = \"1\" }";
-    for (name, field) in table.take("set").map(|field| field.entries(lines)).unwrap_or_default() {
-        if let Some(value) = field.text("text") {
-            note(HeaderEdits::new().set(name, value), &field, |one| {
-                edits.set.extend(one.set);
-            });
-        }
-    }
-    for (name, field) in table.take("add").map(|field| field.entries(lines)).unwrap_or_default() {
-        if let Some(value) = field.text("text") {
-            note(HeaderEdits::new().add(name, value), &field, |one| {
-                edits.add.extend(one.add);
-            });
-        }
-    }
-    if let Some(field) = table.take("remove") {
-        field.list("a list of header names such as [\"x-b\"]", |field| {
-            let name = field.text("a header name")?;
-            note(HeaderEdits::new().remove(name), &field, |one| {
-                edits.remove.extend(one.remove);
-            });
-            Some(())
-        });
-    }
-    table.finish();
-    Some(edits)
-}
-
-/// Takes what could be edited; else notes what was found, a name or a value.
-fn note(edits: Result<HeaderEdits, RouteError>, field: &Field<'_>, take: impl FnOnce(HeaderEdits)) {
-    match edits {
-        Ok(edits) => take(edits),
-        Err(error) => {
-            let found = super::value::quote(error.found());
-            field.note::<()>(format!("found {found}, expected {}", error.expected()));
-        }
     }
 }
