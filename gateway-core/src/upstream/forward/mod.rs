@@ -8,7 +8,7 @@ mod received;
 use std::sync::Arc;
 
 use http::header::{self, HeaderMap, HeaderValue};
-use http::{Method, Version, request};
+use http::{Version, request};
 use tokio::time::Instant;
 
 use super::cluster::{HostPolicy, Shared};
@@ -18,6 +18,7 @@ use crate::context::{Attempt, RequestContext};
 use crate::error::Error;
 use crate::message::{Outcome, Request};
 use crate::observe::{AttemptFinished, Observer};
+use crate::replay::is_idempotent;
 
 /// Forwards `request` to one of the cluster's endpoints.
 pub(super) async fn forward(cluster: &Arc<Shared>, request: Request) -> Outcome {
@@ -92,12 +93,6 @@ impl Call {
     fn is_out_of_time(&self, now: Instant) -> bool {
         self.deadline.is_some_and(|deadline| now >= deadline)
     }
-}
-
-/// True when sending the request again cannot do twice what was asked for once (RFC 9110,
-/// section 9.2.2), or when the client said so with an idempotency key.
-fn is_idempotent(method: &Method, headers: &HeaderMap) -> bool {
-    method.is_idempotent() || headers.contains_key("idempotency-key")
 }
 
 fn sooner(one: Instant, other: Option<Instant>) -> Instant {
