@@ -59,6 +59,8 @@ pub mod hedge;
 pub mod retry;
 pub mod timeout;
 
+mod head_copy;
+
 /// What the guides show compiles and runs.
 #[cfg(doctest)]
 mod guides {

@@ -1,6 +1,8 @@
 //! What is made of bare atomics holds in whatever order threads get their turn, and whatever they
 //! see of each other's writes.
 
+#![allow(clippy::unwrap_used)]
+
 #[path = "../src/budget/counts.rs"]
 mod counts;
 

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use gateway_core::replay::is_idempotent;
-use gateway_core::{Body, Error, Outcome, Request, RequestContext, RequestExt, Response, Verdict};
-use http::{Method, header, request};
+use gateway_core::{Body, Error, Outcome, Request, RequestContext, Response, Verdict};
+use http::{Method, header};
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep};
 use tower_service::Service;
@@ -18,6 +18,7 @@ use tower_service::Service;
 use super::config::{Config, Delay, MOST_EXTRA};
 use super::latency::Latencies;
 use crate::budget::RetryBudget;
+use crate::head_copy::HeadCopy;
 
 /// A service whose slow requests are sent a second time; see the [module](super).
 #[derive(Clone, Debug)]
@@ -107,8 +108,9 @@ where
         let Some(body) = request.body_mut().take_full() else {
             return ResponseFuture::new(self.inner.call(request), meter, None);
         };
-        let (head, _) = request.into_parts();
-        let first = Request::from_parts(head.clone(), Body::full(body.clone()));
+        let (original, _) = request.into_parts();
+        let head = HeadCopy::of(&original);
+        let first = Request::from_parts(original, Body::full(body.clone()));
         let inner = self.inner.call(first);
         let extra = Extra {
             // Not ready yet: that is asked for when it is needed.
@@ -144,7 +146,7 @@ impl Meter {
 struct Extra<S: Service<Request>> {
     service: S,
     policy: Arc<Policy>,
-    head: request::Parts,
+    head: HeadCopy,
     body: Bytes,
     delay: Duration,
     /// Tries that may still be begun.
@@ -190,7 +192,7 @@ where
         }
         tracing::debug!(delay = ?self.delay, "a slow request is hedged");
         context.inspect(|context| context.record().hedge());
-        let request = Request::from_parts(self.head.clone(), Body::full(self.body.clone()));
+        let request = Request::from_parts(self.head.again(), Body::full(self.body.clone()));
         self.running.push(Box::pin(self.service.call(request)));
         self.left -= 1;
         Poll::Ready(true)

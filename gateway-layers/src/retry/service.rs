@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use gateway_core::replay::Replay;
 use gateway_core::{Error, Outcome, Request, RequestContext, RequestExt, Response};
-use http::request;
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep};
 use tower_service::Service;
 
 use super::policy::{Failure, Policy, Scope};
+use crate::head_copy::HeadCopy;
 
 /// A service whose failed requests are sent again; see the [module](super).
 #[derive(Clone, Debug)]
@@ -48,8 +48,7 @@ where
             return ResponseFuture { state: State::Trying { inner }, tries: None };
         };
         let (head, body) = request.into_parts();
-        let context = head.context().cloned();
-        if let (Scope::Any, Some(context)) = (scope, &context) {
+        if let (Scope::Any, Some(context)) = (scope, head.context()) {
             divide_time(&self.policy, context);
         }
         let limit = match scope {
@@ -58,7 +57,9 @@ where
             Scope::Unsent => 0,
         };
         let replay = Replay::with_limit(body, limit);
-        let first = Request::from_parts(head.clone(), replay.first());
+        let context = head.context().cloned();
+        let kept = Kept { head: HeadCopy::of(&head), replay };
+        let first = Request::from_parts(head, kept.replay.first());
         let inner = self.inner.call(first);
         let tries = Tries {
             // Not ready yet: that is asked for when it is needed.
@@ -66,7 +67,7 @@ where
             policy: Arc::clone(&self.policy),
             scope,
             context,
-            kept: Some(Kept { head, replay }),
+            kept: Some(kept),
             made: 0,
         };
         ResponseFuture { state: State::Trying { inner }, tries: Some(tries) }
@@ -95,7 +96,7 @@ struct Tries<S> {
 }
 
 struct Kept {
-    head: request::Parts,
+    head: HeadCopy,
     replay: Replay,
 }
 
@@ -145,11 +146,11 @@ impl<S> Tries<S> {
         }
         self.made += 1;
         let head = if self.made < self.policy.max_retries {
-            kept.head.clone()
+            kept.head.again()
         } else {
             let Kept { head, replay } = self.kept.take().ok_or("max_retries")?;
             replay.settle();
-            head
+            head.into_head()
         };
         Ok((Request::from_parts(head, body), wait))
     }
