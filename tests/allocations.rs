@@ -7,6 +7,7 @@
 
 use std::alloc::System;
 use std::borrow::Cow;
+use std::future::ready;
 use std::hint::black_box;
 use std::sync::Arc;
 
@@ -15,11 +16,13 @@ use gateway_core::path::{PathOptions, normalize};
 use gateway_core::route::{Found, Lookup, ValueMatch};
 use gateway_core::{
     Body, ConnectionInfo, FixedResponse, Gateway, ListenerInfo, Module, ModuleService, Request,
-    RequestContext, Route, RouteMatch, RouteTable,
+    RequestContext, Response, Route, RouteMatch, RouteTable,
 };
+use gateway_layers::retry::RetryLayer;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use tokio::time::Instant;
+use tower::{Layer, Service};
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
@@ -47,6 +50,7 @@ fn allocations_are_as_few_as_they_were() {
     a_clean_path_costs_nothing();
     a_lookup_costs_nothing();
     dispatch_costs_what_it_did();
+    a_request_that_may_be_retried_costs_its_head();
 }
 
 fn the_counter_counts() {
@@ -140,6 +144,34 @@ fn dispatch_costs_what_it_did() {
     assert_eq!(count(served, call), 2, "as a module");
     // The context, and the extensions of the request that it is put into (three).
     assert_eq!(count(request, handle), 2 + 4, "behind another server");
+}
+
+fn a_request_that_may_be_retried_costs_its_head() {
+    let connection = Arc::new(ConnectionInfo::new(Arc::new(ListenerInfo::default()), None, None));
+    let served = |method: Method| {
+        let mut request = request();
+        *request.method_mut() = method;
+        let context = RequestContext::new(Arc::clone(&connection), Instant::now());
+        request.extensions_mut().insert(context);
+        request
+    };
+    let answers = tower::service_fn(|_: Request| ready(Ok(Response::new(Body::empty()))));
+    let retry = RetryLayer::new();
+    let call = |layer: &RetryLayer, method: Method| {
+        let service = layer.layer(answers);
+        count(
+            || (service.clone(), served(method.clone())),
+            |(mut service, request)| {
+                let called = service.call(request).now_or_never();
+                called.expect("an answer at once").expect("an answer")
+            },
+        )
+    };
+    // The copy of the head: its fields (two), and the target's buffer, which is shared from then on.
+    assert_eq!(call(&retry, Method::GET), 3, "idempotent");
+    assert_eq!(call(&retry, Method::POST), 3, "if it was not sent");
+    let never = retry.on([]);
+    assert_eq!(call(&never, Method::POST), 0, "not to be retried");
 }
 
 /// What a small client sends.

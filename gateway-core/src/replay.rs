@@ -1,4 +1,4 @@
-//! [`Replay`]: a request body that can be sent once more.
+//! [`Replay`]: a request body that can be sent once more, and which requests may be.
 
 use std::fmt;
 use std::pin::Pin;
@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{HeaderMap, Method};
 use http_body::{Body as _, Frame, SizeHint};
 
 use crate::body::Body;
@@ -14,6 +14,12 @@ use crate::error::{Error, Reason};
 
 /// A body is kept for sending it again up to this size, unless said otherwise: 64 KiB.
 pub const REPLAY_LIMIT: usize = 64 * 1024;
+
+/// True when sending the request again cannot do twice what was asked for once (RFC 9110,
+/// section 9.2.2), or when the client said so with an `Idempotency-Key`.
+pub fn is_idempotent(method: &Method, headers: &HeaderMap) -> bool {
+    method.is_idempotent() || headers.contains_key("idempotency-key")
+}
 
 /// A request body, and what is needed to send it once more.
 ///
@@ -225,6 +231,15 @@ mod tests {
             .map(|piece| Ok::<_, Error>(Frame::data(Bytes::from_static(piece.as_bytes()))))
             .collect();
         Body::new(StreamBody::new(futures_util::stream::iter(frames)))
+    }
+
+    #[test]
+    fn a_key_makes_any_method_idempotent() {
+        let mut headers = HeaderMap::new();
+        assert!(is_idempotent(&Method::PUT, &headers));
+        assert!(!is_idempotent(&Method::POST, &headers));
+        headers.insert("idempotency-key", "7".parse().unwrap());
+        assert!(is_idempotent(&Method::POST, &headers));
     }
 
     async fn text(body: Body) -> Bytes {

@@ -15,6 +15,9 @@
 //! | --- | --- | --- |
 //! | many small decisions in one layer | layer of filters | [`filter`] |
 //! | the time a request has in all | layer | [`timeout`] |
+//! | sending again what failed | layer | [`retry`] |
+//! | a second try beside a slow one | layer | [`hedge`] |
+//! | how much of both there may be | value | [`budget`] |
 //! | how large a body may be | layer | [`body_limit`] |
 //! | one line for each request | observer | [`access_log`] |
 //!
@@ -50,8 +53,13 @@
 
 pub mod access_log;
 pub mod body_limit;
+pub mod budget;
 pub mod filter;
+pub mod hedge;
+pub mod retry;
 pub mod timeout;
+
+mod head_copy;
 
 /// What the guides show compiles and runs.
 #[cfg(doctest)]
@@ -61,6 +69,9 @@ mod guides {
 
     #[doc = include_str!("../../docs/writing-a-module.md")]
     struct WritingAModule;
+
+    #[doc = include_str!("../../docs/retries.md")]
+    struct Retries;
 
     #[doc = include_str!("../README.md")]
     struct Crate;

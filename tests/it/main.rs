@@ -20,6 +20,7 @@ mod headers;
 mod limits_h2;
 mod memory;
 mod once;
+mod retries;
 mod routing;
 mod smuggling;
 mod sockets;

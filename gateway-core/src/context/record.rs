@@ -1,7 +1,7 @@
 //! [`Record`]: what happened to a request, written inside, read by observers.
 
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use smallvec::SmallVec;
 
@@ -9,6 +9,9 @@ use smallvec::SmallVec;
 #[derive(Debug, Default)]
 pub struct Record {
     attempts: AtomicU32,
+    retries: AtomicU32,
+    hedges: AtomicU32,
+    gave_up: OnceLock<&'static str>,
     tried: Mutex<SmallVec<[Attempt; 1]>>,
 }
 
@@ -48,6 +51,36 @@ impl Record {
         self.attempts.load(Ordering::Relaxed)
     }
 
+    /// Notes that the request is sent once more because it failed.
+    pub fn retry(&self) {
+        self.retries.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often the request was sent once more because it failed.
+    pub fn retries(&self) -> u32 {
+        self.retries.load(Ordering::Relaxed)
+    }
+
+    /// Notes that the request is sent once more because its answer is slow.
+    pub fn hedge(&self) {
+        self.hedges.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often the request was sent once more because its answer was slow.
+    pub fn hedges(&self) -> u32 {
+        self.hedges.load(Ordering::Relaxed)
+    }
+
+    /// Notes why a failure that may be retried was not; the first reason stays.
+    pub fn give_up(&self, why: &'static str) {
+        let _ = self.gave_up.set(why);
+    }
+
+    /// Why a failure that may be retried was not, in `snake_case`; `None` when there was none.
+    pub fn gave_up(&self) -> Option<&'static str> {
+        self.gave_up.get().copied()
+    }
+
     /// The tries in their order; of more than eight, the first seven and the latest.
     pub fn tried(&self) -> SmallVec<[Attempt; 1]> {
         // The first try of a request has nobody before it, and is most of them.
@@ -78,5 +111,17 @@ mod tests {
         assert_eq!(record.attempts(), 20);
         let tried: Vec<_> = record.tried().iter().map(|one| one.endpoint.to_string()).collect();
         assert_eq!(tried, ["0", "1", "2", "3", "4", "5", "6", "19"]);
+    }
+
+    #[test]
+    fn what_was_sent_again_is_told_apart() {
+        let record = Record::default();
+        assert_eq!((record.retries(), record.hedges(), record.gave_up()), (0, 0, None));
+        record.retry();
+        record.hedge();
+        record.hedge();
+        record.give_up("budget");
+        record.give_up("deadline");
+        assert_eq!((record.retries(), record.hedges(), record.gave_up()), (1, 2, Some("budget")));
     }
 }

@@ -31,7 +31,7 @@ const CORE: &[&[&str]] = &[
 
 /// The levels of `gateway-layers`. All capabilities are on one level, so none imports another.
 const LAYERS: &[&[&str]] = &[
-    &["budget", "filter"],
+    &["budget", "filter", "head_copy"],
     &[
         "access_log",
         "body_limit",

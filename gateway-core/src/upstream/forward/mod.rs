@@ -9,7 +9,7 @@ mod remaining;
 use std::sync::Arc;
 
 use http::header::{self, HeaderMap, HeaderValue};
-use http::{Method, Version, request};
+use http::{Version, request};
 use tokio::time::Instant;
 
 use super::address::{EndpointAddress, Transport};
@@ -21,7 +21,7 @@ use crate::context::{Attempt, RequestContext};
 use crate::error::{Error, Reason, Verdict};
 use crate::message::{Outcome, Request};
 use crate::observe::{AttemptFinished, Observer};
-use crate::replay::Replay;
+use crate::replay::{Replay, is_idempotent};
 
 /// A request is tried at no more endpoints than this.
 const MOST_TRIES: u32 = 2;
@@ -223,12 +223,6 @@ impl Call {
     fn is_out_of_time(&self, now: Instant) -> bool {
         self.deadline.is_some_and(|deadline| now >= deadline)
     }
-}
-
-/// True when sending the request again cannot do twice what was asked for once (RFC 9110,
-/// section 9.2.2), or when the client said so with an idempotency key.
-fn is_idempotent(method: &Method, headers: &HeaderMap) -> bool {
-    method.is_idempotent() || headers.contains_key("idempotency-key")
 }
 
 fn sooner(one: Instant, other: Option<Instant>) -> Instant {

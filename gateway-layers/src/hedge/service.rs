@@ -1,0 +1,300 @@
+//! [`Hedge`] and its future.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use gateway_core::replay::is_idempotent;
+use gateway_core::{Body, Error, Outcome, Request, RequestContext, Response, Verdict};
+use http::{Method, header};
+use pin_project_lite::pin_project;
+use tokio::time::{Instant, Sleep, sleep};
+use tower_service::Service;
+
+use super::config::{Config, Delay, MOST_EXTRA};
+use super::latency::Latencies;
+use crate::budget::RetryBudget;
+use crate::head_copy::HeadCopy;
+
+/// A service whose slow requests are sent a second time; see the [module](super).
+#[derive(Clone, Debug)]
+pub struct Hedge<S> {
+    inner: S,
+    policy: Arc<Policy>,
+}
+
+impl<S> Hedge<S> {
+    pub(super) fn new(inner: S, policy: Arc<Policy>) -> Self {
+        Self { inner, policy }
+    }
+}
+
+/// The rules of one layer, and what its services share.
+#[derive(Debug)]
+pub(super) struct Policy {
+    wait: Wait,
+    max_extra: u32,
+    methods: Vec<Method>,
+    budget: RetryBudget,
+}
+
+#[derive(Debug)]
+enum Wait {
+    Fixed(Duration),
+    Observed(Latencies),
+}
+
+impl Policy {
+    pub(super) fn new(config: &Config, budget: RetryBudget) -> Self {
+        let wait = match config.delay {
+            Delay::Fixed(delay) => Wait::Fixed(delay),
+            Delay::Percentile(share) => Wait::Observed(Latencies::new(share, config.min_samples)),
+        };
+        let max_extra = config.max_extra.min(MOST_EXTRA);
+        Self { wait, max_extra, methods: config.methods.clone(), budget }
+    }
+
+    /// True when `request` may be sent twice.
+    fn covers(&self, request: &Request) -> bool {
+        let (method, headers) = (request.method(), request.headers());
+        self.max_extra > 0
+            && (is_idempotent(method, headers) || self.methods.contains(method))
+            && *method != Method::CONNECT
+            && !headers.contains_key(header::UPGRADE)
+    }
+
+    /// After which time an answer is slow, if that is known.
+    fn delay(&self) -> Option<Duration> {
+        match &self.wait {
+            Wait::Fixed(delay) => Some(*delay),
+            Wait::Observed(latencies) => latencies.percentile(),
+        }
+    }
+
+    fn measures(&self) -> bool {
+        matches!(self.wait, Wait::Observed(_))
+    }
+}
+
+impl<S> Service<Request> for Hedge<S>
+where
+    S: Service<Request, Response = Response, Error = Error> + Clone,
+{
+    type Response = Response;
+    type Error = Error;
+    type Future = ResponseFuture<S>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request) -> Self::Future {
+        self.policy.budget.deposit();
+        if !self.policy.covers(&request) {
+            return ResponseFuture::new(self.inner.call(request), None, None);
+        }
+        let meter = self
+            .policy
+            .measures()
+            .then(|| Meter { policy: Arc::clone(&self.policy), started: Instant::now() });
+        let Some(delay) = self.policy.delay() else {
+            return ResponseFuture::new(self.inner.call(request), meter, None);
+        };
+        // Taking it says whether it is in memory.
+        let Some(body) = request.body_mut().take_full() else {
+            return ResponseFuture::new(self.inner.call(request), meter, None);
+        };
+        let (original, _) = request.into_parts();
+        let head = HeadCopy::of(&original);
+        let first = Request::from_parts(original, Body::full(body.clone()));
+        let inner = self.inner.call(first);
+        let extra = Extra {
+            // Not ready yet: that is asked for when it is needed.
+            service: self.inner.clone(),
+            policy: Arc::clone(&self.policy),
+            head,
+            body,
+            delay,
+            left: self.policy.max_extra,
+            running: Vec::new(),
+            failed: None,
+        };
+        ResponseFuture::new(inner, meter, Some(extra))
+    }
+}
+
+/// Measures the first try.
+#[derive(Debug)]
+struct Meter {
+    policy: Arc<Policy>,
+    started: Instant,
+}
+
+impl Meter {
+    fn note(&self) {
+        if let Wait::Observed(latencies) = &self.policy.wait {
+            latencies.note(self.started.elapsed());
+        }
+    }
+}
+
+/// What is needed for extra tries, and those under way.
+struct Extra<S: Service<Request>> {
+    service: S,
+    policy: Arc<Policy>,
+    head: HeadCopy,
+    body: Bytes,
+    delay: Duration,
+    /// Tries that may still be begun.
+    left: u32,
+    // Boxed: they are rare, and would make every call's future larger.
+    running: Vec<Pin<Box<S::Future>>>,
+    /// What became of the first try, while others run.
+    failed: Option<Outcome>,
+}
+
+impl<S> Extra<S>
+where
+    S: Service<Request, Response = Response, Error = Error>,
+{
+    /// The first good answer, or the last failure, of those under way.
+    fn poll_running(&mut self, cx: &mut Context<'_>) -> Option<Outcome> {
+        let mut last = None;
+        let mut index = 0;
+        while let Some(running) = self.running.get_mut(index) {
+            let Poll::Ready(outcome) = running.as_mut().poll(cx) else {
+                index += 1;
+                continue;
+            };
+            if is_good(&outcome) {
+                return Some(outcome);
+            }
+            last = Some(outcome);
+            drop(self.running.swap_remove(index));
+        }
+        last
+    }
+
+    /// Begins one more try, if it may be.
+    fn poll_begin(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        let context = self.head.context();
+        let deadline = context.and_then(RequestContext::deadline);
+        if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            return Poll::Ready(false);
+        }
+        if ready!(self.service.poll_ready(cx)).is_err() || !self.policy.budget.withdraw() {
+            tracing::debug!("a slow request is not hedged");
+            return Poll::Ready(false);
+        }
+        tracing::debug!(delay = ?self.delay, "a slow request is hedged");
+        context.inspect(|context| context.record().hedge());
+        let request = Request::from_parts(self.head.again(), Body::full(self.body.clone()));
+        self.running.push(Box::pin(self.service.call(request)));
+        self.left -= 1;
+        Poll::Ready(true)
+    }
+}
+
+/// Nobody does better by asking somebody else.
+fn is_good(outcome: &Outcome) -> bool {
+    Verdict::of(outcome.as_ref()) == Verdict::Success
+}
+
+pin_project! {
+    /// The future of a [`Hedge`].
+    pub struct ResponseFuture<S>
+    where
+        S: Service<Request>,
+    {
+        // None once it failed while others run.
+        #[pin]
+        first: Option<S::Future>,
+        // None as long as nothing was waited for.
+        #[pin]
+        sleep: Option<Sleep>,
+        meter: Option<Meter>,
+        // None when there will be one try only.
+        extra: Option<Extra<S>>,
+    }
+}
+
+impl<S: Service<Request>> ResponseFuture<S> {
+    fn new(first: S::Future, meter: Option<Meter>, extra: Option<Extra<S>>) -> Self {
+        Self { first: Some(first), sleep: None, meter, extra }
+    }
+}
+
+impl<S> Future for ResponseFuture<S>
+where
+    S: Service<Request, Response = Response, Error = Error>,
+{
+    type Output = Outcome;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {
+        let mut this = self.project();
+        if let Some(first) = this.first.as_mut().as_pin_mut()
+            && let Poll::Ready(outcome) = first.poll(cx)
+        {
+            this.first.set(None);
+            let good = is_good(&outcome);
+            if good {
+                this.meter.take().inspect(Meter::note);
+            }
+            match this.extra {
+                Some(extra) if !good && !extra.running.is_empty() => extra.failed = Some(outcome),
+                _ => {
+                    // The losers end here.
+                    *this.extra = None;
+                    return Poll::Ready(outcome);
+                }
+            }
+        }
+        loop {
+            let Some(extra) = this.extra else {
+                return Poll::Pending;
+            };
+            if let Some(outcome) = extra.poll_running(cx) {
+                if is_good(&outcome) {
+                    // The first try would have taken longer than it has.
+                    if this.first.is_some() {
+                        this.meter.take().inspect(Meter::note);
+                    }
+                    this.first.set(None);
+                    *this.extra = None;
+                    return Poll::Ready(outcome);
+                }
+                if extra.running.is_empty()
+                    && let Some(failed) = extra.failed.take()
+                {
+                    *this.extra = None;
+                    return Poll::Ready(failed);
+                }
+            }
+            if extra.left == 0 {
+                return Poll::Pending;
+            }
+            if this.sleep.is_none() {
+                this.sleep.set(Some(sleep(extra.delay)));
+            }
+            if let Some(sleep) = this.sleep.as_mut().as_pin_mut() {
+                ready!(sleep.poll(cx));
+            }
+            if !ready!(extra.poll_begin(cx)) {
+                extra.left = 0;
+                return Poll::Pending;
+            }
+            this.sleep.set(None);
+        }
+    }
+}
+
+impl<S: Service<Request>> fmt::Debug for ResponseFuture<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let running = self.extra.as_ref().map_or(0, |extra| extra.running.len());
+        f.debug_struct("ResponseFuture").field("extra", &running).finish_non_exhaustive()
+    }
+}
