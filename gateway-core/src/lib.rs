@@ -16,6 +16,7 @@
 //! This crate is mechanism and knows no policy: no token, no quota, no file format.
 
 pub mod body;
+pub mod budget;
 pub mod clock;
 pub mod context;
 pub mod error;

@@ -11,10 +11,10 @@ use std::time::Duration;
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use futures_util::FutureExt;
+use gateway_core::budget::{Config, RetryBudget};
 use gateway_core::{
     Body, ConnectionInfo, Error, ListenerInfo, Outcome, Request, RequestContext, Response,
 };
-use gateway_layers::budget::{Config, RetryBudget};
 use gateway_layers::hedge::{Delay, HedgeLayer};
 use gateway_layers::retry::RetryLayer;
 use http::Method;

@@ -17,7 +17,7 @@
 //! | the time a request has in all | layer | [`timeout`] |
 //! | sending again what failed | layer | [`retry`] |
 //! | a second try beside a slow one | layer | [`hedge`] |
-//! | how much of both there may be | value | [`budget`] |
+//! | how much of both there may be | value | [`budget`](gateway_core::budget) |
 //! | how large a body may be | layer | [`body_limit`] |
 //! | one line for each request | observer | [`access_log`] |
 //!
@@ -53,7 +53,6 @@
 
 pub mod access_log;
 pub mod body_limit;
-pub mod budget;
 pub mod filter;
 pub mod hedge;
 pub mod retry;

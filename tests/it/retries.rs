@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream;
+use gateway_core::budget::{Config, RetryBudget};
 use gateway_core::{Body, Cluster, Error, Module, Outcome, Request};
-use gateway_layers::budget::{Config, RetryBudget};
 use gateway_layers::hedge::{Delay, HedgeLayer};
 use gateway_layers::retry::{Backoff, RetryLayer};
 use gateway_tests::{Answer, Failures, Seen, Upstream, eventually};

@@ -7,7 +7,7 @@ use tower_layer::Layer;
 
 use super::config::{Config, Delay};
 use super::service::{Hedge, Policy};
-use crate::budget::RetryBudget;
+use gateway_core::budget::RetryBudget;
 
 /// Sends requests a second time whose answer is slow; see the [module](super).
 #[derive(Clone, Debug)]

@@ -15,7 +15,7 @@
 //! judge. Of a try that fails later, the other one is waited for; when all fail, the outcome of
 //! the first one passes, as if there had been no other.
 //!
-//! Extra tries come from a [`RetryBudget`](crate::budget::RetryBudget), best the one that the
+//! Extra tries come from a [`RetryBudget`](gateway_core::budget::RetryBudget), best the one that the
 //! retries around them have.
 //!
 //! ```

@@ -17,8 +17,8 @@ use tower_service::Service;
 
 use super::config::{Config, Delay, MOST_EXTRA};
 use super::latency::Latencies;
-use crate::budget::RetryBudget;
 use crate::head_copy::HeadCopy;
+use gateway_core::budget::RetryBudget;
 
 /// A service whose slow requests are sent a second time; see the [module](super).
 #[derive(Clone, Debug)]

@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep};
 use tower::{Layer, ServiceExt, service_fn};
 
 use super::{Delay, HedgeLayer};
-use crate::budget::{self, RetryBudget};
+use gateway_core::budget::{self, RetryBudget};
 
 const DELAY: Duration = Duration::from_millis(50);
 const SLOW: Duration = Duration::from_secs(1);

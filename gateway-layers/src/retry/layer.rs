@@ -13,7 +13,7 @@ use super::condition::Condition;
 use super::config::{Backoff, Config};
 use super::policy::Policy;
 use super::service::Retry;
-use crate::budget::RetryBudget;
+use gateway_core::budget::RetryBudget;
 
 /// Sends requests again that failed; see the [module](super).
 #[derive(Clone)]

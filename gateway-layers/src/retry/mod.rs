@@ -8,7 +8,7 @@
 //!   `Idempotency-Key`, or the failure [says](gateway_core::Error::is_unsent) that nothing of the
 //!   request reached an application;
 //! - its body can be sent once more: see [`replay_limit`](RetryLayer::replay_limit);
-//! - there are tries left, and the [`RetryBudget`](crate::budget::RetryBudget) grants one;
+//! - there are tries left, and the [`RetryBudget`](gateway_core::budget::RetryBudget) grants one;
 //! - the wait before it ends before the request's deadline, and whoever refused the request did
 //!   not ask for a longer one than [`max_wait`](RetryLayer::max_wait).
 //!

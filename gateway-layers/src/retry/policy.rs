@@ -13,7 +13,7 @@ use http_body::Body as _;
 use super::condition::{Condition, Conditions};
 use super::config::{Backoff, Config, MOST_RETRIES};
 use super::retry_after;
-use crate::budget::RetryBudget;
+use gateway_core::budget::RetryBudget;
 
 /// The rules of one layer, and what its services share.
 pub(super) struct Policy {

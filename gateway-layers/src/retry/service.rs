@@ -43,7 +43,13 @@ where
 
     fn call(&mut self, request: Request) -> Self::Future {
         self.policy.budget.deposit();
-        let Some(scope) = self.policy.scope(&request) else {
+        let scope = self.policy.scope(&request);
+        if let Some(context) = request.context()
+            && (scope.is_some() || self.policy.max_retries == 0)
+        {
+            context.claim_retries();
+        }
+        let Some(scope) = scope else {
             let inner = self.inner.call(request);
             return ResponseFuture { state: State::Trying { inner }, tries: None };
         };

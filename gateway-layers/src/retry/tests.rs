@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep};
 use tower::{Layer, ServiceExt, service_fn};
 
 use super::{Backoff, Condition, RetryLayer};
-use crate::budget::{self, RetryBudget};
+use gateway_core::budget::{self, RetryBudget};
 
 const SECOND: Duration = Duration::from_secs(1);
 

@@ -15,7 +15,7 @@ pub(crate) use self::source::files;
 /// The levels of `gateway-core`, lowest first: a module imports from lower ones only.
 const CORE: &[&[&str]] = &[
     // Values and small mechanisms that know nothing of requests.
-    &["alarm", "clock", "error", "forwarded", "live", "path", "task", "tunnel"],
+    &["alarm", "budget", "clock", "error", "forwarded", "live", "path", "task", "tunnel"],
     &["hop_headers", "hygiene"],
     &["trailers"],
     &["body", "http1", "websocket"],
@@ -31,7 +31,7 @@ const CORE: &[&[&str]] = &[
 
 /// The levels of `gateway-layers`. All capabilities are on one level, so none imports another.
 const LAYERS: &[&[&str]] = &[
-    &["budget", "filter", "head_copy"],
+    &["filter", "head_copy"],
     &[
         "access_log",
         "body_limit",

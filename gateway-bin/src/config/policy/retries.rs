@@ -1,7 +1,8 @@
 //! `retry` and `hedge`: what is asked for again.
 
+use gateway_core::budget;
 use gateway_layers::retry::{Backoff, Condition, MOST_RETRIES};
-use gateway_layers::{budget, hedge, retry};
+use gateway_layers::{hedge, retry};
 use http::{Method, StatusCode};
 
 use crate::config::reader::{Field, Table};

@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep};
 use super::available::{Available, PickMode};
 use super::builder::can_reach;
 use super::{ClusterTimeouts, HostPolicy};
+use crate::budget::{self, RetryBudget};
 use crate::error::{BoxError, Verdict};
 use crate::live::Live;
 use crate::module::Health;
@@ -31,6 +32,8 @@ pub(in crate::upstream) struct Shared {
     pub(in crate::upstream) connector: Connector,
     pub(in crate::upstream) tasks: Tasks,
     pub(in crate::upstream) observers: Observers,
+    /// Tries at another endpoint come from here.
+    pub(in crate::upstream) failover: RetryBudget,
     source: Option<Arc<dyn discovery::Erased>>,
     state: Mutex<State>,
     available: Live<Available>,
@@ -109,6 +112,7 @@ impl Shared {
             connector,
             tasks: Tasks::new(),
             observers,
+            failover: RetryBudget::new(&failover()),
             source,
             state: Mutex::new(state),
             available: Live::new(available),
@@ -353,6 +357,14 @@ impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What a cluster may send to another endpoint of its own accord: less in quiet times than what a
+/// route that was given retries may, because nobody has asked for it.
+fn failover() -> budget::Config {
+    let mut config = budget::Config::default();
+    config.min_per_second = 1;
+    config
 }
 
 /// Members for `specs`, the first of each address; those that were there before keep their state.

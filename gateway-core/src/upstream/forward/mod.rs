@@ -31,6 +31,7 @@ const MOST_TRIES: u32 = 2;
 pub(super) async fn forward(cluster: &Arc<Shared>, request: Request) -> Outcome {
     cluster.start();
     let (mut call, body) = Call::new(cluster, request);
+    cluster.failover.deposit_at(call.started);
     let replay = Replay::new(body);
     let mut body = replay.first();
     loop {
@@ -201,7 +202,8 @@ impl Call {
 
     /// True when another endpoint may be asked after this failure of one: nothing was sent, or the
     /// connection broke without a byte of an answer and asking twice does no harm. And there is
-    /// another one, and time.
+    /// another one, and time, and not too many ask already; a refused connection was no load to
+    /// anybody, and does not count.
     fn may_fail_over(&self, cluster: &Shared, error: &Error) -> bool {
         let harmless = match error.reason() {
             Reason::ConnectFailed | Reason::ConnectTimeout | Reason::TlsFailed => true,
@@ -217,6 +219,7 @@ impl Call {
             && !self.context.as_ref().is_some_and(RequestContext::is_retried)
             && !self.is_out_of_time(Instant::now())
             && cluster.peek().count() > 1
+            && (error.reason() == Reason::ConnectFailed || cluster.failover.withdraw())
     }
 
     /// True when the deadline of the whole request is what limits the wait for the answer.

@@ -5,21 +5,11 @@
 //! ends that. Extra attempts are a share of the requests that came in, and a small reserve for
 //! times of few requests; when both are used up, requests keep what their first attempt brought.
 //!
-//! One budget belongs to all that sends to one upstream:
+//! One budget belongs to all that sends to one upstream. Of two layers that draw from it, the
+//! outer one counts the requests, and the inner one is given a [spender](RetryBudget::spender).
 //!
 //! ```
-//! use gateway_layers::budget::RetryBudget;
-//! use gateway_layers::hedge::HedgeLayer;
-//! use gateway_layers::retry::RetryLayer;
-//!
-//! let budget = RetryBudget::default();
-//! let retry = RetryLayer::new().budget(budget.clone());
-//! // The retry stands outside and has counted the request already.
-//! let hedge = HedgeLayer::new().budget(budget.spender());
-//! ```
-//!
-//! ```
-//! use gateway_layers::budget::{Config, RetryBudget};
+//! use gateway_core::budget::{Config, RetryBudget};
 //!
 //! let mut config = Config::default();
 //! config.ratio = 0.5;
@@ -90,7 +80,7 @@ struct Shared {
     ledger: Ledger,
     start: Instant,
     /// The length of a bucket, in nanoseconds.
-    bucket: u128,
+    bucket: u64,
 }
 
 impl RetryBudget {
@@ -104,7 +94,7 @@ impl RetryBudget {
         let shared = Shared {
             ledger: Ledger::new(per_million, u64::try_from(reserve).unwrap_or(u64::MAX)),
             start: Instant::now(),
-            bucket: window.as_nanos() / u128::from(BUCKETS),
+            bucket: nanoseconds(window) / u64::from(BUCKETS),
         };
         Self { shared: Arc::new(shared), earns: true }
     }
@@ -119,25 +109,35 @@ impl RetryBudget {
     /// Counts a request.
     pub fn deposit(&self) {
         if self.earns {
-            self.shared.ledger.deposit(self.now());
+            self.deposit_at(Instant::now());
         }
+    }
+
+    /// Counts a request that came at `now`, for who has read the clock already.
+    pub(crate) fn deposit_at(&self, now: Instant) {
+        self.shared.ledger.deposit(self.bucket(now));
     }
 
     /// Takes an extra attempt out of the budget. False when there is none left.
     pub fn withdraw(&self) -> bool {
-        self.shared.ledger.withdraw(self.now())
+        self.shared.ledger.withdraw(self.bucket(Instant::now()))
     }
 
     /// How many extra attempts would be granted at this moment.
     pub fn available(&self) -> u64 {
-        self.shared.ledger.available(self.now())
+        self.shared.ledger.available(self.bucket(Instant::now()))
     }
 
-    /// The number of the current bucket.
-    fn now(&self) -> u32 {
-        let passed = Instant::now().saturating_duration_since(self.shared.start).as_nanos();
+    /// The number of the bucket of `now`.
+    fn bucket(&self, now: Instant) -> u32 {
+        let passed = nanoseconds(now.saturating_duration_since(self.shared.start));
         u32::try_from(passed / self.shared.bucket).unwrap_or(u32::MAX)
     }
+}
+
+/// Words, not the double words of [`Duration`]: they are divided for every request.
+fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 impl Default for RetryBudget {
