@@ -50,6 +50,7 @@
 
 pub mod access_log;
 pub mod body_limit;
+pub mod concurrency;
 pub mod filter;
 pub mod timeout;
 
