@@ -52,6 +52,8 @@ pub mod access_log;
 pub mod body_limit;
 pub mod concurrency;
 pub mod filter;
+#[cfg(feature = "mirror")]
+pub mod mirror;
 pub mod timeout;
 
 /// What the guides show compiles and runs.
