@@ -16,6 +16,8 @@
 //! | many small decisions in one layer | layer of filters | [`filter`] |
 //! | the time a request has in all | layer | [`timeout`] |
 //! | how large a body may be | layer | [`body_limit`] |
+//! | how many requests are under way, and who goes first | layer | [`concurrency`] |
+//! | copies of requests to a second module | layer | `mirror` (feature of that name) |
 //! | one line for each request | observer | [`access_log`] |
 //!
 //! Layers stack up with `tower::ServiceBuilder`, whose first layer is the outermost, and the
@@ -64,6 +66,9 @@ mod guides {
 
     #[doc = include_str!("../../docs/writing-a-module.md")]
     struct WritingAModule;
+
+    #[doc = include_str!("../../docs/concurrency.md")]
+    struct Concurrency;
 
     #[doc = include_str!("../README.md")]
     struct Crate;

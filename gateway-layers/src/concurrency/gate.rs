@@ -225,3 +225,161 @@ impl Drop for Waiter {
         // Otherwise it was called: a permit on its way comes back with the channel.
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use gateway_core::Tasks;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// What is done by somebody who uses a gate.
+    #[derive(Clone, Debug)]
+    enum Act {
+        Enter(Priority),
+        /// Ends the request under way with this number.
+        Complete(usize),
+        /// Gives up the wait with this number.
+        Cancel(usize),
+        Limit(u32),
+    }
+
+    fn act() -> impl Strategy<Value = Act> {
+        let priority = prop::sample::select(&Priority::ALL[..]);
+        prop_oneof![
+            4 => priority.prop_map(Act::Enter),
+            3 => (0..50_usize).prop_map(Act::Complete),
+            2 => (0..50_usize).prop_map(Act::Cancel),
+            1 => (1..6_u32).prop_map(Act::Limit),
+        ]
+    }
+
+    /// Moves waiters that were called among those under way.
+    fn called(waiting: &mut Vec<(Priority, Waiter)>, under_way: &mut Vec<Permit>) -> Vec<Priority> {
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        let mut admitted = Vec::new();
+        waiting.retain_mut(|(priority, waiter)| match waiter.poll_call(&mut cx) {
+            Poll::Ready(Call::Admitted(permit)) => {
+                under_way.push(permit);
+                admitted.push(*priority);
+                false
+            }
+            Poll::Ready(Call::Displaced) => false,
+            Poll::Pending => true,
+        });
+        admitted
+    }
+
+    proptest! {
+        #[test]
+        fn permits_keep_to_the_limit_and_come_back(
+            first in 1..5_u32,
+            most_waiting in 0..5_u32,
+            acts in prop::collection::vec(act(), 0..200),
+        ) {
+            let gate = Arc::new(Gate::new(first, most_waiting));
+            let (mut under_way, mut waiting) = (Vec::new(), Vec::new());
+            for act in acts {
+                let before = under_way.len();
+                match act {
+                    Act::Enter(priority) => match gate.enter(priority) {
+                        Entry::Admitted(permit) => {
+                            prop_assert!(waiting.is_empty(), "nobody overtakes");
+                            under_way.push(permit);
+                        }
+                        Entry::Queued(waiter) => waiting.push((priority, waiter)),
+                        Entry::Full => {
+                            prop_assert_eq!(waiting.len() as u32, most_waiting);
+                            prop_assert!(waiting.iter().all(|(other, _)| *other <= priority));
+                        }
+                    },
+                    Act::Complete(index) if index < under_way.len() => {
+                        drop(under_way.swap_remove(index));
+                    }
+                    // Given up without a look whether it was called.
+                    Act::Cancel(index) if index < waiting.len() => drop(waiting.remove(index)),
+                    Act::Limit(limit) => gate.set_limit(limit),
+                    _ => {}
+                }
+                let most = waiting.iter().map(|(priority, _)| *priority).min();
+                let admitted = called(&mut waiting, &mut under_way);
+                if let ([one], Some(most)) = (&admitted[..], most) {
+                    prop_assert_eq!(*one, most, "the most important goes first");
+                }
+                let now = gate.occupancy();
+                prop_assert_eq!(now.in_use() as usize, under_way.len());
+                prop_assert_eq!(now.waiting() as usize, waiting.len());
+                prop_assert!(now.waiting() <= most_waiting);
+                let over = under_way.len() as u32 > gate.limit();
+                prop_assert!(!over || under_way.len() <= before, "none is begun beyond the limit");
+                prop_assert!(waiting.is_empty() || now.in_use() >= gate.limit(), "no lost wake-up");
+            }
+            drop(waiting);
+            drop(under_way);
+            prop_assert_eq!((gate.occupancy().in_use(), gate.occupancy().waiting()), (0, 0));
+        }
+    }
+
+    /// Polls `future` so often at most, then gives it up.
+    async fn given_up_after<F: Future>(future: F, polls: u32) -> Option<F::Output> {
+        let mut future = Box::pin(future);
+        let mut left = polls;
+        poll_fn(move |cx| {
+            if left == 0 {
+                return Poll::Ready(None);
+            }
+            left -= 1;
+            Pin::as_mut(&mut future).poll(cx).map(Some)
+        })
+        .await
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn threads_that_come_and_give_up_lose_no_permit() {
+        const LIMIT: u32 = 3;
+        let gate = Arc::new(Gate::new(LIMIT, 8));
+        let at_once = Arc::new(AtomicU32::new(0));
+        let tasks = Tasks::new();
+        let (done, mut ended) = tokio::sync::mpsc::channel(16);
+        for task in 0..16_u32 {
+            let (gate, at_once, done) = (Arc::clone(&gate), Arc::clone(&at_once), done.clone());
+            tasks.spawn("client", async move {
+                for round in 0..2000_u32 {
+                    let priority = Priority::ALL[(task + round) as usize % 4];
+                    let permit = match gate.try_enter(LIMIT) {
+                        Some(permit) => Some(permit),
+                        None => match gate.enter(priority) {
+                            Entry::Admitted(permit) => Some(permit),
+                            Entry::Full => None,
+                            Entry::Queued(mut waiter) => {
+                                let call = poll_fn(|cx| waiter.poll_call(cx));
+                                match given_up_after(call, 1 + (task + round) % 3).await {
+                                    Some(Call::Admitted(permit)) => Some(permit),
+                                    _ => None,
+                                }
+                            }
+                        },
+                    };
+                    if let Some(permit) = permit {
+                        assert!(at_once.fetch_add(1, Ordering::SeqCst) < LIMIT);
+                        tokio::task::yield_now().await;
+                        at_once.fetch_sub(1, Ordering::SeqCst);
+                        drop(permit);
+                    }
+                    tokio::task::yield_now().await;
+                }
+                done.send(()).await.unwrap();
+            });
+        }
+        drop(done);
+        let mut count = 0;
+        while ended.recv().await.is_some() {
+            count += 1;
+        }
+        assert_eq!(count, 16, "nobody failed");
+        let now = gate.occupancy();
+        assert_eq!((now.in_use(), now.waiting()), (0, 0));
+    }
+}

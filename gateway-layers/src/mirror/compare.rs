@@ -239,7 +239,8 @@ mod tests {
     fn any_settings() -> impl Strategy<Value = CompareSettings> {
         let paths = || prop::collection::vec(path(), 0..4);
         (paths(), paths()).prop_map(|(ignore, unordered)| {
-            let parsed = |list: Vec<String>| list.iter().map(|path| path.parse().unwrap()).collect();
+            let parsed =
+                |list: Vec<String>| list.iter().map(|path| path.parse().unwrap()).collect();
             CompareSettings {
                 ignore: parsed(ignore),
                 unordered: parsed(unordered),

@@ -30,9 +30,10 @@ impl Seen {
             status: response.status(),
             latency,
             is_json: is_json(response.headers()),
-            is_encoded: response.headers().get(header::CONTENT_ENCODING).is_some_and(|encoding| {
-                !encoding.as_bytes().eq_ignore_ascii_case(b"identity")
-            }),
+            is_encoded: response
+                .headers()
+                .get(header::CONTENT_ENCODING)
+                .is_some_and(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity")),
             body: None,
         }
     }

@@ -189,9 +189,8 @@ async fn large_bodies_are_not_mirrored_and_pass() {
 #[tokio::test(start_paused = true)]
 async fn a_body_that_was_not_read_is_not_mirrored() {
     let layer = MirrorLayer::new(never()).settings(all());
-    let refuses = Module::new(module_fn(async |_: Request| {
-        Ok::<_, Error>(Response::new("no".into()))
-    }));
+    let refuses =
+        Module::new(module_fn(async |_: Request| Ok::<_, Error>(Response::new("no".into()))));
     let unread = request(Method::POST, slow(&["ab"]));
     assert_eq!(exchange(&layer, refuses, unread).await, "no");
     let report = layer.handle().report();
