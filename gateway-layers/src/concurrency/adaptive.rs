@@ -81,8 +81,8 @@ impl Adaptive {
         between(self.settings.min, 1, MOST_PERMITS)
     }
 
-    /// Takes note of one request, and sets the limit of `gate` when a window is over.
-    pub(super) fn record(&self, gate: &Arc<Gate>, sample: Sample) {
+    /// Takes note of one request that ended `now`, and sets the limit of `gate` when a window is over.
+    pub(super) fn record(&self, gate: &Arc<Gate>, sample: Sample, now: Instant) {
         match sample {
             Sample::Answered(latency) => {
                 let one = (microseconds(latency) << COUNT_BITS) | 1;
@@ -96,14 +96,13 @@ impl Adaptive {
         if in_use > self.peak.load(Ordering::Relaxed) {
             self.peak.fetch_max(in_use, Ordering::Relaxed);
         }
-        if let Some(limit) = self.end_window() {
+        if let Some(limit) = self.end_window(now) {
             gate.set_limit(limit);
         }
     }
 
     /// The new limit, when a window is over.
-    fn end_window(&self) -> Option<u32> {
-        let now = Instant::now();
+    fn end_window(&self, now: Instant) -> Option<u32> {
         let began = *self.began.get_or_init(|| now);
         let now = microseconds(now.saturating_duration_since(began));
         let ends = self.window_ends.load(Ordering::Relaxed);

@@ -4,7 +4,7 @@ use std::fmt;
 use std::future::Future;
 use std::mem;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use gateway_core::{
     Error, Outcome, Reason, Request, RequestContext, RequestExt, Response, Verdict,
@@ -93,13 +93,17 @@ impl Held {
         Self { permit, watch }
     }
 
-    /// The outcome, with the permit in the body of an answer.
-    fn settle(self, outcome: Outcome) -> Outcome {
+    /// Puts the permit into the body of an answer; a failure gives it back.
+    fn settle(self, outcome: &mut Outcome) {
         let Self { permit, watch } = self;
         if let Some(watch) = watch {
-            watch.settle(&outcome);
+            watch.settle(outcome);
         }
-        outcome.map(|response| response.map(|body| body.on_end(move |_| drop(permit))))
+        // In place: an answer is large to move.
+        if let Ok(response) = outcome {
+            let body = mem::take(response.body_mut());
+            *response.body_mut() = body.on_end(move |_| drop(permit));
+        }
     }
 }
 
@@ -123,12 +127,12 @@ impl Watch {
             }
             (_, Err(_)) => return,
         };
-        self.record(sample);
+        self.record(sample, now);
     }
 
-    fn record(&self, sample: Sample) {
+    fn record(&self, sample: Sample, now: Instant) {
         if let Some(adaptive) = self.limit.adaptive() {
-            adaptive.record(self.limit.gate(), sample);
+            adaptive.record(self.limit.gate(), sample, now);
         }
     }
 }
@@ -136,8 +140,10 @@ impl Watch {
 impl Drop for Watch {
     fn drop(&mut self) {
         // Given up before an answer came, by a timeout further out.
-        if self.context.take().is_some_and(|context| context.is_overdue(Instant::now())) {
-            self.record(Sample::Failed);
+        let Some(context) = self.context.take() else { return };
+        let now = Instant::now();
+        if context.is_overdue(now) {
+            self.record(Sample::Failed, now);
         }
     }
 }
@@ -237,10 +243,11 @@ where
                     return error.take().map_or(Poll::Pending, |error| Poll::Ready(Err(error)));
                 }
                 Projected::Running { inner, held } => {
-                    return inner.poll(cx).map(|outcome| match held.take() {
-                        Some(held) => held.settle(outcome),
-                        None => outcome,
-                    });
+                    let mut outcome = ready!(inner.poll(cx));
+                    if let Some(held) = held.take() {
+                        held.settle(&mut outcome);
+                    }
+                    return Poll::Ready(outcome);
                 }
                 Projected::Waiting { waiting: slot } => {
                     let Some(mut waiting) = slot.take() else { return Poll::Pending };
