@@ -81,7 +81,8 @@ impl Adaptive {
         between(self.settings.min, 1, MOST_PERMITS)
     }
 
-    /// Takes note of one request that ended `now`, and sets the limit of `gate` when a window is over.
+    /// Takes note of one request that ended `now`, and sets the limit of `gate` when a window is
+    /// over.
     pub(super) fn record(&self, gate: &Arc<Gate>, sample: Sample, now: Instant) {
         match sample {
             Sample::Answered(latency) => {

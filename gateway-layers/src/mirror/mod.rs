@@ -41,15 +41,15 @@
 //!
 //! Of those, `percent` are, evenly spread: of every hundred requests at 10 %, every tenth. Upgrades
 //! and requests that are copies themselves never are. A copy carries `x-gateway-mirror: 1` and has
-//! a [`RequestContext`](gateway_core::RequestContext) of its own, so that it writes nothing into the
-//! record of its request and has its own deadline; a module of this process finds no route and no
-//! path parameters in it.
+//! a [`RequestContext`](gateway_core::RequestContext) of its own, so that it writes nothing into
+//! the record of its request and has its own deadline; a module of this process finds no route and
+//! no path parameters in it.
 //!
 //! # What it costs
 //!
 //! A body is kept while the first module reads it, and sent to the mirror when that has read it to
-//! the end; a larger one than `body_limit` is not mirrored. At most `in_flight` copies are under way
-//! at the same time, those included whose request is still being read: together they bound the
+//! the end; a larger one than `body_limit` is not mirrored. At most `in_flight` copies are under
+//! way at the same time, those included whose request is still being read: together they bound the
 //! memory, `in_flight * (body_limit + 2 * compare_limit)`.
 
 mod compare;
