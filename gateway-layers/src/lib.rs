@@ -19,6 +19,8 @@
 //! | a second try beside a slow one | layer | [`hedge`] |
 //! | how much of both there may be | value | [`budget`](gateway_core::budget) |
 //! | how large a body may be | layer | [`body_limit`] |
+//! | how many requests are under way, and who goes first | layer | [`concurrency`] |
+//! | copies of requests to a second module | layer | `mirror` (feature of that name) |
 //! | one line for each request | observer | [`access_log`] |
 //!
 //! Layers stack up with `tower::ServiceBuilder`, whose first layer is the outermost, and the
@@ -53,8 +55,11 @@
 
 pub mod access_log;
 pub mod body_limit;
+pub mod concurrency;
 pub mod filter;
 pub mod hedge;
+#[cfg(feature = "mirror")]
+pub mod mirror;
 pub mod retry;
 pub mod timeout;
 
@@ -71,6 +76,8 @@ mod guides {
 
     #[doc = include_str!("../../docs/retries.md")]
     struct Retries;
+    #[doc = include_str!("../../docs/concurrency.md")]
+    struct Concurrency;
 
     #[doc = include_str!("../README.md")]
     struct Crate;
