@@ -49,6 +49,12 @@ impl Latency {
         average * share_left(now.saturating_sub(before))
     }
 
+    /// True when nothing was measured lately: what there is says little.
+    pub(crate) fn is_stale(&self, now: u64) -> bool {
+        let measured = self.measured.load(Ordering::Relaxed);
+        measured == 0 || u128::from(now.saturating_sub(measured)) > DECAY.as_nanos()
+    }
+
     /// The average as of its last measurement.
     pub(crate) fn current(&self) -> Option<Duration> {
         let measured = self.measured.load(Ordering::Relaxed) > 0;

@@ -8,6 +8,7 @@ mod connect;
 mod discovery;
 mod endpoint;
 mod forward;
+pub(crate) mod hash;
 pub mod health;
 mod latency;
 mod pool;
