@@ -1,5 +1,6 @@
 //! Forwarding: a request out, its answer back, failures as [`Error`]s that say where.
 
+mod choice;
 mod exchange;
 mod http1;
 mod http2;
@@ -12,8 +13,8 @@ use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, Version, request};
 use tokio::time::Instant;
 
+use self::choice::Choice;
 use super::address::{EndpointAddress, Transport};
-use super::balance::Wanted;
 use super::cluster::{HostPolicy, Shared};
 use super::endpoint::Endpoint;
 use crate::body::Body;
@@ -26,11 +27,12 @@ use crate::observe::{AttemptFinished, Observer};
 pub(super) async fn forward(cluster: &Arc<Shared>, request: Request) -> Outcome {
     cluster.start();
     let context = request.extensions().get::<RequestContext>().cloned();
-    let endpoint = choose(cluster, context.as_ref())?;
+    let choice = Choice::new(cluster, context.as_ref(), request.headers())?;
+    let endpoint = Arc::clone(&choice.endpoint);
     let mut trial = Trial { cluster, endpoint, context, started: Instant::now(), over: false };
     let (mut call, body) = Call::new(&trial, request);
     let in_flight = Arc::clone(&trial.endpoint).enter();
-    let outcome = match trial.endpoint.address().transport() {
+    let mut outcome = match trial.endpoint.address().transport() {
         Transport::Http | Transport::Https | Transport::Unix => {
             http1::forward(cluster, in_flight, &mut call, body).await
         }
@@ -38,15 +40,8 @@ pub(super) async fn forward(cluster: &Arc<Shared>, request: Request) -> Outcome 
         Transport::H2c => Box::pin(http2::forward(cluster, in_flight, &mut call, body)).await,
     };
     trial.finish(&outcome);
+    choice.tell(cluster, trial.context.as_ref(), &mut outcome);
     outcome
-}
-
-/// The endpoint that takes the request.
-fn choose(cluster: &Shared, context: Option<&RequestContext>) -> Result<Arc<Endpoint>, Error> {
-    let tried = context.map(|context| context.record().tried()).unwrap_or_default();
-    let wanted = Wanted::default().avoid(&tried);
-    let available = cluster.peek();
-    available.pick(&wanted, cluster.settings.endpoint_limit).map(Arc::clone)
 }
 
 /// One try at an endpoint, from the pick until the head of its answer.
