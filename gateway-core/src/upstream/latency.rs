@@ -45,6 +45,9 @@ impl Latency {
     /// What was measured fades, so that an endpoint that nobody dares to pick is tried again.
     pub(crate) fn cost(&self, now: u64) -> f64 {
         let average = f64::from_bits(self.average.load(Ordering::Relaxed));
+        if average == 0.0 {
+            return 0.0;
+        }
         let before = self.measured.load(Ordering::Relaxed);
         average * share_left(now.saturating_sub(before))
     }

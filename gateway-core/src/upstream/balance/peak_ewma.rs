@@ -75,7 +75,7 @@ impl Pick for Sooner {
 impl Sooner {
     /// True when `one` is clearly better than `other`: by its load with one request more, and by
     /// what it has already. Between equal weights both say the same; see
-    /// [`is_less_loaded`](super::weighted::is_less_loaded).
+    /// [`Load::is_less_than`](super::weighted::Load::is_less_than).
     fn is_sooner(&self, one: &Candidate, other: &Candidate, now: u64) -> bool {
         let (mine, theirs) = (Seen::of(one, now), Seen::of(other, now));
         let (my_delay, their_delay) = match (mine.delay, theirs.delay) {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::weighted::{Weighted, is_less_loaded};
+use super::weighted::{Load, Weighted};
 use super::{Balance, Candidate, Draws, Pick, Wanted};
 use crate::upstream::Endpoint;
 
@@ -61,7 +61,7 @@ impl OfTwo {
         if self.weighted.is_even() {
             one.endpoint.in_flight() < other.endpoint.in_flight()
         } else {
-            is_less_loaded(one, other)
+            Load::of(one).is_less_than(Load::of(other))
         }
     }
 }

@@ -100,15 +100,28 @@ fn slots(candidates: &[Candidate]) -> Box<[Slot]> {
     slots.into()
 }
 
-/// True when `one` is clearly less loaded than `other`: as it is, and with one request more.
-///
-/// Between equal weights both say the same. Between others, the first alone would send the second
-/// request to the lightest endpoint, and the second alone everything to the heaviest as long as
-/// nothing is under way.
-pub(super) fn is_less_loaded(one: &Candidate, other: &Candidate) -> bool {
-    let (mine, theirs) = (one.endpoint.in_flight() as u64, other.endpoint.in_flight() as u64);
-    let (weight, their_weight) = (u64::from(one.weight), u64::from(other.weight));
-    mine * their_weight < theirs * weight && (mine + 1) * their_weight < (theirs + 1) * weight
+/// How busy a candidate is at the moment of a pick.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Load {
+    in_flight: u64,
+    weight: u64,
+}
+
+impl Load {
+    pub(super) fn of(candidate: &Candidate) -> Self {
+        let in_flight = candidate.endpoint.in_flight() as u64;
+        Self { in_flight, weight: u64::from(candidate.weight) }
+    }
+
+    /// True when this is clearly less than `other`: as it is, and with one request more.
+    ///
+    /// Between equal weights both say the same. Between others, the first alone would send the
+    /// second request to the lightest endpoint, and the second alone everything to the heaviest
+    /// as long as nothing is under way.
+    pub(super) fn is_less_than(self, other: Self) -> bool {
+        self.in_flight * other.weight < other.in_flight * self.weight
+            && (self.in_flight + 1) * other.weight < (other.in_flight + 1) * self.weight
+    }
 }
 
 #[cfg(test)]
