@@ -33,6 +33,7 @@ pub mod replay;
 pub mod respond;
 pub mod route;
 pub mod server;
+pub mod split;
 pub mod task;
 pub mod trailers;
 pub mod upstream;
@@ -61,6 +62,7 @@ pub use self::server::{
     Address, BoundListener, DrainSettings, Drained, Limits, Listener, Protocol, Readiness, Server,
     Timeouts,
 };
+pub use self::split::{Split, SplitEntry};
 pub use self::task::Tasks;
 pub use self::upstream::{
     Cluster, ClusterBuilder, ClusterError, ClusterTimeouts, Endpoint, EndpointAddress, HostPolicy,

@@ -13,6 +13,7 @@ pub struct Record {
     hedges: AtomicU32,
     gave_up: OnceLock<&'static str>,
     tried: Mutex<SmallVec<[Attempt; 1]>>,
+    variant: Mutex<Option<Arc<str>>>,
 }
 
 /// Of the tries of one request, this many are remembered: the first ones and the latest.
@@ -90,6 +91,17 @@ impl Record {
     /// The latest try.
     pub fn last_attempt(&self) -> Option<Attempt> {
         self.lock().last().cloned()
+    }
+
+    /// Notes which entry of a split takes the request. A later note, of another try or of a split
+    /// inside of a split, replaces it.
+    pub fn set_variant(&self, name: Arc<str>) {
+        *self.variant.lock().unwrap_or_else(PoisonError::into_inner) = Some(name);
+    }
+
+    /// The entry of a split that took the request; `None` where there was no split.
+    pub fn variant(&self) -> Option<Arc<str>> {
+        self.variant.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn lock(&self) -> MutexGuard<'_, SmallVec<[Attempt; 1]>> {

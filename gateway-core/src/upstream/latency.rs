@@ -45,8 +45,17 @@ impl Latency {
     /// What was measured fades, so that an endpoint that nobody dares to pick is tried again.
     pub(crate) fn cost(&self, now: u64) -> f64 {
         let average = f64::from_bits(self.average.load(Ordering::Relaxed));
+        if average == 0.0 {
+            return 0.0;
+        }
         let before = self.measured.load(Ordering::Relaxed);
         average * share_left(now.saturating_sub(before))
+    }
+
+    /// True when nothing was measured lately: what there is says little.
+    pub(crate) fn is_stale(&self, now: u64) -> bool {
+        let measured = self.measured.load(Ordering::Relaxed);
+        measured == 0 || u128::from(now.saturating_sub(measured)) > DECAY.as_nanos()
     }
 
     /// The average as of its last measurement.

@@ -2,17 +2,22 @@
 //! connections, forwarding.
 
 mod address;
+mod affinity;
 pub mod balance;
 mod cluster;
 mod connect;
+mod cookie;
 mod discovery;
 mod endpoint;
 mod forward;
+pub(crate) mod hash;
 pub mod health;
 mod latency;
 mod pool;
+mod sticky;
 
 pub use self::address::{EndpointAddress, EndpointError, Transport};
+pub use self::affinity::{Affinity, HashKey, HashKeyError};
 pub use self::cluster::{
     Cluster, ClusterBuilder, ClusterError, ClusterStatus, ClusterTimeouts, EndpointStatus,
     HostPolicy, PickMode,
@@ -21,3 +26,4 @@ pub use self::connect::Connect;
 pub use self::discovery::{Discover, DiscoveryStatus, Publisher};
 pub use self::endpoint::{Endpoint, EndpointSpec, MAX_WEIGHT};
 pub use self::pool::PoolSettings;
+pub use self::sticky::{SameSite, Sticky, StickyError, WhenGone};

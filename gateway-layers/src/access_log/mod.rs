@@ -11,6 +11,7 @@
 //! | `status` | the answer's status |
 //! | `reason`, `detail`, `cause` | why the gateway answered itself; absent for an answer of others |
 //! | `route` | the id of the route that took the request |
+//! | `variant` | the entry of a split that took it; absent where there was no split |
 //! | `cluster`, `endpoint`, `attempts` | where it was tried last, and how often in all |
 //! | `client` | the client's address, as trusted proxies tell it |
 //! | `duration_ms`, `head_ms` | until the answer's end, until its head |
@@ -86,6 +87,7 @@ fn write(event: &RequestFinished<'_>) {
         detail = detail.filter(|text| !text.is_empty()).map(escaped),
         cause = cause.map(escaped),
         route = context.route().map(|route| escaped(&*route.id)),
+        variant = record.variant().map(escaped),
         cluster = attempt.as_ref().map(|attempt| escaped(&*attempt.cluster)),
         endpoint = attempt.as_ref().map(|attempt| escaped(&*attempt.endpoint)),
         attempts = record.attempts(),

@@ -56,7 +56,9 @@ fn gateway() -> Gateway {
     let ok = Module::new(module_fn(|request: Request| async move {
         let context = request.extensions().get::<gateway_core::RequestContext>();
         let attempt = context::Attempt::new("orders".into(), "http://10.0.0.1:80".into());
-        context.unwrap().record().attempt(attempt);
+        let record = context.unwrap().record();
+        record.attempt(attempt);
+        record.set_variant("next".into());
         Ok::<_, Error>(Response::new("hello".into()))
     }));
     let fails = Module::new(module_fn(|_: Request| async {
@@ -93,6 +95,7 @@ async fn a_line_says_what_happened() {
         "path=/ok/a ",
         "status=200 ",
         "route=ok ",
+        "variant=next ",
         "cluster=orders ",
         "endpoint=http://10.0.0.1:80 ",
         "attempts=1 ",
@@ -138,6 +141,7 @@ async fn what_no_route_takes_is_logged_too() {
     let line = lines.take().remove(0);
     assert!(line.contains("reason=route_not_found "), "{line}");
     assert!(!line.contains("route=ok"), "{line}");
+    assert!(!line.contains("variant="), "{line}");
 }
 
 #[test]

@@ -25,6 +25,7 @@ const CORE: &[&[&str]] = &[
     &["message", "observe"],
     &["module", "respond", "stream"],
     &["extended_connect", "route", "upstream"],
+    &["split"],
     &["gateway"],
     &["server"],
 ];

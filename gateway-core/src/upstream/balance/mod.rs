@@ -3,15 +3,39 @@
 //! A balancer makes a [`Pick`] over candidates that never change: whenever one comes, goes, fails
 //! or recovers, a new pick is made over those that may be picked then. A pick never waits and
 //! never locks.
+//!
+//! | balancer | picks | looks at |
+//! | --- | --- | --- |
+//! | [`RoundRobin`] | each in its turn | nothing |
+//! | [`WeightedRoundRobin`] | each in its turn, as often as its weight says | weights |
+//! | [`Random`] | any | weights |
+//! | [`LeastRequests`] | the least busy | weights, requests in flight |
+//! | [`PowerOfTwo`] | the less busy of two | weights, requests in flight |
+//! | [`PeakEwma`] | the sooner one of two | weights, requests in flight, delays |
+//! | [`ConsistentHash`] | the same for the same key | weights, the key, requests in flight |
 
+mod consistent_hash;
+mod draws;
+mod least_requests;
+mod peak_ewma;
 mod power_of_two;
+mod random;
+mod ring;
 mod round_robin;
+mod weighted;
+mod weighted_round_robin;
 
 use std::fmt;
 use std::sync::Arc;
 
+pub use self::consistent_hash::ConsistentHash;
+pub(crate) use self::draws::Draws;
+pub use self::least_requests::LeastRequests;
+pub use self::peak_ewma::PeakEwma;
 pub use self::power_of_two::PowerOfTwo;
+pub use self::random::Random;
 pub use self::round_robin::RoundRobin;
+pub use self::weighted_round_robin::WeightedRoundRobin;
 use super::endpoint::Endpoint;
 use crate::context::Attempt;
 
@@ -86,3 +110,6 @@ impl<'a> Wanted<'a> {
         self.avoid.iter().any(|tried| *tried.endpoint == **endpoint.name())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,14 +1,19 @@
 //! Of two endpoints drawn at random, the one with fewer requests in flight.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::{Balance, Candidate, Pick, Wanted};
+use super::weighted::{Load, Weighted};
+use super::{Balance, Candidate, Draws, Pick, Wanted};
 use crate::upstream::Endpoint;
 
 /// Of two endpoints drawn at random, the one with fewer requests in flight: nearly as even as
 /// asking all of them, at the price of two, and without the herd that follows a least-loaded one.
-#[derive(Debug)]
+///
+/// Where weights differ they count twice: an endpoint of twice the weight is drawn twice as often,
+/// and carries twice as many requests before it is taken to be as busy. The one that was drawn
+/// first keeps the request unless the other is clearly less loaded, so that shares hold also while
+/// there is little to do.
+#[derive(Debug, Default)]
 pub struct PowerOfTwo {
     draws: Arc<Draws>,
 }
@@ -16,37 +21,14 @@ pub struct PowerOfTwo {
 impl PowerOfTwo {
     /// Draws from `seed` on: the same seed, the same draws.
     pub fn with_seed(seed: u64) -> Self {
-        Self { draws: Arc::new(Draws { state: AtomicU64::new(seed) }) }
-    }
-}
-
-/// Random numbers for any number of threads.
-#[derive(Debug)]
-struct Draws {
-    state: AtomicU64,
-}
-
-impl Draws {
-    /// Weyl sequence with a strong mixer (SplitMix64): one atomic add, good enough for drawing.
-    fn draw(&self) -> u64 {
-        const STEP: u64 = 0x9E37_79B9_7F4A_7C15;
-        let mut mixed = self.state.fetch_add(STEP, Ordering::Relaxed).wrapping_add(STEP);
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        mixed ^ (mixed >> 31)
-    }
-}
-
-impl Default for PowerOfTwo {
-    fn default() -> Self {
-        use std::hash::{BuildHasher, RandomState};
-        Self::with_seed(RandomState::new().hash_one(0))
+        Self { draws: Arc::new(Draws::with_seed(seed)) }
     }
 }
 
 impl Balance for PowerOfTwo {
     fn over(&self, candidates: Arc<[Candidate]>) -> Box<dyn Pick> {
-        Box::new(OfTwo { draws: Arc::clone(&self.draws), candidates })
+        let weighted = Weighted::new(&candidates);
+        Box::new(OfTwo { draws: Arc::clone(&self.draws), weighted, candidates })
     }
 
     fn name(&self) -> &'static str {
@@ -56,6 +38,7 @@ impl Balance for PowerOfTwo {
 
 struct OfTwo {
     draws: Arc<Draws>,
+    weighted: Weighted,
     candidates: Arc<[Candidate]>,
 }
 
@@ -65,15 +48,20 @@ impl Pick for OfTwo {
             [] => None,
             [only] => Some(&only.endpoint),
             several => {
-                let drawn = self.draws.draw();
-                let count = several.len() as u64;
-                let first = (drawn >> 32) % count;
-                // One of the others, so that the two differ.
-                let second = (first + 1 + (drawn & 0xFFFF_FFFF) % (count - 1)) % count;
-                let first = &several.get(usize::try_from(first).ok()?)?.endpoint;
-                let second = &several.get(usize::try_from(second).ok()?)?.endpoint;
-                Some(if second.in_flight() < first.in_flight() { second } else { first })
+                let (first, second) = self.weighted.two(&self.draws);
+                let (first, second) = (several.get(first)?, several.get(second)?);
+                Some(if self.prefers(second, first) { &second.endpoint } else { &first.endpoint })
             }
+        }
+    }
+}
+
+impl OfTwo {
+    fn prefers(&self, one: &Candidate, other: &Candidate) -> bool {
+        if self.weighted.is_even() {
+            one.endpoint.in_flight() < other.endpoint.in_flight()
+        } else {
+            Load::of(one).is_less_than(Load::of(other))
         }
     }
 }
@@ -81,37 +69,22 @@ impl Pick for OfTwo {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::upstream::PoolSettings;
-
-    fn candidates(count: usize) -> Arc<[Candidate]> {
-        (0..count)
-            .map(|index| format!("http://127.0.0.1:{}", 9000 + index).parse().unwrap())
-            .map(|address| Arc::new(Endpoint::new(address, PoolSettings::default())))
-            .map(|endpoint| Candidate::new(endpoint, 1))
-            .collect()
-    }
+    use crate::upstream::balance::tests::{busy, candidates, counts};
 
     #[test]
     fn the_busiest_is_never_picked() {
-        let candidates = candidates(3);
-        let busy = &candidates[1].endpoint;
-        let _busy: Vec<_> = (0..5).map(|_| Arc::clone(busy).enter()).collect();
-        let pick = PowerOfTwo::with_seed(7).over(Arc::clone(&candidates));
-        for _ in 0..1000 {
-            assert_ne!(pick.pick(&Wanted::default()).unwrap().name(), busy.name());
-        }
+        let candidates = candidates(&[1, 1, 1]);
+        let _busy = busy(&candidates, &[0, 5, 0]);
+        assert_eq!(counts(&PowerOfTwo::with_seed(7), &candidates, 1000)[1], 0);
     }
 
     #[test]
-    fn idle_endpoints_share_evenly() {
-        let candidates = candidates(4);
-        let pick = PowerOfTwo::with_seed(7).over(Arc::clone(&candidates));
-        let mut counts = [0_u32; 4];
-        for _ in 0..4000 {
-            let picked = pick.pick(&Wanted::default()).unwrap();
-            let at = candidates.iter().position(|one| Arc::ptr_eq(&one.endpoint, picked)).unwrap();
-            counts[at] += 1;
-        }
-        assert!(counts.iter().all(|count| (800..1200).contains(count)), "{counts:?}");
+    fn a_heavy_endpoint_carries_more_before_it_is_busy() {
+        let candidates = candidates(&[100, 300]);
+        let held = busy(&candidates, &[2, 5]);
+        assert_eq!(counts(&PowerOfTwo::with_seed(7), &candidates, 100), [0, 100]);
+        drop(held);
+        let _held = busy(&candidates, &[1, 7]);
+        assert_eq!(counts(&PowerOfTwo::with_seed(7), &candidates, 100), [100, 0]);
     }
 }

@@ -1,7 +1,7 @@
 //! [`Available`]: the endpoints that may be picked now. Made in one place, from everything that is
 //! known, whenever any of it changes; never edited.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -12,6 +12,7 @@ use crate::error::{Error, Reason};
 use crate::module::Health;
 use crate::upstream::balance::{Candidate, Pick, Wanted};
 use crate::upstream::endpoint::Endpoint;
+use crate::upstream::sticky::{Sticky, Token};
 
 /// From which endpoints of a cluster is picked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -43,6 +44,8 @@ impl PickMode {
 pub(in crate::upstream) struct Available {
     pub(super) mode: PickMode,
     levels: Vec<Level>,
+    /// Whose endpoint is called how in sticky cookies. Hashed with a key: clients choose tokens.
+    sessions: HashMap<Token, Arc<Endpoint>>,
     /// Where the search for another endpoint begins.
     turn: AtomicUsize,
 }
@@ -103,7 +106,8 @@ impl Available {
             }
         }
         let levels = levels(groups.into_values().collect(), settings);
-        Self { mode, levels, turn: AtomicUsize::new(0) }
+        let sessions = settings.sticky.as_ref().map(|sticky| sessions(&levels, sticky));
+        Self { mode, levels, sessions: sessions.unwrap_or_default(), turn: AtomicUsize::new(0) }
     }
 
     /// How many endpoints may be picked.
@@ -129,6 +133,11 @@ impl Available {
             }
             picked => self.other(wanted, limit, picked),
         }
+    }
+
+    /// The endpoint that a sticky cookie names, if it may be picked.
+    pub(in crate::upstream) fn session(&self, token: &Token) -> Option<&Arc<Endpoint>> {
+        self.sessions.get(token)
     }
 
     /// The level that takes the request.
@@ -233,6 +242,12 @@ fn levels(groups: Vec<Group>, settings: &Settings) -> Vec<Level> {
             }
         })
         .collect()
+}
+
+fn sessions(levels: &[Level], sticky: &Sticky) -> HashMap<Token, Arc<Endpoint>> {
+    let candidates = levels.iter().flat_map(|level| level.candidates.iter());
+    let endpoints = candidates.map(|candidate| &candidate.endpoint);
+    endpoints.map(|endpoint| (sticky.token(endpoint.name()), Arc::clone(endpoint))).collect()
 }
 
 /// Spreads consecutive numbers over the whole range.

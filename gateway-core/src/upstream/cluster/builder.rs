@@ -9,12 +9,14 @@ use super::shared::{Settings, Shared};
 use super::{Cluster, ClusterError, ClusterTimeouts, HostPolicy};
 use crate::observe::Observers;
 use crate::upstream::address::{EndpointAddress, Transport};
+use crate::upstream::affinity::Affinity;
 use crate::upstream::balance::{Balance, PowerOfTwo};
 use crate::upstream::connect::{Connect, Connector};
 use crate::upstream::discovery::{self, Discover};
 use crate::upstream::endpoint::EndpointSpec;
 use crate::upstream::health::EjectionSettings;
 use crate::upstream::pool::PoolSettings;
+use crate::upstream::sticky::Sticky;
 
 /// Builds a [`Cluster`].
 #[must_use]
@@ -44,6 +46,8 @@ impl ClusterBuilder {
                 slow_start: Duration::ZERO,
                 zone: None,
                 endpoint_limit: usize::MAX,
+                affinity: None,
+                sticky: None,
             },
             connector: Connector::default(),
             observers: Observers::default(),
@@ -72,6 +76,19 @@ impl ClusterBuilder {
     /// How an endpoint is picked. Default: [`PowerOfTwo`].
     pub fn balance(mut self, balance: impl Balance) -> Self {
         self.settings.balance = Arc::new(balance);
+        self
+    }
+
+    /// What requests are kept together by, where the balancer or the levels of the cluster go by
+    /// it. Default: nothing.
+    pub fn affinity(mut self, affinity: Affinity) -> Self {
+        self.settings.affinity = Some(affinity);
+        self
+    }
+
+    /// Clients come back to the endpoint that answered them, by a cookie. Default: they do not.
+    pub fn sticky(mut self, sticky: Sticky) -> Self {
+        self.settings.sticky = Some(sticky.for_cluster(&self.name));
         self
     }
 

@@ -141,6 +141,11 @@ impl Cluster {
         self.shared.publish(endpoints);
     }
 
+    #[cfg(test)]
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
     /// Waits for the next change of what may be picked.
     pub async fn changed(&self) {
         self.shared.changed().await;

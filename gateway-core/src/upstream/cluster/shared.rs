@@ -18,12 +18,14 @@ use crate::live::Live;
 use crate::module::Health;
 use crate::observe::{Observer, Observers, StateChanged};
 use crate::task::Tasks;
+use crate::upstream::affinity::Affinity;
 use crate::upstream::balance::Balance;
 use crate::upstream::connect::Connector;
 use crate::upstream::discovery::{self, DiscoveryStatus, Publisher};
 use crate::upstream::endpoint::{Endpoint, EndpointSpec};
 use crate::upstream::health::EjectionSettings;
 use crate::upstream::pool::PoolSettings;
+use crate::upstream::sticky::Sticky;
 
 /// What all clones of a cluster share.
 pub(in crate::upstream) struct Shared {
@@ -52,6 +54,8 @@ pub(in crate::upstream) struct Settings {
     pub(in crate::upstream) slow_start: Duration,
     pub(in crate::upstream) zone: Option<Arc<str>>,
     pub(in crate::upstream) endpoint_limit: usize,
+    pub(in crate::upstream) affinity: Option<Affinity>,
+    pub(in crate::upstream) sticky: Option<Sticky>,
 }
 
 /// An endpoint and what is said about it.

@@ -1,5 +1,6 @@
 //! Forwarding: a request out, its answer back, failures as [`Error`]s that say where.
 
+mod choice;
 mod exchange;
 mod http1;
 mod http2;
@@ -12,8 +13,8 @@ use http::header::{self, HeaderMap, HeaderValue};
 use http::{Version, request};
 use tokio::time::Instant;
 
+use self::choice::Choice;
 use super::address::{EndpointAddress, Transport};
-use super::balance::Wanted;
 use super::cluster::{HostPolicy, Shared};
 use super::endpoint::Endpoint;
 use crate::body::Body;
@@ -35,27 +36,29 @@ pub(super) async fn forward(cluster: &Arc<Shared>, request: Request) -> Outcome 
     let replay = Replay::new(body);
     let mut body = replay.first();
     loop {
-        let endpoint = choose(cluster, call.context.as_ref())?;
-        let outcome = attempt(cluster, endpoint, &mut call, &replay, body).await;
-        let Err(error) = outcome else {
+        let choice = Choice::new(cluster, call.context.as_ref(), &call.head.headers)?;
+        let mut outcome = attempt(cluster, &choice, &mut call, &replay, body).await;
+        let Err(error) = &outcome else {
+            choice.tell(cluster, call.context.as_ref(), &mut outcome);
             return outcome;
         };
         match replay.again() {
-            Some(again) if call.may_fail_over(cluster, &error) => body = again,
-            _ => return Err(error),
+            Some(again) if call.may_fail_over(cluster, error) => body = again,
+            _ => return outcome,
         }
         tracing::debug!(cluster = %cluster.name, %error, "trying another endpoint");
     }
 }
 
-/// One try at `endpoint`.
+/// One try at the endpoint of `choice`.
 async fn attempt(
     cluster: &Arc<Shared>,
-    endpoint: Arc<Endpoint>,
+    choice: &Choice,
     call: &mut Call,
     replay: &Replay,
     body: Body,
 ) -> Outcome {
+    let endpoint = Arc::clone(&choice.endpoint);
     call.begin(cluster, &endpoint);
     let context = call.context.clone();
     let mut trial = Trial { cluster, endpoint, context, started: call.started, over: false };
@@ -69,14 +72,6 @@ async fn attempt(
     };
     trial.finish(&outcome);
     outcome
-}
-
-/// The endpoint that takes the request.
-fn choose(cluster: &Shared, context: Option<&RequestContext>) -> Result<Arc<Endpoint>, Error> {
-    let tried = context.map(|context| context.record().tried()).unwrap_or_default();
-    let wanted = Wanted::default().avoid(&tried);
-    let available = cluster.peek();
-    available.pick(&wanted, cluster.settings.endpoint_limit).map(Arc::clone)
 }
 
 /// One try at an endpoint, from the pick until the head of its answer.
