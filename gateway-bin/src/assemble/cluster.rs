@@ -1,9 +1,8 @@
 //! A cluster of a document into one that forwards.
 
-use gateway_core::upstream::balance::{PowerOfTwo, RoundRobin};
 use gateway_core::{BoxError, Cluster, Observers};
 
-use crate::config::{self, Balance};
+use crate::config;
 
 /// Builds `cluster`; endpoints that `before` has too keep their state.
 pub(super) fn build(
@@ -27,10 +26,10 @@ pub(super) fn build(
     if let Some(limit) = cluster.endpoint_limit {
         builder = builder.endpoint_limit(limit);
     }
-    let builder = match cluster.balance {
-        Balance::RoundRobin => builder.balance(RoundRobin::default()),
-        Balance::PowerOfTwo => builder.balance(PowerOfTwo::default()),
-    };
+    let mut builder = cluster.balance.apply(builder);
+    if let Some(sticky) = &cluster.sticky {
+        builder = builder.sticky(sticky.clone());
+    }
     #[cfg(feature = "tls")]
     let builder = if cluster.endpoints.iter().any(is_https) {
         builder.tls(super::tls::client()?)

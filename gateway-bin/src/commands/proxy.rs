@@ -41,6 +41,7 @@ fn document(arguments: &Proxy) -> Document {
     cluster.pool.idle = CONNECTIONS;
     cluster.pool.total = CONNECTIONS;
     cluster.timeouts.try_timeout = Some(TRY);
+    cluster.ejection = None;
     let target = Target::Cluster(cluster.name.clone());
     let mut route = Route::new("everything", vec![RouteMatch::any()], target);
     // Nothing but forwarding: uploads and answers of any length and duration.

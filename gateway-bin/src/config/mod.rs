@@ -20,6 +20,7 @@ mod drain;
 mod listener;
 mod matching;
 mod near;
+mod place;
 mod policy;
 mod problem;
 mod reader;
@@ -38,13 +39,16 @@ use gateway_core::DrainSettings;
 pub use self::admin::Admin;
 pub use self::cluster::{Balance, Cluster};
 pub use self::listener::Listener;
-pub use self::policy::{DEFAULT_BODY_LIMIT, DEFAULT_TIMEOUT, Policy};
+pub use self::policy::{
+    DEFAULT_BODY_LIMIT, DEFAULT_TIMEOUT, Fallback, FallbackTo, Mirror, Policy, Retry,
+};
 pub use self::problem::{Place, Problem, Problems, Severity};
 use self::reader::{Field, hint};
 pub use self::route::Route;
 pub use self::source::{Reading, Source};
 pub use self::startup::Startup;
-pub use self::target::{Respond, Target};
+pub use self::place::Place;
+pub use self::target::{Respond, SplitEntry, SplitTarget, Target};
 pub use self::units::{show_duration, show_size};
 use self::value::{index_path, key_path, quote};
 

@@ -1,9 +1,14 @@
 //! `target`: what answers the requests of a route.
 
-use gateway_core::route::{Redirect, RouteError};
-use http::{HeaderValue, StatusCode};
+use gateway_core::route::{HeaderEdits, Redirect, RouteError};
+use gateway_core::upstream::HashKey;
+use http::{HeaderName, HeaderValue, StatusCode};
 
+use super::cluster::hash_keys;
+use super::place::Place;
+use super::policy::header_edits;
 use super::reader::{Field, Table};
+use super::value::quote;
 
 /// What answers the requests of a route.
 #[derive(Clone, Debug, PartialEq)]
@@ -13,10 +18,38 @@ pub enum Target {
     Cluster(String),
     /// `{ module = "NAME" }`: a module that the embedder offers.
     Module(String),
+    /// `{ split = [...] }`: several of them, each with its share.
+    Split(SplitTarget),
     /// `{ redirect = { status, scheme, host, port, path or prefix } }`. Default status: 302.
     Redirect(Redirect),
     /// `{ respond = { status, body, content_type } }`: always the same answer.
     Respond(Respond),
+}
+
+/// Clusters and modules that share the requests of a route.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct SplitTarget {
+    /// `split`: at least one entry.
+    pub entries: Vec<SplitEntry>,
+    /// `split_by`: what requests are kept together by. Default: nothing, each is drawn.
+    pub by: Vec<HashKey>,
+    /// `force_header`: the header field in which a request names its entry. Default: none.
+    pub force_header: Option<HeaderName>,
+}
+
+/// One of those that share.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct SplitEntry {
+    /// `name`, unique in the split. Default: the name of its cluster or module.
+    pub name: String,
+    /// `cluster` or `module`.
+    pub to: Place,
+    /// `weight`: its share beside the others; 0: nothing but what is forced. Default: 1.
+    pub weight: u32,
+    /// `request_headers`: edits after those of the route.
+    pub request_headers: HeaderEdits,
 }
 
 /// A fixed answer.
@@ -44,28 +77,74 @@ impl Default for Respond {
 impl Target {
     /// The names of the clusters that it leads to.
     pub fn clusters(&self) -> impl Iterator<Item = &str> {
-        let name = match self {
-            Self::Cluster(name) => Some(name.as_str()),
-            _ => None,
+        let (name, entries) = match self {
+            Self::Cluster(name) => (Some(name.as_str()), None),
+            Self::Split(split) => (None, Some(&split.entries)),
+            _ => (None, None),
         };
-        name.into_iter()
+        let entries = entries.into_iter().flatten().filter_map(|entry| entry.to.cluster());
+        name.into_iter().chain(entries)
     }
 
     pub(super) fn read(field: Field<'_>) -> Option<Self> {
         let mut table = field.table("{ cluster = \"NAME\" }")?;
-        let chosen = table.only_one(&["cluster", "module", "redirect", "respond"]);
+        let chosen = table.only_one(&["cluster", "module", "split", "redirect", "respond"]);
         let target = match chosen {
             Some(("cluster", field)) => field.name("the name of a cluster").map(Self::Cluster),
             Some(("module", field)) => field.name("the name of a module").map(Self::Module),
+            Some(("split", field)) => Some(Self::Split(split(&field, &mut table))),
             Some(("redirect", field)) => redirect(field).map(Self::Redirect),
             Some((_, field)) => respond(field).map(Self::Respond),
             None => table.field().note(
-                "no target, expected one of `cluster`, `module`, `redirect`, `respond`".to_owned(),
+                "no target, expected one of `cluster`, `module`, `split`, `redirect`, `respond`"
+                    .to_owned(),
             ),
         };
         table.finish();
         target
     }
+}
+
+/// More entries than this are no split.
+const MOST_ENTRIES: usize = 64;
+
+fn split(field: &Field<'_>, table: &mut Table<'_>) -> SplitTarget {
+    let expected = "a list such as [{ cluster = \"a\", weight = 90 }, { cluster = \"b\", weight = 10 }]";
+    let mut names: Vec<String> = Vec::new();
+    let entries = field.list(expected, |field| {
+        let entry = split_entry(field.clone())?;
+        if names.contains(&entry.name) {
+            let name = quote(&entry.name);
+            return field.note(format!("found {name}, which an entry before is called already"));
+        }
+        names.push(entry.name.clone());
+        Some(entry)
+    });
+    let entries = entries.unwrap_or_default();
+    if field.is_empty_list() || entries.len() > MOST_ENTRIES {
+        field.refuse::<()>(format_args!("1 to {MOST_ENTRIES} entries"));
+    }
+    let mut by = Vec::new();
+    hash_keys(table, "split_by", &mut by);
+    let force_header = table.take("force_header");
+    let force_header = force_header.and_then(|field| field.parse("the name of a header field"));
+    SplitTarget { entries, by, force_header }
+}
+
+fn split_entry(field: Field<'_>) -> Option<SplitEntry> {
+    let mut table = field.table("{ cluster = \"NAME\", weight = 10 }")?;
+    let to = Place::take(&mut table);
+    let mut weight = 1;
+    table.set("weight", &mut weight, |field| field.number(0, 1_000_000));
+    let mut request_headers = HeaderEdits::default();
+    table.set("request_headers", &mut request_headers, header_edits::read);
+    let name = table.take("name").and_then(|field| field.name("a name"));
+    table.finish();
+    let to = to?;
+    let called = match &to {
+        Place::Cluster(name) | Place::Module(name) => name.clone(),
+    };
+    Some(SplitEntry { name: name.unwrap_or(called), to, weight, request_headers })
 }
 
 fn redirect(field: Field<'_>) -> Option<Redirect> {

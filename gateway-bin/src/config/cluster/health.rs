@@ -7,7 +7,10 @@ use crate::config::units::some_duration;
 
 const MOST: i64 = 1_000_000;
 
-pub(super) fn ejection(field: Field<'_>) -> Option<EjectionSettings> {
+pub(super) fn ejection(field: Field<'_>) -> Option<Option<EjectionSettings>> {
+    if field.peek_text() == Some("off") {
+        return Some(None);
+    }
     let mut table = field.table("{ consecutive = 5, base = \"30s\" }")?;
     let mut ejection = EjectionSettings::default();
     table.set("consecutive", &mut ejection.consecutive, |field| match field.peek_text() {
@@ -25,7 +28,7 @@ pub(super) fn ejection(field: Field<'_>) -> Option<EjectionSettings> {
         field.note::<()>("`max` is less than `base`, expected at least as much".to_owned());
     }
     table.finish();
-    Some(ejection)
+    Some(Some(ejection))
 }
 
 fn success_rate(field: Field<'_>) -> Option<SuccessRateSettings> {

@@ -1,20 +1,22 @@
 //! `[clusters.NAME]`: endpoints that answer the same requests.
 
+mod balance;
 mod endpoints;
 mod health;
 mod overload;
 
-use std::fmt;
 use std::time::Duration;
 
 use gateway_core::route::Rewrite;
-use gateway_core::upstream::EndpointSpec;
+use gateway_core::upstream::{EndpointSpec, Sticky};
 use gateway_core::upstream::health::EjectionSettings;
 use gateway_core::{ClusterTimeouts, HostPolicy, PoolSettings};
 use gateway_layers::circuit_breaker;
 use gateway_layers::concurrency::ConcurrencySettings;
 use http::HeaderValue;
 
+pub use self::balance::Balance;
+pub(super) use self::balance::hash_keys;
 use super::reader::Field;
 use super::units::{duration, some_duration, timeout};
 
@@ -30,8 +32,11 @@ pub struct Cluster {
     /// `endpoints`: at least one, none of them twice; each an address, or a table of `url`,
     /// `weight` (1), `zone` and `priority` (0). Required.
     pub endpoints: Vec<EndpointSpec>,
-    /// `balance`. Default: `power_of_two`.
+    /// `balance`: a name, or `{ consistent_hash = { keys, load } }`. Default: `power_of_two`.
     pub balance: Balance,
+    /// `sticky`: `cookie`, `path`, `max_age`, `secure`, `http_only`, `same_site`, `when_gone`,
+    /// `secret`. Default: none.
+    pub sticky: Option<Sticky>,
     /// `host`: `preserve`, `endpoint` or a fixed name. Default: `preserve`.
     pub host: HostPolicy,
     /// `pool`, for each endpoint: `idle` (64), `total` (256), `pending` (1024), `pending_timeout`
@@ -56,28 +61,8 @@ pub struct Cluster {
     /// `concurrency`. Default: no limit but that of its connections.
     pub concurrency: Option<ConcurrencySettings>,
     /// `ejection`: `consecutive` (5), `interval` (10 s), `base` (30 s), `max` (300 s), `max_share`
-    /// (0.5), `success_rate`. Default: none is left out.
+    /// (0.5), `success_rate`; `"off"`: none is left out. Default: on.
     pub ejection: Option<EjectionSettings>,
-}
-
-/// How an endpoint is picked. Displays as the document writes it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Balance {
-    /// `round_robin`: one after the other.
-    RoundRobin,
-    /// `power_of_two`: of two taken by chance, the one with fewer requests in flight.
-    #[default]
-    PowerOfTwo,
-}
-
-impl fmt::Display for Balance {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::RoundRobin => "round_robin",
-            Self::PowerOfTwo => "power_of_two",
-        })
-    }
 }
 
 impl Cluster {
@@ -87,6 +72,7 @@ impl Cluster {
             name: name.into(),
             endpoints,
             balance: Balance::default(),
+            sticky: None,
             host: HostPolicy::default(),
             pool: PoolSettings::default(),
             timeouts: ClusterTimeouts::default(),
@@ -94,7 +80,7 @@ impl Cluster {
             slow_start: Duration::ZERO,
             panic_threshold: Some(0.0),
             endpoint_limit: None,
-            ejection: None,
+            ejection: Some(EjectionSettings::default()),
             circuit_breaker: None,
             concurrency: None,
         }
@@ -105,10 +91,8 @@ impl Cluster {
         let endpoints =
             table.require("endpoints", "a list of endpoints").map(|field| endpoints::read(&field));
         let mut cluster = Self::new(name, endpoints.unwrap_or_default());
-        table.set("balance", &mut cluster.balance, |field| {
-            let (round_robin, power_of_two) = (Balance::RoundRobin, Balance::PowerOfTwo);
-            field.choice(&[("round_robin", round_robin), ("power_of_two", power_of_two)])
-        });
+        table.set("balance", &mut cluster.balance, Balance::read);
+        table.set("sticky", &mut cluster.sticky, |field| balance::sticky(field).map(Some));
         table.set("host", &mut cluster.host, |field| host(&field));
         table.set("pool", &mut cluster.pool, pool);
         table.set("timeouts", &mut cluster.timeouts, timeouts);
@@ -129,7 +113,7 @@ impl Cluster {
         table.set("concurrency", &mut cluster.concurrency, |field| {
             overload::concurrency(field).map(Some)
         });
-        table.set("ejection", &mut cluster.ejection, |field| health::ejection(field).map(Some));
+        table.set("ejection", &mut cluster.ejection, health::ejection);
         table.finish();
         Some(cluster)
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use gateway_core::route::HeaderEdits;
 use gateway_layers::hedge;
 
-pub use self::fallback::Fallback;
+pub use self::fallback::{Fallback, FallbackTo};
 pub use self::mirror::Mirror;
 pub use self::retries::Retry;
 use super::place::Place;
