@@ -21,6 +21,8 @@ const PROBE_AFTER: u32 = 120;
 const PROBE_AT_LEAST_AFTER: u32 = 4;
 /// One step makes of the limit no less than this share, smoothing aside.
 const STEEPEST: f64 = 0.5;
+/// A limit that did not move would not adapt.
+const LEAST_SMOOTHING: f64 = 0.01;
 /// Failures leave this share of the limit.
 const AFTER_FAILURES: f64 = 0.9;
 /// One failure in so many requests shrinks the limit.
@@ -57,10 +59,12 @@ pub(super) struct Adaptive {
 impl Adaptive {
     pub(super) fn new(settings: AdaptiveSettings) -> Self {
         let min = between(settings.min, 1, MOST_PERMITS);
+        // Also for what is no number.
+        let moves = settings.smoothing > LEAST_SMOOTHING;
         let settings = AdaptiveSettings {
             min: min as usize,
             max: between(settings.max, min, MOST_PERMITS) as usize,
-            smoothing: settings.smoothing.clamp(0.01, 1.0),
+            smoothing: if moves { settings.smoothing.min(1.0) } else { LEAST_SMOOTHING },
             tolerance: settings.tolerance.max(1.0),
             window_requests: settings.window_requests.max(1),
             ..settings
@@ -356,6 +360,15 @@ mod tests {
         assert_eq!(estimate.next(&failing), 5);
         let limit = run(&mut estimate, SERVER, 1000.0, 200);
         assert!((40.0..=80.0).contains(&limit), "{limit}");
+    }
+
+    #[test]
+    fn settings_that_are_no_numbers_do_no_harm() {
+        let settings = AdaptiveSettings { smoothing: f64::NAN, tolerance: f64::NAN, ..settings() };
+        let adaptive = Adaptive::new(settings);
+        let mut estimate = adaptive.estimate.into_inner().unwrap();
+        let limit = run(&mut estimate, SERVER, 1000.0, 600);
+        assert!((5.0..=500.0).contains(&limit), "{limit}");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use http::HeaderName;
 /// The name in a route's metadata under which the importance of its requests stands.
 const METADATA: &str = "priority";
 
-/// How important a request is.
+/// How important a request is. In the order of their values, the most important is the first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Priority {
     /// The system fails without it.
