@@ -95,7 +95,7 @@ pub struct AttemptFinished<'a> {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct StateChanged<'a> {
-    /// The kind of thing: `listener`, `drain`, `endpoint`, `snapshot`.
+    /// The kind of thing: `listener`, `drain`, `endpoint`, `snapshot`, `breaker`.
     pub subject: &'static str,
     /// Its name.
     pub name: &'a str,

@@ -20,7 +20,7 @@ use tokio::time::Instant;
 pub use self::connection::{ConnectionInfo, ListenerInfo, Scheme};
 pub use self::interim::{Interim, InterimSink};
 pub use self::params::PathParams;
-pub use self::record::{Attempt, Record};
+pub use self::record::{Attempt, Fallback, Record};
 pub use self::route::{Metadata, RouteInfo};
 
 /// What is known about one request. Cheap to clone; clones are the same context.
