@@ -16,6 +16,7 @@
 //! | many small decisions in one layer | layer of filters | [`filter`] |
 //! | the time a request has in all | layer | [`timeout`] |
 //! | how large a body may be | layer | [`body_limit`] |
+//! | nothing for who fails all the time | layer | [`circuit_breaker`] |
 //! | one line for each request | observer | [`access_log`] |
 //!
 //! Layers stack up with `tower::ServiceBuilder`, whose first layer is the outermost, and the
@@ -50,6 +51,7 @@
 
 pub mod access_log;
 pub mod body_limit;
+pub mod circuit_breaker;
 pub mod filter;
 pub mod timeout;
 
@@ -61,6 +63,9 @@ mod guides {
 
     #[doc = include_str!("../../docs/writing-a-module.md")]
     struct WritingAModule;
+
+    #[doc = include_str!("../../docs/circuit-breaker.md")]
+    struct CircuitBreaker;
 
     #[doc = include_str!("../README.md")]
     struct Crate;
