@@ -17,6 +17,7 @@
 //! | the time a request has in all | layer | [`timeout`] |
 //! | how large a body may be | layer | [`body_limit`] |
 //! | nothing for who fails all the time | layer | [`circuit_breaker`] |
+//! | somebody else for who fails | layer | [`fallback`] |
 //! | one line for each request | observer | [`access_log`] |
 //!
 //! Layers stack up with `tower::ServiceBuilder`, whose first layer is the outermost, and the
@@ -52,6 +53,7 @@
 pub mod access_log;
 pub mod body_limit;
 pub mod circuit_breaker;
+pub mod fallback;
 pub mod filter;
 pub mod timeout;
 
@@ -66,6 +68,9 @@ mod guides {
 
     #[doc = include_str!("../../docs/circuit-breaker.md")]
     struct CircuitBreaker;
+
+    #[doc = include_str!("../../docs/fallback.md")]
+    struct Fallback;
 
     #[doc = include_str!("../README.md")]
     struct Crate;
