@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What takes too long for every change: the behaviour tests many times over, the benches, and a
-# minute of each fuzz target where there are any. ROUNDS says how often; default 20.
+# What takes too long for every change: the behaviour tests many times over, every interleaving of
+# hand-written atomics, the benches, and a minute of each fuzz target where there are any. ROUNDS says how often; default 20.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 exec </dev/null
@@ -16,8 +16,13 @@ for round in $(seq "${ROUNDS:-20}"); do
     cargo test -q -p gateway-tests --all-features --test it
 done
 
+step "interleavings"
+RUSTFLAGS="--cfg gateway_loom" CARGO_TARGET_DIR=target/loom \
+    cargo test --release -p gateway-layers --lib circuit_breaker::interleavings
+
 step "benches"
 cargo bench -p gateway-core --all-features
+cargo bench -p gateway-layers --all-features
 
 step "fuzzing"
 if [ ! -d tests/fuzz ]; then

@@ -21,6 +21,8 @@
 //! | how large a body may be | layer | [`body_limit`] |
 //! | how many requests are under way, and who goes first | layer | [`concurrency`] |
 //! | copies of requests to a second module | layer | `mirror` (feature of that name) |
+//! | nothing for who fails all the time | layer | [`circuit_breaker`] |
+//! | somebody else for who fails | layer | [`fallback`] |
 //! | one line for each request | observer | [`access_log`] |
 //!
 //! Layers stack up with `tower::ServiceBuilder`, whose first layer is the outermost, and the
@@ -55,7 +57,9 @@
 
 pub mod access_log;
 pub mod body_limit;
+pub mod circuit_breaker;
 pub mod concurrency;
+pub mod fallback;
 pub mod filter;
 pub mod hedge;
 #[cfg(feature = "mirror")]
@@ -78,6 +82,12 @@ mod guides {
     struct Retries;
     #[doc = include_str!("../../docs/concurrency.md")]
     struct Concurrency;
+
+    #[doc = include_str!("../../docs/circuit-breaker.md")]
+    struct CircuitBreaker;
+
+    #[doc = include_str!("../../docs/fallback.md")]
+    struct Fallback;
 
     #[doc = include_str!("../README.md")]
     struct Crate;

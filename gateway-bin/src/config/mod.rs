@@ -39,6 +39,7 @@ use gateway_core::DrainSettings;
 pub use self::admin::Admin;
 pub use self::cluster::{Balance, Cluster};
 pub use self::listener::Listener;
+pub use self::place::Place;
 pub use self::policy::{
     DEFAULT_BODY_LIMIT, DEFAULT_TIMEOUT, Fallback, FallbackTo, Mirror, Policy, Retry,
 };
@@ -47,7 +48,6 @@ use self::reader::{Field, hint};
 pub use self::route::Route;
 pub use self::source::{Reading, Source};
 pub use self::startup::Startup;
-pub use self::place::Place;
 pub use self::target::{Respond, SplitEntry, SplitTarget, Target};
 pub use self::units::{show_duration, show_size};
 use self::value::{index_path, key_path, quote};

@@ -25,9 +25,9 @@ impl Place {
     pub(super) fn take(table: &mut Table<'_>) -> Option<Self> {
         match table.only_one(&["cluster", "module"]) {
             Some(chosen) => Self::read(chosen),
-            None => table.field().note(
-                "leads nowhere, expected one of `cluster`, `module`".to_owned(),
-            ),
+            None => {
+                table.field().note("leads nowhere, expected one of `cluster`, `module`".to_owned())
+            }
         }
     }
 

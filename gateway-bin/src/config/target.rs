@@ -109,7 +109,8 @@ impl Target {
 const MOST_ENTRIES: usize = 64;
 
 fn split(field: &Field<'_>, table: &mut Table<'_>) -> SplitTarget {
-    let expected = "a list such as [{ cluster = \"a\", weight = 90 }, { cluster = \"b\", weight = 10 }]";
+    let expected =
+        "a list such as [{ cluster = \"a\", weight = 90 }, { cluster = \"b\", weight = 10 }]";
     let mut names: Vec<String> = Vec::new();
     let entries = field.list(expected, |field| {
         let entry = split_entry(field.clone())?;

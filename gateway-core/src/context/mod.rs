@@ -21,7 +21,7 @@ use tokio::time::Instant;
 pub use self::connection::{ConnectionInfo, ListenerInfo, Scheme};
 pub use self::interim::{Interim, InterimSink};
 pub use self::params::PathParams;
-pub use self::record::{Attempt, Record};
+pub use self::record::{Attempt, Fallback, Record};
 pub use self::route::{Metadata, RouteInfo};
 
 /// The header field in which a gRPC caller states its time (gRPC over HTTP/2, "Requests").

@@ -3,7 +3,10 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use http::StatusCode;
 use smallvec::SmallVec;
+
+use crate::error::Reason;
 
 /// What happened to a request so far.
 #[derive(Debug, Default)]
@@ -14,6 +17,7 @@ pub struct Record {
     gave_up: OnceLock<&'static str>,
     tried: Mutex<SmallVec<[Attempt; 1]>>,
     variant: Mutex<Option<Arc<str>>>,
+    fallback: Mutex<Option<Arc<Fallback>>>,
 }
 
 /// Of the tries of one request, this many are remembered: the first ones and the latest.
@@ -33,6 +37,33 @@ impl Attempt {
     /// A try at `endpoint` of `cluster`.
     pub fn new(cluster: Arc<str>, endpoint: Arc<str>) -> Self {
         Self { cluster, endpoint }
+    }
+}
+
+/// Somebody else was asked to answer, because the one who was to answer failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Fallback {
+    /// Who was asked.
+    pub name: Arc<str>,
+    /// How the one who was to answer failed: the status of the answer, or why there is none.
+    pub failed: Result<StatusCode, Reason>,
+    /// How the fallback failed in its turn: then the first failure is the request's. `None` when
+    /// it answered.
+    pub failure: Option<String>,
+}
+
+impl Fallback {
+    /// `name` answered in the place of who failed with `failed`.
+    pub fn new(name: Arc<str>, failed: Result<StatusCode, Reason>) -> Self {
+        Self { name, failed, failure: None }
+    }
+
+    /// It failed as well.
+    #[must_use]
+    pub fn with_failure(mut self, failure: impl Into<String>) -> Self {
+        self.failure = Some(failure.into());
+        self
     }
 }
 
@@ -104,6 +135,17 @@ impl Record {
         self.variant.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Notes that a fallback was asked, and what came of it. Of several, the latest is kept.
+    pub fn fall_back(&self, fallback: Fallback) {
+        let fallback = Some(Arc::new(fallback));
+        *self.fallback.lock().unwrap_or_else(PoisonError::into_inner) = fallback;
+    }
+
+    /// The fallback that was asked; `None` when nobody was.
+    pub fn fallback(&self) -> Option<Arc<Fallback>> {
+        self.fallback.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     fn lock(&self) -> MutexGuard<'_, SmallVec<[Attempt; 1]>> {
         self.tried.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -112,6 +154,17 @@ impl Record {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_latest_fallback_is_kept() {
+        let record = Record::default();
+        assert_eq!(record.fallback(), None);
+        let inner = Fallback::new("inner".into(), Err(Reason::CircuitOpen)).with_failure("broken");
+        record.fall_back(inner);
+        let outer = Fallback::new("outer".into(), Ok(StatusCode::BAD_GATEWAY));
+        record.fall_back(outer.clone());
+        assert_eq!(record.fallback().as_deref(), Some(&outer));
+    }
 
     #[test]
     fn tries_are_counted_and_a_few_remembered() {

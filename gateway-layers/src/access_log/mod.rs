@@ -13,6 +13,7 @@
 //! | `route` | the id of the route that took the request |
 //! | `variant` | the entry of a split that took it; absent where there was no split |
 //! | `cluster`, `endpoint`, `attempts` | where it was tried last, and how often in all |
+//! | `fallback`, `fallback_for`, `fallback_failure` | who answered in the place of a failure, which one (a reason or status), and why not, if it failed too |
 //! | `client` | the client's address, as trusted proxies tell it |
 //! | `duration_ms`, `head_ms` | until the answer's end, until its head |
 //! | `bytes` | of the answer's body that the client's connection took |
@@ -30,6 +31,7 @@ use std::error::Error as _;
 use std::fmt::{self, Write};
 use std::time::Duration;
 
+use gateway_core::context::Fallback;
 use gateway_core::{End, Observer, RequestFinished, RequestRefused};
 use tracing::Level;
 use tracing::field::{DisplayValue, display};
@@ -75,6 +77,8 @@ fn write(event: &RequestFinished<'_>) {
     let context = event.context;
     let record = context.record();
     let attempt = record.last_attempt();
+    let fallback = record.fallback();
+    let fallback = fallback.as_deref();
     let error = event.error;
     let detail = error.map(gateway_core::Error::detail);
     let cause = error.and_then(|error| error.source());
@@ -91,6 +95,9 @@ fn write(event: &RequestFinished<'_>) {
         cluster = attempt.as_ref().map(|attempt| escaped(&*attempt.cluster)),
         endpoint = attempt.as_ref().map(|attempt| escaped(&*attempt.endpoint)),
         attempts = record.attempts(),
+        fallback = fallback.map(|fallback| escaped(&*fallback.name)),
+        fallback_for = fallback.map(|fallback| escaped(failed(fallback))),
+        fallback_failure = fallback.and_then(|fallback| fallback.failure.as_ref()).map(escaped),
         client = %context.client_ip(),
         duration_ms = milliseconds(event.duration),
         head_ms = milliseconds(event.head_after),
@@ -99,6 +106,14 @@ fn write(event: &RequestFinished<'_>) {
         generation = context.generation(),
         "request"
     );
+}
+
+/// The status or the code of the reason.
+fn failed(fallback: &Fallback) -> &str {
+    match &fallback.failed {
+        Ok(status) => status.as_str(),
+        Err(reason) => reason.code(),
+    }
 }
 
 fn escaped<T: fmt::Display>(text: T) -> DisplayValue<Escaped<T>> {

@@ -108,7 +108,7 @@ async fn a_line_says_what_happened() {
     ] {
         assert!(line.contains(expected), "{expected} in {line}");
     }
-    for absent in ["secret", "reason=", "detail=", "cause="] {
+    for absent in ["secret", "reason=", "detail=", "cause=", "fallback"] {
         assert!(!line.contains(absent), "{absent} in {line}");
     }
 }
@@ -131,6 +131,29 @@ async fn a_failure_says_why_in_one_line() {
         assert!(line.contains(expected), "{expected} in {line}");
     }
     assert!(!line.contains('\n'));
+}
+
+#[tokio::test]
+async fn who_answered_in_the_place_of_another_is_said() {
+    let lines = Lines::default();
+    let _guard = set_default(lines.clone());
+    let module = Module::new(module_fn(|request: Request| async move {
+        let context = request.extensions().get::<gateway_core::RequestContext>();
+        let fallback = Fallback::new("legacy".into(), Err(Reason::CircuitOpen));
+        context.unwrap().record().fall_back(fallback.with_failure("connect_failed: \n"));
+        Ok::<_, Error>(Response::new("hello".into()))
+    }));
+    let route = Route::new("ok", module).matching(RouteMatch::path("/").unwrap());
+    let gateway = Gateway::builder().route(route).observer(AccessLog::new()).build().unwrap();
+    drop(gateway.handle(request("/")).await);
+    let line = lines.take().remove(0);
+    for expected in [
+        "fallback=legacy ",
+        "fallback_for=circuit_open ",
+        "fallback_failure=connect_failed: \\u{a} ",
+    ] {
+        assert!(line.contains(expected), "{expected} in {line}");
+    }
 }
 
 #[tokio::test]

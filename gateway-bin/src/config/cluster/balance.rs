@@ -3,8 +3,7 @@
 use std::fmt;
 
 use gateway_core::upstream::balance::{
-    ConsistentHash, LeastRequests, PeakEwma, PowerOfTwo, Random, RoundRobin,
-    WeightedRoundRobin,
+    ConsistentHash, LeastRequests, PeakEwma, PowerOfTwo, Random, RoundRobin, WeightedRoundRobin,
 };
 use gateway_core::upstream::{Affinity, ClusterBuilder, HashKey, SameSite, Sticky, WhenGone};
 

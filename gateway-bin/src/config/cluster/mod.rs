@@ -8,8 +8,8 @@ mod overload;
 use std::time::Duration;
 
 use gateway_core::route::Rewrite;
-use gateway_core::upstream::{EndpointSpec, Sticky};
 use gateway_core::upstream::health::EjectionSettings;
+use gateway_core::upstream::{EndpointSpec, Sticky};
 use gateway_core::{ClusterTimeouts, HostPolicy, PoolSettings};
 use gateway_layers::circuit_breaker;
 use gateway_layers::concurrency::ConcurrencySettings;
