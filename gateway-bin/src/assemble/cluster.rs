@@ -2,10 +2,39 @@
 
 use gateway_core::{BoxError, Cluster, Observers};
 
-use crate::config;
+use gateway_layers::circuit_breaker::CircuitBreaker;
+use gateway_layers::concurrency::ConcurrencyLimit;
+
+use super::parts::ClusterPart;
+use crate::{config, rings};
+
+/// Builds `config` with its ring. What did not change of `before` keeps its state.
+pub(super) fn part(
+    config: &config::Cluster,
+    observers: &Observers,
+    before: Option<&ClusterPart>,
+) -> Result<ClusterPart, BoxError> {
+    let cluster = build(config, observers, before.map(|before| &before.cluster))?;
+    let same = |before: &&ClusterPart| before.config.circuit_breaker == config.circuit_breaker;
+    let breaker = match (&config.circuit_breaker, before.filter(same)) {
+        (_, Some(before)) => before.breaker.clone(),
+        (None, None) => None,
+        (Some(settings), None) => {
+            let (name, observers) = (config.name.as_str(), observers.clone());
+            Some(CircuitBreaker::observed(name, settings.clone(), observers)?)
+        }
+    };
+    let same = |before: &&ClusterPart| before.config.concurrency == config.concurrency;
+    let limit = match (&config.concurrency, before.filter(same)) {
+        (_, Some(before)) => before.limit.clone(),
+        (settings, None) => settings.clone().map(ConcurrencyLimit::new),
+    };
+    let module = rings::cluster(&cluster, breaker.as_ref(), limit.as_ref());
+    Ok(ClusterPart { config: config.clone(), cluster, breaker, limit, module })
+}
 
 /// Builds `cluster`; endpoints that `before` has too keep their state.
-pub(super) fn build(
+fn build(
     cluster: &config::Cluster,
     observers: &Observers,
     before: Option<&Cluster>,

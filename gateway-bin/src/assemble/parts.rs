@@ -3,11 +3,14 @@
 
 use std::collections::HashMap;
 
+use gateway_core::split::Split;
 use gateway_core::{Cluster, Module, Modules, Observers, Route};
+use gateway_layers::circuit_breaker::CircuitBreaker;
+use gateway_layers::concurrency::ConcurrencyLimit;
+use gateway_layers::mirror::Mirror;
 
 use super::{cluster, route};
-use crate::config::{self, Problem, Reading};
-use crate::rings;
+use crate::config::{self, Destination, Problem, Reading};
 
 /// What a document was built into.
 #[derive(Debug, Default)]
@@ -21,6 +24,8 @@ pub(crate) struct Parts {
 pub(crate) struct ClusterPart {
     pub(crate) config: config::Cluster,
     pub(crate) cluster: Cluster,
+    pub(crate) breaker: Option<CircuitBreaker>,
+    pub(crate) limit: Option<ConcurrencyLimit>,
     pub(crate) module: Module,
 }
 
@@ -29,6 +34,8 @@ pub(crate) struct ClusterPart {
 pub(crate) struct RoutePart {
     pub(crate) config: config::Route,
     pub(crate) module: Module,
+    pub(crate) split: Option<Split>,
+    pub(crate) mirrors: Vec<Mirror>,
 }
 
 /// What a route's target and policy can lead to.
@@ -41,6 +48,14 @@ impl Leads<'_> {
     /// The cluster `name`; `None`: it could not be built.
     pub(super) fn cluster(&self, name: &str) -> Option<Module> {
         self.clusters.get(name).map(|part| part.module.clone())
+    }
+
+    /// The cluster or module that `to` names.
+    pub(super) fn destination(&self, to: &Destination) -> Option<Module> {
+        match to {
+            Destination::Cluster(name) => self.cluster(name),
+            Destination::Module(name) => self.module(name),
+        }
     }
 
     /// The module `name` of this program.
@@ -68,11 +83,8 @@ impl Parts {
                 continue;
             }
             changed.push(config.name.as_str());
-            match cluster::build(config, observers, old.map(|old| &old.cluster)) {
-                Ok(cluster) => {
-                    let module = rings::cluster(cluster.clone());
-                    parts.clusters.push(ClusterPart { config: config.clone(), cluster, module });
-                }
+            match cluster::part(config, observers, old) {
+                Ok(part) => parts.clusters.push(part),
                 Err(error) => problems
                     .push(reading.problem(&format!("clusters.{}", config.name), error.to_string())),
             }
@@ -88,15 +100,10 @@ impl Parts {
                 routes.push(old.clone());
                 continue;
             }
-            match route::target(config, &leads) {
-                Some(target) => {
-                    let module = rings::route(&config.policy, target);
-                    routes.push(RoutePart { config: config.clone(), module });
-                }
-                None => problems.push(reading.problem(
-                    &format!("routes[{index}].target"),
-                    "leads to nothing that could be built",
-                )),
+            match route::part(config, &leads) {
+                Ok(part) => routes.push(part),
+                Err(error) => problems
+                    .push(reading.problem(&format!("routes[{index}].target"), error.to_string())),
             }
         }
         parts.routes = routes;

@@ -1,15 +1,80 @@
 //! A route of a document into one of the table.
 
+use gateway_core::split::{Split, SplitEntry, SplitError};
 use gateway_core::{FixedResponse, Module, Redirection, Route};
+use gateway_layers::fallback::FallbackLayer;
+use gateway_layers::mirror::{Mirror, MirrorLayer};
 
-use super::parts::Leads;
-use crate::config::{self, Respond, Target};
+use super::parts::{Leads, RoutePart};
+use crate::config::{self, Destination, FallbackTo, Policy, Respond, SplitTarget, Target};
+use crate::rings::{self, Asides};
+
+/// Why a route could not be built.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum RouteProblem {
+    #[error("leads to nothing that could be built")]
+    Nowhere,
+    #[error(transparent)]
+    Split(#[from] SplitError),
+}
+
+/// Builds `config` with its ring.
+pub(super) fn part(config: &config::Route, leads: &Leads<'_>) -> Result<RoutePart, RouteProblem> {
+    let mut split = None;
+    let target = match &config.target {
+        Target::Split(entries) => {
+            let built = build_split(entries, leads)?;
+            split = Some(built.clone());
+            Module::new(built)
+        }
+        _ => target(config, leads).ok_or(RouteProblem::Nowhere)?,
+    };
+    let asides = asides(&config.policy, leads).ok_or(RouteProblem::Nowhere)?;
+    let mirrors: Vec<Mirror> = asides.mirrors.iter().map(MirrorLayer::handle).collect();
+    let module = rings::route(&config.policy, target, &asides);
+    Ok(RoutePart { config: config.clone(), module, split, mirrors })
+}
+
+fn build_split(split: &SplitTarget, leads: &Leads<'_>) -> Result<Split, RouteProblem> {
+    let mut builder = Split::builder().by(split.by.iter().cloned());
+    for entry in &split.entries {
+        let module = leads.destination(&entry.to).ok_or(RouteProblem::Nowhere)?;
+        let built = SplitEntry::new(entry.name.as_str(), module, entry.weight);
+        builder = builder.entry(built.request_headers(entry.request_headers.clone()));
+    }
+    if let Some(name) = &split.force_header {
+        builder = builder.force_header(name.clone());
+    }
+    Ok(builder.build()?)
+}
+
+/// What a policy leads to beside the target; `None`: it could not be built.
+fn asides(policy: &Policy, leads: &Leads<'_>) -> Option<Asides> {
+    let mirrors = policy.mirrors.iter().map(|mirror| {
+        let layer = MirrorLayer::new(leads.destination(&mirror.to)?);
+        Some(layer.settings(mirror.settings.clone()))
+    });
+    let mut asides = Asides { fallback: None, mirrors: mirrors.collect::<Option<_>>()? };
+    if let Some(fallback) = &policy.fallback {
+        let layer = match &fallback.to {
+            FallbackTo::Destination(to) => {
+                let (Destination::Cluster(name) | Destination::Module(name)) = to;
+                FallbackLayer::new(leads.destination(to)?).name(name.as_str())
+            }
+            FallbackTo::Respond(respond) => FallbackLayer::respond(fixed(respond)),
+        };
+        asides.fallback = Some(layer.config(fallback.config.clone()));
+    }
+    Some(asides)
+}
 
 /// What the target is, out of what was built; `None`: it was not.
-pub(super) fn target(route: &config::Route, leads: &Leads<'_>) -> Option<Module> {
+fn target(route: &config::Route, leads: &Leads<'_>) -> Option<Module> {
     match &route.target {
         Target::Cluster(name) => leads.cluster(name),
         Target::Module(name) => leads.module(name),
+        // Built with its handle, above.
+        Target::Split(_) => None,
         Target::Redirect(redirect) => Some(Module::new(Redirection::new(redirect.clone()))),
         Target::Respond(respond) => Some(Module::new(fixed(respond))),
     }

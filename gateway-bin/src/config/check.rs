@@ -4,10 +4,11 @@
 use gateway_core::route::{self, RouteTable, TableProblem};
 use gateway_core::upstream::Transport;
 use gateway_core::{Address, Modules};
+use gateway_layers::concurrency::Priority;
 
 use super::problem::{Problem, Severity};
 use super::value::Places;
-use super::{Cluster, Parts, Route, Target, hint, quote, show_duration};
+use super::{Cluster, Destination, Parts, Route, Target, hint, quote, show_duration};
 
 /// Everything that is wrong or strange between the parts of a document.
 pub(super) fn check(parts: &Parts, modules: &Modules, places: &Places) -> Vec<Problem> {
@@ -18,6 +19,8 @@ pub(super) fn check(parts: &Parts, modules: &Modules, places: &Places) -> Vec<Pr
     for (path, route) in &parts.routes {
         check.listener_names(path, route);
         check.target(path, route, modules);
+        check.destinations(path, route, modules);
+        check.class(path, route);
         check.budget(path, route);
     }
     check.table();
@@ -118,14 +121,17 @@ impl Check<'_> {
 
     fn target(&mut self, path: &str, route: &Route, modules: &Modules) {
         match &route.target {
-            Target::Cluster(name) if !self.parts.cluster_names.contains(name) => {
-                let known = self.parts.cluster_names.iter().map(String::as_str);
-                let message = unknown(name, "a cluster", known);
-                self.error(&format!("{path}.target.cluster"), message);
-            }
-            Target::Module(name) if modules.find(name).is_none() => {
-                let message = unknown(name, "a module of this program", modules.names());
-                self.error(&format!("{path}.target.module"), message);
+            Target::Cluster(name) => self.cluster(&format!("{path}.target"), name),
+            Target::Module(name) => self.module(&format!("{path}.target"), name, modules),
+            Target::Split(split) => {
+                for (index, entry) in split.entries.iter().enumerate() {
+                    self.destination(&format!("{path}.target.split[{index}]"), &entry.to, modules);
+                }
+                if !split.entries.is_empty() && split.entries.iter().all(|entry| entry.weight == 0)
+                {
+                    let message = "every weight is 0: requests are answered with 500";
+                    self.warn(&format!("{path}.target.split"), message);
+                }
             }
             Target::Redirect(redirect) if redirect.prefix.is_some() && !only_prefixes(route) => {
                 let path = format!("{path}.target.redirect.prefix");
@@ -135,15 +141,76 @@ impl Check<'_> {
         }
     }
 
-    /// A try that is given longer than its request never ends by its own timeout.
+    /// Where a policy leads.
+    fn destinations(&mut self, path: &str, route: &Route, modules: &Modules) {
+        let policy = &route.policy;
+        for (index, mirror) in policy.mirrors.iter().enumerate() {
+            let list = format!("{path}.policy.mirror[{index}]");
+            let one = format!("{path}.policy.mirror");
+            let path = if self.places.is_written(&list) { list } else { one };
+            self.destination(&path, &mirror.to, modules);
+        }
+        let fallback = policy.fallback.as_ref();
+        if let Some(to) = fallback.and_then(|fallback| fallback.to.destination()) {
+            self.destination(&format!("{path}.policy.fallback"), to, modules);
+        }
+    }
+
+    fn destination(&mut self, path: &str, to: &Destination, modules: &Modules) {
+        match to {
+            Destination::Cluster(name) => self.cluster(path, name),
+            Destination::Module(name) => self.module(path, name, modules),
+        }
+    }
+
+    fn cluster(&mut self, path: &str, name: &String) {
+        if !self.parts.cluster_names.contains(name) {
+            let known = self.parts.cluster_names.iter().map(String::as_str);
+            let message = unknown(name, "a cluster", known);
+            self.error(&format!("{path}.cluster"), message);
+        }
+    }
+
+    fn module(&mut self, path: &str, name: &str, modules: &Modules) {
+        if modules.find(name).is_none() {
+            let message = unknown(name, "a module of this program", modules.names());
+            self.error(&format!("{path}.module"), message);
+        }
+    }
+
+    /// The class that a route says it is of, where a cluster sheds by class.
+    fn class(&mut self, path: &str, route: &Route) {
+        let class = route.metadata.value("priority");
+        if let Some(class) = class
+            && class.parse::<Priority>().is_err()
+        {
+            let known = Priority::ALL.iter().map(|class| class.as_str());
+            let message = unknown(class, "a class", known);
+            self.warn(&format!("{path}.metadata.priority"), message);
+        }
+    }
+
+    /// Tries that do not fit into the time of their request are not what was meant.
     fn budget(&mut self, path: &str, route: &Route) {
         let clusters = self.parts.clusters.iter();
-        for (cluster_path, cluster) in clusters.filter(|(_, cluster)| leads_to(route, cluster)) {
-            let (Some(total), Some(one)) = (route.policy.timeout, cluster.timeouts.try_timeout)
-            else {
+        for (cluster_path, cluster) in clusters.filter(|(_, cluster)| is_target(route, cluster)) {
+            let limits = [route.policy.try_timeout, cluster.timeouts.try_timeout];
+            let one = limits.into_iter().flatten().min();
+            let (Some(total), Some(one)) = (route.policy.timeout, one) else {
                 continue;
             };
-            if one > total {
+            let retries = route.policy.retry.as_ref().map_or(0, |retry| retry.config.max_retries);
+            let all = one.saturating_mul(retries + 1);
+            if retries > 0 && all > total {
+                let message = format!(
+                    "{} tries of {} each need {}, expected at least that, or a shorter \
+                     `policy.try_timeout`",
+                    retries + 1,
+                    show_duration(one),
+                    show_duration(all),
+                );
+                self.error(&format!("{path}.policy.timeout"), message);
+            } else if one > total {
                 let message = format!(
                     "a try of {cluster_path} may take {}, longer than the {} of the whole request",
                     show_duration(one),
@@ -198,6 +265,11 @@ impl Check<'_> {
 
 fn leads_to(route: &Route, cluster: &Cluster) -> bool {
     route.clusters().any(|name| name == cluster.name)
+}
+
+/// True where the requests themselves go there, not their copies or what others left.
+fn is_target(route: &Route, cluster: &Cluster) -> bool {
+    route.target.clusters().any(|name| name == cluster.name)
 }
 
 fn only_prefixes(route: &Route) -> bool {

@@ -16,11 +16,11 @@
 mod admin;
 mod check;
 mod cluster;
+mod destination;
 mod drain;
 mod listener;
 mod matching;
 mod near;
-mod place;
 mod policy;
 mod problem;
 mod reader;
@@ -38,8 +38,8 @@ use gateway_core::DrainSettings;
 
 pub use self::admin::Admin;
 pub use self::cluster::{Balance, Cluster};
+pub use self::destination::Destination;
 pub use self::listener::Listener;
-pub use self::place::Place;
 pub use self::policy::{
     DEFAULT_BODY_LIMIT, DEFAULT_TIMEOUT, Fallback, FallbackTo, Mirror, Policy, Retry,
 };

@@ -49,7 +49,7 @@ impl Route {
 
     /// The names of the clusters that its target and policy lead to.
     pub fn clusters(&self) -> impl Iterator<Item = &str> {
-        self.target.clusters()
+        self.target.clusters().chain(self.policy.clusters())
     }
 
     pub(super) fn read(field: Field<'_>) -> Option<Self> {

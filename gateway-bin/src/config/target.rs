@@ -5,7 +5,7 @@ use gateway_core::upstream::HashKey;
 use http::{HeaderName, HeaderValue, StatusCode};
 
 use super::cluster::hash_keys;
-use super::place::Place;
+use super::destination::Destination;
 use super::policy::header_edits;
 use super::reader::{Field, Table};
 use super::value::quote;
@@ -45,7 +45,7 @@ pub struct SplitEntry {
     /// `name`, unique in the split. Default: the name of its cluster or module.
     pub name: String,
     /// `cluster` or `module`.
-    pub to: Place,
+    pub to: Destination,
     /// `weight`: its share beside the others; 0: nothing but what is forced. Default: 1.
     pub weight: u32,
     /// `request_headers`: edits after those of the route.
@@ -94,7 +94,7 @@ impl Target {
             Some(("module", field)) => field.name("the name of a module").map(Self::Module),
             Some(("split", field)) => Some(Self::Split(split(&field, &mut table))),
             Some(("redirect", field)) => redirect(field).map(Self::Redirect),
-            Some((_, field)) => respond(field).map(Self::Respond),
+            Some((_, field)) => Respond::read(field).map(Self::Respond),
             None => table.field().note(
                 "no target, expected one of `cluster`, `module`, `split`, `redirect`, `respond`"
                     .to_owned(),
@@ -134,7 +134,7 @@ fn split(field: &Field<'_>, table: &mut Table<'_>) -> SplitTarget {
 
 fn split_entry(field: Field<'_>) -> Option<SplitEntry> {
     let mut table = field.table("{ cluster = \"NAME\", weight = 10 }")?;
-    let to = Place::take(&mut table);
+    let to = Destination::take(&mut table);
     let mut weight = 1;
     table.set("weight", &mut weight, |field| field.number(0, 1_000_000));
     let mut request_headers = HeaderEdits::default();
@@ -143,7 +143,7 @@ fn split_entry(field: Field<'_>) -> Option<SplitEntry> {
     table.finish();
     let to = to?;
     let called = match &to {
-        Place::Cluster(name) | Place::Module(name) => name.clone(),
+        Destination::Cluster(name) | Destination::Module(name) => name.clone(),
     };
     Some(SplitEntry { name: name.unwrap_or(called), to, weight, request_headers })
 }
@@ -193,25 +193,27 @@ fn change(
     }
 }
 
-fn respond(field: Field<'_>) -> Option<Respond> {
-    let mut table = field.table("{ status = 200, body = \"ok\" }")?;
-    let mut respond = Respond::default();
-    table.set("status", &mut respond.status, |field| {
-        StatusCode::from_u16(field.number(200, 599)?).ok()
-    });
-    if let Some(field) = table.take("body") {
-        respond.body = field.text("text").unwrap_or_default().to_owned();
-        let bodyless = matches!(respond.status.as_u16(), 204 | 205 | 304);
-        if bodyless && !respond.body.is_empty() {
-            let status = respond.status.as_u16();
-            field.refuse::<()>(format_args!("no body: a {status} answer has none"));
+impl Respond {
+    pub(super) fn read(field: Field<'_>) -> Option<Self> {
+        let mut table = field.table("{ status = 200, body = \"ok\" }")?;
+        let mut respond = Self::default();
+        table.set("status", &mut respond.status, |field| {
+            StatusCode::from_u16(field.number(200, 599)?).ok()
+        });
+        if let Some(field) = table.take("body") {
+            respond.body = field.text("text").unwrap_or_default().to_owned();
+            let bodyless = matches!(respond.status.as_u16(), 204 | 205 | 304);
+            if bodyless && !respond.body.is_empty() {
+                let status = respond.status.as_u16();
+                field.refuse::<()>(format_args!("no body: a {status} answer has none"));
+            }
         }
+        table.set("content_type", &mut respond.content_type, |field| {
+            let expected = "a media type such as \"text/plain\"";
+            let text = field.text(expected)?;
+            HeaderValue::from_str(text).ok().or_else(|| field.refuse(expected))
+        });
+        table.finish();
+        Some(respond)
     }
-    table.set("content_type", &mut respond.content_type, |field| {
-        let expected = "a media type such as \"text/plain\"";
-        let text = field.text(expected)?;
-        HeaderValue::from_str(text).ok().or_else(|| field.refuse(expected))
-    });
-    table.finish();
-    Some(respond)
 }

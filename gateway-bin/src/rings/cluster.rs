@@ -1,8 +1,26 @@
 //! The cluster ring: what every route to one cluster shares.
 
 use gateway_core::{Cluster, Module};
+use gateway_layers::circuit_breaker::{CircuitBreaker, CircuitBreakerLayer};
+use gateway_layers::concurrency::{ConcurrencyLayer, ConcurrencyLimit};
+use tower::ServiceBuilder;
 
-pub(crate) fn cluster(cluster: Cluster) -> Module {
-    // Connect, try and idle timeouts are the cluster's own; nothing stands around it yet.
-    Module::new(cluster)
+pub(crate) fn cluster(
+    cluster: &Cluster,
+    breaker: Option<&CircuitBreaker>,
+    limit: Option<&ConcurrencyLimit>,
+) -> Module {
+    let cluster = Module::new(cluster.clone());
+    if breaker.is_none() && limit.is_none() {
+        // No ring, no second allocation for the call through it.
+        return cluster;
+    }
+    let ring = ServiceBuilder::new()
+        // Before anything waits for a cluster that is in trouble.
+        .option_layer(breaker.cloned().map(CircuitBreakerLayer::new))
+        // Until the answer's body has ended.
+        .option_layer(limit.cloned().map(ConcurrencyLayer::new))
+        // Connect, try and idle timeouts are the cluster's own.
+        .service(cluster);
+    Module::from_service(ring)
 }

@@ -7,4 +7,4 @@ mod route;
 
 pub(crate) use self::cluster::cluster;
 pub(crate) use self::edge::edge;
-pub(crate) use self::route::route;
+pub(crate) use self::route::{Asides, route};

@@ -1,23 +1,60 @@
 //! The route ring: what a route's policy puts around its target.
 
 use gateway_core::Module;
+use gateway_core::budget::RetryBudget;
 use gateway_layers::body_limit::BodyLimitLayer;
+use gateway_layers::fallback::FallbackLayer;
+use gateway_layers::hedge::HedgeLayer;
+use gateway_layers::mirror::MirrorLayer;
+use gateway_layers::retry::RetryLayer;
 use gateway_layers::timeout::{TimeoutLayer, TryTimeoutLayer};
-use tower::ServiceBuilder;
+use tower::{Layer, ServiceBuilder};
 
 use crate::config::Policy;
 
-pub(crate) fn route(policy: &Policy, target: Module) -> Module {
-    if policy.body_limit.is_none() && policy.timeout.is_none() && policy.try_timeout.is_none() {
+/// What a route's policy leads to, beside its target.
+#[derive(Debug, Default)]
+pub(crate) struct Asides {
+    pub(crate) fallback: Option<FallbackLayer>,
+    pub(crate) mirrors: Vec<MirrorLayer>,
+}
+
+pub(crate) fn route(policy: &Policy, target: Module, asides: &Asides) -> Module {
+    let tries = tries(policy, target);
+    // Copies are made of what the client sent, not of each try.
+    let mirrored = asides
+        .mirrors
+        .iter()
+        .fold(tries, |inner, mirror| Module::from_service(mirror.layer(inner)));
+    if policy.body_limit.is_none() && policy.timeout.is_none() && asides.fallback.is_none() {
         // No ring, no second allocation for the call through it.
-        return target;
+        return mirrored;
     }
     let ring = ServiceBuilder::new()
         // A length that says too much is refused before anything is spent on the request.
         .option_layer(policy.body_limit.map(BodyLimitLayer::new))
+        // Outside of the timeout: it stands in for what was too late as well.
+        .option_layer(asides.fallback.clone())
         // Around everything that waits: what is below draws from this one budget.
         .option_layer(policy.timeout.map(TimeoutLayer::new))
+        .service(mirrored);
+    Module::from_service(ring)
+}
+
+/// What is asked for again, and how long each time.
+fn tries(policy: &Policy, target: Module) -> Module {
+    if policy.retry.is_none() && policy.hedge.is_none() && policy.try_timeout.is_none() {
+        return target;
+    }
+    let budget = policy.retry.as_ref().map(|retry| RetryBudget::new(&retry.budget));
+    let budget = budget.unwrap_or_default();
+    // The retry stands outside and has counted the request already.
+    let spender = if policy.retry.is_some() { budget.spender() } else { budget.clone() };
+    let retry = policy.retry.as_ref().map(|retry| RetryLayer::from(retry.config.clone()));
+    let ring = ServiceBuilder::new()
         .option_layer(policy.try_timeout.map(TryTimeoutLayer::new))
+        .option_layer(retry.map(|retry| retry.budget(budget)))
+        .option_layer(policy.hedge.clone().map(|hedge| HedgeLayer::from(hedge).budget(spender)))
         .service(target);
     Module::from_service(ring)
 }

@@ -2,7 +2,7 @@
 
 use gateway_layers::mirror::{CompareSettings, JsonPath, Methods, MirrorSettings};
 
-use crate::config::place::Place;
+use crate::config::destination::Destination;
 use crate::config::reader::Field;
 use crate::config::units::{some_duration, some_size};
 
@@ -11,7 +11,7 @@ use crate::config::units::{some_duration, some_size};
 #[non_exhaustive]
 pub struct Mirror {
     /// `cluster` or `module`. Required.
-    pub to: Place,
+    pub to: Destination,
     /// `percent` (100), `methods` (`"safe"`; `"all"` or a list), `body_limit` (64 KiB),
     /// `in_flight` (64), `timeout` (10 s), `compare`.
     pub settings: MirrorSettings,
@@ -20,7 +20,7 @@ pub struct Mirror {
 impl Mirror {
     pub(super) fn read(field: Field<'_>) -> Option<Self> {
         let mut table = field.table("{ cluster = \"NAME\", percent = 10 }")?;
-        let to = Place::take(&mut table);
+        let to = Destination::take(&mut table);
         let mut settings = MirrorSettings::default();
         table.set("percent", &mut settings.percent, |field| field.fraction(0.0, 100.0));
         table.set("methods", &mut settings.methods, |field| match field.peek_text() {

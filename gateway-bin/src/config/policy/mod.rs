@@ -13,7 +13,7 @@ use gateway_layers::hedge;
 pub use self::fallback::{Fallback, FallbackTo};
 pub use self::mirror::Mirror;
 pub use self::retries::Retry;
-use super::place::Place;
+use super::destination::Destination;
 use super::reader::Field;
 use super::units::{duration, size};
 
@@ -69,8 +69,8 @@ impl Policy {
     /// The names of the clusters that it leads to.
     pub fn clusters(&self) -> impl Iterator<Item = &str> {
         let mirrors = self.mirrors.iter().map(|mirror| &mirror.to);
-        let fallback = self.fallback.iter().filter_map(|fallback| fallback.to.place());
-        mirrors.chain(fallback).filter_map(Place::cluster)
+        let fallback = self.fallback.iter().filter_map(|fallback| fallback.to.destination());
+        mirrors.chain(fallback).filter_map(Destination::cluster)
     }
 
     pub(super) fn read(field: Field<'_>) -> Option<Self> {

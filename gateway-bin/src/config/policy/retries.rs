@@ -29,10 +29,9 @@ impl Retry {
         table.set("max_retries", &mut config.max_retries, |field| {
             field.number(0, i64::from(MOST_RETRIES))
         });
+        let words: Vec<_> = Condition::ALL.iter().map(|one| (one.word(), *one)).collect();
         table.set("on", &mut config.on, |field| {
-            field.list("a list such as [\"connect\", \"reset\"]", |field| {
-                field.choice(&Condition::ALL.map(|condition| (condition.word(), condition)))
-            })
+            field.list("a list such as [\"connect\", \"reset\"]", |field| field.choice(&words))
         });
         table.set("statuses", &mut config.statuses, |field| {
             field.list("a list of statuses such as [503]", |field| {

@@ -5,14 +5,14 @@ use super::reader::{Field, Table};
 /// Where requests go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Place {
+pub enum Destination {
     /// `cluster = "NAME"`: a cluster of the document.
     Cluster(String),
     /// `module = "NAME"`: a module that the program offers.
     Module(String),
 }
 
-impl Place {
+impl Destination {
     /// The cluster's name, where it is one.
     pub fn cluster(&self) -> Option<&str> {
         match self {
