@@ -7,9 +7,10 @@ use std::time::Duration;
 use gateway_core::{Error, Observer, Observers, Reason, StateChanged};
 use tokio::time::Instant;
 
+use super::cause::Cause;
 use super::config::{Config, ConfigError};
 use super::gate::{Ending, Gate, Pass, Refusal};
-use super::state::{Cause, Change, Order, State};
+use super::state::{Change, Order, State};
 
 /// What a client is told to wait while probes are under way: they take about that long.
 const RETRY_WHILE_PROBING: Duration = Duration::from_secs(1);

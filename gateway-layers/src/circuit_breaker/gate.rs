@@ -3,8 +3,9 @@
 use std::sync::PoisonError;
 use std::time::Duration;
 
+use super::cause::Cause;
 use super::config::{Config, SlowCalls};
-use super::state::{Admission, Cause, Change, Machine, Order, State};
+use super::state::{Admission, Change, Machine, Order, State};
 use super::sync::{AtomicU64, Mutex, MutexGuard, Ordering};
 use super::window::{Counts, Window, nanoseconds};
 

@@ -65,6 +65,7 @@
 //! - Half-open begins with a request, not with a timer: a breaker that nobody asks rests.
 
 mod breaker;
+mod cause;
 mod config;
 mod gate;
 #[cfg(test)]
@@ -83,7 +84,8 @@ mod tests;
 mod window;
 
 pub use self::breaker::{CircuitBreaker, Status};
+pub use self::cause::Cause;
 pub use self::config::{Config, ConfigError, ConfigProblem, SlowCalls};
 pub use self::layer::CircuitBreakerLayer;
 pub use self::service::{CircuitBreakerService, ResponseFuture};
-pub use self::state::{Cause, State};
+pub use self::state::State;
