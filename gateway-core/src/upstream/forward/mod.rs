@@ -3,6 +3,7 @@
 mod exchange;
 mod http1;
 mod http2;
+mod once;
 mod received;
 mod remaining;
 
@@ -12,6 +13,7 @@ use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, Version, request};
 use tokio::time::Instant;
 
+pub(super) use self::once::send_once;
 use super::address::{EndpointAddress, Transport};
 use super::balance::Wanted;
 use super::cluster::{HostPolicy, Shared};
@@ -32,10 +34,12 @@ pub(super) async fn forward(cluster: &Arc<Shared>, request: Request) -> Outcome 
     let in_flight = Arc::clone(&trial.endpoint).enter();
     let outcome = match trial.endpoint.address().transport() {
         Transport::Http | Transport::Https | Transport::Unix => {
-            http1::forward(cluster, in_flight, &mut call, body).await
+            http1::forward(&cluster.connector, in_flight, &mut call, body).await
         }
         // Boxed: hyper's futures are large, and moved also for those who do not need them.
-        Transport::H2c => Box::pin(http2::forward(cluster, in_flight, &mut call, body)).await,
+        Transport::H2c => {
+            Box::pin(http2::forward(&cluster.connector, in_flight, &mut call, body)).await
+        }
     };
     trial.finish(&outcome);
     outcome
