@@ -71,4 +71,7 @@ pub use self::upstream::{
 mod pages {
     #[doc = include_str!("../README.md")]
     struct Crate;
+
+    #[doc = include_str!("../../docs/health.md")]
+    struct Health;
 }
