@@ -80,4 +80,7 @@ mod pages {
 
     #[doc = include_str!("../../docs/splitting.md")]
     struct Splitting;
+
+    #[doc = include_str!("../../docs/health.md")]
+    struct Health;
 }
