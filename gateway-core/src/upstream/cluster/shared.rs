@@ -355,9 +355,7 @@ impl Shared {
 /// What a cluster may send to another endpoint of its own accord: less in quiet times than what a
 /// route that was given retries may, because nobody has asked for it.
 fn failover() -> budget::Config {
-    let mut config = budget::Config::default();
-    config.min_per_second = 1;
-    config
+    budget::Config { min_per_second: 1, ..budget::Config::default() }
 }
 
 /// Members for `specs`, the first of each address; those that were there before keep their state.
