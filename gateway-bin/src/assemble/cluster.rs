@@ -52,6 +52,9 @@ fn build(
     if let Some(ejection) = cluster.ejection {
         builder = builder.ejection(ejection);
     }
+    if let Some(check) = &cluster.health {
+        builder = builder.health_check(check.clone());
+    }
     if let Some(limit) = cluster.endpoint_limit {
         builder = builder.endpoint_limit(limit);
     }

@@ -8,7 +8,7 @@ mod overload;
 use std::time::Duration;
 
 use gateway_core::route::Rewrite;
-use gateway_core::upstream::health::EjectionSettings;
+use gateway_core::upstream::health::{EjectionSettings, HealthCheck};
 use gateway_core::upstream::{EndpointSpec, Sticky};
 use gateway_core::{ClusterTimeouts, HostPolicy, PoolSettings};
 use gateway_layers::circuit_breaker;
@@ -56,6 +56,9 @@ pub struct Cluster {
     /// `endpoint_limit`: requests that an endpoint may have at the same time. Default: as many as
     /// its connections carry.
     pub endpoint_limit: Option<usize>,
+    /// `health`: one of `http`, `grpc` and `tcp`, and `interval` (10 s), `unhealthy_interval`,
+    /// `timeout` (2 s), `jitter` (0.1), `rise` (2), `fall` (3), `concurrency` (64). Default: none.
+    pub health: Option<HealthCheck>,
     /// `circuit_breaker`. Default: none.
     pub circuit_breaker: Option<circuit_breaker::Config>,
     /// `concurrency`. Default: no limit but that of its connections.
@@ -81,6 +84,7 @@ impl Cluster {
             panic_threshold: Some(0.0),
             endpoint_limit: None,
             ejection: Some(EjectionSettings::default()),
+            health: None,
             circuit_breaker: None,
             concurrency: None,
         }
@@ -107,6 +111,7 @@ impl Cluster {
         table.set("endpoint_limit", &mut cluster.endpoint_limit, |field| {
             field.number(1, MOST).map(Some)
         });
+        table.set("health", &mut cluster.health, |field| health::check(field).map(Some));
         table.set("circuit_breaker", &mut cluster.circuit_breaker, |field| {
             overload::circuit_breaker(field).map(Some)
         });

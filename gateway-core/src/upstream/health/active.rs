@@ -23,7 +23,7 @@ use crate::module::Health;
 ///     .build()?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct HealthCheck {
     /// What is asked. Default: `GET /healthz`, answered with 200 to 299.

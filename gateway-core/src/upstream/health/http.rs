@@ -23,7 +23,7 @@ pub(super) const MAX_BODY: usize = 64 * 1024;
 /// A request, and what the answer is to be. Redirects are not followed.
 ///
 /// `http`, `https` and `unix` endpoints are asked over HTTP/1.1, `h2c` ones over HTTP/2.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct HttpProbe {
     /// The method. Default: `GET`.

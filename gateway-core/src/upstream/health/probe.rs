@@ -18,7 +18,7 @@ use crate::upstream::connect::Connector;
 
 /// What an endpoint is asked. Each probe has a connection of its own, and carries nothing of any
 /// client.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Probe {
     /// A request, and what the answer is to be.
@@ -82,6 +82,13 @@ pub trait CheckHealth: Send + Sync + 'static {
 #[derive(Clone)]
 pub struct CustomProbe {
     check: Arc<dyn Erased>,
+}
+
+impl PartialEq for CustomProbe {
+    /// The same check, not one that is made alike.
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.check, &other.check)
+    }
 }
 
 impl fmt::Debug for CustomProbe {
