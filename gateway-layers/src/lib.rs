@@ -17,6 +17,7 @@
 //! | the time a request has in all | layer | [`timeout`] |
 //! | how large a body may be | layer | [`body_limit`] |
 //! | one line for each request | observer | [`access_log`] |
+//! | services register themselves and are found by what they take | modules | `registry` |
 //!
 //! Layers stack up with `tower::ServiceBuilder`, whose first layer is the outermost, and the
 //! stack becomes a module again:
@@ -51,6 +52,8 @@
 pub mod access_log;
 pub mod body_limit;
 pub mod filter;
+#[cfg(feature = "registry")]
+pub mod registry;
 pub mod timeout;
 
 /// What the guides show compiles and runs.
