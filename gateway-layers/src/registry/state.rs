@@ -104,6 +104,10 @@ impl State {
     /// Whether `record` may be added now.
     pub(super) fn admits(&self, record: &Record) -> Result<(), RegistryError> {
         let full = |what, limit| Err(RegistryError::Full { what, limit });
+        if self.service_of.contains_key(&record.id) {
+            // Ids are random here; one that is there already comes from a store that is wrong.
+            return Err(RegistryError::NameTaken(record.id.to_string(), "another registration"));
+        }
         let replaced = self.same_place(record);
         let instances = self.services.get(&record.service);
         let count = instances.map_or(0, BTreeMap::len);
@@ -136,7 +140,7 @@ impl State {
         Ok(())
     }
 
-    /// The instance of the same service at the same address, or with the same id.
+    /// The instance of the same service at the same address.
     fn same_place(&self, record: &Record) -> Option<&Instance> {
         let at = record.address()?;
         let same = |other: &&Instance| other.record.address() == Some(at);
@@ -306,13 +310,19 @@ impl State {
         let mut refused = Vec::new();
         for (id, stored) in stored {
             let expires = started + stored.remaining;
-            match self.find_mut(&id) {
-                Some(instance) if instance.touched < started => instance.expires = Some(expires),
-                Some(_) => {}
-                None => match self.insert(stored.record, Some(expires), now) {
-                    Ok(added) => changes.extend(added),
-                    Err(error) => refused.push(error),
-                },
+            if let Some(instance) = self.find_mut(&id) {
+                if instance.touched < started {
+                    instance.expires = Some(expires);
+                }
+                continue;
+            }
+            // Who is there now may have come after the store was read.
+            if self.same_place(&stored.record).is_some_and(|there| there.touched >= started) {
+                continue;
+            }
+            match self.insert(stored.record, Some(expires), now) {
+                Ok(added) => changes.extend(added),
+                Err(error) => refused.push(error),
             }
         }
         (changes, refused)

@@ -127,6 +127,24 @@ proptest! {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_was_read_before_displaces_nobody_who_came_after() {
+    let mut state = State::new(limits());
+    let started = Instant::now();
+    tokio::time::advance(SECOND).await;
+    let now = Instant::now();
+    state.insert(record(2, 0, 0, 0), Some(now + 30 * SECOND), now).unwrap();
+    let older = || vec![Stored { record: record(1, 0, 0, 0), remaining: SECOND }];
+    assert!(state.merge(older(), started, now).0.is_empty());
+    assert!(state.find("id-2").is_some());
+    // Read afterwards, it is who is there now.
+    assert_eq!(state.merge(older(), now + SECOND, now + SECOND).0.len(), 2);
+    assert!(state.find("id-1").is_some() && state.find("id-2").is_none());
+    // One id at two places is what no registry writes.
+    let twice = Stored { record: record(1, 1, 1, 0), remaining: SECOND };
+    assert!(state.insert(twice.record, None, now).is_err());
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_too_much_is_refused_and_said() {
     let limits = RegistryLimits {
         services: 2,

@@ -150,7 +150,10 @@ async fn a_request_that_is_given_up_counts_no_more() {
         tokio::select! {
             biased;
             _ = call => panic!("it answered"),
-            () = tokio::time::sleep(SECOND) => load(),
+            under_way = async {
+                tokio::time::sleep(SECOND).await;
+                load()
+            } => under_way,
         }
     };
     assert_eq!(call.await, 1000);
