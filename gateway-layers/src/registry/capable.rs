@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use gateway_core::context::Metadata;
-use gateway_core::{Cluster, Error, Health, Module, ModuleService, Outcome, Reason, Request};
+use gateway_core::{
+    Cluster, ClusterBuilder, Error, Health, Module, ModuleService, Outcome, Reason, Request,
+};
 use gateway_core::{RequestContext, RequestExt};
 use http::header::HeaderName;
 use http::request;
@@ -181,7 +183,7 @@ impl CapabilityModule {
         let builder = Cluster::builder(Arc::clone(&service.name)).discover(source);
         let builder = builder.observers(shared.observers.clone());
         let endpoints = service.endpoints().into_iter();
-        let builder = endpoints.fold(builder, |builder, spec| builder.endpoint_spec(spec));
+        let builder = endpoints.fold(builder, ClusterBuilder::endpoint_spec);
         let cluster = (shared.tune)(builder).build();
         let cluster = cluster.map_err(|error| Error::new(Reason::NoEndpoint).with_source(error))?;
         Ok(made.get_or_init(|| cluster))
