@@ -20,7 +20,8 @@ pub(super) const ANY: &str = "*";
 /// use gateway_core::context::Metadata;
 /// use gateway_layers::registry::Capabilities;
 ///
-/// let users = Capabilities::new().with("resource_type", ["users", "groups"]).with("region", ["*"]);
+/// let users =
+///     Capabilities::new().with("resource_type", ["users", "groups"]).with("region", ["*"]);
 /// let asked = |pairs: &[(&str, &str)]| users.take(&pairs.iter().copied().collect::<Metadata>());
 /// assert!(asked(&[("resource_type", "users")]));
 /// assert!(asked(&[("resource_type", "users"), ("region", "eu")]));

@@ -96,7 +96,10 @@ pub(super) fn problem(
         "detail": detail,
     });
     if !faults.is_empty() {
-        let fault = |fault: &Fault| json!({ "at": fault.at, "found": fault.found, "expected": fault.expected });
+        let fault = |fault: &Fault| {
+            let Fault { at, found, expected } = fault;
+            json!({ "at": at, "found": found, "expected": expected })
+        };
         value["errors"] = faults.iter().map(fault).collect();
     }
     let mut response = json(status, &value);
