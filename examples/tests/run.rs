@@ -30,6 +30,7 @@ examples! {
     embed_core "../embed_core.rs"
     embed_layers "../embed_layers.rs"
     grpc "../grpc.rs"
+    self_registration "../self_registration.rs"
     websocket "../websocket.rs"
 }
 
@@ -187,6 +188,29 @@ async fn custom_layer_tells_the_time() {
     let _example = start(custom_layer::run(listener));
     let answer = get(&address, "/").await;
     assert_answer(&answer, "200", "server-timing: target;dur=");
+}
+
+#[tokio::test]
+async fn self_registration_finds_a_service_that_nobody_configured() {
+    let (gateway, address) = listener();
+    let _gateway = start(self_registration::run(gateway));
+    assert_answer(&get(&address, "/resources/users").await, "503", "no_endpoint");
+    assert_answer(&get(&address, "/registry/services").await, "401", "registry_token");
+    let (service, own) = listener();
+    let (url, own) = (format!("http://{address}"), format!("http://{own}"));
+    let _service = start(async move { self_registration::serve(&url, &own, service).await });
+    let registered = async {
+        while !get(&address, "/resources/users").await.starts_with("HTTP/1.1 200") {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(Duration::from_secs(10), registered).await.unwrap();
+    let answer = get(&address, "/resources/groups").await;
+    assert_answer(&answer, "200", "users answers /resources/groups\n");
+    assert_answer(&get(&address, "/resources/products").await, "503", "no_endpoint");
+    let token = "x-service-token: a-token-for-services";
+    let head = format!("GET /registry/compatible?resource_type=users HTTP/1.1\r\n{token}");
+    assert_answer(&ask(&address, &head, "").await, "200", "{\"services\":[\"users\"]}");
 }
 
 #[tokio::test]

@@ -24,6 +24,7 @@
 //! | nothing for who fails all the time | layer | [`circuit_breaker`] |
 //! | somebody else for who fails | layer | [`fallback`] |
 //! | one line for each request | observer | [`access_log`] |
+//! | services register themselves and are found by what they take | modules | `registry` |
 //!
 //! Layers stack up with `tower::ServiceBuilder`, whose first layer is the outermost, and the
 //! stack becomes a module again:
@@ -64,6 +65,8 @@ pub mod filter;
 pub mod hedge;
 #[cfg(feature = "mirror")]
 pub mod mirror;
+#[cfg(feature = "registry")]
+pub mod registry;
 pub mod retry;
 pub mod timeout;
 
@@ -80,6 +83,7 @@ mod guides {
 
     #[doc = include_str!("../../docs/retries.md")]
     struct Retries;
+
     #[doc = include_str!("../../docs/concurrency.md")]
     struct Concurrency;
 

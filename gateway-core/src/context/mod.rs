@@ -199,9 +199,9 @@ impl RequestContext {
         &self.whole().record
     }
 
-    /// Where in the path the part behind the matched prefix begins; `None` when the route was not
-    /// matched by a prefix.
-    pub(crate) fn after_prefix(&self) -> Option<usize> {
+    /// Where in the path of [`target`](Self::target) the part behind the matched prefix begins;
+    /// `None` when the route was not matched by a prefix.
+    pub fn after_prefix(&self) -> Option<usize> {
         self.inner.admitted.get()?.after_prefix
     }
 
