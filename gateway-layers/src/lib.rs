@@ -17,6 +17,7 @@
 //! | the time a request has in all | layer | [`timeout`] |
 //! | how large a body may be | layer | [`body_limit`] |
 //! | one line for each request | observer | [`access_log`] |
+//! | where endpoints come from: files, DNS, registries | sources | `discovery` |
 //!
 //! Layers stack up with `tower::ServiceBuilder`, whose first layer is the outermost, and the
 //! stack becomes a module again:
@@ -50,6 +51,8 @@
 
 pub mod access_log;
 pub mod body_limit;
+#[cfg(feature = "discovery")]
+pub mod discovery;
 pub mod filter;
 pub mod timeout;
 
@@ -61,6 +64,10 @@ mod guides {
 
     #[doc = include_str!("../../docs/writing-a-module.md")]
     struct WritingAModule;
+
+    #[cfg(all(feature = "dns", feature = "consul", feature = "etcd", feature = "kubernetes"))]
+    #[doc = include_str!("../../docs/discovery.md")]
+    struct Discovery;
 
     #[doc = include_str!("../README.md")]
     struct Crate;
