@@ -3,8 +3,10 @@
 mod cluster;
 mod listener;
 mod parts;
+mod registry;
 mod reload;
 mod route;
+mod source;
 #[cfg(feature = "tls")]
 mod tls;
 

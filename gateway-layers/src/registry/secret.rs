@@ -80,7 +80,7 @@ pub(super) fn random_id() -> String {
 
 /// The tokens that services show to be let in: several, so that they can be changed one after the
 /// other. Never printed.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct ServiceTokens(Vec<Fingerprint>);
 
 /// Why tokens are not taken.

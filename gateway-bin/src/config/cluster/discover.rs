@@ -5,10 +5,10 @@ use std::path::PathBuf;
 
 use gateway_core::EndpointAddress;
 use gateway_core::upstream::Transport;
-use gateway_layers::discovery::{
-    ConsulConfig, DnsConfig, EtcdConfig, Family, FileConfig, KubernetesConfig, KubernetesPort,
-    NAMESPACE_FILE, Secret, TOKEN_FILE,
+use gateway_layers::discovery::kubernetes::{
+    KubernetesConfig, KubernetesPort, NAMESPACE_FILE, TOKEN_FILE,
 };
+use gateway_layers::discovery::{ConsulConfig, DnsConfig, EtcdConfig, Family, FileConfig, Secret};
 
 use crate::config::reader::{Field, Table};
 use crate::config::units::some_duration;
@@ -186,7 +186,8 @@ fn etcd(field: Field<'_>) -> Option<Discover> {
 }
 
 fn kubernetes(field: Field<'_>) -> Option<Discover> {
-    let mut table = field.table("{ service = \"orders\", namespace = \"shop\", port = \"http\" }")?;
+    let mut table =
+        field.table("{ service = \"orders\", namespace = \"shop\", port = \"http\" }")?;
     let service = service(&mut table);
     let given = table.take("address").map(|field| field.parse::<EndpointAddress>(ADDRESS));
     let inside = given.is_none();
@@ -204,11 +205,8 @@ fn kubernetes(field: Field<'_>) -> Option<Discover> {
     };
     let known = service.is_some() && namespace.is_some() && address.is_some();
     let address = address.or_else(|| "https://kubernetes.default.svc".parse().ok())?;
-    let mut config = KubernetesConfig::new(
-        address,
-        namespace.unwrap_or_default(),
-        service.unwrap_or_default(),
-    );
+    let mut config =
+        KubernetesConfig::new(address, namespace.unwrap_or_default(), service.unwrap_or_default());
     table.set("port", &mut config.port, |field| match field.peek_text() {
         Some(_) => field.name("a port, by name or number").map(KubernetesPort::Name),
         None => field.number::<u16>(1, 65_535).map(KubernetesPort::Number),

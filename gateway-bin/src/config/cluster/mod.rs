@@ -1,6 +1,7 @@
 //! `[clusters.NAME]`: endpoints that answer the same requests.
 
 mod balance;
+mod discover;
 mod endpoints;
 mod health;
 mod overload;
@@ -17,6 +18,7 @@ use http::HeaderValue;
 
 pub use self::balance::Balance;
 pub(super) use self::balance::hash_keys;
+pub use self::discover::{Discover, Registered};
 use super::reader::Field;
 use super::units::{duration, some_duration, timeout};
 
@@ -32,6 +34,8 @@ pub struct Cluster {
     /// `endpoints`: at least one, none of them twice; each an address, or a table of `url`,
     /// `weight` (1), `zone` and `priority` (0). Required.
     pub endpoints: Vec<EndpointSpec>,
+    /// `discover`: where endpoints come from instead. Default: they are given.
+    pub discover: Option<Discover>,
     /// `balance`: a name, or `{ consistent_hash = { keys, load } }`. Default: `power_of_two`.
     pub balance: Balance,
     /// `sticky`: `cookie`, `path`, `max_age`, `secure`, `http_only`, `same_site`, `when_gone`,
@@ -74,6 +78,7 @@ impl Cluster {
         Self {
             name: name.into(),
             endpoints,
+            discover: None,
             balance: Balance::default(),
             sticky: None,
             host: HostPolicy::default(),
@@ -92,9 +97,19 @@ impl Cluster {
 
     pub(super) fn read(name: &str, field: Field<'_>) -> Option<Self> {
         let mut table = field.table("{ endpoints = [\"http://127.0.0.1:9000\"] }")?;
-        let endpoints =
-            table.require("endpoints", "a list of endpoints").map(|field| endpoints::read(&field));
-        let mut cluster = Self::new(name, endpoints.unwrap_or_default());
+        let (endpoints, discover) = match table.only_one(&["endpoints", "discover"]) {
+            Some(("endpoints", field)) => (endpoints::read(&field), None),
+            Some((_, field)) => (Vec::new(), Discover::read(field)),
+            None => {
+                let path = table.path().to_owned();
+                table.field().note::<()>(format!(
+                    "no endpoints, expected `{path}.endpoints` or `{path}.discover`"
+                ));
+                (Vec::new(), None)
+            }
+        };
+        let mut cluster = Self::new(name, endpoints);
+        cluster.discover = discover;
         table.set("balance", &mut cluster.balance, Balance::read);
         table.set("sticky", &mut cluster.sticky, |field| balance::sticky(field).map(Some));
         table.set("host", &mut cluster.host, |field| host(&field));
