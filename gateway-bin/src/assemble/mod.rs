@@ -20,7 +20,7 @@ use crate::config::{Document, Problem, Problems, Reading, Source};
 use crate::rings;
 
 pub(crate) use self::listener::build as build_listener;
-pub(crate) use self::parts::Parts;
+pub(crate) use self::parts::{ClusterPart, Parts};
 pub use self::reload::{Reloaded, Reloader};
 
 /// What a gateway is assembled from: a document, and what the program adds to it.

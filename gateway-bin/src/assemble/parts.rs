@@ -77,8 +77,7 @@ impl Parts {
         before: &Self,
     ) -> Result<Self, Vec<Problem>> {
         let mut problems = Vec::new();
-        let mut parts = Self::default();
-        parts.registry = match (&before.registry, &reading.document.registry) {
+        let registry = match (&before.registry, &reading.document.registry) {
             // It cannot change while the gateway runs.
             (Some(before), _) => Some(before.clone()),
             (None, None) => None,
@@ -90,7 +89,7 @@ impl Parts {
                 }
             },
         };
-        let registry = parts.registry.clone();
+        let mut parts = Self { registry: registry.clone(), ..Self::default() };
         let mut changed = Vec::new();
         for config in &reading.document.clusters {
             let old = before.clusters.iter().find(|old| old.config.name == config.name);
