@@ -312,7 +312,8 @@ async fn a_watch_that_breaks_changes_nothing_and_is_said() {
         let member = fake(vec![reply], Arc::clone(&values)).await;
         let mut config = quick(member.address());
         config.timeout = Duration::from_millis(300);
-        config.backoff = Backoff::new(SOON, SOON);
+        // Long enough to be seen.
+        config.backoff = Backoff::new(30 * SOON, 30 * SOON);
         let cluster = watched(EtcdDiscovery::new(config).unwrap());
         until_failure(&cluster, said).await;
         assert_eq!(names(&cluster), ["http://a:80"]);

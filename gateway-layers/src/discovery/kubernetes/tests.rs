@@ -237,13 +237,31 @@ async fn an_api_server_that_fails_changes_nothing() {
         (state.fails, state.watch) = (false, None);
     }
     until_well(&cluster).await;
-    api.is_watched().await;
-    api.says(json!("nonsense")).await;
-    until_failure(&cluster, "a line of the watch cannot be read").await;
-    until_well(&cluster).await;
     drop(api);
     until_failure(&cluster, "_").await;
     assert_eq!(names(&cluster), ["http://10.0.0.1:8080"]);
+}
+
+#[tokio::test]
+async fn a_line_that_cannot_be_read_changes_nothing() {
+    for (line, said) in [
+        (json!("nonsense"), "a line of the watch cannot be read"),
+        (json!({ "type": "ADDED", "object": 7 }), "a line of the watch cannot be read"),
+        (
+            json!({ "type": "ERROR", "object": { "code": 500, "message": "etcd is away" } }),
+            "the watch failed: 500 etcd is away",
+        ),
+    ] {
+        let api = ApiServer::start(vec![v4("a", &["10.0.0.1"])]).await;
+        let mut config = api.config();
+        // Long enough to be seen.
+        config.backoff = Backoff::new(Duration::from_secs(300), Duration::from_secs(300));
+        let cluster = watched(KubernetesDiscovery::new(config).unwrap());
+        api.is_watched().await;
+        api.says(line).await;
+        until_failure(&cluster, said).await;
+        assert_eq!(names(&cluster), ["http://10.0.0.1:8080"]);
+    }
 }
 
 #[tokio::test]
