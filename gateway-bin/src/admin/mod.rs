@@ -182,7 +182,7 @@ impl Admin {
         let explanation = self.gateway.explain(&head);
         let mut text = explanation.to_string();
         if let Ok(id) = &explanation.decision {
-            text.push_str(&status::describe(&self.reloader.parts(), id));
+            text.push_str(&self.reloader.parts().describe(id));
         }
         let mut response = Response::new(Body::full(text));
         let plain = HeaderValue::from_static("text/plain; charset=utf-8");

@@ -108,44 +108,6 @@ pub(super) fn unready(parts: &Parts) -> Vec<String> {
     unready.map(|status| status.name.to_string()).collect()
 }
 
-/// The candidates of the route `id`, for people.
-pub(super) fn describe(parts: &Parts, id: &str) -> String {
-    let Some(route) = parts.routes.iter().find(|route| route.config.id == id) else {
-        return String::new();
-    };
-    let clusters = parts.clusters.iter();
-    let used = clusters.filter(|part| route.config.clusters().any(|name| name == part.config.name));
-    let mut text: String = used.map(describe_cluster).collect();
-    if let Some(split) = &route.split {
-        for entry in split.status().entries {
-            text.push_str(&format!("split entry `{}`: weight {}\n", entry.name, entry.weight));
-        }
-    }
-    text
-}
-
-fn describe_cluster(part: &ClusterPart) -> String {
-    let mut text = format!("{}\n", part.cluster.status());
-    if let Some(breaker) = &part.breaker {
-        let status = breaker.status();
-        let share = status.failure_ratio * 100.0;
-        text.push_str(&format!(
-            "  circuit breaker: {}, {} of {} failed ({share:.0} %)\n",
-            status.state.name(),
-            status.failures,
-            status.requests,
-        ));
-    }
-    if let Some(limit) = &part.limit {
-        let status = limit.status();
-        text.push_str(&format!(
-            "  concurrency: {} of {} in use, {} wait\n",
-            status.in_use, status.limit, status.queued,
-        ));
-    }
-    text
-}
-
 fn cluster(status: &ClusterStatus) -> Value {
     let discovery = status.discovery.as_ref().map(|discovery| {
         let published = discovery.published.map(|at| at.elapsed().as_secs_f64());

@@ -1,6 +1,7 @@
 //! Document into gateway.
 
 mod cluster;
+mod describe;
 mod listener;
 mod parts;
 mod registry;
@@ -159,6 +160,12 @@ impl Assembled {
     /// The clusters as they are now, after every reload.
     pub fn clusters(&self) -> Vec<Cluster> {
         self.reloader.parts().clusters.iter().map(|part| part.cluster.clone()).collect()
+    }
+
+    /// What the route `id` comes to, for people: the layers its requests pass with their values,
+    /// its target, and the endpoints that may take them as they are now. Empty when there is none.
+    pub fn describe(&self, id: &str) -> String {
+        self.reloader.parts().describe(id)
     }
 
     /// What requests learn about the listener `name`; `None`: there is no such listener.
