@@ -34,7 +34,8 @@ fn server(name: &str) -> GatewayBuilder {
 }
 
 fn in_front_of(servers: &[&Gateway]) -> GatewayBuilder {
-    let builder = Gateway::to_cluster().with_admin().cluster("pool.idle = 4");
+    // What the gateway keeps open to processes is not counted: it should be less than the slack.
+    let builder = Gateway::to_cluster().with_admin().top("workers = 1").cluster("pool.idle = 2");
     servers.iter().fold(builder, |builder, server| builder.and_process(server.addr()))
 }
 
@@ -206,8 +207,8 @@ async fn an_endpoint_that_fails_is_left_out_and_taken_back_and_both_are_said() {
         client.get("/").await;
     }
     assert_eq!(bad.seen().len(), 3);
-    let cause = ejected.endpoint("upstream", &bad.url()).await["ejected"]["cause"].clone();
-    assert!(cause.is_null() || cause.is_string(), "{cause}");
+    let shown = ejected.endpoint("upstream", &bad.url()).await;
+    assert!(shown["ejected"]["cause"].is_string() && shown["picked"] == false, "{shown}");
     assert!(gateway.log().contains("to=\"ejected\""), "{}", gateway.log());
     // It is back by itself, and gets its share again.
     endpoint_becomes(&gateway, &bad.url(), "taken back", false).await;
@@ -285,8 +286,7 @@ async fn requests_stay_in_their_zone_while_it_is_well() {
     for _ in 0..30 {
         client.get("/").await;
     }
-    let seen = counts(&[&near, &far]);
-    assert!(seen[0] >= seen[1], "near and far: {seen:?}");
+    assert_eq!(counts(&[&near, &far]), [30, 0]);
     near.kill();
     for _ in 0..20 {
         client.get("/").await.assert_ok("far");
@@ -321,14 +321,14 @@ async fn weights_are_respected() {
     }
 }
 
-/// A gate is no use here: what must be seen is that one endpoint's queue does not hold the other.
 #[tokio::test]
 async fn requests_avoid_the_endpoint_that_is_busy() {
     let slow = Upstream::http1().script(|seen: &Seen| match seen.target.as_str() {
         "/" => Answer::hang(),
         _ => named("slow"),
     });
-    let (slow, quick) = (slow.start().await, Upstream::http1().answer(named("quick")).start().await);
+    let (slow, quick) =
+        (slow.start().await, Upstream::http1().answer(named("quick")).start().await);
     let builder = Gateway::to(&slow).and(&quick).cluster("balance = \"least_requests\"");
     let gateway = builder.timeout("10s").start().await;
     // One request hangs; from then on there is always one with fewer.
