@@ -3,11 +3,13 @@
 
 mod architecture;
 mod cancel;
+mod chaos;
 mod clients;
 mod corpus;
 mod cuts;
 mod documents;
 mod drain;
+mod endpoints;
 mod expect;
 mod extended_connect;
 mod faults;
@@ -20,6 +22,8 @@ mod headers;
 mod limits_h2;
 mod memory;
 mod once;
+mod reload;
+mod resilience;
 mod retries;
 mod routing;
 mod smuggling;

@@ -5,6 +5,7 @@ use std::fmt::Write;
 /// The document of a gateway with one listener, one cluster and one route that takes everything.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Document {
+    /// As TOML: texts or tables.
     pub(crate) endpoints: Vec<String>,
     pub(crate) timeout: Option<String>,
     pub(crate) top: Vec<String>,
@@ -23,7 +24,7 @@ impl Document {
         say("[[listeners]]\nname = \"public\"\naddress = \"{listen}\"");
         self.listener.iter().for_each(|line| say(line));
         say("[clusters.upstream]");
-        say(&format!("endpoints = {:?}", self.endpoints));
+        say(&format!("endpoints = [{}]", self.endpoints.join(", ")));
         self.cluster.iter().for_each(|line| say(line));
         say("[[routes]]\nid = \"all\"\nmatch = { prefix = \"/\" }");
         say("target = { cluster = \"upstream\" }");

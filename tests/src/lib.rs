@@ -25,6 +25,7 @@
     clippy::unwrap_used
 )]
 
+mod admin;
 mod answer;
 mod binary;
 mod client;
@@ -32,6 +33,7 @@ mod document;
 mod extended_connect;
 mod framing;
 mod gateway;
+mod load;
 mod pattern;
 mod payload;
 mod process;
@@ -43,11 +45,13 @@ mod upstream;
 mod wait;
 mod websocket;
 
+pub use admin::Admin;
 pub use answer::{Answer, Gate, Step};
 pub use client::{Client, Streaming};
 pub use extended_connect::StreamSocket;
 pub use framing::{Headers, RawAnswer, find, get, get_all};
 pub use gateway::{FRESH, Gateway, GatewayBuilder, assert_fresh};
+pub use load::{Load, LoadReport};
 pub use pattern::{Pattern, Verifier};
 pub use payload::Payload;
 pub use process::Usage;

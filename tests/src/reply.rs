@@ -61,6 +61,12 @@ impl Reply {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
+    /// The body as JSON.
+    #[track_caller]
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("no JSON: {self:?}"))
+    }
+
     /// Whether the end of the message was seen.
     pub fn is_complete(&self) -> bool {
         self.end == End::Complete
@@ -69,6 +75,12 @@ impl Reply {
     /// Whether the gateway says that it made this answer.
     pub fn is_by_gateway(&self) -> bool {
         self.header("x-gateway-origin") == Some("gateway")
+    }
+
+    /// The code of the reason that the gateway gave in a problem document.
+    pub fn reason(&self) -> Option<String> {
+        let problem: Value = serde_json::from_slice(&self.body).ok()?;
+        Some(problem["type"].as_str()?.rsplit(':').next()?.to_owned())
     }
 
     /// Whether [`Reply::assert_by_gateway`] would pass.

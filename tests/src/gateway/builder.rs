@@ -36,14 +36,44 @@ pub struct GatewayBuilder {
     pub(super) answering: bool,
     pub(super) descriptors: Option<usize>,
     pub(super) environment: Vec<(String, String)>,
+    pub(super) at: Option<SocketAddr>,
 }
 
 impl GatewayBuilder {
     /// Adds an endpoint to the cluster.
     #[must_use]
     pub fn and(mut self, upstream: &Upstream) -> Self {
-        self.document_mut().endpoints.push(upstream.url());
+        self.document_mut().endpoints.push(format!("{:?}", upstream.url()));
         self.knows(upstream)
+    }
+
+    /// Adds an endpoint with keys of its own, such as `weight = 3`.
+    #[must_use]
+    pub fn and_with(mut self, upstream: &Upstream, keys: &str) -> Self {
+        let endpoint = format!("{{ url = {:?}, {keys} }}", upstream.url());
+        self.document_mut().endpoints.push(endpoint);
+        self.knows(upstream)
+    }
+
+    /// Adds a process that answers as an endpoint to the cluster.
+    #[must_use]
+    pub fn and_process(mut self, addr: SocketAddr) -> Self {
+        self.document_mut().endpoints.push(format!("\"http://{addr}\""));
+        self.answering = true;
+        self
+    }
+
+    /// Gives it an admin listener, for [`Gateway::admin`].
+    #[must_use]
+    pub fn with_admin(self) -> Self {
+        self.more("[admin]\naddress = \"127.0.0.1:0\"")
+    }
+
+    /// Listens at this address, for one that comes back after it ended.
+    #[must_use]
+    pub fn at(mut self, addr: SocketAddr) -> Self {
+        self.at = Some(addr);
+        self
     }
 
     /// Counts connections to this upstream as expected ones, and heals it in the last check.
@@ -122,7 +152,7 @@ impl GatewayBuilder {
         let directory = Directory::new();
         let mut log = String::new();
         for _ in 0..ATTEMPTS {
-            let addr = free_address();
+            let addr = self.at.unwrap_or_else(free_address);
             let mut child = self.spawn(&directory, addr);
             match accepts(&mut child, addr).await {
                 Ok(()) => return self.running(child, addr, directory).await,

@@ -14,6 +14,7 @@ use tokio::process::Child;
 pub use self::builder::GatewayBuilder;
 use self::builder::Start;
 use self::directory::Directory;
+use crate::admin::Admin;
 use crate::client::Client;
 use crate::document::Document;
 use crate::process::{Usage, cpu_share};
@@ -41,8 +42,13 @@ pub struct Gateway {
 impl Gateway {
     /// A gateway that sends everything to one upstream, by a document.
     pub fn to(upstream: &Upstream) -> GatewayBuilder {
+        Self::to_cluster().and(upstream)
+    }
+
+    /// A gateway that sends everything to one cluster, whose endpoints are still to be added.
+    pub fn to_cluster() -> GatewayBuilder {
         let document = Document { timeout: Some("5s".to_owned()), ..Document::default() };
-        Self::with(Start::Built(Box::new(document))).and(upstream)
+        Self::with(Start::Built(Box::new(document)))
     }
 
     /// A gateway by its own document; `{listen}` in it stands for the address.
@@ -62,6 +68,7 @@ impl Gateway {
             answering: false,
             descriptors: None,
             environment: Vec::new(),
+            at: None,
         }
     }
 
@@ -90,6 +97,31 @@ impl Gateway {
     /// Where its document is.
     pub fn document_path(&self) -> PathBuf {
         self.directory.document()
+    }
+
+    /// Its admin listener; [`GatewayBuilder::with_admin`] gives it one.
+    #[track_caller]
+    pub fn admin(&self) -> Admin {
+        let log = self.log();
+        Admin::said_in(&log).unwrap_or_else(|| panic!("no admin listener:\n{log}"))
+    }
+
+    /// Its document as it is now.
+    pub fn document_text(&self) -> String {
+        std::fs::read_to_string(self.document_path()).expect("read the document")
+    }
+
+    /// Writes its document anew; it takes effect with a reload.
+    pub fn rewrite_document(&self, text: &str) {
+        std::fs::write(self.document_path(), text).expect("write the document");
+    }
+
+    /// Replaces a piece of its document, which must be there.
+    #[track_caller]
+    pub fn edit_document(&self, from: &str, to: &str) {
+        let text = self.document_text();
+        assert!(text.contains(from), "no {from:?} in\n{text}");
+        self.rewrite_document(&text.replace(from, to));
     }
 
     /// Sends a signal by its name, such as `TERM`.

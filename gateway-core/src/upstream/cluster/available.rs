@@ -44,6 +44,8 @@ impl PickMode {
 pub(in crate::upstream) struct Available {
     pub(super) mode: PickMode,
     levels: Vec<Level>,
+    /// Those of levels that take nothing now: for what failed at all of the others.
+    spare: Vec<Arc<Endpoint>>,
     /// Whose endpoint is called how in sticky cookies. Hashed with a key: clients choose tokens.
     sessions: HashMap<Token, Arc<Endpoint>>,
     /// Where the search for another endpoint begins.
@@ -105,14 +107,26 @@ impl Available {
                 group.candidates.push(Candidate::new(Arc::clone(&member.endpoint), weight));
             }
         }
-        let levels = levels(groups.into_values().collect(), settings);
+        let (levels, spare) = levels(groups.into_values().collect(), settings);
         let sessions = settings.sticky.as_ref().map(|sticky| sessions(&levels, sticky));
-        Self { mode, levels, sessions: sessions.unwrap_or_default(), turn: AtomicUsize::new(0) }
+        Self {
+            mode,
+            levels,
+            spare,
+            sessions: sessions.unwrap_or_default(),
+            turn: AtomicUsize::new(0),
+        }
     }
 
     /// How many endpoints may be picked.
     pub(in crate::upstream) fn count(&self) -> usize {
         self.levels.iter().map(|level| level.candidates.len()).sum()
+    }
+
+    /// Whether somebody else could be asked when `failed` was.
+    pub(in crate::upstream) fn has_other_than(&self, failed: &Arc<Endpoint>) -> bool {
+        let candidates = self.candidates().map(|candidate| &candidate.endpoint);
+        candidates.chain(&self.spare).any(|endpoint| !Arc::ptr_eq(endpoint, failed))
     }
 
     /// The candidate that `endpoint` is, if it is one.
@@ -151,7 +165,8 @@ impl Available {
         self.levels.iter().find(|level| draw < level.below).or(self.levels.last())
     }
 
-    /// Not the one that was picked: one that was not tried and has room, else one that has room.
+    /// Not the one that was picked: one that was not tried and has room, for a request that was
+    /// tried also of a level that takes nothing now, else one that has room.
     fn other(
         &self,
         wanted: &Wanted<'_>,
@@ -178,7 +193,11 @@ impl Available {
                 }
             }
         }
-        has_room.ok_or_else(|| Reason::EndpointsBusy.into())
+        let spare = picked.filter(|picked| wanted.avoids(picked)).and_then(|_| {
+            let mut spare = self.spare.iter();
+            spare.find(|one| one.in_flight() < limit && !wanted.avoids(one))
+        });
+        spare.or(has_room).ok_or_else(|| Reason::EndpointsBusy.into())
     }
 }
 
@@ -217,8 +236,8 @@ fn weight(member: &Member, settings: &Settings, now: Instant) -> u32 {
 }
 
 /// The first group takes everything as long as enough of it is well; the next ones take what it
-/// cannot.
-fn levels(groups: Vec<Group>, settings: &Settings) -> Vec<Level> {
+/// cannot. Beside them, who is in the groups that are left with nothing.
+fn levels(groups: Vec<Group>, settings: &Settings) -> (Vec<Level>, Vec<Arc<Endpoint>>) {
     let groups = groups.into_iter().filter(|group| !group.candidates.is_empty());
     let able = |group: &Group| {
         let share = group.candidates.len() as f64 / group.total as f64;
@@ -226,16 +245,19 @@ fn levels(groups: Vec<Group>, settings: &Settings) -> Vec<Level> {
     };
     let mut left = 1.0;
     let mut taken: Vec<(f64, Group)> = Vec::new();
+    let mut spare = Vec::new();
     for group in groups {
         let share = able(&group).min(left);
         left -= share;
         if share > 0.0 {
             taken.push((share, group));
+        } else {
+            spare.extend(group.candidates.into_iter().map(|candidate| candidate.endpoint));
         }
     }
     let all: f64 = taken.iter().map(|(share, _)| share).sum();
     let mut below = 0.0;
-    taken
+    let levels = taken
         .into_iter()
         .map(|(share, group)| {
             below += share / all;
@@ -246,7 +268,8 @@ fn levels(groups: Vec<Group>, settings: &Settings) -> Vec<Level> {
                 candidates,
             }
         })
-        .collect()
+        .collect();
+    (levels, spare)
 }
 
 fn sessions(levels: &[Level], sticky: &Sticky) -> HashMap<Token, Arc<Endpoint>> {

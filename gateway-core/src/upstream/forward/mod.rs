@@ -45,7 +45,7 @@ pub(super) async fn forward(cluster: &Arc<Shared>, request: Request) -> Outcome 
             return outcome;
         };
         match replay.again() {
-            Some(again) if call.may_fail_over(cluster, error) => body = again,
+            Some(again) if call.may_fail_over(cluster, &choice.endpoint, error) => body = again,
             _ => return outcome,
         }
         tracing::debug!(cluster = %cluster.name, %error, "trying another endpoint");
@@ -203,7 +203,7 @@ impl Call {
     /// connection broke without a byte of an answer and asking twice does no harm. And there is
     /// another one, and time, and not too many ask already; a refused connection was no load to
     /// anybody, and does not count.
-    fn may_fail_over(&self, cluster: &Shared, error: &Error) -> bool {
+    fn may_fail_over(&self, cluster: &Shared, failed: &Arc<Endpoint>, error: &Error) -> bool {
         let harmless = match error.reason() {
             Reason::ConnectFailed | Reason::ConnectTimeout | Reason::TlsFailed => true,
             Reason::UpstreamClosed => {
@@ -217,7 +217,7 @@ impl Call {
             && !self.upgrade
             && !self.context.as_ref().is_some_and(RequestContext::is_retried)
             && !self.is_out_of_time(Instant::now())
-            && cluster.peek().count() > 1
+            && cluster.peek().has_other_than(failed)
             && (error.reason() == Reason::ConnectFailed || cluster.failover.withdraw())
     }
 

@@ -1,0 +1,87 @@
+//! The admin listener of a gateway, as an operator uses it.
+
+use std::net::SocketAddr;
+
+use http::Request;
+use http::header::{CONTENT_TYPE, HOST};
+use serde_json::Value;
+
+use crate::client::Client;
+use crate::payload::Payload;
+use crate::reply::Reply;
+
+const PREFIX: &str = "admin on http://";
+
+/// Asks the admin listener; every question has a connection of its own.
+#[derive(Clone, Copy, Debug)]
+pub struct Admin {
+    addr: SocketAddr,
+}
+
+impl Admin {
+    /// Where the process said in `log` that its admin listener is.
+    pub(crate) fn said_in(log: &str) -> Option<Self> {
+        let shown = log.lines().find_map(|line| line.strip_prefix(PREFIX))?;
+        Some(Self { addr: shown.trim().parse().ok()? })
+    }
+
+    /// `GET` of any path.
+    pub async fn get(&self, path: &str) -> Reply {
+        self.ask("GET", path).await
+    }
+
+    /// All clusters with their endpoints.
+    pub async fn clusters(&self) -> Value {
+        self.get("/clusters").await.json()
+    }
+
+    /// The cluster of that name.
+    pub async fn cluster(&self, name: &str) -> Value {
+        let clusters = self.clusters().await;
+        let found = clusters.as_array().into_iter().flatten().find(|one| one["name"] == name);
+        found.unwrap_or_else(|| panic!("no cluster {name} in {clusters:#}")).clone()
+    }
+
+    /// The endpoint of a cluster whose address is `url`.
+    pub async fn endpoint(&self, cluster: &str, url: &str) -> Value {
+        let cluster = self.cluster(cluster).await;
+        let mut endpoints = cluster["endpoints"].as_array().into_iter().flatten();
+        let found = endpoints.find(|one| one["address"] == url);
+        found.unwrap_or_else(|| panic!("no endpoint {url} in {cluster:#}")).clone()
+    }
+
+    /// How many requests all endpoints have in flight together.
+    pub async fn in_flight(&self) -> u64 {
+        let clusters = self.clusters().await;
+        let clusters = clusters.as_array().into_iter().flatten();
+        let endpoints = clusters.flat_map(|one| one["endpoints"].as_array().into_iter().flatten());
+        endpoints.map(|one| one["in_flight"].as_u64().expect("a number")).sum()
+    }
+
+    /// Version, generation, and why the latest reload was refused.
+    pub async fn status(&self) -> Value {
+        self.get("/status").await.json()
+    }
+
+    /// Whether every cluster has somebody to send to: 200 or 503.
+    pub async fn ready(&self) -> Reply {
+        self.get("/ready").await
+    }
+
+    /// What would become of a GET of `url`.
+    pub async fn explain(&self, url: &str) -> String {
+        self.get(&format!("/explain?method=GET&url={url}")).await.text()
+    }
+
+    /// Reads the document again; 200, or 409 with what is wrong.
+    pub async fn reload(&self) -> Reply {
+        self.ask("POST", "/reload").await
+    }
+
+    async fn ask(&self, method: &str, path: &str) -> Reply {
+        let request = Request::builder().method(method).uri(path).header(HOST, "localhost");
+        let request = request.header(CONTENT_TYPE, "application/json");
+        let request = request.body(Payload::empty()).expect("a request");
+        Client::http1(self.addr).send(request).await
+    }
+}
