@@ -42,8 +42,7 @@ fn requests_permits_and_connections_come_back() {
     for seed in 1..6 {
         simulate(async {
             let network = Network::new(seed, &upstreams());
-            let mut settings = Settings::default();
-            settings.max_retries = 3;
+            let mut settings = Settings { max_retries: 3, ..Settings::default() };
             settings.concurrency.limit = 10;
             settings.concurrency.queue = 10;
             settings.concurrency.queue_timeout = Duration::from_millis(30);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// Random numbers that are the same for the same seed (SplitMix64).
+/// Random numbers that are the same for the same seed (`SplitMix64`).
 #[derive(Clone, Debug)]
 pub(crate) struct Draws {
     state: u64,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use gateway_core::budget::{self, RetryBudget};
 use gateway_core::upstream::balance::PowerOfTwo;
 use gateway_core::upstream::health::{EjectionSettings, HealthCheck};
-use gateway_core::{Cluster, Module};
+use gateway_core::{Cluster, ClusterBuilder, Module};
 use gateway_layers::circuit_breaker::{self, CircuitBreaker, CircuitBreakerLayer};
 use gateway_layers::concurrency::{ConcurrencyLayer, ConcurrencyLimit, ConcurrencySettings};
 use gateway_layers::retry::RetryLayer;
@@ -54,8 +54,7 @@ impl Stack {
     /// Before the upstreams of `network`.
     pub(crate) fn new(network: &Network, seed: u64, settings: &Settings) -> Self {
         let endpoints = network.addresses().into_iter();
-        let mut builder = endpoints
-            .fold(Cluster::builder("orders"), |builder, address| builder.endpoint(address));
+        let mut builder = endpoints.fold(Cluster::builder("orders"), ClusterBuilder::endpoint);
         builder = builder.balance(PowerOfTwo::with_seed(seed)).connector(network.clone());
         if let Some(ejection) = settings.ejection {
             builder = builder.ejection(ejection);
