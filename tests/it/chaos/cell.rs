@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use gateway_tests::{Client, Payload, Recorder, Seen, Upstream};
+use gateway_tests::{Client, Payload, Recorder, Upstream};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::faults::Fault;
@@ -52,7 +53,7 @@ impl Cell {
             "[clusters.c{id}]\nendpoints = {urls:?}\nbalance = \"round_robin\"\n\
              ejection = {{ base = \"200ms\", max = \"200ms\" }}\n{}\n\
              [[routes]]\nid = \"r{id}\"\nmatch = {{ prefix = \"/{id}\" }}\n\
-             target = {{ cluster = \"c{id}\" }}\npolicy.timeout = \"1200ms\"\n{}",
+             target = {{ cluster = \"c{id}\" }}\npolicy.timeout = \"1500ms\"\n{}",
             self.policy.cluster(),
             self.policy.route(),
         )
@@ -64,9 +65,11 @@ impl Cell {
         addr: SocketAddr,
         fine: &[Arc<Recorder>; 2],
         spare: &Arc<Recorder>,
+        turns: &Semaphore,
     ) -> (Outcomes, Vec<Upstream>) {
         let mut outcomes = Vec::new();
         for round in 0..ROUNDS {
+            let _turn = turns.acquire().await.expect("never closed");
             let mut asking = JoinSet::new();
             for method in ["GET", "PUT", "POST"] {
                 let mut client = match round % 2 {
@@ -81,11 +84,8 @@ impl Cell {
                 });
             }
             for (method, target, reply) in asking.join_all().await {
-                let sent = |recorder: &Recorder| -> Vec<Seen> {
-                    let seen = recorder.seen().into_iter();
-                    seen.filter(|seen| seen.target == target).collect()
-                };
-                let bad: Vec<Seen> = self.bad.iter().flat_map(|one| sent(one)).collect();
+                let sent = |recorder: &Recorder| recorder.seen_for(&target);
+                let bad = self.bad.iter().flat_map(|one| sent(one)).collect();
                 let case = Case {
                     fault: self.fault,
                     policy: self.policy,

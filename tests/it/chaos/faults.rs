@@ -41,11 +41,25 @@ pub(super) enum Told {
     Busy,
 }
 
+/// Who gets an answer of another endpoint, where the request may be sent twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mended {
+    /// Every cluster does: nothing of an answer had come.
+    Cluster,
+    /// A retry does.
+    Retry,
+    /// Who does not wait for the end of the request's time does.
+    Hurry,
+    /// Nobody does, or nothing is wrong.
+    Never,
+}
+
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Fault {
     pub(super) name: &'static str,
     pub(super) kind: Kind,
     pub(super) told: &'static [Told],
+    pub(super) mended: Mended,
 }
 
 impl Fault {
@@ -113,63 +127,84 @@ const LATE: &[Told] = &[Told::Late];
 const CUT: &[Told] = &[Told::Cut];
 
 pub(super) const FAULTS: &[Fault] = &[
-    Fault { name: "refuses", kind: Kind::Refuses, told: BAD },
+    Fault { name: "refuses", kind: Kind::Refuses, told: BAD, mended: Mended::Cluster },
     Fault {
         name: "accepts and closes",
         kind: Kind::OnAccept(|| Answer::unread().then(Step::Close)),
         told: BAD,
+        mended: Mended::Cluster,
     },
     Fault {
         name: "accepts and resets",
         kind: Kind::OnAccept(|| Answer::unread().then(Step::Reset)),
         told: BAD,
+        mended: Mended::Cluster,
     },
-    Fault { name: "accepts and hangs", kind: Kind::OnAccept(Answer::hang), told: LATE },
+    Fault {
+        name: "accepts and hangs",
+        kind: Kind::OnAccept(Answer::hang),
+        told: LATE,
+        mended: Mended::Hurry,
+    },
     Fault {
         name: "resets without reading the body",
         kind: Kind::Answers(|_| Answer::unread().then(Step::Reset)),
         told: BAD,
+        mended: Mended::Cluster,
     },
     Fault {
         name: "resets before the head",
         kind: Kind::Answers(|_| Answer::unread().then(Step::ReadBody).then(Step::Reset)),
         told: BAD,
+        mended: Mended::Cluster,
     },
     Fault {
         name: "resets in the head",
         kind: Kind::Answers(|_| Answer::raw("HTTP/1.1 200 OK\r\nx-a: LEAK").then(Step::Reset)),
         told: BAD,
+        mended: Mended::Retry,
     },
     Fault {
         name: "finishes in the head",
         kind: Kind::Answers(|_| Answer::raw("HTTP/1.1 200 OK\r\nx-a: LEAK").then(Step::Finish)),
         told: BAD,
+        mended: Mended::Retry,
     },
     Fault {
         name: "resets in the body",
         kind: Kind::Answers(|seen| cut_at(seen, 1_000, Step::Reset)),
         told: CUT,
+        mended: Mended::Never,
     },
     Fault {
         name: "finishes in the body",
         kind: Kind::Answers(|seen| cut_at(seen, 1_000, Step::Finish)),
         told: CUT,
+        mended: Mended::Never,
     },
     Fault {
         name: "resets a byte before the end",
         kind: Kind::Answers(|seen| cut_at(seen, wire(seen, LENGTH).len() - 1, Step::Reset)),
         told: CUT,
+        mended: Mended::Never,
     },
     Fault {
         name: "dies in the second chunk",
         kind: Kind::Answers(|seen| chunked_cut(seen, Step::Close)),
         told: CUT,
+        mended: Mended::Never,
     },
-    Fault { name: "hangs after the request", kind: Kind::Answers(|_| Answer::hang()), told: LATE },
+    Fault {
+        name: "hangs after the request",
+        kind: Kind::Answers(|_| Answer::hang()),
+        told: LATE,
+        mended: Mended::Hurry,
+    },
     Fault {
         name: "stops in the body",
         kind: Kind::Answers(|seen| cut_at(seen, 1_000, Step::Hang)),
         told: CUT,
+        mended: Mended::Never,
     },
     Fault {
         name: "drips its head",
@@ -180,11 +215,13 @@ pub(super) const FAULTS: &[Fault] = &[
                 .then(Step::Hang)
         }),
         told: LATE,
+        mended: Mended::Hurry,
     },
     Fault {
         name: "is no HTTP",
         kind: Kind::Answers(|_| Answer::raw("SSH-2.0-OpenSSH_9.2 LEAK\r\n\r\n").then(Step::Finish)),
         told: BAD,
+        mended: Mended::Retry,
     },
     Fault {
         name: "never ends its interim answers",
@@ -193,6 +230,7 @@ pub(super) const FAULTS: &[Fault] = &[
             Answer::raw("").then(Step::Endless(hint.into()))
         }),
         told: &[Told::BadGateway, Told::Late],
+        mended: Mended::Never,
     },
     Fault {
         name: "says 100 and 103 and then answers",
@@ -201,6 +239,7 @@ pub(super) const FAULTS: &[Fault] = &[
             Answer::raw(interim).send(wire(seen, LENGTH))
         }),
         told: &[Told::Whole],
+        mended: Mended::Never,
     },
     Fault {
         name: "answers before it reads, and closes",
@@ -210,6 +249,7 @@ pub(super) const FAULTS: &[Fault] = &[
             Answer::unread().send(answer).then(Step::Finish)
         }),
         told: &[Told::Whole],
+        mended: Mended::Never,
     },
     Fault {
         name: "answers twice",
@@ -219,25 +259,30 @@ pub(super) const FAULTS: &[Fault] = &[
             Answer::raw(twice)
         }),
         told: &[Told::Whole, Told::BadGateway],
+        mended: Mended::Never,
     },
     Fault {
         name: "is busy",
         kind: Kind::Answers(|_| Answer::status(503, BUSY)),
         told: &[Told::Busy],
+        mended: Mended::Retry,
     },
     Fault {
         name: "is busy for long",
         kind: Kind::Answers(|_| Answer::status(503, BUSY).header("retry-after", "60")),
         told: &[Told::Busy],
+        mended: Mended::Never,
     },
     Fault {
         name: "closes connections when they are used again",
         kind: Kind::WhenUsed(|_| Answer::unread().then(Step::Close)),
         told: &[Told::Whole, Told::BadGateway],
+        mended: Mended::Cluster,
     },
     Fault {
         name: "resets connections when they are used again",
         kind: Kind::WhenUsed(|_| Answer::unread().then(Step::ReadBody).then(Step::Reset)),
         told: &[Told::Whole, Told::BadGateway],
+        mended: Mended::Cluster,
     },
 ];

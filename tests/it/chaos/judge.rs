@@ -2,7 +2,7 @@
 
 use gateway_tests::{Reply, Seen};
 
-use super::faults::{BUSY, Fault, Kind, LEAK, Told, body};
+use super::faults::{BUSY, Fault, Kind, LEAK, Mended, Told, body};
 use super::policies::Policy;
 
 /// A request, what became of it, and who saw it.
@@ -55,7 +55,7 @@ fn may_be_told(case: &Case<'_>) -> Result<(), String> {
         let unseen = case.fine.is_empty() && case.bad.is_empty();
         return if unseen { Ok(()) } else { Err(format!("refused after all: {}", shown(reply))) };
     }
-    if !explained(case) {
+    if is_helped(case) || !explained(case) {
         return Err(format!("nothing explains {}", shown(reply)));
     }
     let told = case.fault.told.iter().any(|told| match told {
@@ -73,13 +73,28 @@ fn may_be_told(case: &Case<'_>) -> Result<(), String> {
 
 /// Whether the request was where the fault is, as far as that can be known.
 fn explained(case: &Case<'_>) -> bool {
-    let unseen_by_nature = matches!(case.fault.kind, Kind::Refuses | Kind::OnAccept(_));
-    if case.all || !case.bad.is_empty() {
-        return true;
+    match case.fault.kind {
+        _ if case.all => true,
+        // Costs nobody an answer: there are two more.
+        Kind::Refuses => false,
+        Kind::OnAccept(_) => true,
+        Kind::Answers(_) | Kind::WhenUsed(_) => !case.bad.is_empty(),
     }
-    // An endpoint that nothing reaches costs nobody an answer: there are two more.
-    unseen_by_nature && !matches!(case.fault.kind, Kind::Refuses) && case.method != "GET"
-        || unseen_by_nature && case.fault.told.contains(&Told::Late)
+}
+
+/// Whether somebody else has to give the answer, so that nothing but that is allowed.
+fn is_helped(case: &Case<'_>) -> bool {
+    let by_another = match (case.method, case.fault.mended, case.policy) {
+        ("POST", ..) | (_, Mended::Never, _) => false,
+        (_, Mended::Cluster, _) => true,
+        (_, Mended::Retry, policy) => matches!(policy, Policy::Retry | Policy::RetryTry),
+        (method, Mended::Hurry, Policy::Hedge) => method == "GET",
+        (_, Mended::Hurry, policy) => policy == Policy::RetryTry,
+    };
+    let stands_in = case.policy == Policy::Fallback
+        && case.method != "POST"
+        && matches!(case.fault.told, [Told::BadGateway] | [Told::Busy]);
+    stands_in || (by_another && !case.all)
 }
 
 fn is_not_sent_too_often(case: &Case<'_>) -> Result<(), String> {

@@ -10,14 +10,19 @@ mod faults;
 mod judge;
 mod policies;
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use gateway_tests::{Failures, Gateway, Upstream, within};
+use gateway_tests::{Failures, Gateway, GatewayBuilder, Recorder, Upstream, within};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use self::cell::Cell;
 use self::faults::{FAULTS, well};
 use self::policies::Policy;
+
+/// So many rounds of cells at the same time, that no good answer is late by itself.
+const TURNS: usize = 16;
 
 /// Runs all faults behind a policy.
 async fn all_faults(policy: Policy) {
@@ -31,16 +36,17 @@ async fn all_faults(policy: Policy) {
     for (index, fault) in FAULTS.iter().enumerate() {
         for all in [true, false] {
             let cell = Cell::new(index, fault, policy, all).await;
-            builder = cell.bad.iter().fold(builder, gateway_tests::GatewayBuilder::knows);
+            builder = cell.bad.iter().fold(builder, GatewayBuilder::knows);
             builder = builder.more(&cell.document(&fine));
             cells.push(cell);
         }
     }
     let gateway = builder.start().await;
-    let mut running = JoinSet::new();
+    let (mut running, turns) = (JoinSet::new(), Arc::new(Semaphore::new(TURNS)));
     for cell in cells {
         let (addr, fine, spare) = (gateway.addr(), fine.each_ref().map(share), share(&spare));
-        running.spawn(async move { cell.run(addr, &fine, &spare).await });
+        let turns = Arc::clone(&turns);
+        running.spawn(async move { cell.run(addr, &fine, &spare, &turns).await });
     }
     let ended = within(Duration::from_secs(60), "all faults", running.join_all()).await;
     let mut failures = Failures::new();
@@ -57,7 +63,7 @@ async fn all_faults(policy: Policy) {
 }
 
 /// What an upstream has seen, for tasks of their own.
-fn share(upstream: &Upstream) -> std::sync::Arc<gateway_tests::Recorder> {
+fn share(upstream: &Upstream) -> Arc<Recorder> {
     upstream.recorder()
 }
 
