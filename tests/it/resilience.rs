@@ -153,15 +153,6 @@ async fn another_cluster_stands_in_where_nothing_is_done_twice() {
     gateway.assert_quiet().await;
 }
 
-/// An upstream whose answers wait at a gate, and a gateway that lets one request through.
-async fn one_at_a_time(gate: &Gate, queue: &str) -> (Upstream, Gateway) {
-    let late = Answer::ok("late").steps_after(Answer::unread().then(Step::Gate(gate.clone())));
-    let upstream = Upstream::http1().answer(late).start().await;
-    let line = format!("concurrency = {{ limit = 1, {queue} }}");
-    let gateway = Gateway::to(&upstream).timeout("20s").cluster(&line).start().await;
-    (upstream, gateway)
-}
-
 fn ask(gateway: &Gateway) -> tokio::task::JoinHandle<Reply> {
     let mut client = Client::http1(gateway.addr());
     tokio::spawn(async move { client.get("/").await })
@@ -170,7 +161,10 @@ fn ask(gateway: &Gateway) -> tokio::task::JoinHandle<Reply> {
 #[tokio::test]
 async fn what_is_too_much_is_refused_at_once_and_what_may_wait_waits() {
     let gate = Gate::new();
-    let (upstream, gateway) = one_at_a_time(&gate, "queue = 1, queue_timeout = \"20s\"").await;
+    let late = Answer::ok("late").steps_after(Answer::unread().then(Step::Gate(gate.clone())));
+    let upstream = Upstream::http1().answer(late).start().await;
+    let line = "concurrency = { limit = 1, queue = 1, queue_timeout = \"20s\" }";
+    let gateway = Gateway::to(&upstream).timeout("20s").cluster(line).start().await;
     let first = ask(&gateway);
     eventually("one upstream", || upstream.seen().len(), |seen| *seen == 1).await;
     let waiting = [ask(&gateway), ask(&gateway), ask(&gateway), ask(&gateway)];
@@ -199,19 +193,24 @@ async fn what_is_too_much_is_refused_at_once_and_what_may_wait_waits() {
 
 #[tokio::test]
 async fn who_waited_long_enough_is_refused_and_who_left_makes_room() {
-    let gate = Gate::new();
-    let (upstream, gateway) = one_at_a_time(&gate, "queue = 1, queue_timeout = \"150ms\"").await;
+    let upstream = Upstream::http1().script(|seen| match seen.target.as_str() {
+        "/" => Answer::hang(),
+        _ => Answer::ok("answer"),
+    });
+    let upstream = upstream.start().await;
+    let line = "concurrency = { limit = 1, queue = 1, queue_timeout = \"150ms\" }";
+    let gateway = Gateway::to(&upstream).timeout("20s").cluster(line).start().await;
     let first = ask(&gateway);
     eventually("one upstream", || upstream.seen().len(), |seen| *seen == 1).await;
-    let reply = ask(&gateway).await.expect("an answer");
+    let reply = Client::http1(gateway.addr()).get("/second").await;
     reply.assert_by_gateway(&[503]);
     assert_eq!(reply.reason().as_deref(), Some("queue_timeout"));
     // The one under way leaves: its permit is free again.
     first.abort();
-    gate.open_for_all();
-    eventually("the upstream is left", || upstream.open(), |open| *open == 0).await;
+    let left = || upstream.seen().iter().all(|seen| seen.left.is_some());
+    eventually("the upstream is left", left, |left| *left).await;
     for _ in 0..5 {
-        ask(&gateway).await.expect("an answer").assert_ok("late");
+        Client::http2(gateway.addr()).get("/third").await.assert_ok("answer");
     }
     gateway.assert_quiet().await;
 }

@@ -139,6 +139,13 @@ impl Recorder {
         lock(&self.requests).iter().map(|seen| lock(seen).clone()).collect()
     }
 
+    /// Every request with this target so far.
+    pub fn seen_for(&self, target: &str) -> Vec<Seen> {
+        let requests = lock(&self.requests);
+        let requests = requests.iter().map(|seen| lock(seen));
+        requests.filter(|seen| seen.target == target).map(|seen| seen.clone()).collect()
+    }
+
     /// How many connections were accepted.
     pub fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)

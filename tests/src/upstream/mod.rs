@@ -72,7 +72,8 @@ impl Upstream {
         }
     }
 
-    pub(crate) fn recorder(&self) -> Arc<Recorder> {
+    /// What it saw, for others to hold.
+    pub fn recorder(&self) -> Arc<Recorder> {
         Arc::clone(&self.recorder)
     }
 
