@@ -1,7 +1,8 @@
 //! [`EndpointAddress`]: where an endpoint is and how it is spoken to.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::hash::{Hash, Hasher};
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use http::HeaderValue;
@@ -23,7 +24,9 @@ pub enum Transport {
 
 /// The address of an endpoint: `http://HOST[:PORT]`, `https://HOST[:PORT]`, `h2c://HOST[:PORT]` or
 /// `unix:/PATH`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+///
+/// Two are equal when they lead to the same place: `http://a` is `http://a:80`.
+#[derive(Clone, Debug)]
 pub struct EndpointAddress {
     transport: Transport,
     host: String,
@@ -32,7 +35,26 @@ pub struct EndpointAddress {
     host_header: HeaderValue,
 }
 
+impl PartialEq for EndpointAddress {
+    fn eq(&self, other: &Self) -> bool {
+        self.place() == other.place()
+    }
+}
+
+impl Eq for EndpointAddress {}
+
+impl Hash for EndpointAddress {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.place().hash(state);
+    }
+}
+
 impl EndpointAddress {
+    /// What is connected to, however it was written.
+    fn place(&self) -> (Transport, &str, u16, &Path) {
+        (self.transport, &self.host, self.port, &self.path)
+    }
+
     /// How it is spoken to.
     pub fn transport(&self) -> Transport {
         self.transport
@@ -49,7 +71,7 @@ impl EndpointAddress {
     }
 
     /// The path of a Unix socket.
-    pub fn path(&self) -> &std::path::Path {
+    pub fn path(&self) -> &Path {
         &self.path
     }
 
@@ -153,6 +175,14 @@ mod tests {
         ] {
             assert_eq!(text.parse::<EndpointAddress>().unwrap().to_string(), printed);
         }
+    }
+
+    #[test]
+    fn a_place_is_the_same_however_it_is_written() {
+        let address = |text: &str| text.parse::<EndpointAddress>().unwrap();
+        assert_eq!(address("http://a"), address("http://a:80/"));
+        assert_ne!(address("http://a"), address("https://a:80"));
+        assert_ne!(address("http://a"), address("h2c://a"));
     }
 
     #[test]
