@@ -1,7 +1,7 @@
 //! [`Shared`]: what all clones of a cluster share, and the one place that recomputes what may be
 //! picked.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak};
 use std::time::Duration;
@@ -252,20 +252,15 @@ impl Shared {
     }
 
     fn report_set(&self, before: &[Member], after: &[Member]) {
-        let has = |list: &[Member], name: &Arc<str>| {
-            list.iter().any(|member| member.endpoint.name() == name)
+        let names = |list: &[Member]| -> HashSet<Arc<str>> {
+            list.iter().map(|member| Arc::clone(member.endpoint.name())).collect()
         };
-        for member in after {
-            let name = member.endpoint.name();
-            if !has(before, name) {
-                self.report("endpoint", name, "absent", "present", "discovered");
-            }
+        let (before, after) = (names(before), names(after));
+        for name in after.difference(&before) {
+            self.report("endpoint", name, "absent", "present", "discovered");
         }
-        for member in before {
-            let name = member.endpoint.name();
-            if !has(after, name) {
-                self.report("endpoint", name, "present", "absent", "no longer discovered");
-            }
+        for name in before.difference(&after) {
+            self.report("endpoint", name, "present", "absent", "no longer discovered");
         }
     }
 
@@ -363,7 +358,7 @@ fn members(before: &[Member], specs: Vec<EndpointSpec>, settings: &Settings) -> 
     let before: HashMap<_, _> =
         before.iter().map(|member| (&member.spec.address, &member.endpoint)).collect();
     let mut members: Vec<Member> = Vec::with_capacity(specs.len());
-    let mut seen = std::collections::HashSet::new();
+    let mut seen = HashSet::new();
     for spec in specs {
         if !seen.insert(spec.address.clone()) {
             continue;

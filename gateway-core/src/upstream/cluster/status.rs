@@ -1,5 +1,6 @@
 //! [`ClusterStatus`]: what is going on in a cluster, for people and metrics.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -61,9 +62,8 @@ pub struct EndpointStatus {
 impl Shared {
     pub(super) fn status(&self) -> ClusterStatus {
         let available = self.available();
-        let pickable = |name: &Arc<str>| {
-            available.candidates().any(|candidate| Arc::ptr_eq(candidate.endpoint.name(), name))
-        };
+        let names = available.candidates().map(|candidate| candidate.endpoint.name());
+        let pickable: HashSet<&Arc<str>> = names.collect();
         let members = self.members();
         let endpoints = members.iter().map(|member| {
             let endpoint = &member.endpoint;
@@ -72,7 +72,7 @@ impl Shared {
                 weight: member.spec.weight,
                 zone: member.spec.zone.clone(),
                 priority: member.spec.priority,
-                pickable: pickable(endpoint.name()),
+                pickable: pickable.contains(endpoint.name()),
                 health: endpoint.health(),
                 probed: endpoint.vitals.probed(),
                 ejected: endpoint.vitals.ejected(),
