@@ -9,6 +9,8 @@
 //! | `axum_module` | an axum `Router` as a module |
 //! | `custom_module` | a module written by hand |
 //! | `custom_layer` | a layer written by hand |
+//! | `self_registration` | a service registers itself and is found by what it takes |
+//! | `custom_discovery` | a source of endpoints written by hand |
 //! | `websocket` | a WebSocket through the gateway |
 //! | `grpc` | a gRPC service in this process and behind an `h2c` cluster |
 //!

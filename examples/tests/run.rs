@@ -23,6 +23,7 @@ macro_rules! examples {
 
 examples! {
     axum_module "../axum_module.rs"
+    custom_discovery "../custom_discovery.rs"
     custom_layer "../custom_layer.rs"
     custom_module "../custom_module.rs"
     embed_axum "../embed_axum.rs"
@@ -30,6 +31,7 @@ examples! {
     embed_core "../embed_core.rs"
     embed_layers "../embed_layers.rs"
     grpc "../grpc.rs"
+    self_registration "../self_registration.rs"
     websocket "../websocket.rs"
 }
 
@@ -187,6 +189,52 @@ async fn custom_layer_tells_the_time() {
     let _example = start(custom_layer::run(listener));
     let answer = get(&address, "/").await;
     assert_answer(&answer, "200", "server-timing: target;dur=");
+}
+
+#[tokio::test]
+async fn self_registration_finds_a_service_that_nobody_configured() {
+    let (gateway, address) = listener();
+    let _gateway = start(self_registration::run(gateway));
+    assert_answer(&get(&address, "/resources/users").await, "503", "no_endpoint");
+    assert_answer(&get(&address, "/registry/services").await, "401", "registry_token");
+    let (service, own) = listener();
+    let (url, own) = (format!("http://{address}"), format!("http://{own}"));
+    let _service = start(async move { self_registration::serve(&url, &own, service).await });
+    let registered = async {
+        while !get(&address, "/resources/users").await.starts_with("HTTP/1.1 200") {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(Duration::from_secs(10), registered).await.unwrap();
+    let answer = get(&address, "/resources/groups").await;
+    assert_answer(&answer, "200", "users answers /resources/groups\n");
+    assert_answer(&get(&address, "/resources/products").await, "503", "no_endpoint");
+    let token = "x-service-token: a-token-for-services";
+    let head = format!("GET /registry/compatible?resource_type=users HTTP/1.1\r\n{token}");
+    assert_answer(&ask(&address, &head, "").await, "200", "{\"services\":[\"users\"]}");
+}
+
+#[tokio::test]
+async fn custom_discovery_sends_where_it_is_told() {
+    let (_upstream, url) = upstream();
+    let (listener, address) = listener();
+    let _example = start(custom_discovery::run(listener));
+    assert_answer(&get(&address, "/orders/7").await, "503", "no_endpoint");
+    let say = async |text: &str| {
+        let head = format!("PUT /endpoints HTTP/1.1\r\ncontent-length: {}", text.len());
+        assert_answer(&ask(&address, &head, text).await, "202", "");
+    };
+    let shows = async |text: &str| {
+        let seen = async { while !get(&address, "/endpoints").await.contains(text) {} };
+        timeout(Duration::from_secs(10), seen).await.unwrap();
+    };
+    say(&url).await;
+    shows(&format!("{url}: picked")).await;
+    assert_answer(&get(&address, "/orders/7").await, "200", "upstream /orders/7\n");
+    // What cannot be understood is said, and changes nothing.
+    say("somewhere").await;
+    shows("from said over HTTP (fails: `somewhere` is no endpoint").await;
+    assert_answer(&get(&address, "/orders/7").await, "200", "upstream /orders/7\n");
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::time::Duration;
 
-use http::{Method, StatusCode};
+use http::{HeaderName, HeaderValue, Method, StatusCode};
 
 /// Any error, erased.
 pub type BoxError = Box<dyn StdError + Send + Sync>;
@@ -99,6 +99,33 @@ reasons! {
     ClientGone "client_gone" 499 Cancelled http_request_error "The client went away";
     /// The request body could not be read to its end.
     RequestBroken "request_broken" 400 Cancelled http_request_error "The request broke off";
+    /// The route wants to know who is calling, and the request has no credentials of the kind it
+    /// takes. `WWW-Authenticate` says which.
+    Unauthenticated "unauthenticated" 401 Unauthenticated http_request_denied "Credentials are missing";
+    /// The token is malformed, expired, not for this audience, or not signed by a known key.
+    TokenInvalid "token_invalid" 401 Unauthenticated http_request_denied "The token is not valid";
+    /// The key or password is unknown, expired or revoked.
+    CredentialsInvalid "credentials_invalid" 401 Unauthenticated http_request_denied "The credentials are not valid";
+    /// The signature of the request is missing something, too old, used before, or wrong.
+    SignatureInvalid "signature_invalid" 401 Unauthenticated http_request_denied "The signature is not valid";
+    /// Who is calling is known, and may not do this.
+    Forbidden "forbidden" 403 PermissionDenied http_request_denied "This is not allowed";
+    /// The client's address may not call this.
+    AddressDenied "address_denied" 403 PermissionDenied http_request_denied "The address is not allowed";
+    /// A request of another site that carries this site's cookie.
+    CrossSite "cross_site" 403 PermissionDenied http_request_denied "The request comes from another site";
+    /// The body is of a kind that the route does not take.
+    MediaTypeNotAllowed "media_type_not_allowed" 415 Internal http_request_denied "The content type is not allowed";
+    /// More requests than may be in this time. `Retry-After` says when one passes again.
+    RateLimited "rate_limited" 429 ResourceExhausted http_request_denied "Too many requests";
+    /// As many requests as may be in this day or month.
+    QuotaExceeded "quota_exceeded" 429 ResourceExhausted http_request_denied "The quota is used up";
+    /// The keys that tokens are verified with could not be had: nobody is let in without them.
+    KeysUnavailable "keys_unavailable" 503 Unavailable proxy_internal_error "Tokens cannot be verified now";
+    /// Whoever knows the caller, or decides about it, does not answer: nobody is let in without it.
+    IdentityUnavailable "identity_unavailable" 503 Unavailable proxy_internal_error "Callers cannot be verified now";
+    /// Where limits are counted does not answer, and nobody is let in uncounted.
+    LimiterUnavailable "limiter_unavailable" 503 Unavailable proxy_internal_error "Requests cannot be counted now";
     /// The cluster has no endpoint that may be used.
     NoEndpoint "no_endpoint" 503 Unavailable destination_unavailable "No endpoint is available";
     /// Every connection of the endpoint is busy and too many requests wait for one already.
@@ -271,6 +298,8 @@ pub enum GrpcStatus {
     Cancelled = 1,
     /// Out of time.
     DeadlineExceeded = 4,
+    /// Known, and not allowed to.
+    PermissionDenied = 7,
     /// Too much of something.
     ResourceExhausted = 8,
     /// No such method.
@@ -279,6 +308,8 @@ pub enum GrpcStatus {
     Internal = 13,
     /// Try again later.
     Unavailable = 14,
+    /// Nobody knows who is calling.
+    Unauthenticated = 16,
 }
 
 impl GrpcStatus {
@@ -300,6 +331,7 @@ struct Inner {
     detail: Cow<'static, str>,
     retry_after: Option<Duration>,
     allow: Vec<Method>,
+    fields: Vec<(HeaderName, HeaderValue)>,
     unsent: bool,
     source: Option<BoxError>,
 }
@@ -312,6 +344,7 @@ impl Error {
             detail: Cow::Borrowed(""),
             retry_after: None,
             allow: Vec::new(),
+            fields: Vec::new(),
             unsent: reason.means_unsent(),
             source: None,
         };
@@ -346,6 +379,13 @@ impl Error {
         self
     }
 
+    /// Adds a header field to the answer, such as `WWW-Authenticate` (RFC 9110, section 11.6.1).
+    #[must_use]
+    pub fn with_field(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.inner.fields.push((name, value));
+        self
+    }
+
     /// Says that no byte of the request reached an upstream's application: sending it again
     /// cannot do twice what was asked for once, whatever its method.
     #[must_use]
@@ -373,6 +413,11 @@ impl Error {
     /// When the client may try again.
     pub fn retry_after(&self) -> Option<Duration> {
         self.inner.retry_after
+    }
+
+    /// Further header fields of the answer.
+    pub fn fields(&self) -> &[(HeaderName, HeaderValue)] {
+        &self.inner.fields
     }
 
     /// The methods that would have been taken.

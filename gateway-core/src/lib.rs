@@ -74,4 +74,13 @@ pub use self::upstream::{
 mod pages {
     #[doc = include_str!("../README.md")]
     struct Crate;
+
+    #[doc = include_str!("../../docs/balancing.md")]
+    struct Balancing;
+
+    #[doc = include_str!("../../docs/splitting.md")]
+    struct Splitting;
+
+    #[doc = include_str!("../../docs/health.md")]
+    struct Health;
 }

@@ -96,7 +96,7 @@ pub struct AttemptFinished<'a> {
 #[non_exhaustive]
 pub struct StateChanged<'a> {
     /// The kind of thing: `listener`, `drain`, `snapshot`, `cluster`, `endpoint`, `discovery`,
-    /// `breaker`.
+    /// `breaker`, `module`.
     pub subject: &'static str,
     /// Its name.
     pub name: &'a str,

@@ -100,6 +100,9 @@ fn common_fields(headers: &mut HeaderMap, error: &Error) {
     if let Ok(status) = HeaderValue::from_str(&status) {
         headers.insert(PROXY_STATUS, status);
     }
+    for (name, value) in error.fields() {
+        headers.append(name, value.clone());
+    }
     let retry_after = error.retry_after().map(|delay| delay.as_secs_f64().ceil() as u64);
     let default = (reason.status() == StatusCode::SERVICE_UNAVAILABLE).then_some(1);
     if let Some(seconds) = retry_after.or(default) {

@@ -24,6 +24,8 @@
 //! | nothing for who fails all the time | layer | [`circuit_breaker`] |
 //! | somebody else for who fails | layer | [`fallback`] |
 //! | one line for each request | observer | [`access_log`] |
+//! | services register themselves and are found by what they take | modules | `registry` |
+//! | where endpoints come from: files, DNS, registries | sources | `discovery` |
 //!
 //! Layers stack up with `tower::ServiceBuilder`, whose first layer is the outermost, and the
 //! stack becomes a module again:
@@ -59,11 +61,15 @@ pub mod access_log;
 pub mod body_limit;
 pub mod circuit_breaker;
 pub mod concurrency;
+#[cfg(feature = "discovery")]
+pub mod discovery;
 pub mod fallback;
 pub mod filter;
 pub mod hedge;
 #[cfg(feature = "mirror")]
 pub mod mirror;
+#[cfg(feature = "registry")]
+pub mod registry;
 pub mod retry;
 pub mod timeout;
 
@@ -80,6 +86,7 @@ mod guides {
 
     #[doc = include_str!("../../docs/retries.md")]
     struct Retries;
+
     #[doc = include_str!("../../docs/concurrency.md")]
     struct Concurrency;
 
@@ -88,6 +95,10 @@ mod guides {
 
     #[doc = include_str!("../../docs/fallback.md")]
     struct Fallback;
+
+    #[cfg(all(feature = "dns", feature = "consul", feature = "etcd", feature = "kubernetes"))]
+    #[doc = include_str!("../../docs/discovery.md")]
+    struct Discovery;
 
     #[doc = include_str!("../README.md")]
     struct Crate;

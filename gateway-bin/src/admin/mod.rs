@@ -4,7 +4,10 @@
 //! | --- | --- |
 //! | `GET /ready` | 200 when every cluster has somebody to send to, else 503, with their names |
 //! | `GET /status` | version, generation, why the latest reload was refused |
-//! | `GET /clusters` | endpoints with their health, ejections, requests in flight |
+//! | `GET /clusters` | endpoints with health, ejections, requests in flight; circuit breakers, limits |
+//! | `GET /splits` | weights of every split, and what each entry took |
+//! | `PUT /splits/ROUTE` | changes weights while requests come: `{ "orders": 0, "next": 100 }` |
+//! | `GET /mirrors` | what the copies of requests came to, and the first differences |
 //! | `GET /explain?method=GET&url=...` | what would become of a request, and why |
 //! | `POST /reload` | reads the document again |
 //!
@@ -14,6 +17,7 @@
 
 mod status;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use gateway_core::route::TableProblems;
@@ -23,6 +27,7 @@ use gateway_core::{
 };
 use http::header::{ALLOW, CONTENT_TYPE, HOST};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
+use http_body_util::{BodyExt, Limited};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -39,6 +44,9 @@ pub(crate) fn gateway(gateway: &Gateway, reloader: &Reloader) -> Result<Gateway,
     Gateway::builder().route(everything).build()
 }
 
+/// The longest body that changes weights, in bytes.
+const MOST_WEIGHTS: usize = 64 * 1024;
+
 struct Admin {
     gateway: Gateway,
     reloader: Reloader,
@@ -54,14 +62,16 @@ impl ModuleService for Admin {
             let detail = "expected content-type: application/json";
             return Ok(problem(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail));
         }
-        let path = request.uri().path();
+        let (head, body) = request.into_parts();
+        let path = head.uri.path();
+        let split = path.strip_prefix("/splits/").map(decoded);
         let allowed = match path {
-            "/ready" | "/status" | "/clusters" | "/explain" => "GET",
+            "/ready" | "/status" | "/clusters" | "/splits" | "/mirrors" | "/explain" => "GET",
             "/reload" => "POST",
+            _ if split.is_some() => "PUT",
             _ => return Ok(problem(StatusCode::NOT_FOUND, "nothing is here; try GET /status")),
         };
-        let method =
-            if *request.method() == Method::HEAD { "GET" } else { request.method().as_str() };
+        let method = if head.method == Method::HEAD { "GET" } else { head.method.as_str() };
         if method != allowed {
             return Ok(not_allowed(allowed));
         }
@@ -69,8 +79,13 @@ impl ModuleService for Admin {
             "/ready" => self.ready(),
             "/status" => self.status(),
             "/clusters" => json_answer(StatusCode::OK, &status::clusters(&self.reloader.parts())),
-            "/explain" => self.explain(request.uri()),
-            _ => self.reload(),
+            "/splits" => json_answer(StatusCode::OK, &status::splits(&self.reloader.parts())),
+            "/mirrors" => json_answer(StatusCode::OK, &status::mirrors(&self.reloader.parts())),
+            "/explain" => self.explain(&head.uri),
+            _ => match split {
+                Some(route) => self.set_weights(&route, body).await?,
+                None => self.reload(),
+            },
         })
     }
 }
@@ -109,6 +124,34 @@ impl Admin {
         }
     }
 
+    /// Changes the weights of a split: all that are named, or none.
+    async fn set_weights(&self, route: &str, body: Body) -> Outcome {
+        let parts = self.reloader.parts();
+        let found = parts.routes.iter().find(|part| part.config.id == route);
+        let Some(split) = found.and_then(|part| part.split.as_ref()) else {
+            return Ok(problem(StatusCode::NOT_FOUND, "no route of this name has a split"));
+        };
+        let body = match Limited::new(body, MOST_WEIGHTS).collect().await {
+            Ok(body) => body.to_bytes(),
+            Err(error) => return Ok(problem(StatusCode::PAYLOAD_TOO_LARGE, &error.to_string())),
+        };
+        let weights: BTreeMap<String, u32> = match serde_json::from_slice(&body) {
+            Ok(weights) => weights,
+            Err(error) => {
+                let detail = format!("expected names and weights: {error}");
+                return Ok(problem(StatusCode::BAD_REQUEST, &detail));
+            }
+        };
+        let weights: Vec<_> = weights.iter().map(|(name, weight)| (&**name, *weight)).collect();
+        Ok(match split.set_weights(&weights) {
+            Ok(()) => {
+                tracing::info!(route, ?weights, "weights of a split changed");
+                json_answer(StatusCode::OK, &status::splits(&parts))
+            }
+            Err(error) => problem(StatusCode::CONFLICT, &error.to_string()),
+        })
+    }
+
     /// What would become of the request that the query describes.
     fn explain(&self, uri: &Uri) -> Response {
         let query = uri.query().unwrap_or_default();
@@ -139,7 +182,7 @@ impl Admin {
         let explanation = self.gateway.explain(&head);
         let mut text = explanation.to_string();
         if let Ok(id) = &explanation.decision {
-            text.push_str(&status::describe(&self.reloader.parts(), id));
+            text.push_str(&self.reloader.parts().describe(id));
         }
         let mut response = Response::new(Body::full(text));
         let plain = HeaderValue::from_static("text/plain; charset=utf-8");

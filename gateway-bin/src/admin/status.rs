@@ -1,15 +1,104 @@
 //! What the running gateway looks like, as JSON and as text.
 
 use gateway_core::Health;
+use gateway_layers::circuit_breaker;
+use gateway_layers::concurrency::ConcurrencyStatus;
+use gateway_layers::mirror::MirrorReport;
+use std::time::Duration;
+
 use gateway_core::upstream::{ClusterStatus, EndpointStatus, PickMode};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::assemble::Parts;
+use crate::assemble::{ClusterPart, Parts};
 
 /// Every cluster with its endpoints.
 pub(super) fn clusters(parts: &Parts) -> Value {
-    parts.clusters.iter().map(|part| cluster(&part.cluster.status())).collect()
+    let cluster = |part: &ClusterPart| {
+        let mut shown = cluster(&part.cluster.status());
+        shown["circuit_breaker"] = json!(part.breaker.as_ref().map(|one| breaker(&one.status())));
+        shown["concurrency"] = json!(part.limit.as_ref().map(|one| concurrency(&one.status())));
+        shown
+    };
+    parts.clusters.iter().map(cluster).collect()
+}
+
+/// Every split by its route, with what each entry took.
+pub(super) fn splits(parts: &Parts) -> Value {
+    let splits = parts.routes.iter().filter_map(|part| {
+        let entries = part.split.as_ref()?.status().entries.into_iter().map(
+            |entry| json!({ "name": &*entry.name, "weight": entry.weight, "taken": entry.taken }),
+        );
+        Some((part.config.id.clone(), entries.collect()))
+    });
+    Value::Object(splits.collect())
+}
+
+/// Every mirror by its route, with what differed.
+pub(super) fn mirrors(parts: &Parts) -> Value {
+    let routes = parts.routes.iter().filter(|part| !part.mirrors.is_empty());
+    let mirrors = routes.map(|part| {
+        let reports = part.mirrors.iter().map(|mirror| report(&mirror.report())).collect();
+        (part.config.id.clone(), reports)
+    });
+    Value::Object(mirrors.collect())
+}
+
+fn report(report: &MirrorReport) -> Value {
+    let differences = report.differences.iter().map(|difference| {
+        json!({
+            "method": difference.method.as_str(),
+            "path": difference.path,
+            "place": difference.place,
+            "primary": difference.primary,
+            "mirror": difference.mirror,
+        })
+    });
+    json!({
+        "mirrored": report.mirrored,
+        "skipped": report.skipped(),
+        "failed": report.failed,
+        "matched": report.matched,
+        "differed_status": report.differed_status,
+        "differed_body": report.differed_body,
+        "uncompared": report.uncompared,
+        "primary_milliseconds": milliseconds(report.primary_latency),
+        "mirror_milliseconds": milliseconds(report.mirror_latency),
+        "differences": differences.collect::<Value>(),
+    })
+}
+
+fn breaker(status: &circuit_breaker::Status) -> Value {
+    json!({
+        "state": status.state.name(),
+        "forced": status.forced,
+        "seconds_in_state": status.since.elapsed().as_secs_f64(),
+        "seconds_left_open": status.open_until.map(seconds_left),
+        "requests": status.requests,
+        "failures": status.failures,
+        "slow": status.slow,
+        "opened": status.opened,
+        "cause": status.cause.as_ref().map(ToString::to_string),
+    })
+}
+
+fn concurrency(status: &ConcurrencyStatus) -> Value {
+    json!({
+        "limit": status.limit,
+        "in_use": status.in_use,
+        "queued": status.queued,
+        "refused": status.refused,
+        "timed_out": status.timed_out,
+        "shed": status.shed,
+    })
+}
+
+fn seconds_left(until: Instant) -> f64 {
+    until.saturating_duration_since(Instant::now()).as_secs_f64()
+}
+
+fn milliseconds(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1000.0
 }
 
 /// The clusters that have nobody to send to.
@@ -17,16 +106,6 @@ pub(super) fn unready(parts: &Parts) -> Vec<String> {
     let clusters = parts.clusters.iter().map(|part| part.cluster.status());
     let unready = clusters.filter(|status| status.mode == PickMode::Nobody);
     unready.map(|status| status.name.to_string()).collect()
-}
-
-/// The candidates of the route `id`, for people.
-pub(super) fn describe(parts: &Parts, id: &str) -> String {
-    let Some(route) = parts.routes.iter().find(|route| route.config.id == id) else {
-        return String::new();
-    };
-    let clusters = parts.clusters.iter();
-    let used = clusters.filter(|part| route.config.clusters().any(|name| name == part.config.name));
-    used.map(|part| format!("{}\n", part.cluster.status())).collect()
 }
 
 fn cluster(status: &ClusterStatus) -> Value {
@@ -48,17 +127,16 @@ fn cluster(status: &ClusterStatus) -> Value {
 }
 
 fn endpoint(status: &EndpointStatus) -> Value {
-    let now = Instant::now();
     let ejected = status.ejected.as_ref().map(|ejected| {
         json!({
-            "seconds_left": ejected.until.saturating_duration_since(now).as_secs_f64(),
+            "seconds_left": seconds_left(ejected.until),
             "cause": ejected.cause,
         })
     });
     let probed = status.probed.as_ref().map(|probed| {
         json!({
             "seconds_ago": probed.at.elapsed().as_secs_f64(),
-            "milliseconds": probed.took.as_secs_f64() * 1000.0,
+            "milliseconds": milliseconds(probed.took),
             "problem": probed.problem,
         })
     });
@@ -74,7 +152,7 @@ fn endpoint(status: &EndpointStatus) -> Value {
         "failures_in_a_row": status.failures_in_a_row,
         "in_flight": status.in_flight,
         "connections": status.connections,
-        "latency_milliseconds": status.latency.map(|latency| latency.as_secs_f64() * 1000.0),
+        "latency_milliseconds": status.latency.map(milliseconds),
     })
 }
 

@@ -6,15 +6,19 @@ use gateway_layers::circuit_breaker::CircuitBreaker;
 use gateway_layers::concurrency::ConcurrencyLimit;
 
 use super::parts::ClusterPart;
+use super::registry::RegistryPart;
+use super::source::source;
 use crate::{config, rings};
 
 /// Builds `config` with its ring. What did not change of `before` keeps its state.
 pub(super) fn part(
     config: &config::Cluster,
     observers: &Observers,
+    registry: Option<&RegistryPart>,
     before: Option<&ClusterPart>,
 ) -> Result<ClusterPart, BoxError> {
-    let cluster = build(config, observers, before.map(|before| &before.cluster))?;
+    let before_cluster = before.map(|before| &before.cluster);
+    let cluster = build(config, observers, registry, before_cluster)?;
     let same = |before: &&ClusterPart| before.config.circuit_breaker == config.circuit_breaker;
     let breaker = match (&config.circuit_breaker, before.filter(same)) {
         (_, Some(before)) => before.breaker.clone(),
@@ -37,11 +41,15 @@ pub(super) fn part(
 fn build(
     cluster: &config::Cluster,
     observers: &Observers,
+    registry: Option<&RegistryPart>,
     before: Option<&Cluster>,
 ) -> Result<Cluster, BoxError> {
     let mut builder = Cluster::builder(cluster.name.as_str());
     for endpoint in &cluster.endpoints {
         builder = builder.endpoint_spec(endpoint.clone());
+    }
+    if let Some(discover) = &cluster.discover {
+        builder = source(builder, discover, registry)?;
     }
     if let Some(before) = before {
         builder = builder.inherit(before);
@@ -52,6 +60,9 @@ fn build(
     if let Some(ejection) = cluster.ejection {
         builder = builder.ejection(ejection);
     }
+    if let Some(check) = &cluster.health {
+        builder = builder.health_check(check.clone());
+    }
     if let Some(limit) = cluster.endpoint_limit {
         builder = builder.endpoint_limit(limit);
     }
@@ -60,7 +71,9 @@ fn build(
         builder = builder.sticky(sticky.clone());
     }
     #[cfg(feature = "tls")]
-    let builder = if cluster.endpoints.iter().any(is_https) {
+    let discovers = cluster.discover.as_ref().is_some_and(config::Discover::needs_tls);
+    #[cfg(feature = "tls")]
+    let builder = if discovers || cluster.endpoints.iter().any(is_https) {
         builder.tls(super::tls::client()?)
     } else {
         builder

@@ -1,10 +1,13 @@
 //! Document into gateway.
 
 mod cluster;
+mod describe;
 mod listener;
 mod parts;
+mod registry;
 mod reload;
 mod route;
+mod source;
 #[cfg(feature = "tls")]
 mod tls;
 
@@ -18,7 +21,7 @@ use crate::config::{Document, Problem, Problems, Reading, Source};
 use crate::rings;
 
 pub(crate) use self::listener::build as build_listener;
-pub(crate) use self::parts::Parts;
+pub(crate) use self::parts::{ClusterPart, Parts};
 pub use self::reload::{Reloaded, Reloader};
 
 /// What a gateway is assembled from: a document, and what the program adds to it.
@@ -157,6 +160,12 @@ impl Assembled {
     /// The clusters as they are now, after every reload.
     pub fn clusters(&self) -> Vec<Cluster> {
         self.reloader.parts().clusters.iter().map(|part| part.cluster.clone()).collect()
+    }
+
+    /// What the route `id` comes to, for people: the layers its requests pass with their values,
+    /// its target, and the endpoints that may take them as they are now. Empty when there is none.
+    pub fn describe(&self, id: &str) -> String {
+        self.reloader.parts().describe(id)
     }
 
     /// What requests learn about the listener `name`; `None`: there is no such listener.

@@ -9,6 +9,7 @@ use gateway_layers::circuit_breaker::CircuitBreaker;
 use gateway_layers::concurrency::ConcurrencyLimit;
 use gateway_layers::mirror::Mirror;
 
+use super::registry::RegistryPart;
 use super::{cluster, route};
 use crate::config::{self, Destination, Problem, Reading};
 
@@ -17,6 +18,7 @@ use crate::config::{self, Destination, Problem, Reading};
 pub(crate) struct Parts {
     pub(crate) clusters: Vec<ClusterPart>,
     pub(crate) routes: Vec<RoutePart>,
+    pub(crate) registry: Option<RegistryPart>,
 }
 
 /// A cluster with its ring.
@@ -42,6 +44,7 @@ pub(crate) struct RoutePart {
 pub(super) struct Leads<'p> {
     clusters: HashMap<&'p str, &'p ClusterPart>,
     modules: &'p Modules,
+    pub(super) registry: Option<&'p RegistryPart>,
 }
 
 impl Leads<'_> {
@@ -74,7 +77,19 @@ impl Parts {
         before: &Self,
     ) -> Result<Self, Vec<Problem>> {
         let mut problems = Vec::new();
-        let mut parts = Self::default();
+        let registry = match (&before.registry, &reading.document.registry) {
+            // It cannot change while the gateway runs.
+            (Some(before), _) => Some(before.clone()),
+            (None, None) => None,
+            (None, Some(config)) => match RegistryPart::build(config, observers) {
+                Ok(part) => Some(part),
+                Err(error) => {
+                    problems.push(reading.problem("registry", error.to_string()));
+                    None
+                }
+            },
+        };
+        let mut parts = Self { registry: registry.clone(), ..Self::default() };
         let mut changed = Vec::new();
         for config in &reading.document.clusters {
             let old = before.clusters.iter().find(|old| old.config.name == config.name);
@@ -83,14 +98,14 @@ impl Parts {
                 continue;
             }
             changed.push(config.name.as_str());
-            match cluster::part(config, observers, old) {
+            match cluster::part(config, observers, registry.as_ref(), old) {
                 Ok(part) => parts.clusters.push(part),
                 Err(error) => problems
                     .push(reading.problem(&format!("clusters.{}", config.name), error.to_string())),
             }
         }
         let clusters = parts.clusters.iter().map(|part| (part.config.name.as_str(), part));
-        let leads = Leads { clusters: clusters.collect(), modules };
+        let leads = Leads { clusters: clusters.collect(), modules, registry: registry.as_ref() };
         let mut routes = Vec::new();
         for (index, config) in reading.document.routes.iter().enumerate() {
             let same = |old: &&RoutePart| {
@@ -112,6 +127,9 @@ impl Parts {
 
     /// Starts what the clusters do in the background, where it does not run yet. Needs a runtime.
     pub(crate) fn start(&self) {
+        if let Some(part) = &self.registry {
+            part.registry.start();
+        }
         self.clusters.iter().for_each(|part| part.cluster.start());
     }
 

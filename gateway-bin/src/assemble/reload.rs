@@ -135,6 +135,7 @@ fn fixed(reading: &Reading, before: &Document) -> Vec<Problem> {
         ("drain", after.drain != before.drain),
         ("startup", after.startup != before.startup),
         ("admin", after.admin != before.admin),
+        ("registry", after.registry != before.registry),
     ];
     let differing = differs.into_iter().filter(|(_, differs)| *differs);
     differing

@@ -4,9 +4,12 @@ use gateway_core::split::{Split, SplitEntry, SplitError};
 use gateway_core::{FixedResponse, Module, Redirection, Route};
 use gateway_layers::fallback::FallbackLayer;
 use gateway_layers::mirror::{Mirror, MirrorLayer};
+use gateway_layers::registry::{CapabilityModule, Choice, Registry};
 
 use super::parts::{Leads, RoutePart};
-use crate::config::{self, Destination, FallbackTo, Policy, Respond, SplitTarget, Target};
+use crate::config::{
+    self, CapabilityTarget, Destination, FallbackTo, Policy, Respond, SplitTarget, Target,
+};
 use crate::rings::{self, Asides};
 
 /// Why a route could not be built.
@@ -73,11 +76,32 @@ fn target(route: &config::Route, leads: &Leads<'_>) -> Option<Module> {
     match &route.target {
         Target::Cluster(name) => leads.cluster(name),
         Target::Module(name) => leads.module(name),
+        Target::Registry => leads.registry.map(|part| Module::new(part.module())),
+        Target::Capability(target) => {
+            leads.registry.map(|part| Module::new(capability(target, &part.registry)))
+        }
         // Built with its handle, above.
         Target::Split(_) => None,
         Target::Redirect(redirect) => Some(Module::new(Redirection::new(redirect.clone()))),
         Target::Respond(respond) => Some(Module::new(fixed(respond))),
     }
+}
+
+fn capability(target: &CapabilityTarget, registry: &Registry) -> CapabilityModule {
+    let mut module = CapabilityModule::new(registry);
+    for name in &target.metadata {
+        module = module.metadata(name);
+    }
+    for (name, param) in &target.param {
+        module = module.param(name, param);
+    }
+    for (name, header) in &target.header {
+        module = module.header(name, header.clone());
+    }
+    for (name, parameter) in &target.query {
+        module = module.query(name, parameter);
+    }
+    module.choice(if target.first { Choice::First } else { Choice::LeastLoaded })
 }
 
 fn fixed(respond: &Respond) -> FixedResponse {

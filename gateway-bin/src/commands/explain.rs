@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use gateway::Assembled;
-use gateway::config::{Cluster, Target, show_duration, show_size};
 use gateway_core::{ConnectionInfo, RequestContext};
 use http::header::HOST;
 use http::{HeaderValue, Request, Uri, request};
@@ -20,7 +19,7 @@ pub(crate) fn explain(arguments: &Explain) -> Result<(), Failure> {
     let explanation = assembled.gateway().explain(&head);
     say(explanation.to_string().trim_end());
     if let Ok(id) = &explanation.decision {
-        describe(&assembled, id).iter().for_each(|line| say(line));
+        say(assembled.describe(id).trim_end());
     }
     Ok(())
 }
@@ -52,37 +51,4 @@ fn head(arguments: &Explain, assembled: &Assembled) -> Result<request::Parts, Fa
     let connection = ConnectionInfo::new(Arc::new(info), None, None);
     head.extensions.insert(RequestContext::new(Arc::new(connection), Instant::now()));
     Ok(head)
-}
-
-/// What stands between the route and its target, and what that is.
-fn describe(assembled: &Assembled, id: &str) -> Vec<String> {
-    let document = assembled.document();
-    let Some(route) = document.routes.iter().find(|route| route.id == id) else {
-        return Vec::new();
-    };
-    let limit = route.policy.body_limit.map_or("off".to_owned(), show_size);
-    let timeout = route.policy.timeout.map_or("off".to_owned(), show_duration);
-    let target = match &route.target {
-        Target::Cluster(name) => {
-            let mut clusters = document.clusters.iter();
-            clusters.find(|cluster| cluster.name == *name).map_or_else(String::new, show_cluster)
-        }
-        Target::Module(name) => format!("module {name}"),
-        Target::Redirect(redirect) => format!("redirect with {}", redirect.status.as_u16()),
-        Target::Respond(respond) => format!("a fixed answer with {}", respond.status.as_u16()),
-        _ => String::new(),
-    };
-    vec![format!("  policy: body_limit {limit}, timeout {timeout}"), format!("  target: {target}")]
-}
-
-fn show_cluster(cluster: &Cluster) -> String {
-    let endpoints: Vec<_> = cluster.endpoints.iter().map(|spec| spec.address.to_string()).collect();
-    let try_timeout = cluster.timeouts.try_timeout.map_or("off".to_owned(), show_duration);
-    format!(
-        "cluster {} ({}, connect {}, try {try_timeout}): {}",
-        cluster.name,
-        cluster.balance,
-        show_duration(cluster.timeouts.connect),
-        endpoints.join(", ")
-    )
 }

@@ -8,7 +8,7 @@ use gateway_layers::concurrency::Priority;
 
 use super::problem::{Problem, Severity};
 use super::value::Places;
-use super::{Cluster, Destination, Parts, Route, Target, hint, quote, show_duration};
+use super::{Cluster, Destination, Discover, Parts, Route, Target, hint, quote, show_duration};
 
 /// Everything that is wrong or strange between the parts of a document.
 pub(super) fn check(parts: &Parts, modules: &Modules, places: &Places) -> Vec<Problem> {
@@ -80,6 +80,12 @@ impl Check<'_> {
                     self.error(&format!("{path}.endpoints[{index}]"), message);
                 }
             }
+            if matches!(cluster.discover, Some(Discover::Registry(_)))
+                && self.parts.registry.is_none()
+            {
+                let message = "there is no [registry] in the document";
+                self.error(&format!("{path}.discover.registry"), message);
+            }
             let mut routes = self.parts.routes.iter();
             let used = routes.any(|(_, route)| leads_to(route, cluster));
             if !used {
@@ -132,6 +138,9 @@ impl Check<'_> {
                     let message = "every weight is 0: requests are answered with 500";
                     self.warn(&format!("{path}.target.split"), message);
                 }
+            }
+            Target::Registry | Target::Capability(_) if self.parts.registry.is_none() => {
+                self.error(&format!("{path}.target"), "there is no [registry] in the document");
             }
             Target::Redirect(redirect) if redirect.prefix.is_some() && !only_prefixes(route) => {
                 let path = format!("{path}.target.redirect.prefix");

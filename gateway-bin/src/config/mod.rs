@@ -24,6 +24,7 @@ mod near;
 mod policy;
 mod problem;
 mod reader;
+mod registry;
 mod route;
 mod source;
 mod startup;
@@ -37,7 +38,7 @@ mod tests;
 use gateway_core::DrainSettings;
 
 pub use self::admin::Admin;
-pub use self::cluster::{Balance, Cluster};
+pub use self::cluster::{Balance, Cluster, Discover, Registered};
 pub use self::destination::Destination;
 pub use self::listener::Listener;
 pub use self::policy::{
@@ -45,10 +46,11 @@ pub use self::policy::{
 };
 pub use self::problem::{Place, Problem, Problems, Severity};
 use self::reader::{Field, hint};
+pub use self::registry::{RedisStore, Registry};
 pub use self::route::Route;
 pub use self::source::{Reading, Source};
 pub use self::startup::Startup;
-pub use self::target::{Respond, SplitEntry, SplitTarget, Target};
+pub use self::target::{CapabilityTarget, Respond, SplitEntry, SplitTarget, Target};
 pub use self::units::{show_duration, show_size};
 use self::value::{index_path, key_path, quote};
 
@@ -70,6 +72,8 @@ pub struct Document {
     pub startup: Startup,
     /// `[admin]`. Default: none.
     pub admin: Option<Admin>,
+    /// `[registry]`. Default: none.
+    pub registry: Option<Registry>,
 }
 
 impl Document {
@@ -83,6 +87,7 @@ impl Document {
             drain: DrainSettings::default(),
             startup: Startup::default(),
             admin: None,
+            registry: None,
         }
     }
 }
@@ -104,6 +109,7 @@ struct Parts {
     drain: DrainSettings,
     startup: Startup,
     admin: Option<Admin>,
+    registry: Option<Registry>,
 }
 
 impl Parts {
@@ -137,6 +143,7 @@ impl Parts {
         }
         table.set("drain", &mut parts.drain, drain::read);
         table.set("startup", &mut parts.startup, Startup::read);
+        table.set("registry", &mut parts.registry, |field| Registry::read(field).map(Some));
         table.set("admin", &mut parts.admin, |field| Admin::read(field).map(Some));
         table.finish();
         parts
@@ -175,6 +182,7 @@ impl Parts {
             drain: document.drain,
             startup: document.startup,
             admin: document.admin,
+            registry: document.registry,
         }
     }
 
@@ -187,6 +195,7 @@ impl Parts {
             drain: self.drain,
             startup: self.startup,
             admin: self.admin,
+            registry: self.registry,
         }
     }
 }

@@ -133,6 +133,15 @@ impl<'d> Field<'d> {
         })
     }
 
+    /// The text of the file that it names.
+    pub(super) fn file(&self) -> Option<String> {
+        let path = self.name("the path of a file")?;
+        match std::fs::read_to_string(&path) {
+            Ok(text) => Some(text),
+            Err(error) => self.note(format!("{} cannot be read: {error}", quote(&path))),
+        }
+    }
+
     /// What `T` reads out of a text; `expected` says which text.
     pub(super) fn parse<T: std::str::FromStr>(&self, expected: &str) -> Option<T> {
         let parsed = self.peek_text().and_then(|text| text.parse().ok());

@@ -20,10 +20,30 @@ pub enum Target {
     Module(String),
     /// `{ split = [...] }`: several of them, each with its share.
     Split(SplitTarget),
+    /// `{ registry = {} }`: the API of `[registry]`, under the route's prefix.
+    Registry,
+    /// `{ capability = {...} }`: a registered service that takes what is asked for.
+    Capability(CapabilityTarget),
     /// `{ redirect = { status, scheme, host, port, path or prefix } }`. Default status: 302.
     Redirect(Redirect),
     /// `{ respond = { status, body, content_type } }`: always the same answer.
     Respond(Respond),
+}
+
+/// What a registered service must take, and where a request says it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CapabilityTarget {
+    /// `metadata`: capabilities whose value stands in the route's metadata.
+    pub metadata: Vec<String>,
+    /// `param`: capabilities, and the path parameter that has their value.
+    pub param: Vec<(String, String)>,
+    /// `header`: capabilities, and the header field that has their value.
+    pub header: Vec<(String, HeaderName)>,
+    /// `query`: capabilities, and the parameter of the query that has their value.
+    pub query: Vec<(String, String)>,
+    /// `choice`: `least_loaded` or `first`. Default: `least_loaded`.
+    pub first: bool,
 }
 
 /// Clusters and modules that share the requests of a route.
@@ -88,21 +108,64 @@ impl Target {
 
     pub(super) fn read(field: Field<'_>) -> Option<Self> {
         let mut table = field.table("{ cluster = \"NAME\" }")?;
-        let chosen = table.only_one(&["cluster", "module", "split", "redirect", "respond"]);
+        let chosen = table.only_one(&KINDS);
         let target = match chosen {
             Some(("cluster", field)) => field.name("the name of a cluster").map(Self::Cluster),
             Some(("module", field)) => field.name("the name of a module").map(Self::Module),
             Some(("split", field)) => Some(Self::Split(split(&field, &mut table))),
+            Some(("registry", field)) => field.table("{}").map(|table| {
+                table.finish();
+                Self::Registry
+            }),
+            Some(("capability", field)) => capability(field).map(Self::Capability),
             Some(("redirect", field)) => redirect(field).map(Self::Redirect),
             Some((_, field)) => Respond::read(field).map(Self::Respond),
-            None => table.field().note(
-                "no target, expected one of `cluster`, `module`, `split`, `redirect`, `respond`"
-                    .to_owned(),
-            ),
+            None => {
+                let kinds: Vec<_> = KINDS.iter().map(|kind| format!("`{kind}`")).collect();
+                table.field().note(format!("no target, expected one of {}", kinds.join(", ")))
+            }
         };
         table.finish();
         target
     }
+}
+
+const KINDS: [&str; 7] =
+    ["cluster", "module", "split", "registry", "capability", "redirect", "respond"];
+
+fn capability(field: Field<'_>) -> Option<CapabilityTarget> {
+    let mut table = field.table("{ param = { resource_type = \"type\" } }")?;
+    let mut target = CapabilityTarget::default();
+    if let Some(field) = table.take("metadata") {
+        target.metadata = field.one_or_list(|field| field.name("the name of a capability"));
+    }
+    let example = "a table such as { resource_type = \"type\" }";
+    let pairs = |field: &Field<'_>| -> Vec<(String, String)> {
+        let entries = field.entries(example).into_iter();
+        entries.filter_map(|(name, field)| Some((name.to_owned(), field.name("a name")?))).collect()
+    };
+    table.set("param", &mut target.param, |field| Some(pairs(&field)));
+    table.set("query", &mut target.query, |field| Some(pairs(&field)));
+    table.set("header", &mut target.header, |field| {
+        let entries = field.entries(example).into_iter();
+        let header = |(name, field): (&str, Field<'_>)| {
+            Some((name.to_owned(), field.parse("the name of a header field")?))
+        };
+        Some(entries.filter_map(header).collect())
+    });
+    table.set("choice", &mut target.first, |field| {
+        field.choice(&[("least_loaded", false), ("first", true)])
+    });
+    let asks = !target.metadata.is_empty()
+        || !target.param.is_empty()
+        || !target.header.is_empty()
+        || !target.query.is_empty();
+    if !asks {
+        let expected = "expected one of `metadata`, `param`, `header`, `query`";
+        table.field().note::<()>(format!("nothing is asked for, {expected}"));
+    }
+    table.finish();
+    Some(target)
 }
 
 /// More entries than this are no split.

@@ -6,21 +6,23 @@
 mod connection;
 mod interim;
 mod params;
+mod principal;
 mod record;
 mod route;
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use http::Uri;
+use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use tokio::time::Instant;
 
 pub use self::connection::{ConnectionInfo, ListenerInfo, Scheme};
 pub use self::interim::{Interim, InterimSink};
 pub use self::params::PathParams;
+pub use self::principal::{Claim, Principal};
 pub use self::record::{Attempt, Fallback, Record};
 pub use self::route::{Metadata, RouteInfo};
 
@@ -47,6 +49,8 @@ struct Inner {
     deadline: OnceLock<Deadline>,
     try_timeout: OnceLock<Duration>,
     retried: AtomicBool,
+    principal: OnceLock<Arc<Principal>>,
+    answer_fields: AnswerFields,
     record: Record,
 }
 
@@ -82,6 +86,8 @@ impl RequestContext {
             deadline: OnceLock::new(),
             try_timeout: OnceLock::new(),
             retried: AtomicBool::new(false),
+            principal: OnceLock::new(),
+            answer_fields: AnswerFields::default(),
             record: Record::default(),
         };
         Self { inner: Arc::new(inner) }
@@ -188,6 +194,33 @@ impl RequestContext {
         self.whole().retried.load(Ordering::Relaxed)
     }
 
+    /// Who is calling; `None` when nobody has found out.
+    pub fn principal(&self) -> Option<&Arc<Principal>> {
+        self.whole().principal.get()
+    }
+
+    /// Says who is calling, unless somebody has said so: the first word holds, and false is given
+    /// back.
+    pub fn set_principal(&self, principal: Arc<Principal>) -> bool {
+        self.whole().principal.set(principal).is_ok()
+    }
+
+    /// Adds a header field to the answer, whoever makes it: the target, or the gateway for a
+    /// failure. It replaces a field of this name; see [`append_to_answer`](Self::append_to_answer).
+    pub fn set_on_answer(&self, name: HeaderName, value: HeaderValue) {
+        self.whole().answer_fields.push(name, value, true);
+    }
+
+    /// As [`set_on_answer`](Self::set_on_answer), beside fields of this name.
+    pub fn append_to_answer(&self, name: HeaderName, value: HeaderValue) {
+        self.whole().answer_fields.push(name, value, false);
+    }
+
+    /// Puts the fields that were added into the answer's.
+    pub(crate) fn apply_answer_fields(&self, headers: &mut HeaderMap) {
+        self.inner.answer_fields.apply(headers);
+    }
+
     /// True when whoever polls this request's future polls it again at its deadline: a layer that
     /// waits for the deadline then needs no timer of its own.
     pub fn is_woken_at_deadline(&self) -> bool {
@@ -199,9 +232,9 @@ impl RequestContext {
         &self.whole().record
     }
 
-    /// Where in the path the part behind the matched prefix begins; `None` when the route was not
-    /// matched by a prefix.
-    pub(crate) fn after_prefix(&self) -> Option<usize> {
+    /// Where in the path of [`target`](Self::target) the part behind the matched prefix begins;
+    /// `None` when the route was not matched by a prefix.
+    pub fn after_prefix(&self) -> Option<usize> {
         self.inner.admitted.get()?.after_prefix
     }
 
@@ -230,6 +263,8 @@ impl RequestContext {
             deadline: OnceLock::new(),
             try_timeout: OnceLock::new(),
             retried: AtomicBool::new(false),
+            principal: OnceLock::new(),
+            answer_fields: AnswerFields::default(),
             record: Record::default(),
         };
         Self { inner: Arc::new(inner) }
@@ -246,6 +281,43 @@ struct Deadline {
     at: Instant,
     /// The client asked for it.
     stated: bool,
+}
+
+/// Fields that layers add to the answer of a request.
+#[derive(Default)]
+struct AnswerFields {
+    any: AtomicBool,
+    list: Mutex<Vec<AnswerField>>,
+}
+
+struct AnswerField {
+    name: HeaderName,
+    value: HeaderValue,
+    replaces: bool,
+}
+
+impl AnswerFields {
+    fn push(&self, name: HeaderName, value: HeaderValue, replaces: bool) {
+        self.any.store(true, Ordering::Release);
+        self.lock().push(AnswerField { name, value, replaces });
+    }
+
+    fn apply(&self, headers: &mut HeaderMap) {
+        if !self.any.load(Ordering::Acquire) {
+            return;
+        }
+        for AnswerField { name, value, replaces } in self.lock().drain(..) {
+            if replaces {
+                headers.insert(name, value);
+            } else {
+                headers.append(name, value);
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<AnswerField>> {
+        self.list.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// What the gateway finds out about a request before it hands it on.

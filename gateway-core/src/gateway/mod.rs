@@ -131,10 +131,11 @@ impl Gateway {
         context: RequestContext,
         caller: Caller,
     ) -> Response {
-        let (response, error) = match outcome {
+        let (mut response, error) = match outcome {
             Ok(response) => (response, None),
             Err(error) => (respond::answer(&error, caller), Some(error)),
         };
+        context.apply_answer_fields(response.headers_mut());
         let Some(seen) = seen else {
             return response;
         };

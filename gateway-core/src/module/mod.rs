@@ -7,6 +7,8 @@
 mod fixed;
 mod function;
 mod handle;
+mod health;
+mod monitored;
 mod registry;
 mod tower;
 mod upgrade;
@@ -18,6 +20,9 @@ use http::request;
 pub use self::fixed::{FixedResponse, NotFound};
 pub use self::function::{ModuleFn, module_fn};
 pub use self::handle::{Module, ModuleFuture};
+pub use self::health::Health;
+pub(crate) use self::health::Streak;
+pub use self::monitored::{MonitorSettings, Monitored};
 pub use self::registry::Modules;
 pub use self::tower::TowerModule;
 use crate::context::Metadata;
@@ -51,16 +56,4 @@ pub trait ModuleService: Send + Sync + 'static {
     fn health(&self) -> impl Future<Output = Health> + Send {
         ready(Health::Healthy)
     }
-}
-
-/// The state of a module or endpoint.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Health {
-    /// It can take requests.
-    Healthy,
-    /// It said that it cannot, or did not answer.
-    Unhealthy,
-    /// Nobody has asked yet. Not the same as healthy.
-    Unknown,
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::cookie;
 use super::hash::stable_hash;
@@ -84,7 +84,7 @@ impl HashKey {
         let full = |value: &&[u8]| !value.is_empty();
         match self {
             Self::Header(name) => {
-                headers.get(name).map(|value| value.as_bytes()).filter(full).map(stable_hash)
+                headers.get(name).map(HeaderValue::as_bytes).filter(full).map(stable_hash)
             }
             Self::Cookie(name) => cookie::value(headers, name).filter(full).map(stable_hash),
             Self::Param(name) => {

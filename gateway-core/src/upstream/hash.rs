@@ -13,7 +13,8 @@ pub(crate) fn stable_hash(bytes: &[u8]) -> u64 {
     mix(hash)
 }
 
-/// Every bit of the result depends on every bit of `number` (the mixer of SplitMix64). One to one.
+/// Every bit of the result depends on every bit of `number` (the mixer of `SplitMix64`). One to
+/// one.
 pub(crate) const fn mix(number: u64) -> u64 {
     let mut mixed = number;
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);

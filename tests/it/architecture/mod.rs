@@ -35,6 +35,7 @@ const LAYERS: &[&[&str]] = &[
     &["filter", "head_copy"],
     &[
         "access_log",
+        "auth",
         "body_limit",
         "circuit_breaker",
         "concurrency",
@@ -43,6 +44,7 @@ const LAYERS: &[&[&str]] = &[
         "hedge",
         "mirror",
         "registry",
+        "rate_limit",
         "retry",
         "timeout",
     ],

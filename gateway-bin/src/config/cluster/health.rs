@@ -1,11 +1,92 @@
-//! `ejection` of a cluster.
+//! `health` and `ejection` of a cluster.
 
-use gateway_core::upstream::health::{EjectionSettings, SuccessRateSettings};
+use gateway_core::upstream::health::{
+    EjectionSettings, GrpcProbe, HealthCheck, HttpProbe, Probe, StatusRange, SuccessRateSettings,
+};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::config::reader::Field;
 use crate::config::units::some_duration;
 
 const MOST: i64 = 1_000_000;
+
+pub(super) fn check(field: Field<'_>) -> Option<HealthCheck> {
+    let mut table = field.table("{ http = { path = \"/healthz\" }, interval = \"10s\" }")?;
+    let probe = match table.only_one(&["http", "grpc", "tcp"]) {
+        Some(("http", field)) => http(field).map(Probe::from),
+        Some(("grpc", field)) => grpc(field).map(Probe::from),
+        Some((_, field)) => field.table("{}").map(|table| {
+            table.finish();
+            Probe::Tcp
+        }),
+        None => {
+            table.field().note("asks nothing, expected one of `http`, `grpc`, `tcp`".to_owned())
+        }
+    };
+    let mut check = HealthCheck::default();
+    table.set("interval", &mut check.interval, |field| some_duration(&field));
+    table.set("unhealthy_interval", &mut check.unhealthy_interval, |field| {
+        some_duration(&field).map(Some)
+    });
+    table.set("timeout", &mut check.timeout, |field| some_duration(&field));
+    table.set("jitter", &mut check.jitter, |field| field.fraction(0.0, 1.0));
+    table.set("rise", &mut check.rise, |field| field.number(1, 1000));
+    table.set("fall", &mut check.fall, |field| field.number(1, 1000));
+    table.set("concurrency", &mut check.concurrency, |field| field.number(1, 10_000));
+    table.finish();
+    check.probe = probe?;
+    Some(check)
+}
+
+fn http(field: Field<'_>) -> Option<HttpProbe> {
+    let mut table = field.table("{ path = \"/healthz\", status = \"200-299\" }")?;
+    let mut probe = HttpProbe::default();
+    table.set("method", &mut probe.method, |field| field.parse("a method such as \"GET\""));
+    table.set("path", &mut probe.path, |field| {
+        field.parse("a path such as \"/healthz\", with an optional query")
+    });
+    table.set("host", &mut probe.host, |field| {
+        let expected = "a host name with an optional port";
+        let host = HeaderValue::from_str(field.text(expected)?).ok();
+        host.or_else(|| field.refuse(expected)).map(Some)
+    });
+    table.set("headers", &mut probe.headers, |field| Some(headers(&field)));
+    table.set("status", &mut probe.status, |field| {
+        let expected = "a range of statuses such as \"200-299\", or several: \"200, 204\"";
+        StatusRange::list(field.text(expected)?).ok().or_else(|| field.refuse(expected))
+    });
+    table.set("body", &mut probe.body, |field| {
+        field.name("a text that the answer contains").map(|text| Some(text.into()))
+    });
+    table.finish();
+    Some(probe)
+}
+
+fn headers(field: &Field<'_>) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for (name, field) in field.entries("a table such as { x-a = \"1\" }") {
+        let value = field.text("text").and_then(|text| HeaderValue::from_str(text).ok());
+        match (name.parse::<HeaderName>(), value) {
+            (Ok(name), Some(value)) => {
+                headers.append(name, value);
+            }
+            _ => {
+                field.refuse::<()>("a header field");
+            }
+        }
+    }
+    headers
+}
+
+fn grpc(field: Field<'_>) -> Option<GrpcProbe> {
+    let mut table = field.table("{ service = \"\" }")?;
+    let mut probe = GrpcProbe::default();
+    table.set("service", &mut probe.service, |field| {
+        field.text("the name of a service").map(Into::into)
+    });
+    table.finish();
+    Some(probe)
+}
 
 pub(super) fn ejection(field: Field<'_>) -> Option<Option<EjectionSettings>> {
     if field.peek_text() == Some("off") {

@@ -1,6 +1,7 @@
 //! `[clusters.NAME]`: endpoints that answer the same requests.
 
 mod balance;
+mod discover;
 mod endpoints;
 mod health;
 mod overload;
@@ -8,7 +9,7 @@ mod overload;
 use std::time::Duration;
 
 use gateway_core::route::Rewrite;
-use gateway_core::upstream::health::EjectionSettings;
+use gateway_core::upstream::health::{EjectionSettings, HealthCheck};
 use gateway_core::upstream::{EndpointSpec, Sticky};
 use gateway_core::{ClusterTimeouts, HostPolicy, PoolSettings};
 use gateway_layers::circuit_breaker;
@@ -17,6 +18,7 @@ use http::HeaderValue;
 
 pub use self::balance::Balance;
 pub(super) use self::balance::hash_keys;
+pub use self::discover::{Discover, Registered};
 use super::reader::Field;
 use super::units::{duration, some_duration, timeout};
 
@@ -32,6 +34,8 @@ pub struct Cluster {
     /// `endpoints`: at least one, none of them twice; each an address, or a table of `url`,
     /// `weight` (1), `zone` and `priority` (0). Required.
     pub endpoints: Vec<EndpointSpec>,
+    /// `discover`: where endpoints come from instead. Default: they are given.
+    pub discover: Option<Discover>,
     /// `balance`: a name, or `{ consistent_hash = { keys, load } }`. Default: `power_of_two`.
     pub balance: Balance,
     /// `sticky`: `cookie`, `path`, `max_age`, `secure`, `http_only`, `same_site`, `when_gone`,
@@ -56,6 +60,9 @@ pub struct Cluster {
     /// `endpoint_limit`: requests that an endpoint may have at the same time. Default: as many as
     /// its connections carry.
     pub endpoint_limit: Option<usize>,
+    /// `health`: one of `http`, `grpc` and `tcp`, and `interval` (10 s), `unhealthy_interval`,
+    /// `timeout` (2 s), `jitter` (0.1), `rise` (2), `fall` (3), `concurrency` (64). Default: none.
+    pub health: Option<HealthCheck>,
     /// `circuit_breaker`. Default: none.
     pub circuit_breaker: Option<circuit_breaker::Config>,
     /// `concurrency`. Default: no limit but that of its connections.
@@ -71,6 +78,7 @@ impl Cluster {
         Self {
             name: name.into(),
             endpoints,
+            discover: None,
             balance: Balance::default(),
             sticky: None,
             host: HostPolicy::default(),
@@ -81,6 +89,7 @@ impl Cluster {
             panic_threshold: Some(0.0),
             endpoint_limit: None,
             ejection: Some(EjectionSettings::default()),
+            health: None,
             circuit_breaker: None,
             concurrency: None,
         }
@@ -88,9 +97,19 @@ impl Cluster {
 
     pub(super) fn read(name: &str, field: Field<'_>) -> Option<Self> {
         let mut table = field.table("{ endpoints = [\"http://127.0.0.1:9000\"] }")?;
-        let endpoints =
-            table.require("endpoints", "a list of endpoints").map(|field| endpoints::read(&field));
-        let mut cluster = Self::new(name, endpoints.unwrap_or_default());
+        let (endpoints, discover) = match table.only_one(&["endpoints", "discover"]) {
+            Some(("endpoints", field)) => (endpoints::read(&field), None),
+            Some((_, field)) => (Vec::new(), Discover::read(field)),
+            None => {
+                let path = table.path().to_owned();
+                table.field().note::<()>(format!(
+                    "no endpoints, expected `{path}.endpoints` or `{path}.discover`"
+                ));
+                (Vec::new(), None)
+            }
+        };
+        let mut cluster = Self::new(name, endpoints);
+        cluster.discover = discover;
         table.set("balance", &mut cluster.balance, Balance::read);
         table.set("sticky", &mut cluster.sticky, |field| balance::sticky(field).map(Some));
         table.set("host", &mut cluster.host, |field| host(&field));
@@ -107,8 +126,9 @@ impl Cluster {
         table.set("endpoint_limit", &mut cluster.endpoint_limit, |field| {
             field.number(1, MOST).map(Some)
         });
+        table.set("health", &mut cluster.health, |field| health::check(field).map(Some));
         table.set("circuit_breaker", &mut cluster.circuit_breaker, |field| {
-            overload::circuit_breaker(field).map(Some)
+            overload::circuit_breaker(&field).map(Some)
         });
         table.set("concurrency", &mut cluster.concurrency, |field| {
             overload::concurrency(field).map(Some)

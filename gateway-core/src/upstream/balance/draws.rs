@@ -17,7 +17,7 @@ impl Draws {
         Self { state: AtomicU64::new(seed) }
     }
 
-    /// The next number: one atomic addition and a mixer (SplitMix64).
+    /// The next number: one atomic addition and a mixer (`SplitMix64`).
     pub(crate) fn draw(&self) -> u64 {
         mix(self.state.fetch_add(STEP, Ordering::Relaxed).wrapping_add(STEP))
     }

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::weighted::Weighted;
 use super::{Balance, Candidate, Draws, Pick, Wanted};
 use crate::upstream::Endpoint;
-use crate::upstream::latency::nanoseconds;
+use crate::upstream::latency::{Latency, nanoseconds};
 
 /// An endpoint that has requests, but no answer to show for them, counts at least this share of
 /// what the other one takes: it is tried, but not flooded.
@@ -78,42 +78,45 @@ impl Sooner {
     /// [`Load::is_less_than`](super::weighted::Load::is_less_than).
     fn is_sooner(&self, one: &Candidate, other: &Candidate, now: u64) -> bool {
         let (mine, theirs) = (Seen::of(one, now), Seen::of(other, now));
-        let (my_delay, their_delay) = match (mine.delay, theirs.delay) {
-            (0.0, 0.0) => (1.0, 1.0),
-            (my_delay, their_delay) => (mine.proven(their_delay), theirs.proven(my_delay)),
+        let (my_delay, their_delay) = if mine.delay == 0.0 && theirs.delay == 0.0 {
+            (1.0, 1.0)
+        } else {
+            (mine.proven(theirs.delay, now), theirs.proven(mine.delay, now))
         };
-        let with_one_more = my_delay * (mine.in_flight + 1.0) / mine.weight
-            < their_delay * (theirs.in_flight + 1.0) / theirs.weight;
-        with_one_more
-            && (self.weighted.is_even()
-                || my_delay * (mine.in_flight / mine.weight + 1.0 / self.usual)
-                    < their_delay * (theirs.in_flight / theirs.weight + 1.0 / self.usual))
+        if self.weighted.is_even() {
+            return my_delay * (mine.in_flight + 1.0) < their_delay * (theirs.in_flight + 1.0);
+        }
+        // Both sides times both weights, because divisions are slow.
+        let (mine_to, theirs_to) = (my_delay * theirs.weight, their_delay * mine.weight);
+        mine_to * (mine.in_flight + 1.0) < theirs_to * (theirs.in_flight + 1.0)
+            && mine_to * (mine.in_flight * self.usual + mine.weight)
+                < theirs_to * (theirs.in_flight * self.usual + theirs.weight)
     }
 }
 
 /// A candidate at the moment of a pick.
-struct Seen {
+struct Seen<'a> {
+    latency: &'a Latency,
     weight: f64,
     in_flight: f64,
     /// 0: unknown.
     delay: f64,
-    stale: bool,
 }
 
-impl Seen {
-    fn of(candidate: &Candidate, now: u64) -> Self {
+impl<'a> Seen<'a> {
+    fn of(candidate: &'a Candidate, now: u64) -> Self {
         let latency = &candidate.endpoint.latency;
         Self {
+            latency,
             weight: f64::from(candidate.weight),
             in_flight: candidate.endpoint.in_flight() as f64,
             delay: latency.cost(now),
-            stale: latency.is_stale(now),
         }
     }
 
     /// The delay that is believed beside one of `other`.
-    fn proven(&self, other: f64) -> f64 {
-        if self.stale && self.in_flight > 0.0 {
+    fn proven(&self, other: f64, now: u64) -> f64 {
+        if self.in_flight > 0.0 && self.latency.is_stale(now) {
             self.delay.max(other * UNPROVEN)
         } else {
             self.delay

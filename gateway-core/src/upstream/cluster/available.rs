@@ -220,6 +220,11 @@ fn standing(member: &Member, checked: bool) -> Option<Health> {
     }
 }
 
+/// True when `member` is picked as long as there are such.
+pub(super) fn is_well(member: &Member, checked: bool) -> bool {
+    member.spec.weight > 0 && standing(member, checked) == Some(Health::Healthy)
+}
+
 fn weight(member: &Member, settings: &Settings, now: Instant) -> u32 {
     let full = f64::from(member.spec.weight) * WEIGHT_UNIT;
     let window = settings.slow_start.as_secs_f64();

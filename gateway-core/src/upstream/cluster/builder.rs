@@ -14,7 +14,7 @@ use crate::upstream::balance::{Balance, PowerOfTwo};
 use crate::upstream::connect::{Connect, Connector};
 use crate::upstream::discovery::{self, Discover};
 use crate::upstream::endpoint::EndpointSpec;
-use crate::upstream::health::EjectionSettings;
+use crate::upstream::health::{EjectionSettings, HealthCheck};
 use crate::upstream::pool::PoolSettings;
 use crate::upstream::sticky::Sticky;
 
@@ -41,6 +41,7 @@ impl ClusterBuilder {
                 host: HostPolicy::default(),
                 pool: PoolSettings::default(),
                 timeouts: ClusterTimeouts::default(),
+                health_check: None,
                 ejection: None,
                 panic_threshold: Some(0.0),
                 slow_start: Duration::ZERO,
@@ -107,6 +108,13 @@ impl ClusterBuilder {
     /// How long endpoints are waited for.
     pub fn timeouts(mut self, timeouts: ClusterTimeouts) -> Self {
         self.settings.timeouts = timeouts;
+        self
+    }
+
+    /// Endpoints are asked how they are: those that are unhealthy are not picked, those that
+    /// nobody has asked yet only when none is healthy. Default: nobody asks, all are picked.
+    pub fn health_check(mut self, check: HealthCheck) -> Self {
+        self.settings.health_check = Some(Arc::new(check));
         self
     }
 
@@ -181,7 +189,7 @@ impl ClusterBuilder {
     /// # Errors
     ///
     /// Without endpoints and without a source of them, for two endpoints with one address, and for
-    /// an `https` endpoint without a TLS configuration.
+    /// an `https` endpoint without a TLS configuration or with a gRPC health check.
     pub fn build(self) -> Result<Cluster, ClusterError> {
         if self.endpoints.is_empty() && self.discover.is_none() {
             return Err(ClusterError::NoEndpoint { cluster: self.name.to_string() });
@@ -194,6 +202,10 @@ impl ClusterBuilder {
             }
             if !can_reach(&self.connector, &spec.address) {
                 return Err(ClusterError::NoTls { endpoint: endpoint() });
+            }
+            let check = self.settings.health_check.as_ref();
+            if check.is_some_and(|check| !check.probe.can_ask(&spec.address)) {
+                return Err(ClusterError::GrpcOverTls { endpoint: endpoint() });
             }
         }
         let shared = Shared::new(

@@ -2,6 +2,8 @@
 
 mod available;
 mod builder;
+mod ejection;
+mod prober;
 mod shared;
 mod status;
 
@@ -72,6 +74,12 @@ pub enum ClusterError {
     /// An `https` endpoint, but nothing to make TLS connections with.
     #[error("endpoint `{endpoint}` needs TLS, and the cluster was given no TLS configuration")]
     NoTls {
+        /// The endpoint's address.
+        endpoint: String,
+    },
+    /// An `https` endpoint that is to be asked over gRPC.
+    #[error("endpoint `{endpoint}` cannot be asked over gRPC: HTTP/2 over TLS is not spoken")]
+    GrpcOverTls {
         /// The endpoint's address.
         endpoint: String,
     },
@@ -170,3 +178,6 @@ impl fmt::Debug for Cluster {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

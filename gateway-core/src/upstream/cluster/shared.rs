@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -11,9 +11,9 @@ use tokio::time::{Instant, sleep};
 
 use super::available::{Available, PickMode};
 use super::builder::can_reach;
-use super::{ClusterTimeouts, HostPolicy};
+use super::{ClusterTimeouts, HostPolicy, prober};
 use crate::budget::{self, RetryBudget};
-use crate::error::{BoxError, Verdict};
+use crate::error::BoxError;
 use crate::live::Live;
 use crate::module::Health;
 use crate::observe::{Observer, Observers, StateChanged};
@@ -23,7 +23,7 @@ use crate::upstream::balance::Balance;
 use crate::upstream::connect::Connector;
 use crate::upstream::discovery::{self, DiscoveryStatus, Publisher};
 use crate::upstream::endpoint::{Endpoint, EndpointSpec};
-use crate::upstream::health::EjectionSettings;
+use crate::upstream::health::{EjectionSettings, HealthCheck};
 use crate::upstream::pool::PoolSettings;
 use crate::upstream::sticky::Sticky;
 
@@ -41,6 +41,10 @@ pub(in crate::upstream) struct Shared {
     available: Live<Available>,
     changes: watch::Sender<u64>,
     started: AtomicBool,
+    /// One more endpoint may be left out, as of the last change.
+    pub(super) may_eject: AtomicBool,
+    /// From which endpoints is picked, as everyone was told.
+    told: Mutex<PickMode>,
 }
 
 /// What is configured.
@@ -49,6 +53,7 @@ pub(in crate::upstream) struct Settings {
     pub(in crate::upstream) host: HostPolicy,
     pub(in crate::upstream) pool: PoolSettings,
     pub(in crate::upstream) timeouts: ClusterTimeouts,
+    pub(in crate::upstream) health_check: Option<Arc<HealthCheck>>,
     pub(in crate::upstream) ejection: Option<EjectionSettings>,
     pub(in crate::upstream) panic_threshold: Option<f64>,
     pub(in crate::upstream) slow_start: Duration,
@@ -66,12 +71,12 @@ pub(in crate::upstream) struct Member {
 }
 
 /// What changes, though not with every request.
-struct State {
-    members: Arc<[Member]>,
+pub(super) struct State {
+    pub(super) members: Arc<[Member]>,
     published: Option<Instant>,
     failure: Option<String>,
     /// When success rates are compared next.
-    compare_at: Instant,
+    pub(super) compare_at: Instant,
 }
 
 /// Expired connections are dropped, and left-out endpoints taken back, at least this often.
@@ -107,10 +112,13 @@ impl Shared {
             members: Arc::clone(&members),
             published: None,
             failure: None,
-            compare_at: now,
+            compare_at: now
+                + settings.ejection.map_or(Duration::ZERO, |ejection| ejection.interval),
         };
-        let available = Available::new(&members, &settings, false, now);
-        Self {
+        let checked = settings.health_check.is_some();
+        let available = Available::new(&members, &settings, checked, now);
+        let told = Mutex::new(available.mode);
+        let shared = Self {
             name,
             settings,
             connector,
@@ -122,7 +130,12 @@ impl Shared {
             available: Live::new(available),
             changes: watch::Sender::new(0),
             started: AtomicBool::new(false),
-        }
+            may_eject: AtomicBool::new(false),
+            told,
+        };
+        let may_eject = shared.has_room(&shared.lock());
+        shared.may_eject.store(may_eject, Ordering::Relaxed);
+        shared
     }
 
     /// What may be picked now.
@@ -141,8 +154,8 @@ impl Shared {
     }
 
     /// True when there are health checks.
-    fn is_checked(&self) -> bool {
-        false
+    pub(super) fn is_checked(&self) -> bool {
+        self.settings.health_check.is_some()
     }
 
     pub(super) fn health(&self) -> Health {
@@ -168,6 +181,14 @@ impl Shared {
         if let Some(source) = &self.source {
             let run = Arc::clone(source).run(Publisher::new(self));
             self.tasks.spawn("discover endpoints", run);
+        }
+        if let Some(check) = &self.settings.health_check {
+            let (cluster, check) = (Arc::downgrade(self), Arc::clone(check));
+            let run = prober::run(cluster, check, self.connector.clone(), self.changes.subscribe());
+            self.tasks.spawn("check endpoints", run);
+        } else {
+            // What a predecessor's checks found grows old.
+            self.members().iter().for_each(|member| member.endpoint.vitals.forget_probes());
         }
     }
 
@@ -261,91 +282,59 @@ impl Shared {
 
     /// Makes anew what may be picked: the one place that does. Called whenever something that it
     /// depends on has changed; ends the change.
-    fn recompute(&self, state: MutexGuard<'_, State>) {
+    pub(super) fn recompute(&self, state: MutexGuard<'_, State>) {
         let available =
             Available::new(&state.members, &self.settings, self.is_checked(), Instant::now());
-        let mode = available.mode;
-        let before = self.available.replace(available);
+        self.available.replace(available);
+        self.may_eject.store(self.has_room(&state), Ordering::Relaxed);
         // The order of two changes is the order of their versions.
         drop(state);
         self.changes.send_modify(|version| *version = version.wrapping_add(1));
-        if before.mode != mode {
-            let cause = format!("{} of {} may be picked", before.count(), self.members().len());
-            self.report("cluster", &self.name, before.mode.name(), mode.name(), &cause);
-        }
+        self.report_mode();
     }
 
-    /// Takes in how a try ended.
-    pub(in crate::upstream) fn note(&self, endpoint: &Arc<Endpoint>, verdict: Verdict) {
-        endpoint.vitals.note(verdict);
-        if verdict == Verdict::Failure {
-            self.eject_if_due(endpoint, Instant::now());
+    /// Tells everyone when it is picked from others than was told last. Of several threads one
+    /// does, until there is no more to tell: the last word is never an old one.
+    fn report_mode(&self) {
+        loop {
+            let mut told = match self.told.try_lock() {
+                Ok(told) => told,
+                Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+                Err(TryLockError::WouldBlock) => return,
+            };
+            let available = self.available();
+            let (from, to) = (std::mem::replace(&mut *told, available.mode), available.mode);
+            if from != to {
+                let count = available.count();
+                let cause = format!("{count} of {} may be picked", self.members().len());
+                self.report("cluster", &self.name, from.name(), to.name(), &cause);
+            }
+            drop(told);
+            if self.available.peek().mode == to {
+                return;
+            }
         }
-    }
-
-    /// Leaves `endpoint` out when it failed too often in a row.
-    fn eject_if_due(&self, endpoint: &Arc<Endpoint>, now: Instant) {
-        let Some(settings) = &self.settings.ejection else {
-            return;
-        };
-        let failures = endpoint.vitals.failures_in_a_row();
-        if settings.consecutive.is_some_and(|most| failures >= most) {
-            self.eject(settings, endpoint, &format!("{failures} failures in a row"), now);
-        }
-    }
-
-    /// Leaves `endpoint` out, unless as many are as may be.
-    fn eject(
-        &self,
-        settings: &EjectionSettings,
-        endpoint: &Arc<Endpoint>,
-        cause: &str,
-        now: Instant,
-    ) {
-        let state = self.lock();
-        let ejected = state.members.iter().filter(|one| one.endpoint.vitals.is_ejected()).count();
-        if ejected >= settings.most(state.members.len()) {
-            return;
-        }
-        let Some(duration) = endpoint.vitals.eject(settings, cause.to_owned(), now) else {
-            return;
-        };
-        self.recompute(state);
-        let cause = format!("{cause}; for {duration:?}");
-        self.report("endpoint", endpoint.name(), "in", "ejected", &cause);
     }
 
     /// What is done now and then.
     fn tend(&self) {
         let now = Instant::now();
-        let mut changed = false;
-        for member in &*self.members() {
-            let endpoint = &member.endpoint;
+        let members = self.members();
+        let window = self.settings.slow_start;
+        let mut warms_up = false;
+        for Member { endpoint, .. } in &*members {
             endpoint.http1.sweep();
             endpoint.http2.sweep();
-            if endpoint.vitals.readmit(now) {
-                changed = true;
-                self.report("endpoint", endpoint.name(), "ejected", "in", "its time is over");
-            }
-            // Answers that broke off in their body are counted, but not looked at on the way.
-            self.eject_if_due(endpoint, now);
-            let age = endpoint.vitals.age(now);
-            changed |= age < self.settings.slow_start + TEND_EVERY;
+            warms_up |= !window.is_zero() && endpoint.vitals.age(now) < window + TEND_EVERY;
         }
-        let mut state = self.lock();
-        if let Some(settings) = &self.settings.ejection
-            && now >= state.compare_at
-        {
-            state.compare_at = now + settings.interval;
-            state.members.iter().for_each(|member| member.endpoint.vitals.forgive());
-        }
-        if changed {
-            self.recompute(state);
+        self.tend_ejections(&members, now);
+        if warms_up {
+            self.recompute(self.lock());
         }
     }
 
     /// Tells everyone that something has changed its state.
-    fn report(
+    pub(super) fn report(
         &self,
         subject: &'static str,
         name: &str,
@@ -358,7 +347,7 @@ impl Shared {
         self.observers.state_changed(&event);
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -366,9 +355,7 @@ impl Shared {
 /// What a cluster may send to another endpoint of its own accord: less in quiet times than what a
 /// route that was given retries may, because nobody has asked for it.
 fn failover() -> budget::Config {
-    let mut config = budget::Config::default();
-    config.min_per_second = 1;
-    config
+    budget::Config { min_per_second: 1, ..budget::Config::default() }
 }
 
 /// Members for `specs`, the first of each address; those that were there before keep their state.

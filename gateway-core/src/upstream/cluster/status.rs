@@ -114,12 +114,7 @@ impl fmt::Display for EndpointStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let now = Instant::now();
         write!(f, "{}: {}", self.name, if self.pickable { "picked" } else { "not picked" })?;
-        let health = match self.health {
-            Health::Healthy => "healthy",
-            Health::Unhealthy => "unhealthy",
-            Health::Unknown => "unknown",
-        };
-        write!(f, ", {health}")?;
+        write!(f, ", {}", self.health.name())?;
         if let Some(problem) = self.probed.as_ref().and_then(|probed| probed.problem.as_ref()) {
             write!(f, " ({problem})")?;
         }

@@ -239,6 +239,39 @@ mod tests {
         }
     }
 
+    /// An upstream that answers every request with a cookie of its own.
+    async fn upstream(listener: tokio::net::TcpListener) {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let answer = "HTTP/1.1 200 OK\r\nset-cookie: own=1\r\ncontent-length: 0\r\n\r\n";
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut head = [0; 1024];
+            while matches!(stream.read(&mut head).await, Ok(count) if count > 0) {
+                stream.write_all(answer.as_bytes()).await.unwrap();
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn the_cookie_is_set_beside_those_of_the_endpoint_and_only_once() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+        let tasks = crate::task::Tasks::new();
+        tasks.spawn("upstream", upstream(listener));
+        let cluster = Cluster::builder("carts").endpoint(endpoint).sticky(sticky());
+        let cluster = cluster.build().unwrap();
+        let mut cookie = HeaderValue::from_static("a=b");
+        for expected in [2, 1] {
+            let mut request = crate::message::Request::new(Body::empty());
+            request.headers_mut().insert("host", HeaderValue::from_static("example.org"));
+            request.headers_mut().insert("cookie", cookie.clone());
+            let answer = crate::module::ModuleService::call(&cluster, request).await.unwrap();
+            let cookies: Vec<_> = answer.headers().get_all(SET_COOKIE).iter().cloned().collect();
+            assert_eq!(cookies[0], "own=1");
+            assert_eq!(cookies.len(), expected);
+            cookie = cookies[cookies.len() - 1].clone();
+        }
+    }
+
     #[tokio::test]
     async fn a_cookie_that_was_made_up_is_none() {
         let cluster = cluster(|builder| builder.sticky(sticky()));

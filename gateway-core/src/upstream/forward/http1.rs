@@ -23,13 +23,13 @@ use crate::hygiene::{self, ResponseFraming};
 use crate::message::{Outcome, Response, Tunnel};
 use crate::replay::Replay;
 use crate::respond;
-use crate::upstream::cluster::Shared;
+use crate::upstream::connect::Connector;
 use crate::upstream::endpoint::InFlight;
 use crate::upstream::pool::{Connection, Lease};
 
 /// Forwards `call` over a pooled or new connection.
 pub(super) async fn forward(
-    cluster: &Shared,
+    connector: &Connector,
     in_flight: InFlight,
     call: &mut Call,
     replay: &Replay,
@@ -47,7 +47,7 @@ pub(super) async fn forward(
         let connection = match pooled.take() {
             Some(connection) => connection,
             // Boxed: connecting is rare, and needs much room.
-            None => Box::pin(open(cluster, &mut lease, call)).await?,
+            None => Box::pin(open(connector, &mut lease, call)).await?,
         };
         let failed = match attempt(connection, body, framing, expects, call).await {
             Ok((exchange, head)) => {
@@ -89,10 +89,14 @@ impl Failed {
     }
 }
 
-async fn open(cluster: &Shared, lease: &mut Lease, call: &Call) -> Result<Box<Connection>, Error> {
+async fn open(
+    connector: &Connector,
+    lease: &mut Lease,
+    call: &Call,
+) -> Result<Box<Connection>, Error> {
     lease.opens();
     let endpoint = Arc::clone(lease.endpoint());
-    let stream = cluster.connector.connect(endpoint.address(), call.connect_by).await;
+    let stream = connector.connect(endpoint.address(), call.connect_by).await;
     stream.map(Connection::new).map_err(|error| in_time(error, call))
 }
 

@@ -21,7 +21,7 @@ use crate::message::{Outcome, Response, Tunnel};
 use crate::replay::Replay;
 use crate::respond;
 use crate::task::spawn_detached;
-use crate::upstream::cluster::Shared;
+use crate::upstream::connect::Connector;
 use crate::upstream::endpoint::InFlight;
 use crate::upstream::pool::Http2Lease;
 use crate::watched::Watched;
@@ -45,7 +45,7 @@ const MAX_REFUSALS: usize = 2;
 
 /// Forwards `call` over a shared connection.
 pub(super) async fn forward(
-    cluster: &Shared,
+    connector: &Connector,
     in_flight: InFlight,
     call: &mut Call,
     replay: &Replay,
@@ -55,7 +55,7 @@ pub(super) async fn forward(
     let protocol = prepare(call)?;
     let mut refusals = 0;
     loop {
-        let lease = lease(cluster, &in_flight, call).await?;
+        let lease = lease(connector, &in_flight, call).await?;
         let request = request(call, body, protocol.as_ref());
         let failed = match send(lease, request, call).await {
             Ok((response, lease)) => {
@@ -125,9 +125,13 @@ fn target(uri: &Uri, host: Option<&HeaderValue>) -> Uri {
     Uri::from_parts(parts).unwrap_or_else(|_| uri.clone())
 }
 
-async fn lease(cluster: &Shared, in_flight: &InFlight, call: &Call) -> Result<Http2Lease, Error> {
+async fn lease(
+    connector: &Connector,
+    in_flight: &InFlight,
+    call: &Call,
+) -> Result<Http2Lease, Error> {
     let endpoint = in_flight.endpoint();
-    let connect = async || connect(cluster, in_flight, call).await;
+    let connect = async || connect(connector, in_flight, call).await;
     match timeout_at(call.connect_by, endpoint.http2.lease(connect)).await {
         Ok(lease) => lease,
         Err(_) if call.is_out_of_time(Instant::now()) => Err(Reason::RouteTimeout.into()),
@@ -136,12 +140,12 @@ async fn lease(cluster: &Shared, in_flight: &InFlight, call: &Call) -> Result<Ht
 }
 
 async fn connect(
-    cluster: &Shared,
+    connector: &Connector,
     in_flight: &InFlight,
     call: &Call,
 ) -> Result<SendRequest<Body>, Error> {
     let endpoint = in_flight.endpoint();
-    let stream = cluster.connector.connect(endpoint.address(), call.connect_by).await?;
+    let stream = connector.connect(endpoint.address(), call.connect_by).await?;
     let mut builder = hyper::client::conn::http2::Builder::new(Spawner);
     builder
         .timer(TokioTimer::new())

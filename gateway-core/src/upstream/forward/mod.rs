@@ -4,6 +4,7 @@ mod choice;
 mod exchange;
 mod http1;
 mod http2;
+mod once;
 mod received;
 mod remaining;
 
@@ -14,6 +15,7 @@ use http::{Version, request};
 use tokio::time::Instant;
 
 use self::choice::Choice;
+pub(super) use self::once::send_once;
 use super::address::{EndpointAddress, Transport};
 use super::cluster::{HostPolicy, Shared};
 use super::endpoint::Endpoint;
@@ -65,10 +67,12 @@ async fn attempt(
     let in_flight = Arc::clone(&trial.endpoint).enter();
     let outcome = match trial.endpoint.address().transport() {
         Transport::Http | Transport::Https | Transport::Unix => {
-            http1::forward(cluster, in_flight, call, replay, body).await
+            http1::forward(&cluster.connector, in_flight, call, replay, body).await
         }
         // Boxed: hyper's futures are large, and moved also for those who do not need them.
-        Transport::H2c => Box::pin(http2::forward(cluster, in_flight, call, replay, body)).await,
+        Transport::H2c => {
+            Box::pin(http2::forward(&cluster.connector, in_flight, call, replay, body)).await
+        }
     };
     trial.finish(&outcome);
     outcome

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::EjectionSettings;
 use crate::error::Verdict;
-use crate::module::Health;
+use crate::module::{Health, Streak};
 
 /// What is known about one endpoint's health. Requests write counters; everything else happens
 /// when something changes.
@@ -25,9 +25,7 @@ pub(crate) struct Vitals {
 
 #[derive(Debug)]
 struct State {
-    health: Health,
-    /// Probes in a row that said the same, and what they said.
-    streak: u32,
+    streak: Streak,
     probed: Option<Probed>,
     ejected: Option<Ejected>,
     ejections: u32,
@@ -72,8 +70,7 @@ impl Default for Vitals {
             successes: AtomicU32::new(0),
             failures: AtomicU32::new(0),
             state: Mutex::new(State {
-                health: Health::Unknown,
-                streak: 0,
+                streak: Streak::default(),
                 probed: None,
                 ejected: None,
                 ejections: 0,
@@ -119,7 +116,7 @@ impl Vitals {
     }
 
     pub(crate) fn health(&self) -> Health {
-        self.lock().health
+        self.lock().streak.health()
     }
 
     pub(crate) fn probed(&self) -> Option<Probed> {
@@ -139,27 +136,23 @@ impl Vitals {
         now.saturating_duration_since(self.lock().since)
     }
 
-    /// Takes in what a probe found: after `rise` good ones in a row it is healthy, after `fall`
-    /// bad ones unhealthy; the first one ever decides at once. Returns what it was before when it
-    /// changed.
+    /// Takes in what a probe found; see [`Streak::take`].
     pub(crate) fn probe(&self, probed: Probed, rise: u32, fall: u32) -> Option<(Health, Health)> {
         let mut state = self.lock();
-        let good = probed.problem.is_none();
-        let same = state.probed.as_ref().is_some_and(|last| last.problem.is_none() == good);
-        state.streak = if same { state.streak.saturating_add(1) } else { 1 };
         let at = probed.at;
+        let changed = state.streak.take(probed.problem.is_none(), rise, fall);
         state.probed = Some(probed);
-        let said = if good { Health::Healthy } else { Health::Unhealthy };
-        let needed = if good { rise } else { fall };
-        let from = state.health;
-        if from == said || (from != Health::Unknown && state.streak < needed) {
-            return None;
-        }
-        state.health = said;
-        if good {
+        if changed.is_some_and(|(_, to)| to == Health::Healthy) {
             state.since = at;
         }
-        Some((from, said))
+        changed
+    }
+
+    /// Forgets what probes found, where there are none any more.
+    pub(crate) fn forget_probes(&self) {
+        let mut state = self.lock();
+        state.streak = Streak::default();
+        state.probed = None;
     }
 
     /// Leaves it out, unless it is already. Returns for how long.
@@ -183,19 +176,37 @@ impl Vitals {
 
     /// Takes it back when its time is over. True when that was now.
     pub(crate) fn readmit(&self, now: Instant) -> bool {
+        self.readmit_if(now, |ejected| now >= ejected.until)
+    }
+
+    /// Takes it back before its time is over, as if it had not been left out. True when it was.
+    pub(crate) fn readmit_early(&self, now: Instant) -> bool {
+        let early = self.readmit_if(now, |_| true);
+        if early {
+            let mut state = self.lock();
+            state.ejections = state.ejections.saturating_sub(1);
+        }
+        early
+    }
+
+    fn readmit_if(&self, now: Instant, condition: impl FnOnce(&Ejected) -> bool) -> bool {
         let mut state = self.lock();
-        if state.ejected.as_ref().is_none_or(|ejected| now < ejected.until) {
+        if !state.ejected.as_ref().is_some_and(condition) {
             return false;
         }
         state.ejected = None;
         state.since = now;
+        drop(state);
+        // What it did before, or while it was left out, was paid for.
+        self.failures_in_a_row.store(0, Ordering::Relaxed);
+        self.take_counts();
         true
     }
 
-    /// Forgives one ejection: called for each interval that it was not left out.
-    pub(crate) fn forgive(&self) {
+    /// Forgives one ejection, when it has been in for a whole `interval`.
+    pub(crate) fn forgive(&self, interval: Duration, now: Instant) {
         let mut state = self.lock();
-        if state.ejected.is_none() {
+        if state.ejected.is_none() && now.saturating_duration_since(state.since) >= interval {
             state.ejections = state.ejections.saturating_sub(1);
         }
     }
@@ -240,7 +251,11 @@ mod tests {
             tokio::time::advance(duration).await;
             assert!(vitals.readmit(Instant::now()));
         }
-        vitals.forgive();
+        let interval = settings.interval;
+        vitals.forgive(interval, Instant::now());
+        assert_eq!(vitals.lock().ejections, 3, "it was not in for an interval yet");
+        tokio::time::advance(interval).await;
+        vitals.forgive(interval, Instant::now());
         assert_eq!(vitals.eject(&settings, String::new(), Instant::now()).unwrap().as_secs(), 90);
         assert_eq!(settings.duration(1000), settings.max);
     }

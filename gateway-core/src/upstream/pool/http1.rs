@@ -75,7 +75,11 @@ pub(crate) struct Http1Pool {
 
 impl Http1Pool {
     pub(crate) fn new(settings: PoolSettings) -> Self {
-        let shards = available_parallelism().map_or(1, usize::from).min(MAX_SHARDS);
+        let shards = match settings.idle {
+            // Nothing is ever in them: asking the system for its size is not worth it.
+            0 => 1,
+            _ => available_parallelism().map_or(1, usize::from).min(MAX_SHARDS),
+        };
         Self {
             settings,
             shards: (0..shards).map(|_| Mutex::default()).collect(),
