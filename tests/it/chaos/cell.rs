@@ -2,12 +2,13 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
-use gateway_tests::{Client, Payload, Recorder, Upstream};
+use gateway_tests::{Client, Payload, Recorder, Upstream, within};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use super::faults::Fault;
+use super::faults::{Fault, Kind};
 use super::judge::{Case, judge};
 use super::policies::Policy;
 
@@ -59,14 +60,14 @@ impl Cell {
         )
     }
 
-    /// Asks, and judges every answer. Gives its upstreams back, so that they live on.
+    /// Asks, and judges every answer. Gives itself back, so that its upstreams live on.
     pub(super) async fn run(
         self,
         addr: SocketAddr,
         fine: &[Arc<Recorder>; 2],
         spare: &Arc<Recorder>,
         turns: &Semaphore,
-    ) -> (Outcomes, Vec<Upstream>) {
+    ) -> (Outcomes, Self) {
         let mut outcomes = Vec::new();
         for round in 0..ROUNDS {
             let _turn = turns.acquire().await.expect("never closed");
@@ -102,6 +103,27 @@ impl Cell {
                 outcomes.push((name, judge(&case)));
             }
         }
-        (outcomes, self.bad)
+        (outcomes, self)
+    }
+
+    /// Without its fault everything is as before: what was left out is asked again, a breaker
+    /// closes, and no permit is missing.
+    pub(super) async fn recovers(&self, addr: SocketAddr) {
+        if self.all && matches!(self.fault.kind, Kind::Refuses) {
+            return;
+        }
+        self.bad.iter().for_each(Upstream::heal);
+        let target = format!("/{}", self.id());
+        let mut client = Client::http1(addr);
+        let asking = async {
+            let mut well = 0;
+            while well < 3 {
+                let reply = client.get(&target).await;
+                well = if reply.status == 200 { well + 1 } else { 0 };
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let what = format!("{:?}: {} recovers, {target}", self.policy, self.fault.name);
+        within(Duration::from_secs(5), &what, asking).await;
     }
 }

@@ -242,6 +242,17 @@ pub(super) const FAULTS: &[Fault] = &[
         mended: Mended::Never,
     },
     Fault {
+        name: "drips its body",
+        kind: Kind::Answers(|seen| {
+            let wire = wire(seen, LENGTH);
+            let pieces = wire.chunks(400).map(|piece| piece.to_vec());
+            let pause = Duration::from_millis(15);
+            pieces.fold(Answer::raw(""), |answer, piece| answer.send(piece).pause(pause))
+        }),
+        told: &[Told::Whole],
+        mended: Mended::Never,
+    },
+    Fault {
         name: "answers before it reads, and closes",
         kind: Kind::Answers(|seen| {
             let mut answer = b"HTTP/1.1 200 OK\r\nconnection: close\r\n".to_vec();

@@ -50,15 +50,19 @@ async fn all_faults(policy: Policy) {
     }
     let ended = within(Duration::from_secs(60), "all faults", running.join_all()).await;
     let mut failures = Failures::new();
-    let mut bad = Vec::new();
-    for (outcomes, upstreams) in ended {
-        bad.push(upstreams);
+    let mut cells = Vec::new();
+    for (outcomes, cell) in ended {
+        cells.push(cell);
         for (name, outcome) in outcomes {
             failures.note(&name, outcome);
         }
     }
     failures.assert_none();
     nothing_is_left(&gateway).await;
+    fine.iter().for_each(Upstream::heal);
+    for cell in &cells {
+        cell.recovers(gateway.addr()).await;
+    }
     gateway.assert_quiet().await;
 }
 

@@ -20,7 +20,7 @@ impl Policy {
                 "circuit_breaker = { consecutive = 3, open = \"200ms\", half_open = 1, \
                  probe_timeout = \"1s\" }"
             }
-            Self::Limit => "concurrency = { limit = 2, queue = 1, queue_timeout = \"50ms\" }",
+            Self::Limit => "concurrency = { limit = 1, queue = 2, queue_timeout = \"100ms\" }",
             _ => "",
         }
     }
