@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::{HeaderMap, Method};
+use http::{HeaderMap, HeaderName, Method};
 use http_body::{Body as _, Frame, SizeHint};
 
 use crate::body::Body;
@@ -18,7 +18,8 @@ pub const REPLAY_LIMIT: usize = 64 * 1024;
 /// True when sending the request again cannot do twice what was asked for once (RFC 9110,
 /// section 9.2.2), or when the client said so with an `Idempotency-Key`.
 pub fn is_idempotent(method: &Method, headers: &HeaderMap) -> bool {
-    method.is_idempotent() || headers.contains_key("idempotency-key")
+    static IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+    method.is_idempotent() || headers.contains_key(&IDEMPOTENCY_KEY)
 }
 
 /// A request body, and what is needed to send it once more.

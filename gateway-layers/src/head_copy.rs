@@ -2,31 +2,35 @@
 
 use gateway_core::{RequestContext, RequestExt};
 use http::request::Parts;
+use http::{Extensions, HeaderMap, Method, Uri, Version};
 
 /// A copy of a request's head.
 ///
 /// Extensions allocate for themselves and for each entry. Mostly the context is the only one, and
 /// is kept beside the head until it is needed.
+#[derive(Clone)]
 pub(crate) struct HeadCopy {
-    head: Parts,
+    method: Method,
+    uri: Uri,
+    version: Version,
+    headers: HeaderMap,
+    /// Empty where the context is all that is in them.
+    extensions: Extensions,
     context: Option<RequestContext>,
-    /// The context is to be put into the extensions.
-    apart: bool,
 }
 
 impl HeadCopy {
     pub(crate) fn of(original: &Parts) -> Self {
-        let (mut head, ()) = http::Request::new(()).into_parts();
-        head.method = original.method.clone();
-        head.uri = original.uri.clone();
-        head.version = original.version;
-        head.headers = original.headers.clone();
         let context = original.context().cloned();
-        let apart = context.is_some() && original.extensions.len() == 1;
-        if !apart {
-            head.extensions = original.extensions.clone();
+        let is_all = context.is_some() && original.extensions.len() == 1;
+        Self {
+            method: original.method.clone(),
+            uri: original.uri.clone(),
+            version: original.version,
+            headers: original.headers.clone(),
+            extensions: if is_all { Extensions::new() } else { original.extensions.clone() },
+            context,
         }
-        Self { head, context, apart }
     }
 
     pub(crate) fn context(&self) -> Option<&RequestContext> {
@@ -35,17 +39,21 @@ impl HeadCopy {
 
     /// The head once more.
     pub(crate) fn again(&self) -> Parts {
-        let copy =
-            Self { head: self.head.clone(), context: self.context.clone(), apart: self.apart };
-        copy.into_head()
+        self.clone().into_head()
     }
 
     /// The head for the last time.
-    pub(crate) fn into_head(mut self) -> Parts {
-        if let Some(context) = self.context.filter(|_| self.apart) {
-            self.head.extensions.insert(context);
+    pub(crate) fn into_head(self) -> Parts {
+        let (mut head, ()) = http::Request::new(()).into_parts();
+        head.method = self.method;
+        head.uri = self.uri;
+        head.version = self.version;
+        head.headers = self.headers;
+        head.extensions = self.extensions;
+        if let Some(context) = self.context.filter(|_| head.extensions.is_empty()) {
+            head.extensions.insert(context);
         }
-        self.head
+        head
     }
 }
 
@@ -54,7 +62,6 @@ mod tests {
     use std::sync::Arc;
 
     use gateway_core::{Body, ConnectionInfo, Request};
-    use http::{Method, Version};
     use tokio::time::Instant;
 
     use super::*;

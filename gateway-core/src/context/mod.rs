@@ -27,10 +27,10 @@ pub use self::record::{Attempt, Fallback, Record};
 pub use self::route::{Metadata, RouteInfo};
 
 /// The header field in which a gRPC caller states its time (gRPC over HTTP/2, "Requests").
-pub const GRPC_TIMEOUT: &str = "grpc-timeout";
+pub static GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 
 /// The header field in which any caller may state its time, in milliseconds.
-pub const REQUEST_DEADLINE_MS: &str = "x-request-deadline-ms";
+pub static REQUEST_DEADLINE_MS: HeaderName = HeaderName::from_static("x-request-deadline-ms");
 
 /// What is known about one request. Cheap to clone; clones are the same context.
 #[derive(Clone)]

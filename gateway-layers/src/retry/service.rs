@@ -189,13 +189,17 @@ pin_project! {
             #[pin]
             inner: F,
         },
+        // None once it was sent.
         Waiting {
-            #[pin]
-            sleep: Sleep,
-            // None once it was sent.
-            request: Option<Request>,
+            next: Option<Box<Next>>,
         },
     }
+}
+
+/// The next try, until it begins. Boxed: it is rare, and would make every request's future larger.
+struct Next {
+    sleep: Pin<Box<Sleep>>,
+    request: Request,
 }
 
 impl<S> Future for ResponseFuture<S>
@@ -219,18 +223,19 @@ where
                     };
                     // Before the wait, so that nothing is held during it.
                     drop(outcome);
-                    State::Waiting { sleep: sleep(wait), request: Some(request) }
+                    let next = Next { sleep: Box::pin(sleep(wait)), request };
+                    State::Waiting { next: Some(Box::new(next)) }
                 }
-                Projected::Waiting { sleep, request } => {
-                    ready!(sleep.poll(cx));
-                    let Some(tries) = this.tries.as_mut() else {
+                Projected::Waiting { next: slot } => {
+                    let (Some(next), Some(tries)) = (slot.as_mut(), this.tries.as_mut()) else {
                         return Poll::Pending;
                     };
+                    ready!(next.sleep.as_mut().poll(cx));
                     ready!(tries.service.poll_ready(cx))?;
-                    let Some(request) = request.take() else {
+                    let Some(next) = slot.take() else {
                         return Poll::Pending;
                     };
-                    State::Trying { inner: tries.service.call(request) }
+                    State::Trying { inner: tries.service.call(next.request) }
                 }
             };
             this.state.set(next);

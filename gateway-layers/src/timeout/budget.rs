@@ -11,17 +11,17 @@ const GRPC_DIGITS: usize = 8;
 /// The shortest budget any of the fields states. A field that cannot be read states none: its
 /// sender gets the route's timeout, which is all it could have had.
 pub(super) fn stated(headers: &HeaderMap) -> Option<Duration> {
-    let grpc = headers.get_all(GRPC_TIMEOUT).into_iter();
-    let milliseconds = headers.get_all(REQUEST_DEADLINE_MS).into_iter();
-    let grpc = grpc.map(|value| (GRPC_TIMEOUT, parse_grpc(value.as_bytes())));
+    let grpc = headers.get_all(&GRPC_TIMEOUT).into_iter();
+    let milliseconds = headers.get_all(&REQUEST_DEADLINE_MS).into_iter();
+    let grpc = grpc.map(|value| (&GRPC_TIMEOUT, parse_grpc(value.as_bytes())));
     let milliseconds = milliseconds.map(|value| {
         let value = parse_milliseconds(value.as_bytes());
-        (REQUEST_DEADLINE_MS, value)
+        (&REQUEST_DEADLINE_MS, value)
     });
     grpc.chain(milliseconds)
         .filter_map(|(field, budget)| {
             if budget.is_none() {
-                tracing::debug!(field, "a client's budget cannot be read");
+                tracing::debug!(%field, "a client's budget cannot be read");
             }
             budget
         })
@@ -106,11 +106,11 @@ mod tests {
     fn the_shortest_counts_and_nonsense_does_not() {
         let mut headers = HeaderMap::new();
         assert_eq!(stated(&headers), None);
-        headers.append(GRPC_TIMEOUT, "soon".parse().unwrap());
+        headers.append(&GRPC_TIMEOUT, "soon".parse().unwrap());
         assert_eq!(stated(&headers), None);
-        headers.append(GRPC_TIMEOUT, "2S".parse().unwrap());
-        headers.append(REQUEST_DEADLINE_MS, "1500".parse().unwrap());
-        headers.append(REQUEST_DEADLINE_MS, "1900".parse().unwrap());
+        headers.append(&GRPC_TIMEOUT, "2S".parse().unwrap());
+        headers.append(&REQUEST_DEADLINE_MS, "1500".parse().unwrap());
+        headers.append(&REQUEST_DEADLINE_MS, "1900".parse().unwrap());
         assert_eq!(stated(&headers), Some(Duration::from_millis(1500)));
     }
 }

@@ -31,7 +31,7 @@ use crate::upstream::pool::{Connection, Lease};
 pub(super) async fn forward(
     connector: &Connector,
     in_flight: InFlight,
-    call: &mut Call,
+    call: &mut Call<'_>,
     replay: &Replay,
     mut body: Body,
 ) -> Outcome {
@@ -82,7 +82,7 @@ impl Failed {
 
     /// Three states only. Nothing written: anything may be sent again. Written, and the connection
     /// died without a byte of an answer: only what is idempotent. Answered: never.
-    fn may_be_sent_again(&self, call: &Call) -> bool {
+    fn may_be_sent_again(&self, call: &Call<'_>) -> bool {
         self.error.reason() == Reason::UpstreamClosed
             && !self.answered
             && (self.written == 0 || is_idempotent(&call.head.method, &call.head.headers))
@@ -92,7 +92,7 @@ impl Failed {
 async fn open(
     connector: &Connector,
     lease: &mut Lease,
-    call: &Call,
+    call: &Call<'_>,
 ) -> Result<Box<Connection>, Error> {
     lease.opens();
     let endpoint = Arc::clone(lease.endpoint());
@@ -105,14 +105,14 @@ async fn attempt(
     body: Body,
     framing: Framing,
     expects: bool,
-    call: &Call,
+    call: &Call<'_>,
 ) -> Result<(Exchange, ResponseHead), Failed> {
     connection.out.clear();
     let target = call.head.uri.path_and_query().map_or("*", |target| target.as_str());
     let target = if call.head.method == Method::OPTIONS && target == "/*" { "*" } else { target };
     let out = connection.out.buffer();
     write_head(out, &call.head.method, target, &call.head.headers, framing);
-    let interim = call.context.as_ref().and_then(RequestContext::interim);
+    let interim = call.context.and_then(RequestContext::interim);
     let mut exchange = Exchange::new(connection, body, framing, expects, call.started);
     let answered =
         poll_fn(|cx| exchange.poll_answer(cx, call.upgrade, interim, call.answer_by, call.idle))
@@ -124,7 +124,7 @@ async fn attempt(
 }
 
 /// Says "out of time" where the request's own deadline was what ended the attempt.
-fn in_time(error: Error, call: &Call) -> Error {
+fn in_time(error: Error, call: &Call<'_>) -> Error {
     let timed_out = matches!(error.reason(), Reason::TryTimeout | Reason::ConnectTimeout);
     if timed_out && call.is_out_of_time(Instant::now()) {
         return Error::new(Reason::RouteTimeout).with_source(error);
@@ -133,7 +133,12 @@ fn in_time(error: Error, call: &Call) -> Error {
 }
 
 /// Makes the response of an answer whose head has come.
-fn receive(mut exchange: Exchange, mut head: ResponseHead, lease: Lease, call: &Call) -> Outcome {
+fn receive(
+    mut exchange: Exchange,
+    mut head: ResponseHead,
+    lease: Lease,
+    call: &Call<'_>,
+) -> Outcome {
     if head.status == StatusCode::SWITCHING_PROTOCOLS {
         return switch(exchange, head, lease, call);
     }
@@ -166,7 +171,7 @@ fn body(
     framing: ResponseFraming,
     reusable: bool,
     head: &ResponseHead,
-    call: &Call,
+    call: &Call<'_>,
 ) -> Result<Body, Error> {
     let length = match framing {
         ResponseFraming::Length(length) => Some(length),
@@ -199,7 +204,7 @@ fn body(
 }
 
 /// The upstream switched protocols as it was asked to.
-fn switch(exchange: Exchange, head: ResponseHead, lease: Lease, call: &Call) -> Outcome {
+fn switch(exchange: Exchange, head: ResponseHead, lease: Lease, call: &Call<'_>) -> Outcome {
     let mut headers = head.headers;
     let asked = call.head.headers.get(header::UPGRADE);
     let agreed = headers.get(header::UPGRADE).cloned().filter(|agreed| {

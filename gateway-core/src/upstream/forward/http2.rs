@@ -47,7 +47,7 @@ const MAX_REFUSALS: usize = 2;
 pub(super) async fn forward(
     connector: &Connector,
     in_flight: InFlight,
-    call: &mut Call,
+    call: &mut Call<'_>,
     replay: &Replay,
     mut body: Body,
 ) -> Outcome {
@@ -80,7 +80,7 @@ pub(super) async fn forward(
 }
 
 /// Brings the head into HTTP/2's form. Returns the protocol of an upgrade.
-fn prepare(call: &mut Call) -> Result<Option<hyper::ext::Protocol>, Error> {
+fn prepare(call: &mut Call<'_>) -> Result<Option<hyper::ext::Protocol>, Error> {
     let headers = &mut call.head.headers;
     let protocol = headers.remove(header::UPGRADE);
     headers.remove(header::CONNECTION);
@@ -97,7 +97,7 @@ fn prepare(call: &mut Call) -> Result<Option<hyper::ext::Protocol>, Error> {
 }
 
 fn request(
-    call: &Call,
+    call: &Call<'_>,
     body: Body,
     protocol: Option<&hyper::ext::Protocol>,
 ) -> http::Request<Body> {
@@ -128,7 +128,7 @@ fn target(uri: &Uri, host: Option<&HeaderValue>) -> Uri {
 async fn lease(
     connector: &Connector,
     in_flight: &InFlight,
-    call: &Call,
+    call: &Call<'_>,
 ) -> Result<Http2Lease, Error> {
     let endpoint = in_flight.endpoint();
     let connect = async || connect(connector, in_flight, call).await;
@@ -142,7 +142,7 @@ async fn lease(
 async fn connect(
     connector: &Connector,
     in_flight: &InFlight,
-    call: &Call,
+    call: &Call<'_>,
 ) -> Result<SendRequest<Body>, Error> {
     let endpoint = in_flight.endpoint();
     let stream = connector.connect(endpoint.address(), call.connect_by).await?;
@@ -177,7 +177,7 @@ struct Failed {
 }
 
 impl Failed {
-    fn may_be_sent_again(&self, call: &Call) -> bool {
+    fn may_be_sent_again(&self, call: &Call<'_>) -> bool {
         self.unprocessed || (self.stale && is_idempotent(&call.head.method, &call.head.headers))
     }
 }
@@ -185,7 +185,7 @@ impl Failed {
 async fn send(
     mut lease: Http2Lease,
     request: http::Request<Body>,
-    call: &Call,
+    call: &Call<'_>,
 ) -> Result<(http::Response<hyper::body::Incoming>, Http2Lease), Failed> {
     let reused = lease.reused;
     let sent = lease.sender.try_send_request(request);
@@ -253,7 +253,7 @@ fn receive(
     response: http::Response<hyper::body::Incoming>,
     in_flight: InFlight,
     lease: Http2Lease,
-    call: &Call,
+    call: &Call<'_>,
     key: Option<&HeaderValue>,
 ) -> Response {
     if call.upgrade && response.status().is_success() {

@@ -33,15 +33,17 @@ const MOST_TRIES: u32 = 2;
 /// before it did anything, or may be asked again.
 pub(super) async fn forward(cluster: &Arc<Shared>, request: Request) -> Outcome {
     cluster.start();
-    let (mut call, body) = Call::new(cluster, request);
+    let (head, body) = request.into_parts();
+    let context = head.extensions.get::<RequestContext>().cloned();
+    let mut call = Call::new(cluster, head, context.as_ref());
     cluster.failover.deposit_at(call.started);
     let replay = Replay::new(body);
     let mut body = replay.first();
     loop {
-        let choice = Choice::new(cluster, call.context.as_ref(), &call.head.headers)?;
+        let choice = Choice::new(cluster, call.context, &call.head.headers)?;
         let mut outcome = attempt(cluster, &choice, &mut call, &replay, body).await;
         let Err(error) = &outcome else {
-            choice.tell(cluster, call.context.as_ref(), &mut outcome);
+            choice.tell(cluster, call.context, &mut outcome);
             return outcome;
         };
         match replay.again() {
@@ -56,16 +58,16 @@ pub(super) async fn forward(cluster: &Arc<Shared>, request: Request) -> Outcome 
 async fn attempt(
     cluster: &Arc<Shared>,
     choice: &Choice,
-    call: &mut Call,
+    call: &mut Call<'_>,
     replay: &Replay,
     body: Body,
 ) -> Outcome {
-    let endpoint = Arc::clone(&choice.endpoint);
-    call.begin(cluster, &endpoint);
-    let context = call.context.clone();
+    let endpoint = &choice.endpoint;
+    call.begin(cluster, endpoint);
+    let context = call.context;
     let mut trial = Trial { cluster, endpoint, context, started: call.started, over: false };
-    let in_flight = Arc::clone(&trial.endpoint).enter();
-    let outcome = match trial.endpoint.address().transport() {
+    let in_flight = Arc::clone(endpoint).enter();
+    let outcome = match endpoint.address().transport() {
         Transport::Http | Transport::Https | Transport::Unix => {
             http1::forward(&cluster.connector, in_flight, call, replay, body).await
         }
@@ -81,8 +83,8 @@ async fn attempt(
 /// One try at an endpoint, from the pick until the head of its answer.
 struct Trial<'a> {
     cluster: &'a Arc<Shared>,
-    endpoint: Arc<Endpoint>,
-    context: Option<RequestContext>,
+    endpoint: &'a Arc<Endpoint>,
+    context: Option<&'a RequestContext>,
     started: Instant,
     over: bool,
 }
@@ -95,7 +97,7 @@ impl Trial<'_> {
         let in_memory = || outcome.as_ref().is_ok_and(|answer| answer.body().is_in_memory());
         // Of a good answer that is still on its way, the end says how the endpoint is.
         if verdict != Verdict::Success || in_memory() {
-            self.cluster.note(&self.endpoint, verdict);
+            self.cluster.note(self.endpoint, verdict);
         }
         let measured = self.cluster.settings.balance.looks_at_latency();
         if !measured && self.cluster.observers.is_empty() {
@@ -123,7 +125,7 @@ impl Trial<'_> {
 
     /// True when the time is over that the gateway gives the request.
     fn is_overdue(&self) -> bool {
-        self.context.as_ref().is_some_and(|context| context.is_overdue(Instant::now()))
+        self.context.is_some_and(|context| context.is_overdue(Instant::now()))
     }
 }
 
@@ -131,15 +133,15 @@ impl Drop for Trial<'_> {
     fn drop(&mut self) {
         // Whoever waited has given up: because of the endpoint, if the time was up.
         if !self.over && self.is_overdue() {
-            self.cluster.note(&self.endpoint, Verdict::Failure);
+            self.cluster.note(self.endpoint, Verdict::Failure);
         }
     }
 }
 
 /// One request on its way out.
-struct Call {
+struct Call<'a> {
     head: request::Parts,
-    context: Option<RequestContext>,
+    context: Option<&'a RequestContext>,
     upgrade: bool,
     started: Instant,
     connect_by: Instant,
@@ -155,15 +157,17 @@ struct Call {
     idle: std::time::Duration,
 }
 
-impl Call {
-    fn new(cluster: &Shared, request: Request) -> (Self, Body) {
-        let (mut head, body) = request.into_parts();
-        let context = head.extensions.get::<RequestContext>().cloned();
+impl<'a> Call<'a> {
+    fn new(
+        cluster: &Shared,
+        mut head: request::Parts,
+        context: Option<&'a RequestContext>,
+    ) -> Self {
         head.headers.append(header::VIA, via(head.version));
         let now = Instant::now();
-        let call = Self {
+        Self {
             upgrade: head.headers.contains_key(header::UPGRADE),
-            deadline: context.as_ref().and_then(RequestContext::deadline),
+            deadline: context.and_then(RequestContext::deadline),
             head,
             context,
             started: now,
@@ -172,14 +176,13 @@ impl Call {
             answered: false,
             tries: 0,
             idle: cluster.settings.timeouts.idle,
-        };
-        (call, body)
+        }
     }
 
     /// Begins a try at `endpoint`.
     fn begin(&mut self, cluster: &Shared, endpoint: &Endpoint) {
         let settings = &cluster.settings;
-        let context = self.context.as_ref();
+        let context = self.context;
         if let Some(context) = context {
             let name = Arc::clone(endpoint.name());
             context.record().attempt(Attempt::new(Arc::clone(&cluster.name), name));
@@ -215,7 +218,7 @@ impl Call {
         harmless
             && self.tries < MOST_TRIES
             && !self.upgrade
-            && !self.context.as_ref().is_some_and(RequestContext::is_retried)
+            && !self.context.is_some_and(RequestContext::is_retried)
             && !self.is_out_of_time(Instant::now())
             && cluster.peek().has_other_than(failed)
             && (error.reason() == Reason::ConnectFailed || cluster.failover.withdraw())

@@ -10,13 +10,13 @@ use crate::context::{GRPC_TIMEOUT, REQUEST_DEADLINE_MS};
 /// client that stated none is not spoken for: its upstream may not know these words.
 pub(super) fn pass_on(headers: &mut HeaderMap, remaining: Duration) {
     let milliseconds = u64::try_from(remaining.as_millis()).unwrap_or(u64::MAX).max(1);
-    if headers.contains_key(GRPC_TIMEOUT)
+    if headers.contains_key(&GRPC_TIMEOUT)
         && let Ok(value) = HeaderValue::from_str(&grpc(milliseconds))
     {
-        headers.insert(GRPC_TIMEOUT, value);
+        headers.insert(&GRPC_TIMEOUT, value);
     }
-    if headers.contains_key(REQUEST_DEADLINE_MS) {
-        headers.insert(REQUEST_DEADLINE_MS, HeaderValue::from(milliseconds));
+    if headers.contains_key(&REQUEST_DEADLINE_MS) {
+        headers.insert(&REQUEST_DEADLINE_MS, HeaderValue::from(milliseconds));
     }
 }
 
@@ -38,13 +38,13 @@ mod tests {
         let mut headers = HeaderMap::new();
         pass_on(&mut headers, Duration::from_secs(1));
         assert!(headers.is_empty());
-        headers.insert(GRPC_TIMEOUT, "5S".parse().unwrap());
-        headers.insert(REQUEST_DEADLINE_MS, "5000".parse().unwrap());
+        headers.insert(&GRPC_TIMEOUT, "5S".parse().unwrap());
+        headers.insert(&REQUEST_DEADLINE_MS, "5000".parse().unwrap());
         pass_on(&mut headers, Duration::from_micros(1_999_900));
-        assert_eq!(headers[GRPC_TIMEOUT], "1999m");
-        assert_eq!(headers[REQUEST_DEADLINE_MS], "1999");
+        assert_eq!(headers[&GRPC_TIMEOUT], "1999m");
+        assert_eq!(headers[&REQUEST_DEADLINE_MS], "1999");
         pass_on(&mut headers, Duration::ZERO);
-        assert_eq!(headers[REQUEST_DEADLINE_MS], "1");
+        assert_eq!(headers[&REQUEST_DEADLINE_MS], "1");
     }
 
     #[test]
