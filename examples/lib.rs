@@ -11,6 +11,9 @@
 //! | `custom_layer` | a layer written by hand |
 //! | `self_registration` | a service registers itself and is found by what it takes |
 //! | `custom_discovery` | a source of endpoints written by hand |
+//! | `canary` | two versions behind one route by weights, and the switch from blue to green |
+//! | `failover` | a primary and a secondary endpoint, checks, retries, a breaker and a fallback |
+//! | `hedging` | a slow answer is asked for at another endpoint as well |
 //! | `websocket` | a WebSocket through the gateway |
 //! | `grpc` | a gRPC service in this process and behind an `h2c` cluster |
 //!

@@ -1,14 +1,18 @@
 //! Every example runs, and does what it says.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use gateway_core::{
-    Address, BoundListener, Error, Gateway, Listener, Request, Response, Server, Tasks, module_fn,
+    Address, BoundListener, Error, Gateway, Listener, ModuleService, Observer, Reason, Request,
+    Response, Server, StateChanged, Tasks, module_fn,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 use tokio::time::timeout;
 
 macro_rules! examples {
@@ -23,6 +27,7 @@ macro_rules! examples {
 
 examples! {
     axum_module "../axum_module.rs"
+    canary "../canary.rs"
     custom_discovery "../custom_discovery.rs"
     custom_layer "../custom_layer.rs"
     custom_module "../custom_module.rs"
@@ -30,7 +35,9 @@ examples! {
     embed_config "../embed_config.rs"
     embed_core "../embed_core.rs"
     embed_layers "../embed_layers.rs"
+    failover "../failover.rs"
     grpc "../grpc.rs"
+    hedging "../hedging.rs"
     self_registration "../self_registration.rs"
     websocket "../websocket.rs"
 }
@@ -73,9 +80,19 @@ fn upstream() -> (Tasks, String) {
         }
         Ok::<_, Error>(Response::new(format!("upstream {}\n", request.uri().path()).into()))
     });
+    upstream_of(module)
+}
+
+/// An upstream that is `module`.
+fn upstream_of(module: impl ModuleService) -> (Tasks, String) {
     let gateway = Gateway::builder().fallback(module).build().unwrap();
     let (tasks, address) = serve(gateway);
     (tasks, format!("http://{address}"))
+}
+
+/// An upstream that answers with `name`.
+fn named(name: &'static str) -> (Tasks, String) {
+    upstream_of(module_fn(async move |_: Request| Ok::<_, Error>(Response::new(name.into()))))
 }
 
 /// The whole answer to one request, as text.
@@ -93,6 +110,16 @@ async fn ask(address: &str, head: &str, body: &str) -> String {
 
 async fn get(address: &str, path: &str) -> String {
     ask(address, &format!("GET {path} HTTP/1.1"), "").await
+}
+
+/// Waits for something to become so; each look at it may ask for more.
+async fn until(mut is_so: impl AsyncFnMut() -> bool) {
+    let wait = async {
+        while !is_so().await {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(Duration::from_secs(30), wait).await.unwrap();
 }
 
 #[track_caller]
@@ -290,4 +317,162 @@ async fn grpc_is_answered_here_and_there() {
         assert_eq!(refused.code(), tonic::Code::InvalidArgument);
         assert_eq!(refused.message(), "nobody to greet");
     }
+}
+
+#[tokio::test]
+async fn canary_keeps_sessions_together_and_can_be_forced() {
+    let ((_blue, blue), (_green, green)) = (named("blue"), named("green"));
+    let ((public, address), (operators, own)) = (listener(), listener());
+    let _example = start(async move { canary::run(public, operators, &blue, &green).await });
+    for variant in ["blue", "green"] {
+        let head = format!("GET / HTTP/1.1\r\nx-variant: {variant}");
+        assert_answer(&ask(&address, &head, "").await, "200", variant);
+    }
+    let mut to_green = 0;
+    for key in ["cookie: session=", "x-user: "] {
+        for number in 0..100 {
+            let head = format!("GET / HTTP/1.1\r\n{key}{number}");
+            let is_green = ask(&address, &head, "").await.ends_with("green");
+            assert_eq!(ask(&address, &head, "").await.ends_with("green"), is_green, "{head}");
+            to_green += u32::from(is_green);
+        }
+    }
+    // A tenth of 200, as far as keys are spread evenly.
+    assert!((5..50).contains(&to_green), "{to_green}");
+    assert_answer(&get(&own, "/weights").await, "200", "blue weight 90");
+}
+
+#[tokio::test]
+async fn canary_switches_and_drops_nothing() {
+    let arrived = Arc::new(Notify::new());
+    let release = Arc::new(Notify::new());
+    let (tell, wait) = (Arc::clone(&arrived), Arc::clone(&release));
+    let (_blue, blue) = upstream_of(module_fn(move |request: Request| {
+        let (tell, wait) = (Arc::clone(&tell), Arc::clone(&wait));
+        async move {
+            if request.uri().path() == "/held" {
+                tell.notify_one();
+                wait.notified().await;
+            }
+            Ok::<_, Error>(Response::new("blue".into()))
+        }
+    }));
+    let (_green, green) = named("green");
+    let ((public, address), (operators, own)) = (listener(), listener());
+    let _example = start(async move { canary::run(public, operators, &blue, &green).await });
+    let say = async |weights: &str| {
+        let head = format!("PUT /weights HTTP/1.1\r\ncontent-length: {}", weights.len());
+        ask(&own, &head, weights).await
+    };
+    let switch = async {
+        arrived.notified().await;
+        for weights in ["blue=0 green=100", "green=0 blue=100"].repeat(5) {
+            assert_answer(&say(weights).await, "200", "weight 100");
+        }
+        assert_answer(&say("blue=0 green=100").await, "200", "blue weight 0");
+        for _ in 0..20 {
+            assert_answer(&get(&address, "/").await, "200", "green");
+        }
+        // What is wrong changes nothing.
+        for weights in ["blue=100", "blue=100 green", "blue=100 red=0", "blue=100 green=-1"] {
+            assert_answer(&say(weights).await, "400", "");
+        }
+        assert_answer(&get(&address, "/").await, "200", "green");
+        release.notify_one();
+    };
+    let others = async {
+        for _ in 0..50 {
+            assert_answer(&get(&address, "/").await, "200", "");
+        }
+    };
+    let held = ask(&address, "GET /held HTTP/1.1\r\nx-variant: blue", "");
+    let (held, (), ()) = tokio::join!(held, switch, others);
+    assert_answer(&held, "200", "blue");
+}
+
+/// Changes of state, as they were told.
+#[derive(Clone, Default)]
+struct Changes {
+    list: Arc<Mutex<Vec<String>>>,
+}
+
+impl Observer for Changes {
+    fn state_changed(&self, event: &StateChanged<'_>) {
+        let change = format!("{} {} to {}", event.subject, event.name, event.to);
+        self.list.lock().unwrap().push(change);
+    }
+}
+
+impl Changes {
+    fn have(&self, change: &str) -> bool {
+        self.list.lock().unwrap().iter().any(|one| one == change)
+    }
+}
+
+#[tokio::test]
+async fn failover_answers_whoever_is_down() {
+    let (primary, first) = named("primary");
+    let well = Arc::new(AtomicBool::new(true));
+    let is_well = Arc::clone(&well);
+    let (_secondary, second) = upstream_of(module_fn(move |_: Request| {
+        let is_well = is_well.load(Ordering::Relaxed);
+        let answer = is_well.then(|| Response::new("secondary".into()));
+        async move { answer.ok_or(Error::new(Reason::ModuleUnhealthy)) }
+    }));
+    let (listener, address) = listener();
+    let (changes, url) = (Changes::default(), first.clone());
+    let observer = changes.clone();
+    let _example = start(async move { failover::run(listener, &url, &second, observer).await });
+    until(async || get(&address, "/").await.ends_with("primary")).await;
+
+    // The primary stops: no request fails, and soon none goes there any more.
+    drop(primary);
+    until(async || {
+        let answer = get(&address, "/").await;
+        assert_answer(&answer, "200", "");
+        assert!(!answer.contains("x-gateway-fallback"), "{answer}");
+        answer.ends_with("secondary")
+            && ["ejected", "unhealthy"]
+                .iter()
+                .any(|state| changes.have(&format!("endpoint {first} to {state}")))
+    })
+    .await;
+
+    // The secondary fails as well: the answer is the fixed one, and the breaker opens.
+    well.store(false, Ordering::Relaxed);
+    until(async || {
+        let answer = get(&address, "/").await;
+        assert_answer(&answer, "200", "x-gateway-fallback: empty-list");
+        assert!(answer.ends_with("[]"), "{answer}");
+        changes.have("breaker orders to open")
+    })
+    .await;
+
+    // It is back: probes find that out, and the breaker closes.
+    well.store(true, Ordering::Relaxed);
+    until(async || {
+        let answer = get(&address, "/").await;
+        assert_answer(&answer, "200", "");
+        answer.ends_with("secondary") && changes.have("breaker orders to closed")
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn hedging_asks_another_endpoint_when_one_is_slow() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    let (_stuck, stuck) = upstream_of(module_fn(move |_: Request| {
+        count.fetch_add(1, Ordering::Relaxed);
+        std::future::pending::<Result<Response, Error>>()
+    }));
+    let (_quick, quick) = named("quick");
+    let (listener, address) = listener();
+    let _example = start(async move { hedging::run(listener, &stuck, &quick).await });
+    // Whom a request meets first is drawn.
+    until(async || {
+        assert_answer(&get(&address, "/").await, "200", "quick");
+        asked.load(Ordering::Relaxed) >= 3
+    })
+    .await;
 }
