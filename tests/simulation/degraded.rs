@@ -7,7 +7,7 @@ use crate::simulate;
 use crate::stack::{Settings, Stack};
 use crate::tally::Tally;
 
-const SEEDS: std::ops::Range<u64> = 1..9;
+const SEEDS: std::ops::Range<u64> = 1..6;
 
 /// How one run went: the clients' side of it, and attempts for each request.
 fn run(seed: u64, failing: Behaviour) -> (Tally, f64) {

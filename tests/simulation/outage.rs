@@ -47,7 +47,7 @@ fn run(seed: u64, presence: Presence, settings: &Settings) -> Run {
     simulate(async {
         let network = Network::new(seed, &[Behaviour::good(5); 3]);
         let stack = Stack::new(&network, seed, settings);
-        let clients = Clients::new(PER_SECOND, 100);
+        let clients = Clients::new(PER_SECOND, 75);
         let outage = async {
             sleep(GONE).await;
             network.all(presence);
@@ -63,7 +63,7 @@ fn run(seed: u64, presence: Presence, settings: &Settings) -> Run {
 
 fn runs(settings: &Settings) -> impl Iterator<Item = Run> {
     let presences = [Presence::Refuses, Presence::Resets].into_iter();
-    presences.flat_map(move |presence| (1..4).map(move |seed| run(seed, presence, settings)))
+    presences.flat_map(move |presence| (1..3).map(move |seed| run(seed, presence, settings)))
 }
 
 #[test]
