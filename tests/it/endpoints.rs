@@ -122,7 +122,7 @@ async fn until_well(addr: SocketAddr) -> Duration {
 
 #[tokio::test]
 async fn all_down_is_said_quickly_and_over_soon_after_their_return() {
-    let mut upstreams = vec![Upstream::http1().start().await, Upstream::http1().start().await];
+    let mut upstreams = [Upstream::http1().start().await, Upstream::http1().start().await];
     let addrs: Vec<SocketAddr> = upstreams.iter().map(Upstream::addr).collect();
     let gateway = Gateway::to(&upstreams[0]).and(&upstreams[1]).start().await;
     Client::http1(gateway.addr()).get("/").await.assert_ok("ok");

@@ -250,7 +250,7 @@ pub(super) const FAULTS: &[Fault] = &[
         name: "drips its body",
         kind: Kind::Answers(|seen| {
             let wire = wire(seen, LENGTH);
-            let pieces = wire.chunks(1_000).map(|piece| piece.to_vec());
+            let pieces = wire.chunks(1_000).map(<[u8]>::to_vec);
             let pause = Duration::from_millis(5);
             pieces.fold(Answer::raw(""), |answer, piece| answer.send(piece).pause(pause))
         }),

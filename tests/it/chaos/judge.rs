@@ -46,7 +46,7 @@ fn may_be_told(case: &Case<'_>) -> Result<(), String> {
     let whole = reply.status == 200 && reply.is_complete() && reply.body == body(case.target);
     let stands_in = reply.header("x-gateway-fallback").is_some();
     let could_be_whole = !case.all || case.fault.told.contains(&Told::Whole) || stands_in;
-    if whole && could_be_whole && stands_in == !case.spare.is_empty() {
+    if whole && could_be_whole && stands_in != case.spare.is_empty() {
         return Ok(());
     }
     let refusal = reply.reason().filter(|_| reply.is_refusal(&[503]));
