@@ -44,6 +44,7 @@ fn cluster(name: &str, upstream: &Upstream) -> String {
 async fn a_breaker_opens_says_when_to_come_back_and_recovers() {
     let (upstream, well) = in_trouble().await;
     let gateway = Gateway::to(&upstream)
+        .with_admin()
         .cluster("ejection = \"off\"")
         .cluster("circuit_breaker = { consecutive = 3, open = \"1s\", half_open = 1 }")
         .start()
@@ -63,6 +64,8 @@ async fn a_breaker_opens_says_when_to_come_back_and_recovers() {
     let reply = clients[1].send(call.expect("a request")).await;
     assert_eq!((reply.status, reply.header("grpc-status")), (200, Some("14")), "{reply:?}");
     assert_eq!(upstream.seen().len(), 3, "somebody was let through");
+    let shown = gateway.admin().cluster("upstream").await["circuit_breaker"].clone();
+    assert!(shown["state"] == "open" && shown["opened"] == 1, "{shown}");
     well.store(true, Ordering::SeqCst);
     let recovery = async {
         while clients[0].get("/").await.status != 200 {
@@ -74,6 +77,8 @@ async fn a_breaker_opens_says_when_to_come_back_and_recovers() {
     for _ in 0..20 {
         clients[1].get("/").await.assert_ok("well");
     }
+    let shown = gateway.admin().cluster("upstream").await["circuit_breaker"].clone();
+    assert!(shown["state"] == "closed" && shown["opened"] == 1, "{shown}");
     gateway.assert_quiet().await;
 }
 

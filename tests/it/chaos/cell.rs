@@ -14,6 +14,9 @@ use super::policies::Policy;
 
 const ROUNDS: usize = 4;
 
+/// Of a fault that takes all of the time: both protocols of clients once.
+const SLOW_ROUNDS: usize = 2;
+
 /// A body that fits into memory and not into one segment.
 const BODY: u64 = 5_000;
 
@@ -54,7 +57,7 @@ impl Cell {
             "[clusters.c{id}]\nendpoints = {urls:?}\nbalance = \"round_robin\"\n\
              ejection = {{ base = \"200ms\", max = \"200ms\" }}\n{}\n\
              [[routes]]\nid = \"r{id}\"\nmatch = {{ prefix = \"/{id}\" }}\n\
-             target = {{ cluster = \"c{id}\" }}\npolicy.timeout = \"1500ms\"\n{}",
+             target = {{ cluster = \"c{id}\" }}\npolicy.timeout = \"2500ms\"\n{}",
             self.policy.cluster(),
             self.policy.route(),
         )
@@ -69,7 +72,8 @@ impl Cell {
         turns: &Semaphore,
     ) -> (Outcomes, Self) {
         let mut outcomes = Vec::new();
-        for round in 0..ROUNDS {
+        let rounds = if self.fault.is_slow() { SLOW_ROUNDS } else { ROUNDS };
+        for round in 0..rounds {
             let _turn = turns.acquire().await.expect("never closed");
             let mut asking = JoinSet::new();
             for method in ["GET", "PUT", "POST"] {

@@ -67,6 +67,11 @@ impl Fault {
         matches!(self.kind, Kind::WhenUsed(_))
     }
 
+    /// Whether it takes all of the time that a request has.
+    pub(super) fn is_slow(&self) -> bool {
+        self.told.contains(&Told::Late) || self.name == "stops in the body"
+    }
+
     pub(super) async fn upstream(&self) -> Upstream {
         match self.kind {
             Kind::Refuses => Upstream::refusing(),
@@ -245,8 +250,8 @@ pub(super) const FAULTS: &[Fault] = &[
         name: "drips its body",
         kind: Kind::Answers(|seen| {
             let wire = wire(seen, LENGTH);
-            let pieces = wire.chunks(400).map(<[u8]>::to_vec);
-            let pause = Duration::from_millis(15);
+            let pieces = wire.chunks(1_000).map(<[u8]>::to_vec);
+            let pause = Duration::from_millis(5);
             pieces.fold(Answer::raw(""), |answer, piece| answer.send(piece).pause(pause))
         }),
         told: &[Told::Whole],

@@ -58,7 +58,7 @@ async fn all_faults(policy: Policy) {
         }
     }
     failures.assert_none();
-    nothing_is_left(&gateway).await;
+    nothing_is_left(&gateway, policy).await;
     fine.iter().for_each(Upstream::heal);
     for cell in &cells {
         cell.recovers(gateway.addr()).await;
@@ -71,8 +71,8 @@ fn share(upstream: &Upstream) -> Arc<Recorder> {
     upstream.recorder()
 }
 
-/// Fails unless every request, permit and probe came back.
-async fn nothing_is_left(gateway: &Gateway) {
+/// Fails unless every request and every permit came back.
+async fn nothing_is_left(gateway: &Gateway, policy: Policy) {
     let admin = gateway.admin();
     let returned = async {
         while admin.in_flight().await > 0 {
@@ -80,14 +80,18 @@ async fn nothing_is_left(gateway: &Gateway) {
         }
     };
     within(Duration::from_secs(5), "nothing in flight", returned).await;
-    for cluster in admin.clusters().await.as_array().into_iter().flatten() {
-        for (part, count) in
-            [("concurrency", "in_use"), ("concurrency", "queued"), ("circuit_breaker", "probes")]
-        {
-            let count = &cluster[part][count];
-            assert!(count.is_null() || count == 0, "{part}: {cluster:#}");
-        }
+    let clusters = admin.clusters().await;
+    let clusters = clusters.as_array().expect("a list");
+    for cluster in clusters {
+        let limit = &cluster["concurrency"];
+        let free = limit["in_use"] == 0 && limit["queued"] == 0;
+        assert!(limit.is_null() || free, "{cluster:#}");
     }
+    let limits = clusters.iter().filter(|one| one["concurrency"]["limit"] == 1).count();
+    let breakers = clusters.iter().filter(|one| one["circuit_breaker"].is_object()).count();
+    let expected = |with| if policy == with { FAULTS.len() * 2 } else { 0 };
+    assert_eq!(limits, expected(Policy::Limit));
+    assert_eq!(breakers, expected(Policy::Breaker));
 }
 
 macro_rules! behind {

@@ -30,7 +30,7 @@ impl Policy {
         match self {
             Self::Retry => "policy.retry = { max_retries = 2, backoff = { base = \"5ms\" } }",
             Self::RetryTry => {
-                "policy.try_timeout = \"400ms\"\n\
+                "policy.try_timeout = \"700ms\"\n\
                  policy.retry = { max_retries = 2, on = [\"connect\", \"reset\", \"timeout\"] }"
             }
             Self::Hedge => "policy.hedge = { delay = \"50ms\" }",
