@@ -25,7 +25,7 @@ pub enum Discover {
     Consul(ConsulConfig),
     /// `etcd`: the keys below a prefix.
     Etcd(EtcdConfig),
-    /// `kubernetes`: the EndpointSlices of a service.
+    /// `kubernetes`: the `EndpointSlice`s of a service.
     Kubernetes(KubernetesConfig),
     /// `registry`: what registered itself with this gateway.
     Registry(Registered),

@@ -125,7 +125,7 @@ impl Cluster {
         });
         table.set("health", &mut cluster.health, |field| health::check(field).map(Some));
         table.set("circuit_breaker", &mut cluster.circuit_breaker, |field| {
-            overload::circuit_breaker(field).map(Some)
+            overload::circuit_breaker(&field).map(Some)
         });
         table.set("concurrency", &mut cluster.concurrency, |field| {
             overload::concurrency(field).map(Some)

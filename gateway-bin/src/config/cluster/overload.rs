@@ -9,7 +9,7 @@ use crate::config::units::{duration, some_duration};
 const MOST: i64 = 4_194_303;
 const MOST_WAITING: i64 = 65_535;
 
-pub(super) fn circuit_breaker(field: Field<'_>) -> Option<circuit_breaker::Config> {
+pub(super) fn circuit_breaker(field: &Field<'_>) -> Option<circuit_breaker::Config> {
     let mut table = field.clone().table("{ failure_ratio = 0.5, min_requests = 20 }")?;
     let mut config = circuit_breaker::Config::default();
     table.set("failure_ratio", &mut config.failure_ratio, |field| field.fraction_or_off(0.0, 1.0));

@@ -46,7 +46,7 @@ fn compare(field: Field<'_>) -> Option<CompareSettings> {
     let mut compare = CompareSettings::default();
     for (key, paths) in [("ignore", &mut compare.ignore), ("unordered", &mut compare.unordered)] {
         table.set(key, paths, |field| {
-            field.list("a list of JSON paths such as [\"/items/*/id\"]", json_path)
+            field.list("a list of JSON paths such as [\"/items/*/id\"]", |field| json_path(&field))
         });
     }
     table.set("limit", &mut compare.compare_limit, |field| some_size(&field));
@@ -56,6 +56,6 @@ fn compare(field: Field<'_>) -> Option<CompareSettings> {
     Some(compare)
 }
 
-fn json_path(field: Field<'_>) -> Option<JsonPath> {
+fn json_path(field: &Field<'_>) -> Option<JsonPath> {
     field.parse("a JSON path such as \"/items/*/id\"")
 }

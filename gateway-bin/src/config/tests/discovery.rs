@@ -53,6 +53,14 @@ fn sources() {
             "g.toml:4:34: clusters.a.discover.srv.port: unknown key, expected one of `name`, \
              `family`, `transport`, `servers`, `timeout`, `retries`, `min_ttl`, `max_ttl`",
         ),
+    ] {
+        assert_eq!(cluster_errors(line), [expected], "{line}");
+    }
+}
+
+#[test]
+fn registries_as_sources() {
+    for (line, expected) in [
         (
             "discover = { consul = { service = \"orders\" } }",
             "g.toml:4:23: clusters.a.discover.consul.address: missing, expected an address such \

@@ -37,6 +37,14 @@ fn policies() {
              `try_timeout`, `retry`, `hedge`, `mirror`, `fallback`, `request_headers`, \
              `response_headers`, `body_limit`",
         ),
+    ] {
+        assert_eq!(route_errors(line), [expected], "{line}");
+    }
+}
+
+#[test]
+fn retries_and_hedges() {
+    for (line, expected) in [
         (
             "policy.retry = { max_retries = 11 }",
             "g.toml:7:32: routes[0].policy.retry.max_retries: found 11, expected a number from \

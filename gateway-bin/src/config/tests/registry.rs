@@ -8,7 +8,7 @@ fn part_errors(part: &str) -> Vec<String> {
 }
 
 #[test]
-fn registries() {
+fn who_may_register() {
     for (part, expected) in [
         (
             "[registry]\nallow = [\"10.0.0.0/8\"]",
@@ -55,6 +55,14 @@ fn registries() {
             "g.toml:5:10: registry.allow[0]: `10.0.0.0/40` cannot be allowed: expected a \
              network, an address or a host name",
         ),
+    ] {
+        assert_eq!(part_errors(part), [expected], "{part}");
+    }
+}
+
+#[test]
+fn what_a_registry_keeps() {
+    for (part, expected) in [
         (
             "[registry]\nauthentication = \"off\"\nallow = [\"10.0.0.1\"]\nports = \
              [\"9000-8000\"]",
