@@ -25,7 +25,7 @@ fn output(arguments: &[&str]) -> (Option<i32>, String, String) {
 fn check_says_good() {
     let (code, out, err) = output(&["check", "--config", "examples/config/full.toml"]);
     assert_eq!((code, err.as_str()), (Some(0), ""));
-    assert_eq!(out, "examples/config/full.toml: good (2 listeners, 2 clusters, 5 routes)\n");
+    assert_eq!(out, "examples/config/full.toml: good (2 listeners, 10 clusters, 9 routes)\n");
 }
 
 #[test]

@@ -27,6 +27,8 @@ pub(super) fn check(parts: &Parts, modules: &Modules, places: &Places) -> Vec<Pr
     check.problems
 }
 
+const NO_REGISTRY: &str = "there is no [registry] in the document";
+
 struct Check<'d> {
     parts: &'d Parts,
     places: &'d Places,
@@ -80,11 +82,13 @@ impl Check<'_> {
                     self.error(&format!("{path}.endpoints[{index}]"), message);
                 }
             }
-            if matches!(cluster.discover, Some(Discover::Registry(_)))
-                && self.parts.registry.is_none()
-            {
-                let message = "there is no [registry] in the document";
-                self.error(&format!("{path}.discover.registry"), message);
+            if matches!(cluster.discover, Some(Discover::Registry(_))) && !self.has_registry() {
+                self.error(&format!("{path}.discover.registry"), NO_REGISTRY);
+            }
+            let given = &cluster.endpoints;
+            if !given.is_empty() && given.iter().all(|endpoint| endpoint.weight == 0) {
+                let message = "every weight is 0: no endpoint takes a request";
+                self.warn(&format!("{path}.endpoints"), message);
             }
             let mut routes = self.parts.routes.iter();
             let used = routes.any(|(_, route)| leads_to(route, cluster));
@@ -139,8 +143,11 @@ impl Check<'_> {
                     self.warn(&format!("{path}.target.split"), message);
                 }
             }
-            Target::Registry | Target::Capability(_) if self.parts.registry.is_none() => {
-                self.error(&format!("{path}.target"), "there is no [registry] in the document");
+            Target::Registry if !self.has_registry() => {
+                self.error(&format!("{path}.target.registry"), NO_REGISTRY);
+            }
+            Target::Capability(_) if !self.has_registry() => {
+                self.error(&format!("{path}.target.capability"), NO_REGISTRY);
             }
             Target::Redirect(redirect) if redirect.prefix.is_some() && !only_prefixes(route) => {
                 let path = format!("{path}.target.redirect.prefix");
@@ -148,6 +155,11 @@ impl Check<'_> {
             }
             _ => {}
         }
+    }
+
+    /// True also for one that could not be read.
+    fn has_registry(&self) -> bool {
+        self.parts.registry.is_some() || self.places.is_written("registry")
     }
 
     /// Where a policy leads.
@@ -201,32 +213,38 @@ impl Check<'_> {
 
     /// Tries that do not fit into the time of their request are not what was meant.
     fn budget(&mut self, path: &str, route: &Route) {
-        let clusters = self.parts.clusters.iter();
-        for (cluster_path, cluster) in clusters.filter(|(_, cluster)| is_target(route, cluster)) {
-            let limits = [route.policy.try_timeout, cluster.timeouts.try_timeout];
-            let one = limits.into_iter().flatten().min();
-            let (Some(total), Some(one)) = (route.policy.timeout, one) else {
-                continue;
-            };
-            let retries = route.policy.retry.as_ref().map_or(0, |retry| retry.config.max_retries);
-            let all = one.saturating_mul(retries + 1);
-            if retries > 0 && all > total {
-                let message = format!(
-                    "{} tries of {} each need {}, expected at least that, or a shorter \
-                     `policy.try_timeout`",
-                    retries + 1,
-                    show_duration(one),
-                    show_duration(all),
-                );
-                self.error(&format!("{path}.policy.timeout"), message);
-            } else if one > total {
-                let message = format!(
-                    "a try of {cluster_path} may take {}, longer than the {} of the whole request",
-                    show_duration(one),
-                    show_duration(total)
-                );
-                self.warn(&format!("{path}.policy.timeout"), message);
-            }
+        let Some(total) = route.policy.timeout else {
+            return;
+        };
+        let own = route.policy.try_timeout;
+        let clusters = self.parts.clusters.iter().filter(|(_, cluster)| is_target(route, cluster));
+        let longest = clusters.filter_map(|(path, cluster)| {
+            let one = own.into_iter().chain(cluster.timeouts.try_timeout).min()?;
+            Some((one, path.as_str()))
+        });
+        let longest = longest.max_by_key(|(one, _)| *one);
+        // What is no cluster has no limit but the route's.
+        let Some((one, of)) = longest.or_else(|| Some((own?, "the target"))) else {
+            return;
+        };
+        let tries = route.policy.retry.as_ref().map_or(0, |retry| retry.config.max_retries) + 1;
+        let all = one.saturating_mul(tries);
+        if all <= total {
+            return;
+        }
+        let path = format!("{path}.policy.timeout");
+        let [shown, all, total] = [one, all, total].map(show_duration);
+        if tries > 1 {
+            let message = format!(
+                "{tries} tries of {shown} do not fit into {total}, expected {all}, or a shorter \
+                 `policy.try_timeout`"
+            );
+            self.error(&path, message);
+        } else {
+            let message = format!(
+                "a try of {of} may take {shown}, longer than the {total} of the whole request"
+            );
+            self.warn(&path, message);
         }
     }
 

@@ -110,14 +110,29 @@ impl<'d> Field<'d> {
 
     /// A number from `least` to `most`, whole or not.
     pub(super) fn fraction(&self, least: f64, most: f64) -> Option<f64> {
+        let number = self.peek_fraction(least, most);
+        number.or_else(|| self.refuse(format_args!("a number from {least} to {most}")))
+    }
+
+    /// As [`fraction`](Self::fraction); `"off"` is `None`.
+    pub(super) fn fraction_or_off(&self, least: f64, most: f64) -> Option<Option<f64>> {
+        if self.peek_text() == Some("off") {
+            return Some(None);
+        }
+        let number = self.peek_fraction(least, most);
+        number
+            .or_else(|| self.refuse(format_args!("a number from {least} to {most}, or \"off\"")))
+            .map(Some)
+    }
+
+    fn peek_fraction(&self, least: f64, most: f64) -> Option<f64> {
         let number = match &self.value.data {
             Data::Integer(number) => Some(*number as f64),
             Data::Fraction(number) => Some(*number),
             Data::Raw(text) => text.parse().ok(),
             _ => None,
         };
-        let number = number.filter(|number| (least..=most).contains(number));
-        number.or_else(|| self.refuse(format_args!("a number from {least} to {most}")))
+        number.filter(|number| (least..=most).contains(number))
     }
 
     /// One of `choices`, by name.
@@ -271,7 +286,10 @@ impl<'d> Table<'d> {
             let path = key_path(&self.field.path, &entry.name);
             let hint = hint(&entry.name, self.known.iter().copied());
             let known: Vec<_> = self.known.iter().map(|key| format!("`{key}`")).collect();
-            let message = format!("unknown key, expected one of {}{hint}", known.join(", "));
+            let message = match known.as_slice() {
+                [] => "unknown key, expected none".to_owned(),
+                known => format!("unknown key, expected one of {}{hint}", known.join(", ")),
+            };
             self.field.notes.add(&entry.place, &path, message);
         }
     }

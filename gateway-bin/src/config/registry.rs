@@ -7,7 +7,7 @@ use gateway_layers::registry::{
 };
 
 use super::reader::Field;
-use super::units::{some_duration, some_size};
+use super::units::{show_duration, some_duration, some_size};
 
 const MOST: i64 = 1_000_000;
 
@@ -24,7 +24,8 @@ pub struct Registry {
     pub ports: Vec<RangeInclusive<u16>>,
     /// `lease` (30 s), `min_lease` (5 s), `max_lease` (5 min).
     pub leases: LeaseSettings,
-    /// `health`: `path` (`/health`), `interval` (10 s), `timeout` (2 s), `rise` (2), `fall` (3).
+    /// `health`: `path` (`/health`), `interval` (10 s), `pending_interval` (1 s), `timeout` (2 s),
+    /// `rise` (2), `fall` (3).
     pub checks: CheckSettings,
     /// `limits`: `services` (1,000), `instances_per_service` (100), `instances` (10,000),
     /// `registration` (8 KiB), `bytes` (32 MiB).
@@ -79,6 +80,9 @@ impl Registry {
         };
         let mut allow = Vec::new();
         if let Some(field) = table.require("allow", "networks such as [\"10.0.0.0/8\"]") {
+            if field.is_empty_list() {
+                field.refuse::<()>("at least one network, address or host name");
+            }
             allow = field.one_or_list(|field| {
                 let entry = field.name("a network, an address or a host name")?;
                 match AllowList::new([&entry]) {
@@ -96,8 +100,10 @@ impl Registry {
         table.set("min_lease", &mut leases.min, |field| some_duration(&field));
         table.set("max_lease", &mut leases.max, |field| some_duration(&field));
         if !(leases.min..=leases.max).contains(&leases.lease) {
-            let message = "`lease` is not between `min_lease` and `max_lease`".to_owned();
-            table.field().note::<()>(message);
+            let [lease, min, max] = [leases.lease, leases.min, leases.max].map(show_duration);
+            table.field().note::<()>(format!(
+                "`lease` ({lease}) is not between `min_lease` ({min}) and `max_lease` ({max})"
+            ));
         }
         let mut checks = CheckSettings::default();
         table.set("health", &mut checks, health);

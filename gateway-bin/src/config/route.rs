@@ -23,7 +23,8 @@ pub struct Route {
     pub listeners: Vec<String>,
     /// `match`: one table or a list of them, any of which takes a request. Required.
     pub matches: Vec<RouteMatch>,
-    /// `target`: one of `cluster`, `module`, `redirect` and `respond`. Required.
+    /// `target`: one of `cluster`, `module`, `split`, `registry`, `capability`, `redirect` and
+    /// `respond`. Required.
     pub target: Target,
     /// `rewrite`: `prefix` or `path`, and `host`. Default: none.
     pub rewrite: Option<Rewrite>,

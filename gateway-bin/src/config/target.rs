@@ -139,33 +139,34 @@ fn capability(field: Field<'_>) -> Option<CapabilityTarget> {
     if let Some(field) = table.take("metadata") {
         target.metadata = field.one_or_list(|field| field.name("the name of a capability"));
     }
-    let example = "a table such as { resource_type = \"type\" }";
-    let pairs = |field: &Field<'_>| -> Vec<(String, String)> {
-        let entries = field.entries(example).into_iter();
-        entries.filter_map(|(name, field)| Some((name.to_owned(), field.name("a name")?))).collect()
-    };
-    table.set("param", &mut target.param, |field| Some(pairs(&field)));
-    table.set("query", &mut target.query, |field| Some(pairs(&field)));
-    table.set("header", &mut target.header, |field| {
-        let entries = field.entries(example).into_iter();
-        let header = |(name, field): (&str, Field<'_>)| {
-            Some((name.to_owned(), field.parse("the name of a header field")?))
-        };
-        Some(entries.filter_map(header).collect())
-    });
+    let mut asks = !target.metadata.is_empty();
+    let name = |field: Field<'_>| field.name("a name");
+    target.param = places(&mut table, "param", &mut asks, name);
+    target.query = places(&mut table, "query", &mut asks, name);
+    target.header =
+        places(&mut table, "header", &mut asks, |field| field.parse("the name of a header field"));
     table.set("choice", &mut target.first, |field| {
         field.choice(&[("least_loaded", false), ("first", true)])
     });
-    let asks = !target.metadata.is_empty()
-        || !target.param.is_empty()
-        || !target.header.is_empty()
-        || !target.query.is_empty();
     if !asks {
         let expected = "expected one of `metadata`, `param`, `header`, `query`";
         table.field().note::<()>(format!("nothing is asked for, {expected}"));
     }
     table.finish();
     Some(target)
+}
+
+/// Reads where the values of capabilities stand; `asks` becomes true where there is one.
+fn places<T>(
+    table: &mut Table<'_>,
+    key: &'static str,
+    asks: &mut bool,
+    read: impl Fn(Field<'_>) -> Option<T>,
+) -> Vec<(String, T)> {
+    let example = "a table such as { resource_type = \"type\" }";
+    let entries = table.take(key).map(|field| field.entries(example)).unwrap_or_default();
+    *asks |= !entries.is_empty();
+    entries.into_iter().filter_map(|(name, field)| Some((name.to_owned(), read(field)?))).collect()
 }
 
 /// More entries than this are no split.
@@ -179,7 +180,7 @@ fn split(field: &Field<'_>, table: &mut Table<'_>) -> SplitTarget {
         let entry = split_entry(field.clone())?;
         if names.contains(&entry.name) {
             let name = quote(&entry.name);
-            return field.note(format!("found {name}, which an entry before is called already"));
+            return field.note(format!("found {name} twice, expected a `name` of its own"));
         }
         names.push(entry.name.clone());
         Some(entry)

@@ -55,6 +55,7 @@ const BIN: &[&[&str]] = &[
     &["args", "config", "descriptors", "signals", "telemetry", "terminal"],
     &["rings"],
     &["assemble"],
+    &["admin"],
     &["workers"],
     &["commands"],
 ];

@@ -94,10 +94,7 @@ fn consistent_hash(field: Field<'_>) -> Option<Balance> {
     let mut keys = vec![HashKey::ClientIp];
     hash_keys(&mut table, "keys", &mut keys);
     let mut load = Some(LOAD);
-    table.set("load", &mut load, |field| match field.peek_text() {
-        Some("off") => Some(None),
-        _ => field.fraction(1.0, 100.0).map(Some),
-    });
+    table.set("load", &mut load, |field| field.fraction_or_off(1.0, 100.0));
     table.finish();
     Some(Balance::ConsistentHash { keys, load })
 }

@@ -54,7 +54,7 @@ const FAMILIES: [(&str, Family); 5] = [
 ];
 
 impl Discover {
-    /// True where endpoints or the source itself are spoken to over TLS.
+    /// True where endpoints may be spoken to over TLS.
     pub fn needs_tls(&self) -> bool {
         let transport = match self {
             Self::Dns(config) => config.transport,
@@ -137,8 +137,11 @@ fn dns_options(table: &mut Table<'_>, config: &mut DnsConfig) {
     table.set("retries", &mut config.retries, |field| field.number(0, 5));
     table.set("min_ttl", &mut config.min_ttl, |field| some_duration(&field));
     table.set("max_ttl", &mut config.max_ttl, |field| some_duration(&field));
-    if config.max_ttl < config.min_ttl {
-        table.field().note::<()>("`max_ttl` is less than `min_ttl`".to_owned());
+    if config.max_ttl < config.min_ttl
+        && let Some(field) = table.take("max_ttl").or_else(|| table.take("min_ttl"))
+    {
+        let message = "`max_ttl` is less than `min_ttl`, expected at least as much".to_owned();
+        field.note::<()>(message);
     }
 }
 
@@ -193,22 +196,13 @@ fn kubernetes(field: Field<'_>) -> Option<Discover> {
     let inside = given.is_none();
     // The pod's own, where nothing else is said.
     let address = given.unwrap_or_else(|| "https://kubernetes.default.svc".parse().ok());
-    let namespace = match table.take("namespace") {
-        Some(field) => field.name("the name of a namespace"),
-        None => std::fs::read_to_string(NAMESPACE_FILE)
-            .ok()
-            .map(|text| text.trim().to_owned())
-            .or_else(|| {
-                let message = "missing `namespace`, expected one outside of a pod".to_owned();
-                table.field().note(message)
-            }),
-    };
+    let namespace = namespace(&mut table);
     let known = service.is_some() && namespace.is_some() && address.is_some();
     let address = address.or_else(|| "https://kubernetes.default.svc".parse().ok())?;
     let mut config =
         KubernetesConfig::new(address, namespace.unwrap_or_default(), service.unwrap_or_default());
     table.set("port", &mut config.port, |field| match field.peek_text() {
-        Some(_) => field.name("a port, by name or number").map(KubernetesPort::Name),
+        Some(_) => field.name("a port, by name or number")?.parse().ok(),
         None => field.number::<u16>(1, 65_535).map(KubernetesPort::Number),
     });
     table.set("family", &mut config.family, |field| field.choice(&FAMILIES));
@@ -218,8 +212,22 @@ fn kubernetes(field: Field<'_>) -> Option<Discover> {
         field.name("the path of a file").map(|path| Some(path.into()))
     });
     table.set("timeout", &mut config.timeout, |field| some_duration(&field));
+    table.set("watch", &mut config.watch, |field| some_duration(&field));
     table.finish();
     known.then_some(Discover::Kubernetes(config))
+}
+
+/// What the document says, or else the pod's own.
+fn namespace(table: &mut Table<'_>) -> Option<String> {
+    let expected = "the name of a namespace";
+    match std::fs::read_to_string(NAMESPACE_FILE) {
+        Ok(own) => {
+            let mut namespace = Some(own.trim().to_owned());
+            table.set("namespace", &mut namespace, |field| field.name(expected).map(Some));
+            namespace
+        }
+        Err(_) => table.require("namespace", expected).and_then(|field| field.name(expected)),
+    }
 }
 
 fn registry(field: Field<'_>) -> Option<Registered> {

@@ -92,7 +92,7 @@ pub(super) fn ejection(field: Field<'_>) -> Option<Option<EjectionSettings>> {
     if field.peek_text() == Some("off") {
         return Some(None);
     }
-    let mut table = field.table("{ consecutive = 5, base = \"30s\" }")?;
+    let mut table = field.table("{ consecutive = 5, base = \"30s\" }, or \"off\"")?;
     let mut ejection = EjectionSettings::default();
     table.set("consecutive", &mut ejection.consecutive, |field| match field.peek_text() {
         Some("off") => Some(None),

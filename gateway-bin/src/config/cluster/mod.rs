@@ -118,10 +118,7 @@ impl Cluster {
         table.set("zone", &mut cluster.zone, |field| field.name("the name of a zone").map(Some));
         table.set("slow_start", &mut cluster.slow_start, |field| duration(&field));
         table.set("panic_threshold", &mut cluster.panic_threshold, |field| {
-            match field.peek_text() {
-                Some("off") => Some(None),
-                _ => field.fraction(0.0, 1.0).map(Some),
-            }
+            field.fraction_or_off(0.0, 1.0)
         });
         table.set("endpoint_limit", &mut cluster.endpoint_limit, |field| {
             field.number(1, MOST).map(Some)

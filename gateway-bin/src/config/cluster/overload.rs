@@ -12,10 +12,7 @@ const MOST_WAITING: i64 = 65_535;
 pub(super) fn circuit_breaker(field: &Field<'_>) -> Option<circuit_breaker::Config> {
     let mut table = field.clone().table("{ failure_ratio = 0.5, min_requests = 20 }")?;
     let mut config = circuit_breaker::Config::default();
-    table.set("failure_ratio", &mut config.failure_ratio, |field| match field.peek_text() {
-        Some("off") => Some(None),
-        _ => field.fraction(0.0, 1.0).map(Some),
-    });
+    table.set("failure_ratio", &mut config.failure_ratio, |field| field.fraction_or_off(0.0, 1.0));
     table.set("window", &mut config.window, |field| some_duration(&field));
     table.set("min_requests", &mut config.min_requests, |field| field.number(1, MOST));
     table.set("consecutive", &mut config.consecutive, |field| field.number(1, MOST).map(Some));

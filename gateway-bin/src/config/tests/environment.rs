@@ -22,7 +22,7 @@ fn the_environment_overrides_any_field() {
             ("GATEWAY__LISTENERS__2__ADDRESS", "unix:/tmp/a"),
             ("GATEWAY__CLUSTERS__PICTURES__ENDPOINTS", "[\"http://x\", { url = \"http://y\" }]"),
             ("GATEWAY__CLUSTERS__ORDERS__ENDPOINTS__0__URL", "http://z"),
-            ("GATEWAY__ROUTES__0__POLICY__TIMEOUT", "9s"),
+            ("GATEWAY__ROUTES__0__POLICY__TIMEOUT", "25s"),
             ("GATEWAY__ROUTES__0__LISTENER__0", "behind-balancer"),
         ],
     );
@@ -33,7 +33,7 @@ fn the_environment_overrides_any_field() {
     assert!(!document.listeners[0].path.merge_slashes);
     assert_eq!(document.clusters[1].endpoints.len(), 2);
     assert_eq!(document.clusters[0].endpoints[0].address.to_string(), "http://z:80");
-    assert_eq!(document.routes[0].policy.timeout, Some(Duration::from_secs(9)));
+    assert_eq!(document.routes[0].policy.timeout, Some(Duration::from_secs(25)));
     assert_eq!(document.routes[0].listeners, ["behind-balancer"]);
 }
 

@@ -9,11 +9,6 @@ fn route_errors(line: &str) -> Vec<String> {
     ))
 }
 
-/// The errors of a cluster with `line` in it; it stands on line 4.
-fn cluster_errors(line: &str) -> Vec<String> {
-    errors(&format!("{LISTENER}[clusters.a]\n{line}\n"))
-}
-
 /// The errors of a listener with `line` in it; it stands on line 3.
 fn listener_errors(line: &str) -> Vec<String> {
     errors(&format!("{LISTENER}{line}\n"))
@@ -30,7 +25,7 @@ fn all_errors_are_said_at_once_in_the_order_of_the_document() {
         [
             "g.toml:1:11: workers: found -1, expected a number from 0 to 1024",
             "g.toml:2:1: wokers: unknown key, expected one of `workers`, `listeners`, `clusters`, \
-         `routes`, `drain`; did you mean \"workers\"?",
+         `routes`, `drain`, `startup`, `registry`, `admin`; did you mean \"workers\"?",
             "g.toml:3:1: listeners[0].address: missing, expected \"IP:PORT\" such as \
          \"127.0.0.1:8080\", or \"unix:/PATH\"",
             "g.toml:4:1: listeners[0].adress: unknown key, expected one of `address`, `name`, \
@@ -39,7 +34,8 @@ fn all_errors_are_said_at_once_in_the_order_of_the_document() {
             "g.toml:6:13: clusters.orders.endpoints: found an empty list, expected at least one \
          endpoint",
             "g.toml:7:11: clusters.orders.balance: found \"round_robbin\", expected one of \
-         \"round_robin\", \"power_of_two\"; did you mean \"round_robin\"?",
+         \"round_robin\", \"weighted_round_robin\", \"random\", \"least_requests\", \
+         \"power_of_two\", \"peak_ewma\", \"consistent_hash\"; did you mean \"round_robin\"?",
             "g.toml:10:18: routes[0].match.path: found \"orders\", expected a path that a \
          request can have (path does not begin with '/')",
             "g.toml:11:22: routes[0].target.cluster: found \"ordres\", expected the name of a \
@@ -154,56 +150,6 @@ fn listeners_in_each_others_way() {
 }
 
 #[test]
-fn clusters() {
-    for (line, expected) in [
-        (
-            "balance = \"round_robin\"",
-            "g.toml:3:1: clusters.a.endpoints: missing, expected a list of endpoints",
-        ),
-        (
-            "endpoints = [\"127.0.0.1:9000\"]",
-            "g.toml:4:14: clusters.a.endpoints[0]: found \"127.0.0.1:9000\", expected \
-             http://HOST[:PORT], h2c://HOST[:PORT], https://HOST[:PORT] or unix:/PATH, without a \
-             path",
-        ),
-        (
-            "endpoints = [\"http://b\", { url = \"http://b:80\" }]",
-            "g.toml:4:26: clusters.a.endpoints[1]: found \"http://b:80\", which is in the list \
-             already",
-        ),
-        (
-            "endpoints = [{ url = \"http://b\", weight = 2 }]",
-            "g.toml:4:34: clusters.a.endpoints[0].weight: unknown key, expected one of `url`",
-        ),
-        (
-            "endpoints = [\"http://b\"]\nhost = \"a b\"",
-            "g.toml:5:8: clusters.a.host: found \"a b\", expected \"preserve\", \"endpoint\" or a \
-             host name with an optional port",
-        ),
-        (
-            "endpoints = [\"http://b\"]\npool = { total = 10 }",
-            "g.toml:5:18: clusters.a.pool.total: `idle` (64) is more than `total` (10), expected \
-             at most as many",
-        ),
-        (
-            "endpoints = [\"http://b\"]\npool = { pending_timeout = \"0s\" }",
-            "g.toml:5:28: clusters.a.pool.pending_timeout: found \"0s\", expected more than \
-             nothing: it cannot be off",
-        ),
-    ] {
-        assert_eq!(cluster_errors(line), [expected], "{line}");
-    }
-}
-
-#[test]
-fn a_cluster_that_nothing_leads_to_is_a_warning() {
-    let cluster = "[clusters.\"a b\"]\nendpoints = [\"http://b\"]\n";
-    let reading = read(&format!("routes = []\n{LISTENER}{cluster}"));
-    let warnings: Vec<_> = reading.warnings.iter().map(ToString::to_string).collect();
-    assert_eq!(warnings, ["g.toml:4:1: clusters.\"a b\": no route leads to this cluster"]);
-}
-
-#[test]
 fn matches() {
     for (line, expected) in [
         ("", "g.toml:3:1: routes[0].match: missing, expected a table such as { prefix = \"/\" }"),
@@ -255,87 +201,6 @@ fn matches() {
 }
 
 #[test]
-fn policies() {
-    for (line, expected) in [
-        (
-            "match = {}\nmetadata = { team = 3 }",
-            "g.toml:7:21: routes[0].metadata.team: found 3, expected text",
-        ),
-        (
-            "match = {}\npolicy.body_limit = 10",
-            "g.toml:7:21: routes[0].policy.body_limit: found 10, expected a size such as \
-             \"512B\", \"64KiB\", \"10MiB\" or \"1GiB\"",
-        ),
-        (
-            "match = {}\npolicy.request_headers = { set = { host = \"b\" } }",
-            "g.toml:7:43: routes[0].policy.request_headers.set.host: found \"host\", expected \
-             another header (`rewrite.host` sets the host)",
-        ),
-        (
-            "match = {}\npolicy.response_headers = { remove = [\"connection\"] }",
-            "g.toml:7:39: routes[0].policy.response_headers.remove[0]: found \"connection\", \
-             expected a header that does not frame the message or belong to the connection",
-        ),
-        (
-            "match = {}\npolicy.retry = {}",
-            "g.toml:7:8: routes[0].policy.retry: unknown key, expected one of `timeout`, \
-             `request_headers`, `response_headers`, `body_limit`",
-        ),
-    ] {
-        assert_eq!(route_errors(line), [expected], "{line}");
-    }
-}
-
-/// The errors of a route with this target; it stands on line 6.
-fn target_errors(target: &str) -> Vec<String> {
-    let route = "[[routes]]\nid = \"a\"\nmatch = { path = \"/a\" }\n";
-    errors(&format!("{LISTENER}{route}target = {target}\n"))
-}
-
-#[test]
-fn targets() {
-    for (target, expected) in [
-        (
-            "{}",
-            "g.toml:6:10: routes[0].target: no target, expected one of `cluster`, `module`, \
-             `redirect`, `respond`",
-        ),
-        (
-            "{ module = \"user\" }",
-            "g.toml:6:21: routes[0].target.module: found \"user\", expected the name of a module \
-             of this program (\"users\"); did you mean \"users\"?",
-        ),
-        (
-            "{ cluster = \"a\" }",
-            "g.toml:6:22: routes[0].target.cluster: found \"a\", expected the name of a cluster \
-             (there is none)",
-        ),
-        (
-            "{ redirect = { status = 200 } }",
-            "g.toml:6:34: routes[0].target.redirect.status: found 200, expected 301, 302, 303, \
-             307 or 308",
-        ),
-        (
-            "{ redirect = { prefix = \"/b\" } }",
-            "g.toml:6:34: routes[0].target.redirect.prefix: needs every match of the route to be \
-             a prefix",
-        ),
-        (
-            "{ respond = { status = 204, body = \"a\" } }",
-            "g.toml:6:45: routes[0].target.respond.body: found \"a\", expected no body: a 204 \
-             answer has none",
-        ),
-        (
-            "{ respond = { body = \"a\", content_type = \"a\\nb\" } }",
-            "g.toml:6:51: routes[0].target.respond.content_type: found \"a\\nb\", expected a media \
-             type such as \"text/plain\"",
-        ),
-    ] {
-        assert_eq!(target_errors(target), [expected], "{target}");
-    }
-}
-
-#[test]
 fn routes_in_each_others_way() {
     let route = |id: &str, matching: &str| {
         format!(
@@ -364,20 +229,6 @@ fn routes_in_each_others_way() {
         warnings,
         ["g.toml:10:9: routes[1].match: route `b`, match 1: can never take a request, match 1 of \
          route `a` takes them all before"]
-    );
-}
-
-#[test]
-fn a_try_longer_than_its_request_is_a_warning() {
-    let text = format!(
-        "{LISTENER}[clusters.a]\nendpoints = [\"http://b\"]\ntimeouts = {{ try = \"1m\" }}\n\
-         [[routes]]\nid = \"r\"\nmatch = {{}}\ntarget = {{ cluster = \"a\" }}\n"
-    );
-    let warnings: Vec<_> = read(&text).warnings.iter().map(ToString::to_string).collect();
-    assert_eq!(
-        warnings,
-        ["g.toml:6:1: routes[0].policy.timeout: a try of clusters.a may take 1m, longer than the \
-         30s of the whole request"]
     );
 }
 
