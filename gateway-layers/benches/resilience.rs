@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use futures_util::FutureExt;
+use gateway_core::budget::RetryBudget;
 use gateway_core::module::ModuleFuture;
 use gateway_core::upstream::balance::{Balance, Candidate, Pick, PowerOfTwo, Wanted};
 use gateway_core::{
@@ -30,10 +31,12 @@ fn answers() -> Module {
     }))
 }
 
-/// A module behind a balancer: what is picked is as good as any other.
+/// A module behind a balancer: what is picked is as good as any other. Requests are counted for
+/// the budget of extra tries, as a cluster does.
 #[derive(Clone)]
 struct Balanced {
     pick: Arc<dyn Pick>,
+    budget: Option<RetryBudget>,
     inner: Module,
 }
 
@@ -44,7 +47,11 @@ impl Balanced {
             Candidate::new(Arc::new(Endpoint::new(address, PoolSettings::default())), 100)
         };
         let pick = PowerOfTwo::with_seed(7).over((0..3).map(endpoint).collect());
-        Self { pick: pick.into(), inner }
+        Self { pick: pick.into(), budget: None, inner }
+    }
+
+    fn budgeted(inner: Module) -> Self {
+        Self { budget: Some(RetryBudget::default()), ..Self::new(inner) }
     }
 }
 
@@ -58,6 +65,9 @@ impl Service<Request> for Balanced {
     }
 
     fn call(&mut self, request: Request) -> ModuleFuture {
+        if let Some(budget) = &self.budget {
+            budget.deposit();
+        }
         black_box(self.pick.pick(black_box(&Wanted::default())).map(Arc::clone));
         self.inner.call(request)
     }
@@ -127,10 +137,17 @@ fn policies(criterion: &mut Criterion) {
     measure(criterion, "retry", &around().layer(RetryLayer::new()).service(answers()));
     let times = around().layer(timeout()).layer(TryTimeoutLayer::new(Duration::from_secs(5)));
     measure(criterion, "timeouts", &times.service(answers()));
+    measure(criterion, "cluster", &cluster());
     measure(criterion, "all", &all());
 }
 
 /// Retries, breaker, bulkhead and balancer, as a gateway puts them together.
+/// What a cluster with its ring does for every request.
+fn cluster() -> impl Service<Request, Response = Response, Error = Error> + Clone {
+    ServiceBuilder::new().layer(breaker()).layer(bulkhead()).service(Balanced::budgeted(answers()))
+}
+
+/// The same, with retries of the route around it.
 fn all() -> impl Service<Request, Response = Response, Error = Error> + Clone {
     ServiceBuilder::new()
         .layer(RetryLayer::new())
