@@ -38,7 +38,7 @@ impl Service<Request> for Answers {
 fn connections() -> Vec<Arc<ConnectionInfo>> {
     let address = |host: u32| {
         let ip = IpAddr::V4(Ipv4Addr::from(0x0A00_0000 + host));
-        let peer = Some(SocketAddr::new(ip, 1).into());
+        let peer = Some(SocketAddr::new(ip, 1));
         Arc::new(ConnectionInfo::new(Arc::new(ListenerInfo::default()), peer, None))
     };
     (0..10_000).map(address).collect()

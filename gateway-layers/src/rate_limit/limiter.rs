@@ -114,7 +114,9 @@ impl RateLimiterBuilder {
 
 impl fmt::Debug for RateLimiterBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RateLimiterBuilder").field("settings", &self.settings).finish_non_exhaustive()
+        f.debug_struct("RateLimiterBuilder")
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
     }
 }
 
@@ -345,8 +347,8 @@ impl Asking<'_> {
     fn run<const N: usize>(&self) -> Decided {
         let charges: [Charge<'_>; N] = std::array::from_fn(|index| self.charge(index));
         let group = self.shared.group.as_ref();
-        let group = group
-            .map_or(0, |seed| self.subject.fingerprint(seed, &self.shared.group_by, true));
+        let group =
+            group.map_or(0, |seed| self.subject.fingerprint(seed, &self.shared.group_by, true));
         self.shared.store.decide(&Ask::new(&charges, group, self.spends))
     }
 
@@ -408,8 +410,9 @@ impl Shared {
             Some(wait) => error
                 .with_detail(format!("the limit `{}` is reached", limit.name))
                 .with_retry_after(wait),
-            None => error
-                .with_detail(format!("it costs more than the limit `{}` ever has", limit.name)),
+            None => {
+                error.with_detail(format!("it costs more than the limit `{}` ever has", limit.name))
+            }
         }
     }
 }
