@@ -233,6 +233,18 @@ impl State {
         }
     }
 
+    /// How much of the limit is used: `u32::MAX` is all of it.
+    pub(super) fn share(&self, rule: &Rule, now: &Moment) -> u32 {
+        let (used, all) = match self {
+            Self::Bucket(full_at) => {
+                (full_at.saturating_sub(now.nanos), rule.burst * rule.interval)
+            }
+            Self::Window(window) => (window.used, rule.limit),
+            Self::Calendar { used, .. } => (*used, rule.limit),
+        };
+        (used as f64 / all as f64 * f64::from(u32::MAX)) as u32
+    }
+
     /// When nothing will be known any more, in the store's nanoseconds.
     pub(super) fn forgotten_at(&self, rule: &Rule, now: &Moment) -> u64 {
         match self {

@@ -331,12 +331,12 @@ async fn without_a_context_a_refusal_has_its_fields_all_the_same() {
     assert!(error.fields().is_empty());
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_flood_of_addresses_does_not_forget_who_is_used_up() {
+async fn flooded(limit: Limit) {
     let store = MemoryStore::with_keys(6400);
-    let limiter = RateLimiter::builder(Limit::per_hour(50).by_ip());
+    let limiter = RateLimiter::builder(limit);
     let layer = RateLimitLayer::from(limiter.with_store(store).build().unwrap());
     assert_eq!(passed(&layer, 60, || from("192.0.2.1")).await, 50);
+    advance(SECOND).await;
     for host in 0..30_000_u32 {
         let address = std::net::Ipv4Addr::from(0x0A00_0000 + host).to_string();
         assert!(call(&layer, from(&address)).await.is_ok());
@@ -344,6 +344,14 @@ async fn a_flood_of_addresses_does_not_forget_who_is_used_up() {
     assert_eq!(passed(&layer, 5, || from("192.0.2.1")).await, 0);
     let status = layer.limiter().status().store_status;
     assert!(status.keys <= 6400 && status.evicted > 20_000, "{status:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flood_of_addresses_does_not_forget_who_is_used_up() {
+    let limit = Limit::per_hour(50).by_ip();
+    flooded(limit.clone()).await;
+    flooded(limit.algorithm(Algorithm::SlidingWindow)).await;
+    flooded(Limit::per_day(50).by_ip()).await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::super::config::MOST_LIMITS;
 use super::super::rule::{Fit, Level, Moment, State};
-use super::table::Table;
+use super::table::{Table, Worth};
 use super::{Ask, Charge, Decided, Decision, Store, StoreStatus};
 
 /// Keys that are known at the same time, unless said otherwise: about 20 MB of token buckets, and
@@ -225,14 +225,14 @@ fn take(table: &mut Table, charge: &Charge<'_>, now: &Moment, level: &mut Level)
     let mut taken = |state: &mut State| {
         state.take(rule, now, charge.cost);
         (level.remaining, level.more_after) = state.left(rule, now);
-        state.forgotten_at(rule, now)
+        Worth { used: state.share(rule, now), forgotten_at: state.forgotten_at(rule, now) }
     };
     if let Some(slot) = table.find(charge.key) {
-        slot.forgotten_at = taken(&mut slot.state);
+        slot.worth = taken(&mut slot.state);
     } else {
         let mut state = State::new(rule);
         state.pass_time(rule, now);
-        let forgotten_at = taken(&mut state);
-        table.insert(charge.key, state, forgotten_at, now.nanos);
+        let worth = taken(&mut state);
+        table.insert(charge.key, state, worth, now.nanos);
     }
 }

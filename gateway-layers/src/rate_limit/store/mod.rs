@@ -76,6 +76,7 @@ impl<'a> Ask<'a> {
 
 /// What a store says, or that it will.
 #[non_exhaustive]
+#[allow(clippy::large_enum_variant, reason = "what memory decides is not to be boxed")]
 pub enum Decided {
     /// At once.
     Now(Result<Decision, Error>),

@@ -8,13 +8,13 @@ use super::super::rule::State;
 /// With each new key so many others are looked at, and those that are over are removed.
 const TIDIED: usize = 2;
 
-/// Of a full table so many keys are looked at, and the one that is soonest over makes room.
+/// Of a full table so many keys are looked at, and the one that is worth least makes room.
 const CANDIDATES: usize = 32;
 
 /// Keys and what is known of them, never more than a number.
 ///
 /// What is over goes first. Of keys that are all in use the one goes, among some that are looked
-/// at in turn, whose bucket is full again soonest: least is lost with it. So nobody gets rid of
+/// at in turn, that had used the least of its limit: least is lost with it. So nobody gets rid of
 /// what he has used up by filling the table with fresh keys: they go before it.
 pub(super) struct Table {
     index: HashMap<u128, usize, BuildHasherDefault<Straight>>,
@@ -27,7 +27,7 @@ pub(super) struct Table {
 pub(super) struct Slot {
     key: u128,
     pub(super) state: State,
-    pub(super) forgotten_at: u64,
+    pub(super) worth: Worth,
 }
 
 impl Table {
@@ -42,10 +42,10 @@ impl Table {
     }
 
     /// Takes in `key`, which is not there.
-    pub(super) fn insert(&mut self, key: u128, state: State, forgotten_at: u64, now: u64) {
+    pub(super) fn insert(&mut self, key: u128, state: State, worth: Worth, now: u64) {
         self.make_room(now);
         self.index.insert(key, self.slots.len());
-        self.slots.push(Slot { key, state, forgotten_at });
+        self.slots.push(Slot { key, state, worth });
     }
 
     pub(super) fn len(&self) -> usize {
@@ -60,21 +60,20 @@ impl Table {
     fn make_room(&mut self, now: u64) {
         for _ in 0..TIDIED {
             let place = self.next_place();
-            if self.slots.get(place).is_some_and(|slot| slot.forgotten_at <= now) {
+            if self.slots.get(place).is_some_and(|slot| slot.worth.forgotten_at <= now) {
                 self.remove(place);
             }
         }
         while self.slots.len() >= self.most {
-            let candidates = (0..CANDIDATES.min(self.slots.len())).map(|_| self.next_place());
-            let candidates: [usize; CANDIDATES] = {
-                let mut places = [0; CANDIDATES];
-                places.iter_mut().zip(candidates).for_each(|(to, place)| *to = place);
-                places
-            };
-            let over = |place: usize| self.slots.get(place).map_or(u64::MAX, |s| s.forgotten_at);
-            let soonest = candidates.into_iter().min_by_key(|place| over(*place)).unwrap_or(0);
-            self.evicted += u64::from(over(soonest) > now);
-            self.remove(soonest);
+            let mut least = (Worth::MOST, 0);
+            for _ in 0..CANDIDATES {
+                let place = self.next_place();
+                if let Some(slot) = self.slots.get(place) {
+                    least = least.min((slot.worth.at(now), place));
+                }
+            }
+            self.evicted += u64::from(least.0 != Worth::default());
+            self.remove(least.1);
         }
     }
 
@@ -89,6 +88,24 @@ impl Table {
         if let Some(moved) = self.slots.get(place) {
             self.index.insert(moved.key, place);
         }
+    }
+}
+
+/// What it would cost to forget a key: first how much of its limit was used, then for how long.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Worth {
+    /// The share of the limit that was used when it was charged last: all is `u32::MAX`.
+    pub(super) used: u32,
+    /// When nothing will be known any more, in the store's nanoseconds.
+    pub(super) forgotten_at: u64,
+}
+
+impl Worth {
+    const MOST: Self = Self { used: u32::MAX, forgotten_at: u64::MAX };
+
+    /// Nothing once it is over.
+    fn at(self, now: u64) -> Self {
+        if self.forgotten_at <= now { Self::default() } else { self }
     }
 }
 
@@ -116,10 +133,14 @@ impl Hasher for Straight {
 mod tests {
     use super::*;
 
+    fn until(forgotten_at: u64) -> Worth {
+        Worth { used: 1, forgotten_at }
+    }
+
     fn filled(count: u128, forgotten_at: u64) -> Table {
         let mut table = Table::new(100);
         for key in 0..count {
-            table.insert(key, State::Bucket(0), forgotten_at, 0);
+            table.insert(key, State::Bucket(0), until(forgotten_at), 0);
         }
         table
     }
@@ -137,25 +158,20 @@ mod tests {
 
     #[test]
     fn what_is_over_goes_first_and_nothing_is_lost_with_it() {
-        let mut table = filled(99, 5);
-        table.insert(1_000_000, State::Bucket(0), 1, 0);
-        for key in 2000..2600 {
-            table.insert(key, State::Bucket(0), 20, 10);
-        }
-        assert_eq!(table.len(), 100);
         let mut table = filled(100, 5);
         for key in 2000..2100 {
-            table.insert(key, State::Bucket(0), 20, 10);
+            table.insert(key, State::Bucket(0), until(20), 10);
         }
         assert_eq!(table.evicted(), 0);
+        assert!((2000..2100).all(|key| table.find(key).is_some()));
     }
 
     #[test]
     fn fresh_keys_do_not_drive_out_one_that_is_used_up() {
         let mut table = Table::new(100);
-        table.insert(7, State::Bucket(0), 1_000_000, 0);
+        table.insert(7, State::Bucket(0), Worth { used: 1000, forgotten_at: 500 }, 0);
         for key in 1000..100_000 {
-            table.insert(key, State::Bucket(0), 100_000 + key as u64, 0);
+            table.insert(key, State::Bucket(0), until(1000 + key as u64), 0);
         }
         assert!(table.find(7).is_some());
         assert_eq!(table.len(), 100);
@@ -165,8 +181,17 @@ mod tests {
     fn idle_tables_shrink_as_new_keys_come() {
         let mut table = filled(90, 5);
         for key in 2000..2090 {
-            table.insert(key, State::Bucket(0), 20, 10);
+            table.insert(key, State::Bucket(0), until(20), 10);
         }
         assert!(table.len() <= 91, "{}", table.len());
+    }
+
+    #[test]
+    fn a_table_of_one_holds_the_last() {
+        let mut table = Table::new(1);
+        for key in 0..5 {
+            table.insert(key, State::Bucket(0), until(10), 0);
+            assert!(table.find(key).is_some() && table.len() == 1);
+        }
     }
 }
