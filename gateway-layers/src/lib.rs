@@ -20,6 +20,7 @@
 //! | how much of both there may be | value | [`budget`](gateway_core::budget) |
 //! | how large a body may be | layer | [`body_limit`] |
 //! | how many requests are under way, and who goes first | layer | [`concurrency`] |
+//! | how many requests may pass in a time | layer | [`rate_limit`] |
 //! | copies of requests to a second module | layer | `mirror` (feature of that name) |
 //! | nothing for who fails all the time | layer | [`circuit_breaker`] |
 //! | somebody else for who fails | layer | [`fallback`] |
@@ -68,6 +69,7 @@ pub mod filter;
 pub mod hedge;
 #[cfg(feature = "mirror")]
 pub mod mirror;
+pub mod rate_limit;
 #[cfg(feature = "registry")]
 pub mod registry;
 pub mod retry;
@@ -89,6 +91,10 @@ mod guides {
 
     #[doc = include_str!("../../docs/concurrency.md")]
     struct Concurrency;
+
+    #[cfg(feature = "redis")]
+    #[doc = include_str!("../../docs/rate-limits.md")]
+    struct RateLimits;
 
     #[doc = include_str!("../../docs/circuit-breaker.md")]
     struct CircuitBreaker;

@@ -1,0 +1,88 @@
+//! What a decision of a limit in memory takes, and what the layer adds to a call.
+
+#![allow(clippy::expect_used, reason = "a bench that cannot be set up says so and ends")]
+
+use std::future::{Ready, ready};
+use std::hint::black_box;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
+use futures_util::FutureExt;
+use gateway_core::{
+    Body, ConnectionInfo, Error, ListenerInfo, Outcome, Request, RequestContext, Response,
+};
+use gateway_layers::rate_limit::{Algorithm, Limit, RateLimitLayer, RateLimitSettings};
+use tokio::time::Instant;
+use tower::{Layer, Service};
+
+/// Answers at once.
+#[derive(Clone)]
+struct Answers;
+
+impl Service<Request> for Answers {
+    type Response = Response;
+    type Error = Error;
+    type Future = Ready<Outcome>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Request) -> Ready<Outcome> {
+        ready(Ok(Response::new(Body::empty())))
+    }
+}
+
+fn connections() -> Vec<Arc<ConnectionInfo>> {
+    let address = |host: u32| {
+        let ip = IpAddr::V4(Ipv4Addr::from(0x0A00_0000 + host));
+        let peer = Some(SocketAddr::new(ip, 1));
+        Arc::new(ConnectionInfo::new(Arc::new(ListenerInfo::default()), peer, None))
+    };
+    (0..10_000).map(address).collect()
+}
+
+fn measure<S>(criterion: &mut Criterion, name: &str, mut service: S)
+where
+    S: Service<Request, Response = Response, Error = Error>,
+{
+    let connections = connections();
+    let mut clients = connections.iter().cycle();
+    criterion.bench_function(name, |bencher| {
+        bencher.iter_batched(
+            || {
+                let mut request = Request::new(Body::empty());
+                let connection = clients.next().expect("there are some");
+                let context = RequestContext::new(Arc::clone(connection), Instant::now());
+                request.extensions_mut().insert(context);
+                request
+            },
+            |request| drop(black_box(service.call(request).now_or_never())),
+            BatchSize::SmallInput,
+        );
+    });
+}
+
+fn layer(limits: Vec<Limit>, headers: bool) -> RateLimitLayer {
+    let mut settings = RateLimitSettings::new("bench", limits);
+    settings.headers = headers;
+    RateLimitLayer::new(settings).expect("limits of the bench")
+}
+
+fn bench(criterion: &mut Criterion) {
+    let wide = || Limit::per_second(1_000_000).by_ip();
+    measure(criterion, "call/without", Answers);
+    measure(criterion, "call/one", layer(vec![wide()], false).layer(Answers));
+    measure(criterion, "call/one_with_fields", layer(vec![wide()], true).layer(Answers));
+    let window = wide().algorithm(Algorithm::SlidingWindow);
+    measure(criterion, "call/sliding_window", layer(vec![window], false).layer(Answers));
+    let three = vec![wide(), wide().by([]), wide().by_route()];
+    measure(criterion, "call/three", layer(three, false).layer(Answers));
+    let narrow = Limit::per_hour(1).by_ip();
+    measure(criterion, "call/refused", layer(vec![narrow], false).layer(Answers));
+}
+
+criterion_group!(benches, bench);
+criterion_main!(benches);

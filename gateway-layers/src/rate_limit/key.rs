@@ -1,0 +1,196 @@
+//! [`KeyPart`]: who counts as one; and the fingerprints that stand for them.
+
+use std::hash::{BuildHasher, DefaultHasher, Hasher, RandomState};
+use std::net::IpAddr;
+use std::sync::LazyLock;
+
+use gateway_core::context::Principal;
+use gateway_core::{Request, RequestContext, RequestExt};
+use http::HeaderName;
+use sha1_smol::Sha1;
+
+/// The `method` of a principal that was known by its key.
+const API_KEY: &str = "api_key";
+
+/// What makes the difference between one who is counted and another.
+///
+/// A request that has no such part (nobody is known, the field is missing) is counted by the
+/// client's address instead: who leaves something out does not pass uncounted, and does not use up
+/// what others without it have.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum KeyPart {
+    /// The client's address, as [`RequestContext::client_ip`] has it: the peer's, or what trusted
+    /// proxies say. IPv6 by its first 64 bits, which is the least that one client has; IPv4 in IPv6
+    /// as IPv4. Clients without an address (Unix sockets) are one.
+    Ip,
+    /// Who is calling: method, issuer and subject of the principal.
+    Principal,
+    /// The principal, if it was known by an API key.
+    ApiKey,
+    /// A field of the request, all lines of it. A field that clients choose freely is no limit for
+    /// who means harm: put one by address beside it.
+    Header(HeaderName),
+    /// The route's id.
+    Route,
+}
+
+impl KeyPart {
+    /// Its name in documents: `ip`, `principal`, `api_key`, `route` or `header:NAME`.
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "ip" => Some(Self::Ip),
+            "principal" => Some(Self::Principal),
+            "api_key" => Some(Self::ApiKey),
+            "route" => Some(Self::Route),
+            _ => name.strip_prefix("header:")?.parse().ok().map(Self::Header),
+        }
+    }
+}
+
+/// What a request is counted by, found once for all its limits.
+pub(super) struct Subject<'a> {
+    request: &'a Request,
+    context: Option<&'a RequestContext>,
+}
+
+impl<'a> Subject<'a> {
+    pub(super) fn of(request: &'a Request) -> Self {
+        Self { request, context: request.context() }
+    }
+
+    pub(super) fn tier(&self) -> Option<&'a str> {
+        self.principal()?.tier.as_deref()
+    }
+
+    fn principal(&self) -> Option<&'a Principal> {
+        self.context?.principal().map(AsRef::as_ref)
+    }
+
+    /// The fingerprint of `parts` among others of the same `seed`. Of stores of one process it is
+    /// keyed by a secret of the process; of shared ones it is the same everywhere.
+    pub(super) fn fingerprint(&self, seed: &[u8; 16], parts: &[KeyPart], shared: bool) -> u128 {
+        if shared {
+            let mut sha = Sha(Sha1::new());
+            self.feed(seed, parts, &mut sha);
+            let bytes = sha.0.digest().bytes();
+            bytes.iter().take(16).fold(0, |all, byte| all << 8 | u128::from(*byte))
+        } else {
+            let mut keyed = Keyed::new();
+            self.feed(seed, parts, &mut keyed);
+            keyed.finish()
+        }
+    }
+
+    fn feed(&self, seed: &[u8; 16], parts: &[KeyPart], sink: &mut impl Sink) {
+        sink.put(seed);
+        for part in parts {
+            let known = match part {
+                KeyPart::Ip => false,
+                KeyPart::Principal => self.feed_principal(self.principal(), sink),
+                KeyPart::ApiKey => {
+                    let known = self.principal().filter(|known| known.method == API_KEY);
+                    self.feed_principal(known, sink)
+                }
+                KeyPart::Header(name) => self.feed_header(name, sink),
+                KeyPart::Route => {
+                    let route = self.context.and_then(RequestContext::route);
+                    sink.text(b'r', route.map_or("", |route| &*route.id).as_bytes());
+                    true
+                }
+            };
+            if !known {
+                let ip = self.context.map(RequestContext::client_ip);
+                let (kind, bits) = ip.map_or((b'0', 0), network);
+                let mut bytes = [kind; 9];
+                bytes[1..].copy_from_slice(&bits.to_le_bytes());
+                sink.put(&bytes);
+            }
+        }
+    }
+
+    fn feed_principal(&self, principal: Option<&Principal>, sink: &mut impl Sink) -> bool {
+        let Some(principal) = principal else { return false };
+        sink.text(b'm', principal.method.as_bytes());
+        sink.text(b'i', principal.issuer.as_deref().unwrap_or_default().as_bytes());
+        sink.text(b's', principal.subject.as_bytes());
+        true
+    }
+
+    fn feed_header(&self, name: &HeaderName, sink: &mut impl Sink) -> bool {
+        let mut values = self.request.headers().get_all(name).iter().peekable();
+        if values.peek().is_none() {
+            return false;
+        }
+        values.for_each(|value| sink.text(b'h', value.as_bytes()));
+        sink.put(b"e");
+        true
+    }
+}
+
+/// The part of an address that one client has.
+fn network(ip: IpAddr) -> (u8, u64) {
+    match ip.to_canonical() {
+        IpAddr::V4(ip) => (b'4', u64::from(ip.to_bits())),
+        IpAddr::V6(ip) => (b'6', (ip.to_bits() >> 64) as u64),
+    }
+}
+
+/// The seed of what is counted under these names.
+pub(super) fn seed(names: &[&str]) -> [u8; 16] {
+    let mut sha = Sha(Sha1::new());
+    names.iter().for_each(|name| sha.text(b'n', name.as_bytes()));
+    let mut seed = [0; 16];
+    seed.iter_mut().zip(sha.0.digest().bytes()).for_each(|(to, from)| *to = from);
+    seed
+}
+
+trait Sink {
+    fn put(&mut self, bytes: &[u8]);
+
+    /// With its length, so that no two texts run into one another.
+    fn text(&mut self, kind: u8, bytes: &[u8]) {
+        let length = (bytes.len() as u32).to_le_bytes();
+        self.put(&[kind, length[0], length[1], length[2], length[3]]);
+        self.put(bytes);
+    }
+}
+
+struct Sha(Sha1);
+
+impl Sink for Sha {
+    fn put(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+}
+
+/// Secrets of the process: nobody can choose what falls together.
+static SECRETS: LazyLock<[RandomState; 2]> = LazyLock::new(Default::default);
+
+struct Keyed([DefaultHasher; 2]);
+
+impl Keyed {
+    fn new() -> Self {
+        let [one, two] = &*SECRETS;
+        Self([one.build_hasher(), two.build_hasher()])
+    }
+
+    fn finish(&self) -> u128 {
+        let [one, two] = &self.0;
+        u128::from(one.finish()) << 64 | u128::from(two.finish())
+    }
+}
+
+impl Sink for Keyed {
+    fn put(&mut self, bytes: &[u8]) {
+        self.0.iter_mut().for_each(|hasher| hasher.write(bytes));
+    }
+}
+
+/// Fingerprints that others may have chosen, keyed by the secret of the process.
+#[cfg(feature = "redis")]
+pub(super) fn rekeyed(key: u128) -> u128 {
+    let mut keyed = Keyed::new();
+    keyed.put(&key.to_le_bytes());
+    keyed.finish()
+}

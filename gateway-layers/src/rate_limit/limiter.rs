@@ -1,0 +1,418 @@
+//! [`RateLimiter`]: the limits as their owner and their operators hold them.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use gateway_core::{Error, Reason, Request, RequestContext};
+use http::HeaderValue;
+
+use super::config::{ConfigError, Limit, MOST_LIMITS, RateLimitSettings};
+use super::headers::{self, RATE_LIMIT, RATE_LIMIT_POLICY};
+use super::key::{KeyPart, Subject, seed};
+use super::rule::{Level, Rule};
+use super::store::{Ask, Charge, Decided, Decision, MemoryStore, Store, StoreStatus};
+
+/// Limits that requests are counted by. Cheap to clone; clones are the same limits. See the
+/// [module](super).
+#[derive(Clone)]
+pub struct RateLimiter {
+    shared: Arc<Shared>,
+}
+
+type CostOf = Box<dyn Fn(&Request) -> u64 + Send + Sync>;
+
+struct Shared {
+    name: String,
+    limits: Box<[Counted]>,
+    store: Box<dyn Store>,
+    cost_of: Option<CostOf>,
+    /// The policy for callers of no tier; `None` when answers say nothing.
+    policy: Option<HeaderValue>,
+    /// Where all limits have one key, so have their groups.
+    group: Option<[u8; 16]>,
+    group_by: Box<[KeyPart]>,
+    admitted: AtomicU64,
+    refused: AtomicU64,
+    failed: AtomicU64,
+}
+
+/// A limit at work.
+struct Counted {
+    name: Arc<str>,
+    key: Box<[KeyPart]>,
+    /// Everybody's first, then those of the tiers.
+    rules: Box<[(Rule, [u8; 16])]>,
+    tiers: BTreeMap<Box<str>, u16>,
+    cost: u64,
+    binding: bool,
+    refused: AtomicU64,
+}
+
+/// Which rule of each limit holds for a request.
+#[derive(Clone, Copy)]
+pub(super) struct Chosen([u16; MOST_LIMITS]);
+
+/// Makes a [`RateLimiter`].
+#[must_use]
+pub struct RateLimiterBuilder {
+    settings: RateLimitSettings,
+    store: Option<Box<dyn Store>>,
+    cost_of: Option<CostOf>,
+}
+
+impl RateLimiterBuilder {
+    /// Counts in `store`. Default: a [`MemoryStore`] of its own.
+    pub fn with_store(mut self, store: impl Store) -> Self {
+        self.store = Some(Box::new(store));
+        self
+    }
+
+    /// `function` says what a request takes of each limit. Default: what the limit says.
+    pub fn cost_of<F>(mut self, function: F) -> Self
+    where
+        F: Fn(&Request) -> u64 + Send + Sync + 'static,
+    {
+        self.cost_of = Some(Box::new(function));
+        self
+    }
+
+    /// The limits.
+    ///
+    /// # Errors
+    ///
+    /// When they cannot work, with everything that is wrong.
+    pub fn build(self) -> Result<RateLimiter, ConfigError> {
+        let rules = self.settings.rules()?;
+        let RateLimitSettings { name, limits, headers } = self.settings;
+        let limits = limits.into_iter().zip(rules);
+        let limits: Box<[_]> =
+            limits.map(|(limit, (own, rules))| Counted::new(&name, own, limit, rules)).collect();
+        let store = self.store.unwrap_or_else(|| Box::new(MemoryStore::new()));
+        let group_by = limits.first().map(|limit| limit.key.clone()).unwrap_or_default();
+        let alike = limits.iter().all(|limit| limit.key == group_by);
+        let group = store.is_shared().then(|| seed(&["group", &name]));
+        let shared = Shared {
+            policy: None,
+            group,
+            group_by: if alike { group_by } else { Box::default() },
+            name,
+            limits,
+            store,
+            cost_of: self.cost_of,
+            admitted: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+        };
+        let policy = if headers { shared.policy_of(&Chosen([0; MOST_LIMITS])) } else { None };
+        Ok(RateLimiter { shared: Arc::new(Shared { policy, ..shared }) })
+    }
+}
+
+impl fmt::Debug for RateLimiterBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RateLimiterBuilder")
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Limits at one moment.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct RateLimitStatus {
+    /// Their name.
+    pub name: String,
+    /// Where they are counted.
+    pub store: &'static str,
+    /// How that is.
+    pub store_status: StoreStatus,
+    /// Requests that passed.
+    pub admitted: u64,
+    /// Requests that were over a limit.
+    pub refused: u64,
+    /// Requests that were refused because they could not be counted.
+    pub failed: u64,
+    /// Each limit.
+    pub limits: Vec<LimitStatus>,
+}
+
+/// One limit at one moment.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct LimitStatus {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Requests that were over it.
+    pub over: u64,
+    /// They passed all the same.
+    pub shadow: bool,
+}
+
+/// What would become of a request.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Outlook {
+    /// It would pass.
+    pub admitted: bool,
+    /// What is left of each limit; empty when nobody counts, because the store is away.
+    pub limits: Vec<LimitOutlook>,
+}
+
+/// What is left of a limit for somebody.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct LimitOutlook {
+    /// The limit's name.
+    pub name: Arc<str>,
+    /// The numbers that hold for him.
+    pub rule: Rule,
+    /// What is left.
+    pub level: Level,
+    /// It refuses nobody.
+    pub shadow: bool,
+}
+
+impl RateLimiter {
+    /// Limits in a memory of their own.
+    ///
+    /// # Errors
+    ///
+    /// When they cannot work, with everything that is wrong.
+    pub fn new(settings: impl Into<RateLimitSettings>) -> Result<Self, ConfigError> {
+        Self::builder(settings).build()
+    }
+
+    /// The same with a store or a cost of its own.
+    pub fn builder(settings: impl Into<RateLimitSettings>) -> RateLimiterBuilder {
+        RateLimiterBuilder { settings: settings.into(), store: None, cost_of: None }
+    }
+
+    /// The name under which they count.
+    pub fn name(&self) -> &str {
+        &self.shared.name
+    }
+
+    /// How many passed and how many did not, and how the store is.
+    pub fn status(&self) -> RateLimitStatus {
+        let shared = &*self.shared;
+        let limits = shared.limits.iter().map(|limit| LimitStatus {
+            name: Arc::clone(&limit.name),
+            over: limit.refused.load(Ordering::Relaxed),
+            shadow: !limit.binding,
+        });
+        RateLimitStatus {
+            name: shared.name.clone(),
+            store: shared.store.name(),
+            store_status: shared.store.status(),
+            admitted: shared.admitted.load(Ordering::Relaxed),
+            refused: shared.refused.load(Ordering::Relaxed),
+            failed: shared.failed.load(Ordering::Relaxed),
+            limits: limits.collect(),
+        }
+    }
+
+    /// What would become of `request`. Nothing is charged.
+    ///
+    /// # Errors
+    ///
+    /// When the store is away and nobody is let in uncounted:
+    /// [`Reason::LimiterUnavailable`].
+    pub fn peek(
+        &self,
+        request: &Request,
+    ) -> impl Future<Output = Result<Outlook, Error>> + Send + use<> {
+        let (chosen, decided) = self.ask(request, false);
+        let limiter = self.clone();
+        async move {
+            let decision = match decided {
+                Decided::Now(decision) => decision,
+                Decided::Later(deciding) => deciding.await,
+            }?;
+            let limits = limiter.shared.with_levels(&chosen, &decision);
+            let limits = limits.map(|(limit, rule, level)| LimitOutlook {
+                name: Arc::clone(&limit.name),
+                rule: *rule,
+                level: *level,
+                shadow: !limit.binding,
+            });
+            Ok(Outlook { admitted: decision.is_admitted(), limits: limits.collect() })
+        }
+    }
+
+    /// Decides about `request`, and charges it if it `spends`.
+    pub(super) fn ask(&self, request: &Request, spends: bool) -> (Chosen, Decided) {
+        let shared = &*self.shared;
+        let subject = Subject::of(request);
+        let cost = shared.cost_of.as_ref().map(|function| function(request));
+        let chosen = shared.choose(subject.tier());
+        let ask = Asking { shared, subject, cost, chosen, spends };
+        // Each count with an array of its own size: no list is allocated, and none is too long.
+        let decided = match shared.limits.len() {
+            0 | 1 => ask.run::<1>(),
+            2 => ask.run::<2>(),
+            3 => ask.run::<3>(),
+            4 => ask.run::<4>(),
+            5 => ask.run::<5>(),
+            6 => ask.run::<6>(),
+            7 => ask.run::<7>(),
+            _ => ask.run::<8>(),
+        };
+        (chosen, decided)
+    }
+
+    /// What comes of a decision: the answer's fields, the counts, and why it is refused.
+    pub(super) fn settle(
+        &self,
+        chosen: &Chosen,
+        decision: Result<Decision, Error>,
+        context: Option<&RequestContext>,
+    ) -> Result<(), Error> {
+        let shared = &*self.shared;
+        let decision = decision.inspect_err(|_| count(&shared.failed))?;
+        for (limit, _, level) in shared.with_levels(chosen, &decision) {
+            if !level.fits {
+                count(&limit.refused);
+                if !limit.binding {
+                    tracing::debug!(limit = &*limit.name, "over a limit that is in shadow");
+                }
+            }
+        }
+        let fields = shared.fields(chosen, &decision);
+        if let (Some(context), Some((state, policy))) = (context, &fields) {
+            context.append_to_answer(RATE_LIMIT, state.clone());
+            context.append_to_answer(RATE_LIMIT_POLICY, policy.clone());
+        }
+        if decision.is_admitted() {
+            count(&shared.admitted);
+            return Ok(());
+        }
+        count(&shared.refused);
+        let error = shared.refusal(chosen, &decision);
+        Err(match fields {
+            Some((state, policy)) if context.is_none() => {
+                error.with_field(RATE_LIMIT, state).with_field(RATE_LIMIT_POLICY, policy)
+            }
+            _ => error,
+        })
+    }
+}
+
+impl fmt::Debug for RateLimiter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RateLimiter").field("status", &self.status()).finish_non_exhaustive()
+    }
+}
+
+fn count(counter: &AtomicU64) {
+    counter.fetch_add(1, Ordering::Relaxed);
+}
+
+impl Counted {
+    fn new(scope: &str, name: String, limit: Limit, rules: Vec<Rule>) -> Self {
+        let tiers = std::iter::once("").chain(limit.tiers.keys().map(String::as_str));
+        let algorithm = limit.algorithm.name();
+        let rules = rules.into_iter().zip(tiers);
+        let rules = rules.map(|(rule, tier)| (rule, seed(&[scope, &name, algorithm, tier])));
+        let rules = rules.collect();
+        let places = limit.tiers.into_keys().map(String::into_boxed_str).zip(1..);
+        Self {
+            name: name.into(),
+            key: limit.key.into(),
+            rules,
+            tiers: places.collect(),
+            cost: limit.cost,
+            binding: !limit.shadow,
+            refused: AtomicU64::new(0),
+        }
+    }
+
+    fn rule(&self, place: u16) -> &(Rule, [u8; 16]) {
+        &self.rules[usize::from(place)]
+    }
+}
+
+struct Asking<'a> {
+    shared: &'a Shared,
+    subject: Subject<'a>,
+    cost: Option<u64>,
+    chosen: Chosen,
+    spends: bool,
+}
+
+impl Asking<'_> {
+    fn run<const N: usize>(&self) -> Decided {
+        let charges: [Charge<'_>; N] = std::array::from_fn(|index| self.charge(index));
+        let group = self.shared.group.as_ref();
+        let group =
+            group.map_or(0, |seed| self.subject.fingerprint(seed, &self.shared.group_by, true));
+        self.shared.store.decide(&Ask::new(&charges, group, self.spends))
+    }
+
+    fn charge(&self, index: usize) -> Charge<'_> {
+        let limit = &self.shared.limits[index];
+        let (rule, seed) = limit.rule(self.chosen.0[index]);
+        let shared = self.shared.group.is_some();
+        let key = self.subject.fingerprint(seed, &limit.key, shared);
+        Charge::new(key, rule, self.cost.unwrap_or(limit.cost), limit.binding)
+    }
+}
+
+impl Shared {
+    fn choose(&self, tier: Option<&str>) -> Chosen {
+        let mut chosen = Chosen([0; MOST_LIMITS]);
+        let Some(tier) = tier else { return chosen };
+        for (limit, place) in self.limits.iter().zip(&mut chosen.0) {
+            *place = limit.tiers.get(tier).copied().unwrap_or(0);
+        }
+        chosen
+    }
+
+    fn with_levels<'a>(
+        &'a self,
+        chosen: &'a Chosen,
+        decision: &'a Decision,
+    ) -> impl Iterator<Item = (&'a Counted, &'a Rule, &'a Level)> {
+        let limits = self.limits.iter().zip(chosen.0).zip(decision.levels());
+        limits.map(|((limit, place), level)| (limit, &limit.rule(place).0, level))
+    }
+
+    /// What clients are told; not about limits that are in shadow.
+    fn fields(&self, chosen: &Chosen, decision: &Decision) -> Option<(HeaderValue, HeaderValue)> {
+        let policy = self.policy.as_ref()?;
+        let told = self.with_levels(chosen, decision).filter(|(limit, ..)| limit.binding);
+        let told = told.map(|(limit, _, level)| (&*limit.name, level));
+        let state = headers::state(self.limits.len(), told)?;
+        let everybody = chosen.0 == [0; MOST_LIMITS];
+        let policy = if everybody { policy.clone() } else { self.policy_of(chosen)? };
+        Some((state, policy))
+    }
+
+    fn policy_of(&self, chosen: &Chosen) -> Option<HeaderValue> {
+        let limits = self.limits.iter().zip(chosen.0).filter(|(limit, _)| limit.binding);
+        let told = limits.map(|(limit, place)| (&*limit.name, &limit.rule(place).0));
+        headers::policy(self.limits.len(), told)
+    }
+
+    /// Of several limits that are reached the one that lasts longest is told.
+    fn refusal(&self, chosen: &Chosen, decision: &Decision) -> Error {
+        let reached = self.with_levels(chosen, decision);
+        let reached = reached.filter(|(limit, _, level)| limit.binding && !level.fits);
+        let longest = reached.max_by_key(|(.., level)| level.retry_after.unwrap_or(Duration::MAX));
+        let Some((limit, rule, level)) = longest else { return Reason::RateLimited.into() };
+        let quota = rule.algorithm.is_quota();
+        let reason = if quota { Reason::QuotaExceeded } else { Reason::RateLimited };
+        let error = Error::new(reason);
+        match level.retry_after {
+            Some(wait) => error
+                .with_detail(format!("the limit `{}` is reached", limit.name))
+                .with_retry_after(wait),
+            None => {
+                error.with_detail(format!("it costs more than the limit `{}` ever has", limit.name))
+            }
+        }
+    }
+}

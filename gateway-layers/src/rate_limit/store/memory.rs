@@ -1,0 +1,238 @@
+//! [`MemoryStore`]: limits counted in the memory of this process.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::UNIX_EPOCH;
+
+use gateway_core::{Clock, SystemClock};
+use tokio::time::Instant;
+
+use super::super::config::MOST_LIMITS;
+use super::super::rule::{Fit, Level, Moment, State};
+use super::table::{Table, Worth};
+use super::{Ask, Charge, Decided, Decision, Store, StoreStatus};
+
+/// Keys that are known at the same time, unless said otherwise: about 20 MB of token buckets, and
+/// 150 MB of sliding windows that are all busy.
+pub const DEFAULT_KEYS: usize = 100_000;
+
+/// Parts with a lock each, so that workers seldom meet at one.
+const SHARDS: usize = 64;
+
+/// With fewer keys than this for a part there is one part: parts fill up unevenly.
+const LEAST_OF_SHARD: usize = 64;
+
+/// Limits in the memory of this process. Cheap to clone; clones are the same store, for layers
+/// that share the room for keys.
+///
+/// What is counted is gone with the process, quotas too. There are never more keys than said; what
+/// happens when there are is described in the [module](super::super).
+#[derive(Clone)]
+pub struct MemoryStore {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    shards: Box<[Mutex<Table>]>,
+    began: Instant,
+    clock: Arc<dyn Clock>,
+    /// It has been said that there are too many keys.
+    crowded: AtomicBool,
+}
+
+impl MemoryStore {
+    /// A store of [`DEFAULT_KEYS`] keys.
+    pub fn new() -> Self {
+        Self::with_keys(DEFAULT_KEYS)
+    }
+
+    /// A store of `keys` keys at most, and at least 1.
+    pub fn with_keys(keys: usize) -> Self {
+        Self::with(keys, Arc::new(SystemClock))
+    }
+
+    /// A store of `keys` keys, whose days and months are those of `clock`.
+    pub fn with_clock(keys: usize, clock: impl Clock) -> Self {
+        Self::with(keys, Arc::new(clock))
+    }
+
+    fn with(keys: usize, clock: Arc<dyn Clock>) -> Self {
+        let shards = if keys / SHARDS >= LEAST_OF_SHARD { SHARDS } else { 1 };
+        let shards = (0..shards).map(|_| Mutex::new(Table::new(keys / shards))).collect();
+        let began = Instant::now();
+        let shared = Shared { shards, began, clock, crowded: AtomicBool::new(false) };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Decides at once.
+    pub(super) fn decide_now(&self, ask: &Ask<'_>) -> Decision {
+        let now = self.shared.now(ask.charges);
+        let (decision, evicted) = match ask.charges {
+            [charge] => {
+                let mut table = lock(self.shared.shard(charge.key));
+                let evicted = table.evicted();
+                let decision = decide(ask, &now, &mut |_, then| then(&mut table));
+                (decision, table.evicted() > evicted)
+            }
+            charges => {
+                let mut locked = self.shared.lock_all(charges);
+                let evicted = locked.evicted();
+                let decision = decide(ask, &now, &mut |index, then| locked.with(index, then));
+                (decision, locked.evicted() > evicted)
+            }
+        };
+        if evicted {
+            self.shared.say_crowded();
+        }
+        decision
+    }
+}
+
+impl Default for MemoryStore {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Store for MemoryStore {
+    fn name(&self) -> &'static str {
+        "memory"
+    }
+
+    fn decide(&self, ask: &Ask<'_>) -> Decided {
+        Decided::Now(Ok(self.decide_now(ask)))
+    }
+
+    fn status(&self) -> StoreStatus {
+        let mut status = StoreStatus::default();
+        for shard in &self.shared.shards {
+            let table = lock(shard);
+            status.keys += table.len();
+            status.evicted += table.evicted();
+        }
+        status
+    }
+}
+
+impl fmt::Debug for MemoryStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryStore").field("status", &self.status()).finish()
+    }
+}
+
+impl Shared {
+    fn now(&self, charges: &[Charge<'_>]) -> Moment {
+        let nanos = self.began.elapsed().as_nanos() as u64;
+        let dated = charges.iter().any(|charge| charge.rule.algorithm.is_quota());
+        Moment { nanos, wall: if dated { self.clock.now() } else { UNIX_EPOCH } }
+    }
+
+    fn place(&self, key: u128) -> usize {
+        (key >> 64) as usize % self.shards.len().max(1)
+    }
+
+    fn shard(&self, key: u128) -> &Mutex<Table> {
+        &self.shards[self.place(key)]
+    }
+
+    /// Locks what belongs to `charges`, in the same order everywhere.
+    fn lock_all(&self, charges: &[Charge<'_>]) -> Locked<'_> {
+        let mut places = [usize::MAX; MOST_LIMITS];
+        let found = charges.iter().map(|charge| self.place(charge.key));
+        places.iter_mut().zip(found).for_each(|(to, place)| *to = place);
+        let mut sorted = places;
+        sorted.sort_unstable();
+        let mut before = usize::MAX;
+        let tables = sorted.map(|place| {
+            let again = place == before;
+            before = place;
+            if again { None } else { Some((place, lock(self.shards.get(place)?))) }
+        });
+        Locked { places, tables }
+    }
+
+    fn say_crowded(&self) {
+        if !self.crowded.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                "more keys of rate limits are in use than there is room for: \
+                 those used least make room (said once)"
+            );
+        }
+    }
+}
+
+/// The tables of several keys, locked at the same time.
+struct Locked<'a> {
+    places: [usize; MOST_LIMITS],
+    tables: [Option<(usize, MutexGuard<'a, Table>)>; MOST_LIMITS],
+}
+
+impl Locked<'_> {
+    fn with(&mut self, index: usize, then: &mut dyn FnMut(&mut Table)) {
+        let place = self.places.get(index).copied();
+        let mut tables = self.tables.iter_mut().flatten();
+        if let Some((_, table)) = tables.find(|(own, _)| Some(*own) == place) {
+            then(table);
+        }
+    }
+
+    fn evicted(&self) -> u64 {
+        self.tables.iter().flatten().map(|(_, table)| table.evicted()).sum()
+    }
+}
+
+fn lock(shard: &Mutex<Table>) -> MutexGuard<'_, Table> {
+    shard.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Gives the table of a charge to a function.
+type Tables<'a> = dyn FnMut(usize, &mut dyn FnMut(&mut Table)) + 'a;
+
+/// Looks at all limits, and charges all or none.
+fn decide(ask: &Ask<'_>, now: &Moment, tables: &mut Tables<'_>) -> Decision {
+    let mut levels = [Level::default(); MOST_LIMITS];
+    let mut admitted = true;
+    for (index, (charge, level)) in ask.charges.iter().zip(&mut levels).enumerate() {
+        tables(index, &mut |table| look(table, charge, now, level));
+        admitted &= level.fits || !charge.binding;
+    }
+    if admitted && ask.spends {
+        for (index, (charge, level)) in ask.charges.iter().zip(&mut levels).enumerate() {
+            if level.fits && charge.cost > 0 {
+                tables(index, &mut |table| take(table, charge, now, level));
+            }
+        }
+    }
+    Decision { admitted, count: ask.charges.len().min(MOST_LIMITS), levels }
+}
+
+fn look(table: &mut Table, charge: &Charge<'_>, now: &Moment, level: &mut Level) {
+    let mut fresh = None;
+    let state = match table.find(charge.key) {
+        Some(slot) => &mut slot.state,
+        None => fresh.insert(State::new(charge.rule)),
+    };
+    state.pass_time(charge.rule, now);
+    let fit = state.fit(charge.rule, now, charge.cost);
+    level.fits = fit == Fit::Now;
+    level.retry_after = if let Fit::After(wait) = fit { Some(wait) } else { None };
+    (level.remaining, level.more_after) = state.left(charge.rule, now);
+}
+
+fn take(table: &mut Table, charge: &Charge<'_>, now: &Moment, level: &mut Level) {
+    let rule = charge.rule;
+    let mut taken = |state: &mut State| {
+        state.take(rule, now, charge.cost);
+        (level.remaining, level.more_after) = state.left(rule, now);
+        Worth { used: state.share(rule, now), forgotten_at: state.forgotten_at(rule, now) }
+    };
+    if let Some(slot) = table.find(charge.key) {
+        slot.worth = taken(&mut slot.state);
+    } else {
+        let mut state = State::new(rule);
+        state.pass_time(rule, now);
+        let worth = taken(&mut state);
+        table.insert(charge.key, state, worth, now.nanos);
+    }
+}
