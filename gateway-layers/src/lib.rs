@@ -58,6 +58,7 @@
 //! one place. This crate is policy and knows no file format, no listener and no command line.
 
 pub mod access_log;
+pub mod auth;
 pub mod body_limit;
 pub mod circuit_breaker;
 pub mod concurrency;
