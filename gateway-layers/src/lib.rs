@@ -23,6 +23,7 @@
 //! | copies of requests to a second module | layer | `mirror` (feature of that name) |
 //! | nothing for who fails all the time | layer | [`circuit_breaker`] |
 //! | somebody else for who fails | layer | [`fallback`] |
+//! | who is calling, by a signed token | layer | `auth::jwt` (feature `jwt`) |
 //! | one line for each request | observer | [`access_log`] |
 //! | services register themselves and are found by what they take | modules | `registry` |
 //! | where endpoints come from: files, DNS, registries | sources | `discovery` |
@@ -100,6 +101,10 @@ mod guides {
     #[cfg(all(feature = "dns", feature = "consul", feature = "etcd", feature = "kubernetes"))]
     #[doc = include_str!("../../docs/discovery.md")]
     struct Discovery;
+
+    #[cfg(feature = "jwt")]
+    #[doc = include_str!("../../docs/jwt.md")]
+    struct Tokens;
 
     #[doc = include_str!("../README.md")]
     struct Crate;

@@ -112,7 +112,9 @@ impl fmt::Display for Algorithm {
 
 /// A name that is no algorithm's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no signature algorithm that can be verified; there are HS, RS and PS with 256, 384, 512, ES256, ES384 and EdDSA")]
+#[error(
+    "no signature algorithm that can be verified; there are HS, RS and PS with 256, 384, 512, ES256, ES384 and EdDSA"
+)]
 pub struct AlgorithmUnknown;
 
 impl FromStr for Algorithm {

@@ -81,11 +81,8 @@ impl Rules {
             None => Vec::new(),
             Some(Claim::Text(one)) => vec![one],
             Some(Claim::List(list)) => {
-                let one = |claim| match claim {
-                    &Claim::Text(ref text) => Ok(&**text),
-                    _ => Err(TokenFault::ClaimType),
-                };
-                list.iter().map(one).collect::<Result<_, _>>()?
+                let texts = list.iter().map(|one| as_text(one).ok_or(TokenFault::ClaimType));
+                texts.collect::<Result<_, _>>()?
             }
             Some(_) => return Err(TokenFault::ClaimType),
         };
@@ -135,13 +132,7 @@ fn gathered(
     for claim in names.iter().filter_map(|name| find(claims, name)) {
         let some = match claim {
             Claim::Text(text) => split(text),
-            Claim::List(list) => {
-                let text = |one: &Claim| match one {
-                    Claim::Text(text) => Some(Arc::clone(text)),
-                    _ => None,
-                };
-                list.iter().filter_map(text).collect()
-            }
+            Claim::List(list) => list.iter().filter_map(as_text).map(Arc::from).collect(),
             _ => Vec::new(),
         };
         for one in some {
@@ -161,6 +152,13 @@ pub(super) fn find<'a>(claims: &'a BTreeMap<String, Claim>, name: &str) -> Optio
     let (first, rest) = name.split_once('.')?;
     match claims.get(first)? {
         Claim::Map(inner) => find(inner, rest),
+        _ => None,
+    }
+}
+
+fn as_text(claim: &Claim) -> Option<&str> {
+    match claim {
+        Claim::Text(text) => Some(text),
         _ => None,
     }
 }

@@ -91,7 +91,7 @@ impl Fetcher {
         }
     }
 
-    /// Where the keys are, by what the issuer says of itself (OpenID Connect Discovery 1.0,
+    /// Where the keys are, by what the issuer says of itself (`OpenID` Connect Discovery 1.0,
     /// sections 3 and 4.3).
     fn described(&self, asked: &Url, description: &[u8]) -> Result<Url, FetchFault> {
         let description = json::object(description).ok_or(FetchFault::Description)?;
@@ -118,10 +118,8 @@ impl Fetcher {
         *request.uri_mut() =
             url.target().parse::<Uri>().map_err(|_| FetchFault::Address(url.shown()))?;
         let headers = request.headers_mut();
-        headers.insert(
-            ACCEPT,
-            HeaderValue::from_static("application/jwk-set+json, application/json"),
-        );
+        headers
+            .insert(ACCEPT, HeaderValue::from_static("application/jwk-set+json, application/json"));
         headers.insert(USER_AGENT, HeaderValue::from_static("gateway"));
         let (head, mut body) = cluster.call(request).await?.into_parts();
         if head.status != StatusCode::OK {
@@ -143,8 +141,7 @@ impl Fetcher {
             return Ok(known.cluster.clone());
         }
         let unusable = |error: &dyn std::fmt::Display| FetchFault::Address(error.to_string());
-        let address: EndpointAddress =
-            url.origin().parse().map_err(|error| unusable(&error))?;
+        let address: EndpointAddress = url.origin().parse().map_err(|error| unusable(&error))?;
         let cluster = self.build(address).map_err(|error| unusable(&error))?;
         // One for the description, one for the keys; an issuer that moves leaves nothing behind.
         if self.clients.len() >= 2 {

@@ -47,7 +47,7 @@ enum Kind {
 
 impl Kind {
     fn fits(self, algorithm: Algorithm) -> bool {
-        use Algorithm::{EdDSA, ES256, ES384, PS256, PS384, PS512, RS256, RS384, RS512};
+        use Algorithm::{ES256, ES384, EdDSA, PS256, PS384, PS512, RS256, RS384, RS512};
         match self {
             Self::Rsa => matches!(algorithm, RS256 | RS384 | RS512 | PS256 | PS384 | PS512),
             Self::P256 => algorithm == ES256,

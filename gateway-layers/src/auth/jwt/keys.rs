@@ -59,7 +59,7 @@ impl Keys {
         Self::new(Source::Url(Url::parse(url)))
     }
 
-    /// Keys of the JWK set that the issuer's own description names (OpenID Connect Discovery 1.0,
+    /// Keys of the JWK set that the issuer's own description names (`OpenID` Connect Discovery 1.0,
     /// section 4). `url` is that of the issuer, or of the description itself.
     pub fn discovery(url: &str) -> Self {
         const PLACE: &str = "/.well-known/";

@@ -81,6 +81,4 @@ pub use self::provider::{DEFAULT_SKEW, JwtError, JwtProvider};
 pub use self::service::{Jwt, ResponseFuture};
 pub use self::source::TokenSource;
 pub use self::store::{Freshness, KeyStores, KeysStatus};
-pub use self::verifier::{
-    DEFAULT_CACHED_TOKENS, JwtVerifier, JwtVerifierBuilder, VerifyError,
-};
+pub use self::verifier::{DEFAULT_CACHED_TOKENS, JwtVerifier, JwtVerifierBuilder, VerifyError};

@@ -100,7 +100,7 @@ impl JwtProvider {
         self
     }
 
-    /// How tokens may be signed. Default: RS256, ES256 and EdDSA.
+    /// How tokens may be signed. Default: RS256, ES256 and `EdDSA`.
     ///
     /// A key without an `alg` of its own is used with one algorithm only, the first of these that
     /// fits it.

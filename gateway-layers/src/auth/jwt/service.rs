@@ -193,10 +193,8 @@ where
 {
     fn go_on(self, checked: Result<Arc<VerifiedToken>, VerifyError>) -> State<S, S::Future> {
         let Self { settings, mut inner, mut request, .. } = self;
-        let bearer = matches!(
-            source::find(&settings.sources, &request),
-            Ok(Some((TokenSource::Header, _)))
-        );
+        let bearer =
+            matches!(source::find(&settings.sources, &request), Ok(Some((TokenSource::Header, _))));
         let admitted = checked
             .map_err(|why| settings.refused(&why))
             .and_then(|token| settings.admit(&mut request, &token, bearer));

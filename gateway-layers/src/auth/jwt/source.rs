@@ -57,7 +57,7 @@ fn bearer(request: &Request) -> Result<Option<&str>, TokenFault> {
         return Err(TokenFault::Several);
     }
     let line = line.to_str().map_err(|_| TokenFault::Malformed)?.trim_ascii();
-    let (scheme, token) = line.split_once(' ').unwrap_or((line, ""));
+    let (scheme, token) = line.split_once([' ', '\t']).unwrap_or((line, ""));
     if !scheme.eq_ignore_ascii_case(SCHEME) {
         // Somebody else's credentials, unless a token follows in the same line.
         let mut rest = line.split(',').skip(1);

@@ -154,6 +154,7 @@ async fn verifiers_with_the_same_stores_fetch_once() {
     let server = KeyServer::with_keys(&[signer.jwk("a")]).await;
     let stores = KeyStores::new();
     let token = signer.sign("a", &claims());
+    let mut all = Vec::new();
     for _ in 0..3 {
         let verifier = JwtVerifier::builder()
             .provider(provider(Keys::url(&server.url())))
@@ -162,7 +163,7 @@ async fn verifiers_with_the_same_stores_fetch_once() {
             .build()
             .unwrap();
         assert_eq!(asks(&verifier, &token).await, Ok(()));
-        std::mem::forget(verifier);
+        all.push(verifier);
     }
     assert_eq!(server.asked(), 1);
 }

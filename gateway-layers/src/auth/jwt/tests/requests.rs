@@ -18,9 +18,12 @@ use super::*;
 const USER: HeaderName = HeaderName::from_static("x-user-id");
 const ROLES: HeaderName = HeaderName::from_static("x-user-roles");
 
+/// Fields, and who is said to send them.
+type Seen = (HeaderMap, Option<String>);
+
 /// What the upstream got last.
 #[derive(Clone, Default)]
-struct Upstream(Arc<Mutex<Vec<(HeaderMap, Option<String>)>>>);
+struct Upstream(Arc<Mutex<Vec<Seen>>>);
 
 impl Upstream {
     fn module(&self) -> Module {
@@ -33,7 +36,7 @@ impl Upstream {
         }))
     }
 
-    fn last(&self) -> (HeaderMap, Option<String>) {
+    fn last(&self) -> Seen {
         self.0.lock().unwrap().pop().expect("it got something")
     }
 }
@@ -254,7 +257,7 @@ async fn where_tokens_are_optional_a_bad_one_is_refused_all_the_same() {
     let house = House::new().with(|layer| layer.optional(true));
     house.sends(request(&[])).await.unwrap();
     assert_eq!(house.upstream.last().1, None);
-    for value in ["Bearer x", "Bearer ", "Bearer", "bearer\ta.b.c"] {
+    for value in ["Bearer x", "Bearer ", "Bearer", "bearer\ta.b"] {
         let (reason, _) = house.refuses(&[("authorization", value)]).await;
         assert_eq!(reason, Reason::TokenInvalid, "{value:?}");
     }

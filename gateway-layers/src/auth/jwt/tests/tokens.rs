@@ -83,11 +83,12 @@ fn a_public_key_is_no_secret() {
     let rsa = Signer::rsa();
     let jwk = rsa.jwk("a");
     let algorithms = [Algorithm::RS256, Algorithm::HS256];
-    let verifier = verifier(provider(Keys::inline(set(&[jwk.clone()]))).algorithms(algorithms));
+    let verifier =
+        verifier(provider(Keys::inline(set(std::slice::from_ref(&jwk)))).algorithms(algorithms));
     let Signer::Rsa(keys) = rsa else { panic!("it is RSA") };
     let der: aws_lc_rs::encoding::PublicKeyX509Der<'_> = keys.public_key().as_der().unwrap();
     let n = URL_SAFE_NO_PAD.decode(jwk["n"].as_str().unwrap()).unwrap();
-    for secret in [der.as_ref().to_vec(), n, set(&[jwk.clone()]).into_bytes()] {
+    for secret in [der.as_ref().to_vec(), n, set(std::slice::from_ref(&jwk)).into_bytes()] {
         let forged = Signer::Secret(secret).sign("a", &claims());
         assert_eq!(said(&verifier, &forged), Err(TokenFault::KeyUnknown));
     }
@@ -345,7 +346,7 @@ fn keys_that_cannot_be_used_are_passed_over_and_counted() {
     };
     let short = Signer::Rsa(RsaKeys::generate(KeySize::Rsa2048).unwrap()).jwk("short");
     let mut short_rsa = short.clone();
-    short_rsa["n"] = json!(b64(&[0xff; 255]));
+    short_rsa["n"] = json!(b64([0xff; 255]));
     let mut even_rsa = short;
     even_rsa["e"] = json!(b64([2]));
     let unusable = [

@@ -11,7 +11,8 @@ const WYCHEPROOF: &str = include_str!("../../../../tests/vectors/json_web_signat
 
 /// Whether we would take the text, by this one key.
 fn takes(jws: &str, key: &Value) -> bool {
-    let Ok(keys) = KeySet::parse(set(&[key.clone()]).as_bytes(), Origin::Local, 1) else {
+    let Ok(keys) = KeySet::parse(set(std::slice::from_ref(key)).as_bytes(), Origin::Local, 1)
+    else {
         return false;
     };
     let allowed = match key["alg"].as_str() {
@@ -29,24 +30,28 @@ fn signatures_of_wycheproof_are_judged_as_they_should() {
     let (mut judged, mut stricter, mut wrong) = (0, Vec::new(), Vec::new());
     for group in file["testGroups"].as_array().unwrap() {
         let key = if group["public"].is_object() { &group["public"] } else { &group["private"] };
-        for case in group["tests"].as_array().unwrap() {
+        let cases = group["tests"].as_array().unwrap();
+        let taken_elsewhere =
+            |jws: &str| cases.iter().any(|other| other["result"] == "valid" && other["jws"] == jws);
+        for case in cases {
             judged += 1;
             let jws = case["jws"].as_str().unwrap_or_default();
             let (taken, valid) = (takes(jws, key), case["result"] == "valid");
-            if taken && !valid {
+            // Two cases have lost what was wrong with them: they are another one, which is valid.
+            if taken && !valid && !taken_elsewhere(jws) {
                 wrong.push(case.to_string());
             }
             if valid && !taken {
-                let crv = key["crv"].as_str().unwrap_or_default();
-                stricter.push((case["tcId"].as_u64().unwrap(), crv.to_owned()));
+                stricter.push(case["tcId"].as_u64().unwrap());
             }
         }
     }
     assert_eq!(judged, 401);
     assert!(wrong.is_empty(), "{wrong:#?}");
-    println!("{stricter:?}");
-    // Nothing here verifies ES512, and the keys of these say `ES521`, which is nothing at all.
-    assert!(stricter.iter().all(|(_, curve)| curve == "P-521"), "{stricter:?}");
+    // The keys of 346 and 350 say PS256 and have signed with PS384. Nothing here verifies ES512,
+    // whose keys say `ES521` in 347 and 351, which is nothing at all. And a `?` in the middle of
+    // base64url, in 372 and 373, is no reason to take a text.
+    assert_eq!(stricter, [346, 347, 350, 351, 372, 373]);
 }
 
 /// RFC 7515, appendix A.1.
