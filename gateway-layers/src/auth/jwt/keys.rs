@@ -25,6 +25,9 @@ pub const DEFAULT_MAX_KEYS: usize = 100;
 /// Most bytes of a set. Default: 1 MiB.
 pub const DEFAULT_MAX_BYTES: usize = 1024 * 1024;
 
+/// Nothing takes, or holds for, more than this: a year.
+const MAX_DURATION: Duration = Duration::from_secs(365 * 24 * 3600);
+
 /// Where the keys of an issuer come from, and how long they hold.
 ///
 /// Verifiers that share [`KeyStores`](super::KeyStores) fetch one address once, with the settings
@@ -98,7 +101,8 @@ impl Keys {
         }
     }
 
-    /// How long keys are fresh. They are fetched again at four fifths of it. Default: 10 min.
+    /// How long keys are fresh, at most a year, as all times here. They are fetched again at four
+    /// fifths of it. Default: 10 min.
     pub fn ttl(mut self, ttl: Duration) -> Self {
         self.ttl = ttl;
         self
@@ -160,6 +164,10 @@ impl Keys {
         }
         if self.cooldown.is_zero() || self.timeout.is_zero() {
             return Err("cooldown and timeout are more than nothing".to_owned());
+        }
+        let all = [self.ttl, self.cooldown, self.timeout, self.stale];
+        if all.into_iter().any(|one| one > MAX_DURATION) {
+            return Err("no time is more than a year".to_owned());
         }
         if self.refresh_after() < self.cooldown {
             return Err("four fifths of ttl are not less than cooldown".to_owned());

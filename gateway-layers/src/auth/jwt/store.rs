@@ -322,8 +322,12 @@ impl Shared {
             }
         }
         state.fetches += 1;
+        self.end(&mut state);
+    }
+
+    /// Tells it while nobody can begin another one, which would be taken for this.
+    fn end(&self, state: &mut State) {
         state.in_flight = false;
-        drop(state);
         self.ended.send_modify(|count| *count += 1);
     }
 }
@@ -333,9 +337,9 @@ struct Running(Arc<Shared>);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.0.lock().in_flight = false;
+        let mut state = self.0.lock();
         self.0.running.store(false, Ordering::Release);
-        self.0.ended.send_modify(|count| *count += 1);
+        self.0.end(&mut state);
     }
 }
 

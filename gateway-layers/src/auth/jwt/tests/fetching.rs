@@ -365,6 +365,38 @@ async fn keys_that_cannot_be_had_again_are_used_for_a_day_and_not_longer() {
 }
 
 #[tokio::test]
+async fn who_goes_away_while_waiting_leaves_the_fetch_to_others() {
+    let signer = Signer::ed();
+    let server = KeyServer::start(Does::Stalls).await;
+    let keys = Keys::url(&server.url()).timeout(Duration::from_millis(300));
+    let verifier = verifier(provider(keys.cooldown(Duration::from_millis(10))));
+    let token = signer.sign("a", &claims());
+    let waiting = tokio::time::timeout(Duration::from_millis(50), asks(&verifier, &token)).await;
+    assert!(waiting.is_err());
+    server.now(Does::Answers(200, set(&[signer.jwk("a")])));
+    while asks(&verifier, &token).await.is_err() {
+        sleep(Duration::from_millis(5)).await;
+    }
+    assert!(verifier.status()[0].failure.is_none());
+}
+
+#[tokio::test]
+async fn with_the_last_verifier_the_fetching_ends() {
+    let signer = Signer::ed();
+    let server = KeyServer::with_keys(&[signer.jwk("a")]).await;
+    let (ttl, cooldown) = (Duration::from_millis(20), Duration::from_millis(10));
+    let verifier = verifier(provider(Keys::url(&server.url()).ttl(ttl).cooldown(cooldown)));
+    while server.asked() < 3 {
+        sleep(Duration::from_millis(5)).await;
+    }
+    drop(verifier);
+    sleep(Duration::from_millis(50)).await;
+    let asked = server.asked();
+    sleep(Duration::from_millis(200)).await;
+    assert_eq!(server.asked(), asked);
+}
+
+#[tokio::test]
 async fn a_file_that_is_too_large_is_no_set() {
     let place = Place::new("large");
     let signer = Signer::ed();

@@ -397,6 +397,20 @@ fn a_verified_token_is_remembered_until_it_dies() {
 }
 
 #[test]
+fn a_clock_before_1970_lets_nobody_in() {
+    struct Broken;
+    impl Clock for Broken {
+        fn now(&self) -> SystemTime {
+            UNIX_EPOCH - Duration::from_secs(1)
+        }
+    }
+    let signer = Signer::ed();
+    let provider = provider(Keys::inline(set(&[signer.jwk("a")])));
+    let verifier = JwtVerifier::builder().provider(provider).with_clock(Broken).build().unwrap();
+    assert_eq!(said(&verifier, &signer.sign("a", &claims())), Err(TokenFault::Expired));
+}
+
+#[test]
 fn what_was_refused_is_not_remembered_and_neither_is_one_that_never_dies() {
     let signer = Signer::ed();
     let keys = Keys::inline(set(&[signer.jwk("a")]));
@@ -446,6 +460,9 @@ fn settings_that_cannot_be_meant_are_refused() {
         provider(Keys::url("https://user:pass@issuer.example")),
         provider(Keys::url("/jwks")),
         provider(keys().cooldown(Duration::from_secs(600))),
+        provider(keys().stale(Duration::MAX)),
+        provider(keys().ttl(Duration::MAX)),
+        provider(keys().timeout(Duration::ZERO)),
         provider(Keys::inline("{}")),
         provider(Keys::inline(r#"{"keys":[]}"#)),
         provider(Keys::secret([1; 31], Algorithm::HS256)),
