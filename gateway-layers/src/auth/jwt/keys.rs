@@ -57,7 +57,8 @@ pub(super) enum Source {
 
 impl Keys {
     /// Keys of the JWK set at `url`, which is `https`, or `http` where the network is trusted.
-    /// Secrets in it are passed over.
+    /// Secrets in it are passed over. `https` needs to be told whom to trust: see
+    /// [`cluster`](Self::cluster).
     pub fn url(url: &str) -> Self {
         Self::new(Source::Url(Url::parse(url)))
     }
@@ -138,8 +139,9 @@ impl Keys {
         self
     }
 
-    /// How connections to the issuer are made: `make` begins a cluster, with what TLS needs. Its
-    /// endpoint and timeouts are set here.
+    /// How connections to the issuer are made: `make` begins a cluster, and gives it its TLS, as
+    /// with `ClusterBuilder::tls` of the core's feature `tls`. Endpoint and timeouts are set here.
+    /// Default: without TLS, so that keys of `https` addresses are unavailable.
     pub fn cluster(mut self, make: impl Fn() -> ClusterBuilder + Send + Sync + 'static) -> Self {
         self.cluster = Arc::new(make);
         self

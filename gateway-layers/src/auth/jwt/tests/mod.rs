@@ -1,4 +1,5 @@
 mod fetching;
+mod mutations;
 mod requests;
 mod secrets;
 mod tokens;
