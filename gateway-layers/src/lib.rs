@@ -24,6 +24,7 @@
 //! | copies of requests to a second module | layer | `mirror` (feature of that name) |
 //! | nothing for who fails all the time | layer | [`circuit_breaker`] |
 //! | somebody else for who fails | layer | [`fallback`] |
+//! | who is calling, by a signed token | layer | `auth::jwt` (feature `jwt`) |
 //! | one line for each request | observer | [`access_log`] |
 //! | services register themselves and are found by what they take | modules | `registry` |
 //! | where endpoints come from: files, DNS, registries | sources | `discovery` |
@@ -59,6 +60,7 @@
 //! one place. This crate is policy and knows no file format, no listener and no command line.
 
 pub mod access_log;
+pub mod auth;
 pub mod body_limit;
 pub mod circuit_breaker;
 pub mod concurrency;
@@ -105,6 +107,10 @@ mod guides {
     #[cfg(all(feature = "dns", feature = "consul", feature = "etcd", feature = "kubernetes"))]
     #[doc = include_str!("../../docs/discovery.md")]
     struct Discovery;
+
+    #[cfg(feature = "jwt")]
+    #[doc = include_str!("../../docs/jwt.md")]
+    struct Tokens;
 
     #[doc = include_str!("../README.md")]
     struct Crate;

@@ -1,0 +1,163 @@
+//! [`Fetcher`]: gets a JWK set from where it is.
+
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+
+use bytes::{Bytes, BytesMut};
+use gateway_core::context::Claim;
+use gateway_core::{
+    Body, Cluster, ClusterError, ClusterTimeouts, EndpointAddress, HostPolicy, ModuleService,
+    PoolSettings, Request,
+};
+use http::header::{ACCEPT, HeaderValue, USER_AGENT};
+use http::{StatusCode, Uri};
+use http_body::Body as _;
+use tokio::io::AsyncReadExt as _;
+use tokio::time::timeout;
+
+use super::json;
+use super::key_set::{KeySet, KeySetFault};
+use super::keys::{Keys, Source};
+use super::url::Url;
+
+/// Connections to one issuer: one fetch at a time, and one that has not ended yet.
+const MAX_CONNECTIONS: usize = 4;
+
+/// Why there are no keys. Nothing of an answer is repeated.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum FetchFault {
+    #[error("took longer than it may")]
+    Late,
+    #[error("answered {}", .0.as_u16())]
+    Status(StatusCode),
+    #[error("is larger than {0} bytes")]
+    TooLarge(usize),
+    #[error("could not be asked: {0}")]
+    Exchange(#[from] gateway_core::Error),
+    #[error("has an address that cannot be asked: {0}")]
+    Address(String),
+    #[error("cannot be read: {0}")]
+    File(#[from] io::Error),
+    #[error("is no description of this issuer")]
+    Description,
+    #[error(transparent)]
+    Set(#[from] KeySetFault),
+}
+
+/// Fetches keys, and keeps what it needs for the next time.
+pub(super) struct Fetcher {
+    keys: Keys,
+    issuer: String,
+    clients: Vec<Client>,
+}
+
+/// Whom to ask at one origin.
+struct Client {
+    origin: String,
+    cluster: Cluster,
+}
+
+impl Fetcher {
+    pub(super) fn new(keys: Keys, issuer: &str) -> Self {
+        Self { keys, issuer: issuer.to_owned(), clients: Vec::new() }
+    }
+
+    /// The keys as they are now.
+    pub(super) async fn fetch(&mut self) -> Result<KeySet, FetchFault> {
+        let within = self.keys.timeout;
+        let bytes = timeout(within, self.bytes()).await.map_err(|_| FetchFault::Late)??;
+        Ok(KeySet::parse(&bytes, self.keys.origin(), self.keys.max_keys)?)
+    }
+
+    async fn bytes(&mut self) -> Result<Bytes, FetchFault> {
+        match self.keys.source.clone() {
+            Source::File(path) => {
+                let most = self.keys.max_bytes;
+                let file = tokio::fs::File::open(path).await?;
+                let mut bytes = Vec::new();
+                // One more than may be tells that it is too large.
+                let limit = u64::try_from(most).unwrap_or(u64::MAX).saturating_add(1);
+                file.take(limit).read_to_end(&mut bytes).await?;
+                if bytes.len() > most { Err(FetchFault::TooLarge(most)) } else { Ok(bytes.into()) }
+            }
+            Source::Url(Ok(url)) => self.get(&url).await,
+            Source::Discovery(Ok(url)) => {
+                let description = self.get(&url).await?;
+                let keys = self.described(&url, &description)?;
+                self.get(&keys).await
+            }
+            _ => Err(FetchFault::Description),
+        }
+    }
+
+    /// Where the keys are, by what the issuer says of itself (`OpenID` Connect Discovery 1.0,
+    /// sections 3 and 4.3).
+    fn described(&self, asked: &Url, description: &[u8]) -> Result<Url, FetchFault> {
+        let description = json::object(description).ok_or(FetchFault::Description)?;
+        let text = |name: &str| match description.get(name) {
+            Some(Claim::Text(text)) => Ok(&**text),
+            _ => Err(FetchFault::Description),
+        };
+        if text("issuer")? != self.issuer {
+            return Err(FetchFault::Description);
+        }
+        let keys = Url::parse(text("jwks_uri")?).map_err(|_| FetchFault::Description)?;
+        // Nobody leads us from a road that is safe to one that is not.
+        if asked.is_https() && !keys.is_https() {
+            return Err(FetchFault::Description);
+        }
+        Ok(keys)
+    }
+
+    /// The whole answer. Redirects are not followed: they would lead anywhere.
+    async fn get(&mut self, url: &Url) -> Result<Bytes, FetchFault> {
+        let most = self.keys.max_bytes;
+        let cluster = self.cluster(url)?;
+        let mut request = Request::new(Body::empty());
+        *request.uri_mut() =
+            url.target().parse::<Uri>().map_err(|_| FetchFault::Address(url.shown()))?;
+        let headers = request.headers_mut();
+        headers
+            .insert(ACCEPT, HeaderValue::from_static("application/jwk-set+json, application/json"));
+        headers.insert(USER_AGENT, HeaderValue::from_static("gateway"));
+        let (head, mut body) = cluster.call(request).await?.into_parts();
+        if head.status != StatusCode::OK {
+            return Err(FetchFault::Status(head.status));
+        }
+        let mut whole = BytesMut::new();
+        while let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
+            let Ok(data) = frame?.into_data() else { continue };
+            if whole.len() + data.len() > most {
+                return Err(FetchFault::TooLarge(most));
+            }
+            whole.extend_from_slice(&data);
+        }
+        Ok(whole.freeze())
+    }
+
+    fn cluster(&mut self, url: &Url) -> Result<Cluster, FetchFault> {
+        if let Some(known) = self.clients.iter().find(|known| known.origin == url.origin()) {
+            return Ok(known.cluster.clone());
+        }
+        let unusable = |error: &dyn std::fmt::Display| FetchFault::Address(error.to_string());
+        let address: EndpointAddress = url.origin().parse().map_err(|error| unusable(&error))?;
+        let cluster = self.build(address).map_err(|error| unusable(&error))?;
+        // One for the description, one for the keys; an issuer that moves leaves nothing behind.
+        if self.clients.len() >= 2 {
+            self.clients.remove(1);
+        }
+        let origin = url.origin().to_owned();
+        self.clients.push(Client { origin, cluster: cluster.clone() });
+        Ok(cluster)
+    }
+
+    fn build(&self, address: EndpointAddress) -> Result<Cluster, ClusterError> {
+        let mut timeouts = ClusterTimeouts::default();
+        timeouts.idle = self.keys.timeout;
+        let mut pool = PoolSettings::default();
+        (pool.idle, pool.total) = (1, MAX_CONNECTIONS);
+        let builder = (self.keys.cluster)().host(HostPolicy::Endpoint).timeouts(timeouts);
+        builder.pool(pool).endpoint(address).build()
+    }
+}

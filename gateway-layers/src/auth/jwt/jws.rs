@@ -1,0 +1,129 @@
+//! [`Jws`]: a signed text in its compact form (RFC 7515, section 7.1).
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use gateway_core::context::Claim;
+
+use super::algorithm::Algorithm;
+use super::fault::TokenFault;
+use super::json::{self, Object};
+use super::key::{Key, MAX_ID};
+use super::key_set::KeySet;
+
+/// Most bytes of a token. Heads are 64 KiB in all, and what is larger belongs in a body.
+pub(super) const MAX_TOKEN: usize = 16 * 1024;
+
+/// So many keys are tried for one token: each costs the time of a verification.
+const MAX_TRIES: usize = 8;
+
+/// What the header says that counts here. Addresses of keys and keys in it are not even looked
+/// at (RFC 8725, section 3.10).
+#[derive(Debug)]
+pub(super) struct Header {
+    pub(super) algorithm: Algorithm,
+    pub(super) key: Option<String>,
+    pub(super) token_type: Option<String>,
+}
+
+/// A signed text, not verified.
+pub(super) struct Jws<'a> {
+    pub(super) header: Header,
+    pub(super) payload: Vec<u8>,
+    signed: &'a str,
+    signature: &'a str,
+}
+
+/// Why no key has verified it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unverified {
+    /// There is no such key: there may be one tomorrow.
+    NoKey,
+    /// The key's signature is another one.
+    Wrong,
+}
+
+impl<'a> Jws<'a> {
+    pub(super) fn parse(token: &'a str) -> Result<Self, TokenFault> {
+        if token.len() > MAX_TOKEN {
+            return Err(TokenFault::TooLarge);
+        }
+        let (signed, signature) = token.rsplit_once('.').ok_or(TokenFault::Malformed)?;
+        let (header, payload) = signed.split_once('.').ok_or(TokenFault::Malformed)?;
+        // A dot more is none of the alphabet; an encrypted token has two.
+        let header = Header::parse(&decode(header)?)?;
+        let payload = decode(payload)?;
+        if decode(signature)?.is_empty() {
+            return Err(TokenFault::Malformed);
+        }
+        Ok(Self { header, payload, signed, signature })
+    }
+
+    /// The key of `keys` that has signed it.
+    pub(super) fn verify(
+        &self,
+        keys: &KeySet,
+        allowed: &[Algorithm],
+    ) -> Result<Arc<Key>, Unverified> {
+        let Header { algorithm, key, .. } = &self.header;
+        let mut seen = 0;
+        for candidate in keys.candidates(key.as_deref(), *algorithm, allowed).take(MAX_TRIES) {
+            seen += 1;
+            if candidate.verifies(self.signed, self.signature, *algorithm) {
+                return Ok(Arc::clone(candidate));
+            }
+        }
+        // A token that does not name its key may be of one that is not known yet.
+        Err(if seen == 0 || key.is_none() { Unverified::NoKey } else { Unverified::Wrong })
+    }
+}
+
+impl Header {
+    fn parse(bytes: &[u8]) -> Result<Self, TokenFault> {
+        let header = json::object(bytes).ok_or(TokenFault::Malformed)?;
+        let algorithm = text(&header, "alg")?.ok_or(TokenFault::Malformed)?;
+        let algorithm = algorithm.parse().map_err(|_| TokenFault::Algorithm)?;
+        // `crit` names what must be understood, and nothing of that kind is (RFC 7515, section
+        // 4.1.11). A payload that is not encoded, compressed or encrypted is understood neither.
+        if ["crit", "b64", "zip", "enc"].iter().any(|name| header.contains_key(*name)) {
+            return Err(TokenFault::Unsupported);
+        }
+        // A token in a token (RFC 7519, section 5.2).
+        if text(&header, "cty")?.is_some_and(|inner| is_type(inner, "jwt")) {
+            return Err(TokenFault::Unsupported);
+        }
+        let key = text(&header, "kid")?;
+        if key.is_some_and(|key| key.len() > MAX_ID) {
+            return Err(TokenFault::Malformed);
+        }
+        let token_type = text(&header, "typ")?.map(str::to_owned);
+        Ok(Self { algorithm, key: key.map(str::to_owned), token_type })
+    }
+}
+
+/// Whether a media type says `wanted`, with or without what stands before all of them (RFC 7515,
+/// section 4.1.9).
+pub(super) fn is_type(found: &str, wanted: &str) -> bool {
+    let prefix = "application/";
+    let bare = match found.get(..prefix.len()) {
+        Some(start) if start.eq_ignore_ascii_case(prefix) => {
+            found.get(prefix.len()..).unwrap_or_default()
+        }
+        _ => found,
+    };
+    bare.eq_ignore_ascii_case(wanted)
+}
+
+/// Strictly: no padding, no blanks, no bits that mean nothing.
+fn decode(part: &str) -> Result<Vec<u8>, TokenFault> {
+    URL_SAFE_NO_PAD.decode(part).map_err(|_| TokenFault::Malformed)
+}
+
+fn text<'a>(header: &'a Object, name: &str) -> Result<Option<&'a str>, TokenFault> {
+    match header.get(name) {
+        None => Ok(None),
+        Some(Claim::Text(text)) => Ok(Some(text)),
+        Some(_) => Err(TokenFault::Malformed),
+    }
+}

@@ -1,0 +1,84 @@
+//! [`JwtLayer`]: who is calling, by a signed token.
+//!
+//! A token is a JSON Web Token (RFC 7519) in `Authorization: Bearer`, signed by an issuer
+//! ([`JwtProvider`]) whose keys stand in a JWK set: at a URL, in a file, or in the settings
+//! ([`Keys`]). What a [`JwtVerifier`] takes becomes the request's
+//! [`Principal`](gateway_core::context::Principal), and upstreams can be told its claims as header
+//! fields. Everything else is refused:
+//!
+//! | what | answer |
+//! | --- | --- |
+//! | no token | 401 [`Unauthenticated`](gateway_core::Reason::Unauthenticated), or it passes as nobody where tokens are [`optional`](JwtLayer::optional) |
+//! | a token that is not valid | 401 [`TokenInvalid`](gateway_core::Reason::TokenInvalid), with a [`TokenFault`] |
+//! | no keys to tell | 503 [`KeysUnavailable`](gateway_core::Reason::KeysUnavailable) |
+//! | not the roles or scopes asked for | 403 [`Forbidden`](gateway_core::Reason::Forbidden) |
+//!
+//! ```
+//! use gateway_core::{FixedResponse, Module};
+//! use gateway_layers::auth::jwt::{JwtLayer, JwtProvider, JwtVerifier, Keys};
+//! use tower::ServiceBuilder;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let keys = Keys::url("https://issuer.example/jwks.json");
+//! let provider = JwtProvider::new("https://issuer.example", keys)
+//!     .audience("orders")
+//!     .forward(http::HeaderName::from_static("x-user-id"), "sub");
+//! let verifier = JwtVerifier::new(provider)?;
+//! let module = Module::new(FixedResponse::new(http::StatusCode::NO_CONTENT));
+//! let known = Module::from_service(
+//!     ServiceBuilder::new().layer(JwtLayer::new(verifier)).service(module),
+//! );
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Two issuers, one of them in this house, with a secret that both know:
+//!
+//! ```
+//! # use gateway_layers::auth::jwt::{Algorithm, JwtProvider, JwtVerifier, Keys};
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let secret = [7; 32];
+//! let own = JwtProvider::new("house", Keys::secret(secret, Algorithm::HS256))
+//!     .algorithms([Algorithm::HS256])
+//!     .audience("orders");
+//! let partner = Keys::discovery("https://partner.example");
+//! let partner = JwtProvider::new("https://partner.example", partner).audience("orders");
+//! let verifier = JwtVerifier::builder().provider(own).provider(partner).build()?;
+//! # Ok(())
+//! # }
+//! ```
+
+mod algorithm;
+mod cache;
+mod claims;
+mod fault;
+mod fetch;
+mod forward;
+mod json;
+mod jws;
+mod key;
+mod key_set;
+mod keys;
+mod layer;
+mod provider;
+mod service;
+mod source;
+mod store;
+#[cfg(test)]
+mod tests;
+mod url;
+mod verifier;
+
+pub use self::algorithm::{Algorithm, AlgorithmUnknown};
+pub use self::cache::VerifiedToken;
+pub use self::fault::TokenFault;
+pub use self::keys::{
+    DEFAULT_COOLDOWN, DEFAULT_MAX_BYTES, DEFAULT_MAX_KEYS, DEFAULT_STALE, DEFAULT_TIMEOUT,
+    DEFAULT_TTL, Keys,
+};
+pub use self::layer::{Authorization, JwtLayer};
+pub use self::provider::{DEFAULT_SKEW, JwtError, JwtProvider};
+pub use self::service::{Jwt, ResponseFuture};
+pub use self::source::TokenSource;
+pub use self::store::{Freshness, KeyStores, KeysStatus};
+pub use self::verifier::{DEFAULT_CACHED_TOKENS, JwtVerifier, JwtVerifierBuilder, VerifyError};

@@ -1,0 +1,304 @@
+//! Requests as clients send them, and what the upstream gets.
+
+use std::sync::Mutex;
+
+use bytes::Bytes;
+use gateway_core::{
+    Body, ConnectionInfo, Error, ListenerInfo, Module, Outcome, Reason, Request, RequestContext,
+    RequestExt, Response, module_fn,
+};
+use http::header::{AUTHORIZATION, HeaderMap, HeaderName, WWW_AUTHENTICATE};
+use http_body::Frame;
+use http_body_util::{BodyExt, StreamBody};
+use tokio::time::Instant;
+use tower::{Layer, ServiceExt};
+
+use super::*;
+
+const USER: HeaderName = HeaderName::from_static("x-user-id");
+const ROLES: HeaderName = HeaderName::from_static("x-user-roles");
+
+/// Fields, and who is said to send them.
+type Seen = (HeaderMap, Option<String>);
+
+/// What the upstream got last.
+#[derive(Clone, Default)]
+struct Upstream(Arc<Mutex<Vec<Seen>>>);
+
+impl Upstream {
+    fn module(&self) -> Module {
+        let seen = Arc::clone(&self.0);
+        Module::new(module_fn(move |request: Request| {
+            let who = request.context().and_then(RequestContext::principal);
+            let who = who.map(|principal| principal.subject.to_string());
+            seen.lock().unwrap().push((request.headers().clone(), who));
+            async move { Ok::<_, Error>(Response::new(request.into_body())) }
+        }))
+    }
+
+    fn last(&self) -> Seen {
+        self.0.lock().unwrap().pop().expect("it got something")
+    }
+}
+
+fn request(fields: &[(&str, &str)]) -> Request {
+    let connection = ConnectionInfo::new(Arc::new(ListenerInfo::default()), None, None);
+    let mut request = Request::new(Body::empty());
+    for (name, value) in fields {
+        let name: HeaderName = name.parse().unwrap();
+        request.headers_mut().append(name, value.parse().unwrap());
+    }
+    request.extensions_mut().insert(RequestContext::new(Arc::new(connection), Instant::now()));
+    request
+}
+
+struct House {
+    signer: Signer,
+    layer: JwtLayer,
+    upstream: Upstream,
+}
+
+impl House {
+    fn new() -> Self {
+        let signer = Signer::ed();
+        let provider = provider(Keys::inline(set(&[signer.jwk("a")])))
+            .forward(USER, "sub")
+            .forward(ROLES, "roles");
+        let layer = JwtLayer::new(verifier(provider));
+        Self { signer, layer, upstream: Upstream::default() }
+    }
+
+    fn with(mut self, change: impl FnOnce(JwtLayer) -> JwtLayer) -> Self {
+        self.layer = change(self.layer);
+        self
+    }
+
+    fn token(&self) -> String {
+        self.signer.sign("a", &claims())
+    }
+
+    async fn sends(&self, request: Request) -> Outcome {
+        self.layer.layer(self.upstream.module()).oneshot(request).await
+    }
+
+    async fn refuses(&self, fields: &[(&str, &str)]) -> (Reason, String) {
+        let error = self.sends(request(fields)).await.expect_err("it is refused");
+        assert!(self.upstream.0.lock().unwrap().is_empty());
+        let challenge = error.fields().iter().find(|(name, _)| *name == WWW_AUTHENTICATE);
+        let said = challenge.map_or(String::new(), |(_, value)| value.to_str().unwrap().to_owned());
+        (error.reason(), said)
+    }
+}
+
+#[tokio::test]
+async fn a_token_makes_the_request_somebodys() {
+    let house = House::new();
+    for scheme in ["Bearer", "bearer", "BEARER", "bEaReR"] {
+        let value = format!("{scheme} {}", house.token());
+        house.sends(request(&[("authorization", &value)])).await.unwrap();
+        let (headers, who) = house.upstream.last();
+        assert_eq!(who.as_deref(), Some("ada"));
+        assert_eq!(headers[USER], "ada");
+        assert_eq!(headers[ROLES], "reader,writer");
+        assert_eq!(headers[AUTHORIZATION], value.as_str());
+    }
+}
+
+#[tokio::test]
+async fn without_a_token_the_answer_says_which_kind_is_wanted() {
+    let house = House::new().with(|layer| layer.realm("or\"de\\rs\r\n"));
+    let missing = (Reason::Unauthenticated, "Bearer realm=\"orders\"".to_owned());
+    assert_eq!(house.refuses(&[]).await, missing);
+    assert_eq!(house.refuses(&[("authorization", "Basic YWRhOng=")]).await, missing);
+    assert_eq!(house.refuses(&[("cookie", "token=x")]).await, missing);
+}
+
+#[tokio::test]
+async fn a_token_that_is_not_valid_is_refused_and_not_quoted() {
+    let house = House::new();
+    let (reason, said) = house.refuses(&[("authorization", "Bearer not.a.token")]).await;
+    assert_eq!(reason, Reason::TokenInvalid);
+    let wanted = "Bearer realm=\"gateway\", error=\"invalid_token\", \
+                  error_description=\"the token is malformed\"";
+    assert_eq!(said, wanted);
+}
+
+#[tokio::test]
+async fn two_credentials_are_refused() {
+    let house = House::new().with(|layer| {
+        layer.from([
+            TokenSource::Header,
+            TokenSource::Cookie("token".to_owned()),
+            TokenSource::Query("token".to_owned()),
+        ])
+    });
+    let token = house.token();
+    let bearer = format!("Bearer {token}");
+    let cookie = format!("token={token}");
+    for fields in [
+        vec![("authorization", bearer.clone()), ("authorization", bearer.clone())],
+        vec![("authorization", bearer.clone()), ("authorization", "Basic YQ==".to_owned())],
+        vec![("authorization", format!("{bearer}, {bearer}"))],
+        vec![("authorization", format!("{bearer},Basic YQ=="))],
+        vec![("authorization", format!("Basic YQ==, {bearer}"))],
+        vec![("authorization", format!("Basic, {bearer}"))],
+        vec![("authorization", format!("{bearer} {token}"))],
+        vec![("authorization", bearer.clone()), ("cookie", cookie.clone())],
+        vec![("cookie", format!("{cookie}; {cookie}"))],
+        vec![("cookie", cookie.clone()), ("cookie", cookie.clone())],
+    ] {
+        let fields: Vec<_> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let (reason, said) = house.refuses(&fields).await;
+        assert_eq!(reason, Reason::TokenInvalid, "{fields:?}");
+        assert!(said.contains("error=\"invalid_request\""), "{fields:?} {said}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_may_stand_where_it_was_said() {
+    let house = House::new().with(|layer| {
+        layer.from([TokenSource::Cookie("t".to_owned()), TokenSource::Query("q".to_owned())])
+    });
+    let token = house.token();
+    house.sends(request(&[("cookie", &format!("a=b; t={token};c=d"))])).await.unwrap();
+    assert_eq!(house.upstream.last().1.as_deref(), Some("ada"));
+    let mut asked = request(&[]);
+    *asked.uri_mut() = format!("/path?a=b&q={token}&qq=1").parse().unwrap();
+    house.sends(asked).await.unwrap();
+    assert_eq!(house.upstream.last().1.as_deref(), Some("ada"));
+    // And nowhere else.
+    let (reason, _) = house.refuses(&[("authorization", &format!("Bearer {token}"))]).await;
+    assert_eq!(reason, Reason::Unauthenticated);
+    let mut asked = request(&[]);
+    *asked.uri_mut() = format!("/path?q={token}&q={token}").parse().unwrap();
+    assert_eq!(house.sends(asked).await.unwrap_err().reason(), Reason::TokenInvalid);
+}
+
+#[tokio::test]
+async fn what_only_we_may_say_is_removed_in_every_spelling() {
+    let house = House::new().with(|layer| layer.optional(true));
+    let claimed = [
+        ("x-user-id", "eve"),
+        ("X_User_Id", "eve"),
+        ("x-user_id", "eve"),
+        ("x_user-roles", "admin"),
+        ("x-user-roles", "admin"),
+    ];
+    house.sends(request(&claimed)).await.unwrap();
+    let (headers, who) = house.upstream.last();
+    assert!(headers.is_empty(), "{headers:?}");
+    assert_eq!(who, None);
+    let mut with_token = claimed.to_vec();
+    let value = format!("Bearer {}", house.token());
+    with_token.push(("authorization", &value));
+    house.sends(request(&with_token)).await.unwrap();
+    let (headers, _) = house.upstream.last();
+    assert_eq!(headers.len(), 3, "{headers:?}");
+    assert_eq!(headers[USER], "ada");
+}
+
+#[tokio::test]
+async fn nor_may_it_be_said_behind_the_body() {
+    let house = House::new();
+    let mut trailers = HeaderMap::new();
+    for name in ["x-user-id", "x_user_id", "x-other"] {
+        trailers.insert(HeaderName::from_static(name), "eve".parse().unwrap());
+    }
+    let frames: [Result<_, Error>; 2] =
+        [Ok(Frame::data(Bytes::from_static(b"body"))), Ok(Frame::trailers(trailers))];
+    let mut asked = request(&[("authorization", &format!("Bearer {}", house.token()))]);
+    *asked.body_mut() = Body::new(StreamBody::new(futures_util::stream::iter(frames)));
+    let answer = house.sends(asked).await.unwrap();
+    let whole = answer.into_body().collect().await.unwrap();
+    let trailers = whole.trailers().cloned().unwrap();
+    assert_eq!(trailers.keys().map(HeaderName::as_str).collect::<Vec<_>>(), ["x-other"]);
+    assert_eq!(whole.to_bytes(), "body");
+}
+
+#[tokio::test]
+async fn a_claim_that_would_be_something_else_in_a_field_refuses_the_token() {
+    let house = House::new();
+    let refused = async |name: &str, value: Value| {
+        let token = house.signer.sign("a", &claims_with(name, value));
+        house.refuses(&[("authorization", &format!("Bearer {token}"))]).await.0
+    };
+    for hostile in ["a\r\nx-admin: 1", "a\nb", "a\0b", "a\u{7f}", " a", "a ", "a\u{85}", ""] {
+        assert_eq!(refused("sub", json!(hostile)).await, Reason::TokenInvalid, "{hostile:?}");
+        assert_eq!(refused("roles", json!([hostile])).await, Reason::TokenInvalid);
+    }
+    for hostile in [json!(["reader,admin"]), json!(["a", ",b"]), json!([["a"]]), json!({"a": 1})] {
+        assert_eq!(refused("roles", hostile.clone()).await, Reason::TokenInvalid, "{hostile}");
+    }
+}
+
+#[tokio::test]
+async fn a_claim_that_is_not_there_makes_no_field() {
+    let house = House::new();
+    for value in [Value::Null, json!([])] {
+        let token = house.signer.sign("a", &claims_with("roles", value));
+        let fields =
+            [("authorization", format!("Bearer {token}")), ("x-user-roles", "admin".to_owned())];
+        let fields: Vec<_> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        house.sends(request(&fields)).await.unwrap();
+        assert!(!house.upstream.last().0.contains_key(ROLES));
+    }
+}
+
+#[tokio::test]
+async fn the_upstream_need_not_get_the_token() {
+    let house = House::new().with(|layer| layer.authorization(Authorization::Drop));
+    let value = format!("Bearer {}", house.token());
+    house.sends(request(&[("authorization", &value)])).await.unwrap();
+    assert!(!house.upstream.last().0.contains_key(AUTHORIZATION));
+}
+
+#[tokio::test]
+async fn where_tokens_are_optional_a_bad_one_is_refused_all_the_same() {
+    let house = House::new().with(|layer| layer.optional(true));
+    house.sends(request(&[])).await.unwrap();
+    assert_eq!(house.upstream.last().1, None);
+    for value in ["Bearer x", "Bearer ", "Bearer", "bearer\ta.b"] {
+        let (reason, _) = house.refuses(&[("authorization", value)]).await;
+        assert_eq!(reason, Reason::TokenInvalid, "{value:?}");
+    }
+    house.sends(request(&[("authorization", "Basic YWRhOng=")])).await.unwrap();
+    assert_eq!(house.upstream.last().1, None);
+}
+
+#[tokio::test]
+async fn scopes_and_roles_are_asked_for() {
+    let both = |layer: JwtLayer| layer.scopes(["orders:read", "orders:write"]).roles(["writer"]);
+    let house = House::new().with(both);
+    let value = format!("Bearer {}", house.token());
+    house.sends(request(&[("authorization", &value)])).await.unwrap();
+    house.upstream.last();
+    let poor = claims_with("scope", json!("orders:read"));
+    let value = format!("Bearer {}", house.signer.sign("a", &poor));
+    let (reason, said) = house.refuses(&[("authorization", &value)]).await;
+    assert_eq!(reason, Reason::Forbidden);
+    assert!(said.ends_with("error=\"insufficient_scope\", scope=\"orders:read orders:write\""));
+    let poor = claims_with("roles", json!(["reader"]));
+    let value = format!("Bearer {}", house.signer.sign("a", &poor));
+    assert_eq!(house.refuses(&[("authorization", &value)]).await.0, Reason::Forbidden);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_keys_nobody_is_let_in_and_with_them_whoever_has_waited() {
+    let signer = Signer::ed();
+    let place = std::env::temp_dir().join(format!("jwt-waits-{}", std::process::id()));
+    let _ = std::fs::remove_file(&place);
+    let upstream = Upstream::default();
+    let layer = JwtLayer::new(verifier(provider(Keys::file(&place))));
+    let value = format!("Bearer {}", signer.sign("a", &claims()));
+    let sends = || layer.layer(upstream.module()).oneshot(request(&[("authorization", &value)]));
+    let error = sends().await.unwrap_err();
+    assert_eq!(error.reason(), Reason::KeysUnavailable);
+    let error = sends().await.unwrap_err();
+    assert!(error.retry_after().is_some());
+    assert!(upstream.0.lock().unwrap().is_empty());
+    std::fs::write(&place, set(&[signer.jwk("a")])).unwrap();
+    tokio::time::sleep(Duration::from_secs(11)).await;
+    sends().await.unwrap();
+    assert_eq!(upstream.last().1.as_deref(), Some("ada"));
+    let _ = std::fs::remove_file(&place);
+}

@@ -1,0 +1,313 @@
+//! [`JwtVerifier`]: says whose a token is.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
+
+use gateway_core::context::Claim;
+use gateway_core::{Clock, SystemClock};
+use http::header::HeaderName;
+
+use super::cache::{self, Cache, TokenHash, VerifiedToken};
+use super::fault::TokenFault;
+use super::forward;
+use super::json;
+use super::jws::{Jws, MAX_TOKEN, Unverified};
+use super::key::{Key, install_backend};
+use super::provider::{JwtError, JwtProvider};
+use super::store::{Flight, KeyStore, KeyStores, KeysStatus, Wanted};
+
+/// Most verified tokens that are remembered. Default: 10,000, of about 1 KiB each.
+pub const DEFAULT_CACHED_TOKENS: usize = 10_000;
+
+/// Says whose a token is: several issuers, their keys, and the tokens that were verified last.
+/// Clones share all of it. See the [module](super).
+#[derive(Clone)]
+pub struct JwtVerifier {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    providers: Vec<Provider>,
+    cache: Cache,
+    clock: Arc<dyn Clock>,
+    owned: Vec<HeaderName>,
+}
+
+struct Provider {
+    settings: JwtProvider,
+    store: Arc<KeyStore>,
+}
+
+/// Why nothing is known about a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum VerifyError {
+    /// It is refused.
+    #[error("{0}")]
+    Token(TokenFault),
+    /// There are no keys to verify it with, and none are to be had before this time is over.
+    #[error("the keys of the issuer cannot be had")]
+    KeysUnavailable(Duration),
+}
+
+impl From<TokenFault> for VerifyError {
+    fn from(fault: TokenFault) -> Self {
+        Self::Token(fault)
+    }
+}
+
+/// What is known about a token now.
+pub(super) enum Checked {
+    Verified(Arc<VerifiedToken>),
+    Refused(VerifyError),
+    /// Keys are on their way.
+    Waits(Flight),
+}
+
+/// Builds a [`JwtVerifier`].
+#[must_use]
+pub struct JwtVerifierBuilder {
+    providers: Vec<JwtProvider>,
+    stores: KeyStores,
+    cached: usize,
+    clock: Arc<dyn Clock>,
+}
+
+impl JwtVerifierBuilder {
+    /// Takes tokens of this issuer as well. The `iss` of a token says whose it is.
+    pub fn provider(mut self, provider: JwtProvider) -> Self {
+        self.providers.push(provider);
+        self
+    }
+
+    /// Shares keys with the verifiers that have the same stores. Default: with nobody.
+    pub fn stores(mut self, stores: &KeyStores) -> Self {
+        self.stores = stores.clone();
+        self
+    }
+
+    /// How many verified tokens are remembered; with 0 each is verified each time. Default:
+    /// 10,000.
+    pub fn cached_tokens(mut self, tokens: usize) -> Self {
+        self.cached = tokens;
+        self
+    }
+
+    /// What time it is. Default: the system's.
+    pub fn with_clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// The verifier. Keys are fetched from now on where there is a runtime, else from
+    /// [`JwtVerifier::start`] or the first request on.
+    ///
+    /// # Errors
+    ///
+    /// What cannot be meant: see [`JwtError`].
+    pub fn build(self) -> Result<JwtVerifier, JwtError> {
+        install_backend();
+        if self.providers.is_empty() {
+            return Err(JwtError::NoProvider);
+        }
+        let mut providers: Vec<Provider> = Vec::with_capacity(self.providers.len());
+        let mut owned = Vec::new();
+        for settings in self.providers {
+            let issuer = settings.rules.issuer.to_string();
+            settings.check()?;
+            let wrong = |what: String| JwtError::Keys(issuer.clone(), what);
+            settings.keys.check().map_err(wrong)?;
+            if providers.iter().any(|other| other.settings.rules.issuer == settings.rules.issuer) {
+                return Err(JwtError::IssuerTwice(issuer));
+            }
+            owned.extend(settings.forward.iter().map(|(name, _)| name.clone()));
+            let store = self.stores.store(&settings.keys, &issuer).map_err(wrong)?;
+            providers.push(Provider { settings, store });
+        }
+        let cache = Cache::new(self.cached);
+        let inner = Inner { providers, cache, clock: self.clock, owned };
+        let verifier = JwtVerifier { inner: Arc::new(inner) };
+        verifier.start();
+        Ok(verifier)
+    }
+}
+
+impl JwtVerifier {
+    /// A verifier of one issuer's tokens.
+    ///
+    /// # Errors
+    ///
+    /// As [`JwtVerifierBuilder::build`].
+    pub fn new(provider: JwtProvider) -> Result<Self, JwtError> {
+        Self::builder().provider(provider).build()
+    }
+
+    /// A verifier of several issuers' tokens, or with other parts.
+    pub fn builder() -> JwtVerifierBuilder {
+        JwtVerifierBuilder {
+            providers: Vec::new(),
+            stores: KeyStores::new(),
+            cached: DEFAULT_CACHED_TOKENS,
+            clock: Arc::new(SystemClock),
+        }
+    }
+
+    /// Fetches keys in the background from now on, as building does inside of a runtime. Does
+    /// nothing where that has begun, or outside of one.
+    pub fn start(&self) {
+        self.inner.providers.iter().for_each(|provider| provider.store.start());
+    }
+
+    /// Says whose `token` is, and waits for keys where that is of use: once, for little more than
+    /// a fetch may take.
+    ///
+    /// # Errors
+    ///
+    /// Why it is refused, or that it cannot be verified now.
+    pub async fn verify(&self, token: &str) -> Result<Arc<VerifiedToken>, VerifyError> {
+        let flight = match self.check(token) {
+            Checked::Waits(flight) => flight,
+            Checked::Verified(token) => return Ok(token),
+            Checked::Refused(why) => return Err(why),
+        };
+        flight.land().await;
+        self.check_again(token)
+    }
+
+    /// How good the keys of each issuer are, in the order of the issuers.
+    pub fn status(&self) -> Vec<KeysStatus> {
+        self.inner.providers.iter().map(|provider| provider.store.status()).collect()
+    }
+
+    /// How many verified tokens are remembered.
+    pub fn cached(&self) -> usize {
+        self.inner.cache.len()
+    }
+
+    /// The fields that claims are forwarded as. Nobody else may say them: they are to be removed
+    /// from the requests of routes without tokens, too.
+    pub fn owned_fields(&self) -> &[HeaderName] {
+        &self.inner.owned
+    }
+
+    /// What can be said at once.
+    pub(super) fn check(&self, token: &str) -> Checked {
+        if token.len() > MAX_TOKEN {
+            return Checked::Refused(TokenFault::TooLarge.into());
+        }
+        let (hash, now) = (cache::hash(token), self.now());
+        if let Some(token) = self.inner.cache.find(&hash, now) {
+            return Checked::Verified(token);
+        }
+        match self.examine(token, hash, now, false) {
+            Ok(checked) => checked,
+            Err(fault) => Checked::Refused(fault.into()),
+        }
+    }
+
+    /// What can be said after a fetch.
+    pub(super) fn check_again(&self, token: &str) -> Result<Arc<VerifiedToken>, VerifyError> {
+        match self.examine(token, cache::hash(token), self.now(), true)? {
+            Checked::Verified(token) => Ok(token),
+            Checked::Refused(why) => Err(why),
+            Checked::Waits(_) => Err(TokenFault::KeyUnknown.into()),
+        }
+    }
+
+    fn now(&self) -> i64 {
+        // A clock that shows nothing sensible makes every token an old one.
+        let since = self.inner.clock.now().duration_since(UNIX_EPOCH);
+        since.ok().and_then(|since| i64::try_from(since.as_secs()).ok()).unwrap_or(i64::MAX)
+    }
+
+    /// Looks at everything that costs little before a signature is verified or keys are fetched.
+    fn examine(
+        &self,
+        token: &str,
+        hash: TokenHash,
+        now: i64,
+        last: bool,
+    ) -> Result<Checked, TokenFault> {
+        let jws = Jws::parse(token)?;
+        let claims = json::object(&jws.payload).ok_or(TokenFault::Malformed)?;
+        let provider = self.provider(claims.get("iss"))?;
+        let settings = &provider.settings;
+        if !settings.algorithms.contains(&jws.header.algorithm) {
+            return Err(TokenFault::Algorithm);
+        }
+        settings.rules.check_type(jws.header.token_type.as_deref())?;
+        let dies = settings.rules.check(&claims, now)?;
+        let key = match provider.find_key(&jws, last)? {
+            Found::Key(key) => key,
+            Found::Nothing(checked) => return Ok(checked),
+        };
+        let fields = forward::fields(&settings.forward, &claims)?;
+        let principal = settings.names.principal(&settings.rules.issuer, claims);
+        let token = VerifiedToken { principal: Arc::new(principal), fields, key, dies };
+        let token = Arc::new(token);
+        self.inner.cache.keep(hash, &token);
+        Ok(Checked::Verified(token))
+    }
+
+    /// Whose rules a token is to be held against. What it says is not believed by that.
+    fn provider(&self, issuer: Option<&Claim>) -> Result<&Provider, TokenFault> {
+        match (self.inner.providers.as_slice(), issuer) {
+            ([only], _) => Ok(only),
+            (_, None) => Err(TokenFault::ClaimMissing),
+            (several, Some(Claim::Text(issuer))) => {
+                let one = several.iter().find(|one| one.settings.rules.issuer == *issuer);
+                one.ok_or(TokenFault::Issuer)
+            }
+            _ => Err(TokenFault::ClaimType),
+        }
+    }
+}
+
+enum Found {
+    Key(Arc<Key>),
+    Nothing(Checked),
+}
+
+impl Provider {
+    /// The key that has signed, or what is to be done without one.
+    fn find_key(&self, jws: &Jws<'_>, last: bool) -> Result<Found, TokenFault> {
+        let Some(snapshot) = self.store.keys() else {
+            let checked = match self.store.want(None) {
+                Wanted::Wait(flight) if !last => Checked::Waits(flight),
+                Wanted::Wait(_) => Checked::Refused(VerifyError::KeysUnavailable(Duration::ZERO)),
+                Wanted::Later(after) => Checked::Refused(VerifyError::KeysUnavailable(after)),
+            };
+            return Ok(Found::Nothing(checked));
+        };
+        match jws.verify(&snapshot.keys, &self.settings.algorithms) {
+            Ok(key) => Ok(Found::Key(key)),
+            Err(Unverified::Wrong) => Err(TokenFault::Signature),
+            Err(Unverified::NoKey) if self.store.is_fixed() => Err(TokenFault::KeyUnknown),
+            Err(Unverified::NoKey) => {
+                let id = jws.header.key.as_deref();
+                if last {
+                    id.into_iter().for_each(|id| self.store.note_unknown(id));
+                    return Err(TokenFault::KeyUnknown);
+                }
+                match self.store.want(id) {
+                    Wanted::Wait(flight) => Ok(Found::Nothing(Checked::Waits(flight))),
+                    Wanted::Later(_) => Err(TokenFault::KeyUnknown),
+                }
+            }
+        }
+    }
+}
+
+impl fmt::Debug for JwtVerifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let providers: Vec<_> = self.inner.providers.iter().map(|one| &one.settings).collect();
+        f.debug_struct("JwtVerifier").field("providers", &providers).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for JwtVerifierBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JwtVerifierBuilder").field("providers", &self.providers).finish()
+    }
+}

@@ -1,0 +1,4 @@
+//! Who is calling: what finds it out, each way behind a feature of its own.
+
+#[cfg(feature = "jwt")]
+pub mod jwt;
