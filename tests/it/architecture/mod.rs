@@ -103,7 +103,8 @@ fn crates_depend_in_one_direction() {
         }
         for folder in ["src", "benches", "tests"].map(|folder| format!("{name}/{folder}")) {
             // Not there, or with nothing but data in it.
-            if source::files(&root().join(&folder), "rs").is_empty() {
+            let path = root().join(&folder);
+            if !path.is_dir() || source::files(&path, "rs").is_empty() {
                 continue;
             }
             for source in source::sources(&root(), &folder) {
