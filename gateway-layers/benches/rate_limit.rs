@@ -35,20 +35,20 @@ impl Service<Request> for Answers {
     }
 }
 
-fn connections() -> Vec<Arc<ConnectionInfo>> {
+fn connections(count: u32) -> Vec<Arc<ConnectionInfo>> {
     let address = |host: u32| {
         let ip = IpAddr::V4(Ipv4Addr::from(0x0A00_0000 + host));
         let peer = Some(SocketAddr::new(ip, 1));
         Arc::new(ConnectionInfo::new(Arc::new(ListenerInfo::default()), peer, None))
     };
-    (0..10_000).map(address).collect()
+    (0..count).map(address).collect()
 }
 
-fn measure<S>(criterion: &mut Criterion, name: &str, mut service: S)
+fn measure<S>(criterion: &mut Criterion, name: &str, clients: u32, mut service: S)
 where
     S: Service<Request, Response = Response, Error = Error>,
 {
-    let connections = connections();
+    let connections = connections(clients);
     let mut clients = connections.iter().cycle();
     criterion.bench_function(name, |bencher| {
         bencher.iter_batched(
@@ -73,15 +73,18 @@ fn layer(limits: Vec<Limit>, headers: bool) -> RateLimitLayer {
 
 fn bench(criterion: &mut Criterion) {
     let wide = || Limit::per_second(1_000_000).by_ip();
-    measure(criterion, "call/without", Answers);
-    measure(criterion, "call/one", layer(vec![wide()], false).layer(Answers));
-    measure(criterion, "call/one_with_fields", layer(vec![wide()], true).layer(Answers));
-    let window = wide().algorithm(Algorithm::SlidingWindow);
-    measure(criterion, "call/sliding_window", layer(vec![window], false).layer(Answers));
-    let three = vec![wide(), wide().by([]), wide().by_route()];
-    measure(criterion, "call/three", layer(three, false).layer(Answers));
-    let narrow = Limit::per_hour(1).by_ip();
-    measure(criterion, "call/refused", layer(vec![narrow], false).layer(Answers));
+    for clients in [100, 10_000] {
+        let mut run = |name: &str, limits: Vec<Limit>, headers: bool| {
+            let service = layer(limits, headers).layer(Answers);
+            measure(criterion, &format!("{clients}_clients/{name}"), clients, service);
+        };
+        run("one", vec![wide()], false);
+        run("one_with_fields", vec![wide()], true);
+        run("sliding_window", vec![wide().algorithm(Algorithm::SlidingWindow)], false);
+        run("three", vec![wide(), wide().by([]), wide().by_route()], false);
+        run("refused", vec![Limit::per_hour(1).by_ip()], false);
+        measure(criterion, &format!("{clients}_clients/without"), clients, Answers);
+    }
 }
 
 criterion_group!(benches, bench);

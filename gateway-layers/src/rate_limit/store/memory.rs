@@ -72,14 +72,18 @@ impl MemoryStore {
             [charge] => {
                 let mut table = lock(self.shared.shard(charge.key));
                 let evicted = table.evicted();
-                let decision = decide(ask, &now, &mut |_, then| then(&mut table));
-                (decision, table.evicted() > evicted)
+                let mut levels = [Level::default()];
+                let admitted = decide(ask, &now, &mut levels, &mut |_, then| then(&mut table));
+                (Decision::new(admitted, &levels), table.evicted() > evicted)
             }
             charges => {
                 let mut locked = self.shared.lock_all(charges);
                 let evicted = locked.evicted();
-                let decision = decide(ask, &now, &mut |index, then| locked.with(index, then));
-                (decision, locked.evicted() > evicted)
+                let mut levels = [Level::default(); MOST_LIMITS];
+                let levels = &mut levels[..charges.len().min(MOST_LIMITS)];
+                let tables: &mut Tables<'_> = &mut |index, then| locked.with(index, then);
+                let admitted = decide(ask, &now, levels, tables);
+                (Decision::new(admitted, levels), locked.evicted() > evicted)
             }
         };
         if evicted {
@@ -190,21 +194,20 @@ fn lock(shard: &Mutex<Table>) -> MutexGuard<'_, Table> {
 type Tables<'a> = dyn FnMut(usize, &mut dyn FnMut(&mut Table)) + 'a;
 
 /// Looks at all limits, and charges all or none.
-fn decide(ask: &Ask<'_>, now: &Moment, tables: &mut Tables<'_>) -> Decision {
-    let mut levels = [Level::default(); MOST_LIMITS];
+fn decide(ask: &Ask<'_>, now: &Moment, levels: &mut [Level], tables: &mut Tables<'_>) -> bool {
     let mut admitted = true;
-    for (index, (charge, level)) in ask.charges.iter().zip(&mut levels).enumerate() {
+    for (index, (charge, level)) in ask.charges.iter().zip(levels.iter_mut()).enumerate() {
         tables(index, &mut |table| look(table, charge, now, level));
         admitted &= level.fits || !charge.binding;
     }
     if admitted && ask.spends {
-        for (index, (charge, level)) in ask.charges.iter().zip(&mut levels).enumerate() {
+        for (index, (charge, level)) in ask.charges.iter().zip(levels.iter_mut()).enumerate() {
             if level.fits && charge.cost > 0 {
                 tables(index, &mut |table| take(table, charge, now, level));
             }
         }
     }
-    Decision { admitted, count: ask.charges.len().min(MOST_LIMITS), levels }
+    admitted
 }
 
 fn look(table: &mut Table, charge: &Charge<'_>, now: &Moment, level: &mut Level) {

@@ -14,7 +14,6 @@ use gateway_core::Error;
 pub use self::memory::{DEFAULT_KEYS, MemoryStore};
 #[cfg(feature = "redis")]
 pub use self::redis::{RedisSettings, RedisStore, RedisStoreError, WhenAway};
-use super::config::MOST_LIMITS;
 use super::rule::{Level, Rule};
 
 /// Where limits are counted. All limits of a request are one decision: every one is charged, or
@@ -40,7 +39,7 @@ pub trait Store: Send + Sync + 'static {
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Ask<'a> {
-    /// The limits, 1 to [`MOST_LIMITS`], each with a key of its own.
+    /// The limits, 1 to [`MOST_LIMITS`](super::MOST_LIMITS), each with a key of its own.
     pub charges: &'a [Charge<'a>],
     /// What is decided together and is kept in one place; of a shared store only.
     pub group: u128,
@@ -96,29 +95,31 @@ impl fmt::Debug for Decided {
     }
 }
 
+/// So many levels are kept without a list.
+const FEW: usize = 2;
+
 /// Whether a request passes, and what is left of each limit.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub struct Decision {
     admitted: bool,
     count: usize,
-    levels: [Level; MOST_LIMITS],
+    few: [Level; FEW],
+    /// All of them, where they are more than a few.
+    many: Vec<Level>,
 }
 
 impl Decision {
-    /// The request passes, or not. `levels` are in the order of the charges; of more than
-    /// [`MOST_LIMITS`] the rest is left out.
-    pub fn new(admitted: bool, levels: impl IntoIterator<Item = Level>) -> Self {
-        let mut decision = Self { admitted, count: 0, levels: [Level::default(); MOST_LIMITS] };
-        for (to, level) in decision.levels.iter_mut().zip(levels) {
-            *to = level;
-            decision.count += 1;
-        }
-        decision
+    /// The request passes, or not. `levels` are in the order of the charges.
+    pub fn new(admitted: bool, levels: &[Level]) -> Self {
+        let mut few = [Level::default(); FEW];
+        let many = if levels.len() > FEW { levels.to_vec() } else { Vec::new() };
+        few.iter_mut().zip(levels).for_each(|(to, level)| *to = *level);
+        Self { admitted, count: levels.len(), few, many }
     }
 
     /// The request passes, and nobody counted it.
     pub fn uncounted() -> Self {
-        Self::new(true, [])
+        Self::new(true, &[])
     }
 
     /// True when it passes.
@@ -128,7 +129,7 @@ impl Decision {
 
     /// What is left of each limit, after it was charged if it was; empty when nobody counted.
     pub fn levels(&self) -> &[Level] {
-        self.levels.get(..self.count).unwrap_or_default()
+        self.few.get(..self.count).unwrap_or(&self.many)
     }
 }
 

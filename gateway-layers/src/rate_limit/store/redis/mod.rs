@@ -327,10 +327,10 @@ impl Question {
             },
             _ => Level::default(),
         };
-        let levels = numbers.chunks_exact(ANSWERS).map(level);
+        let levels: Vec<_> = numbers.chunks_exact(ANSWERS).map(level).collect();
         let binding = self.charges.iter().map(|(.., binding)| *binding);
-        let admitted = levels.clone().zip(binding).all(|(level, binding)| level.fits || !binding);
-        Decision::new(admitted, levels)
+        let admitted = levels.iter().zip(binding).all(|(level, binding)| level.fits || !binding);
+        Decision::new(admitted, &levels)
     }
 
     /// The decision of one gateway alone, with its part of the limits.
