@@ -54,7 +54,7 @@ impl Affinity {
 
 /// A part of a request that a hash is made of.
 ///
-/// As text, in documents: `header:NAME`, `cookie:NAME`, `param:NAME`, `ip`.
+/// As text, in documents: `header:NAME`, `cookie:NAME`, `param:NAME`, `principal`, `ip`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum HashKey {
@@ -64,6 +64,9 @@ pub enum HashKey {
     Cookie(String),
     /// A parameter of the route's path, as it stands in the path.
     Param(String),
+    /// The subject of who is calling, once somebody has found out
+    /// ([`RequestContext::principal`]).
+    Principal,
     /// The client's address, as trusted proxies tell it; of an IPv6 address the network (/64), in
     /// which one client has many.
     ClientIp,
@@ -71,7 +74,10 @@ pub enum HashKey {
 
 /// A hash key is not what it should be.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{found}` is no hash key, expected `header:NAME`, `cookie:NAME`, `param:NAME` or `ip`")]
+#[error(
+    "`{found}` is no hash key, expected `header:NAME`, `cookie:NAME`, `param:NAME`, `principal` or \
+     `ip`"
+)]
 #[non_exhaustive]
 pub struct HashKeyError {
     /// What was found.
@@ -92,6 +98,7 @@ impl HashKey {
                 let value = context.param(context.target()?.path(), name)?;
                 Some(value.as_bytes()).filter(full).map(stable_hash)
             }
+            Self::Principal => Some(stable_hash(context?.principal()?.subject.as_bytes())),
             Self::ClientIp => of_address(context?.client_ip()),
         }
     }
@@ -114,6 +121,7 @@ impl FromStr for HashKey {
 
     fn from_str(text: &str) -> Result<Self, HashKeyError> {
         let key = match text.split_once(':') {
+            None if text == "principal" => Some(Self::Principal),
             None if text == "ip" => Some(Self::ClientIp),
             Some(("header", name)) => name.parse().ok().map(Self::Header),
             Some(("cookie", name)) if cookie::is_name(name) => Some(Self::Cookie(name.to_owned())),
@@ -130,6 +138,7 @@ impl fmt::Display for HashKey {
             Self::Header(name) => write!(f, "header:{name}"),
             Self::Cookie(name) => write!(f, "cookie:{name}"),
             Self::Param(name) => write!(f, "param:{name}"),
+            Self::Principal => f.write_str("principal"),
             Self::ClientIp => f.write_str("ip"),
         }
     }
@@ -143,7 +152,7 @@ mod tests {
     use tokio::time::Instant;
 
     use super::*;
-    use crate::context::{Admitted, ConnectionInfo, PathParams};
+    use crate::context::{Admitted, ConnectionInfo, PathParams, Principal};
 
     fn key(text: &str) -> HashKey {
         text.parse().unwrap()
@@ -164,6 +173,16 @@ mod tests {
             after_prefix: None,
         });
         context
+    }
+
+    #[test]
+    fn a_caller_is_its_subject_and_nobody_before_it_is_known() {
+        let context = context("192.0.2.1");
+        let hash = || key("principal").hash(&HeaderMap::new(), Some(&context));
+        assert_eq!(hash(), None);
+        assert!(context.set_principal(Arc::new(Principal::new("alice", "jwt"))));
+        assert_eq!(hash(), Some(stable_hash(b"alice")));
+        assert_eq!(key("principal").to_string(), "principal");
     }
 
     #[test]

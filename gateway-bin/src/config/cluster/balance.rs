@@ -105,7 +105,7 @@ pub(in crate::config) fn hash_keys(
     key: &'static str,
     keys: &mut Vec<HashKey>,
 ) {
-    const KEY: &str = "`header:NAME`, `cookie:NAME`, `param:NAME` or `ip`";
+    const KEY: &str = "`header:NAME`, `cookie:NAME`, `param:NAME`, `principal` or `ip`";
     if let Some(field) = table.take(key) {
         if field.is_empty_list() {
             field.refuse::<()>("at least one key");

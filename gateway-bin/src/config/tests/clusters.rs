@@ -126,7 +126,7 @@ fn balancers_and_cookies() {
         (
             "balance = { consistent_hash = { keys = [\"x-user\"] } }",
             "g.toml:5:41: clusters.a.balance.consistent_hash.keys[0]: found \"x-user\", \
-             expected `header:NAME`, `cookie:NAME`, `param:NAME` or `ip`",
+             expected `header:NAME`, `cookie:NAME`, `param:NAME`, `principal` or `ip`",
         ),
         (
             "balance = { consistent_hash = { load = 0 } }",

@@ -101,7 +101,7 @@ fn splits() {
         (
             "{ split = [{ module = \"users\" }], split_by = [\"session\"] }",
             "g.toml:6:56: routes[0].target.split_by[0]: found \"session\", expected \
-             `header:NAME`, `cookie:NAME`, `param:NAME` or `ip`",
+             `header:NAME`, `cookie:NAME`, `param:NAME`, `principal` or `ip`",
         ),
         (
             "{ split = [{ module = \"users\" }], force_header = \"x y\" }",
