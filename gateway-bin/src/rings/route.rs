@@ -4,6 +4,7 @@ use gateway_core::Module;
 use gateway_core::budget::RetryBudget;
 use gateway_layers::body_limit::BodyLimitLayer;
 use gateway_layers::fallback::FallbackLayer;
+use gateway_layers::filter::{FilterChain, FilterLayer};
 use gateway_layers::hedge::HedgeLayer;
 use gateway_layers::mirror::MirrorLayer;
 use gateway_layers::retry::RetryLayer;
@@ -26,11 +27,14 @@ pub(crate) fn route(policy: &Policy, target: Module, asides: &Asides) -> Module 
         .mirrors
         .iter()
         .fold(tries, |inner, mirror| Module::from_service(mirror.layer(inner)));
-    if policy.body_limit.is_none() && policy.timeout.is_none() && asides.fallback.is_none() {
+    let filters = filters(policy);
+    let bare = policy.body_limit.is_none() && policy.timeout.is_none() && asides.fallback.is_none();
+    if bare && filters.is_empty() {
         // No ring, no second allocation for the call through it.
         return mirrored;
     }
     let ring = ServiceBuilder::new()
+        .option_layer((!filters.is_empty()).then(|| FilterLayer::new(filters)))
         // A length that says too much is refused before anything is spent on the request.
         .option_layer(policy.body_limit.map(BodyLimitLayer::new))
         // Outside of the timeout: it stands in for what was too late as well.
@@ -39,6 +43,32 @@ pub(crate) fn route(policy: &Policy, target: Module, asides: &Asides) -> Module 
         .option_layer(policy.timeout.map(TimeoutLayer::new))
         .service(mirrored);
     Module::from_service(ring)
+}
+
+/// What a head suffices for, cheapest refusals first and all before anybody asks who is calling.
+fn filters(policy: &Policy) -> FilterChain {
+    let mut chain = FilterChain::new();
+    // First, so that it is said on whatever is answered below.
+    if let Some(filter) = &policy.security_headers {
+        chain = chain.then(filter.clone());
+    }
+    // Preflights carry no credentials: they are answered before anything asks for some.
+    if let Some(filter) = &policy.cors {
+        chain = chain.then(filter.clone());
+    }
+    if let Some(filter) = &policy.ip {
+        chain = chain.then(filter.clone());
+    }
+    if let Some(filter) = &policy.methods {
+        chain = chain.then(filter.clone());
+    }
+    if let Some(filter) = &policy.csrf {
+        chain = chain.then(filter.clone());
+    }
+    if let Some(filter) = &policy.content_types {
+        chain = chain.then(filter.clone());
+    }
+    chain
 }
 
 /// What is asked for again, and how long each time.

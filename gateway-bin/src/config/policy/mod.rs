@@ -1,20 +1,31 @@
 //! `policy`: what stands between a route and its target.
 
+mod content;
+mod cors;
+mod csrf;
 mod fallback;
 pub(super) mod header_edits;
+mod ip;
 mod mirror;
 mod retries;
+mod security_headers;
 
 use std::time::Duration;
 
 use gateway_core::route::HeaderEdits;
+use gateway_layers::content_type::ContentTypeFilter;
+use gateway_layers::cors::CorsFilter;
+use gateway_layers::csrf::CsrfFilter;
 use gateway_layers::hedge;
+use gateway_layers::ip_filter::IpFilter;
+use gateway_layers::method_filter::MethodFilter;
+use gateway_layers::security_headers::SecurityHeadersFilter;
 
 pub use self::fallback::{Fallback, FallbackTo};
 pub use self::mirror::Mirror;
 pub use self::retries::Retry;
 use super::destination::Destination;
-use super::reader::Field;
+use super::reader::{Field, Table};
 use super::units::{duration, size};
 
 /// The time a request has in all, unless its route says otherwise.
@@ -27,6 +38,18 @@ pub const DEFAULT_BODY_LIMIT: u64 = 10 * 1024 * 1024;
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Policy {
+    /// `security_headers`: `true` or a table. Default: none.
+    pub security_headers: Option<SecurityHeadersFilter>,
+    /// `cors`. Default: none.
+    pub cors: Option<CorsFilter>,
+    /// `ip`: `allow`, `deny`, `allow_file`, `deny_file`. Default: every address.
+    pub ip: Option<IpFilter>,
+    /// `methods`. Default: every one that the match lets through.
+    pub methods: Option<MethodFilter>,
+    /// `content_types`. Default: any.
+    pub content_types: Option<ContentTypeFilter>,
+    /// `csrf`: `true` or a table. Default: none.
+    pub csrf: Option<CsrfFilter>,
     /// `timeout`: from the request's head to the answer's, in all. `"0s"` is off. Default: 30 s.
     pub timeout: Option<Duration>,
     /// `try_timeout`: for one try at an endpoint, until the head of its answer. `"0s"` is off.
@@ -52,6 +75,12 @@ pub struct Policy {
 impl Default for Policy {
     fn default() -> Self {
         Self {
+            security_headers: None,
+            cors: None,
+            ip: None,
+            methods: None,
+            content_types: None,
+            csrf: None,
             timeout: Some(DEFAULT_TIMEOUT),
             try_timeout: None,
             retry: None,
@@ -94,7 +123,20 @@ impl Policy {
             Some("off") => Some(None),
             _ => size(&field).map(Some),
         });
+        policy.read_filters(&mut table);
         table.finish();
         Some(policy)
+    }
+
+    /// What looks at the head of a request.
+    fn read_filters(&mut self, table: &mut Table<'_>) {
+        table.set("security_headers", &mut self.security_headers, security_headers::read);
+        table.set("cors", &mut self.cors, |field| cors::read(field).map(Some));
+        table.set("ip", &mut self.ip, |field| ip::read(field).map(Some));
+        table.set("methods", &mut self.methods, |field| content::methods(field).map(Some));
+        table.set("content_types", &mut self.content_types, |field| {
+            content::content_types(field).map(Some)
+        });
+        table.set("csrf", &mut self.csrf, csrf::read);
     }
 }
