@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
+use super::tls::TlsInfo;
 use crate::forwarded::{ForwardedPolicy, Peer, TrustedProxies};
 use crate::path::PathOptions;
 
@@ -16,6 +17,8 @@ pub struct ConnectionInfo {
     pub peer: Option<SocketAddr>,
     /// The local address, after the PROXY protocol; `None` on a Unix socket.
     pub local: Option<SocketAddr>,
+    /// How it is secured; `None` without TLS.
+    pub tls: Option<Arc<TlsInfo>>,
     hop: Peer,
 }
 
@@ -27,7 +30,14 @@ impl ConnectionInfo {
         local: Option<SocketAddr>,
     ) -> Self {
         let ip = peer.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |peer| peer.ip().to_canonical());
-        Self { listener, peer, local, hop: Peer::new(ip) }
+        Self { listener, peer, local, tls: None, hop: Peer::new(ip) }
+    }
+
+    /// The same, secured.
+    #[must_use]
+    pub fn with_tls(mut self, tls: TlsInfo) -> Self {
+        self.tls = Some(Arc::new(tls));
+        self
     }
 
     /// The peer as `X-Forwarded-For` names it, made once for the connection. Whoever connects
