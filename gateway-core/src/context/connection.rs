@@ -3,6 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
+use http::StatusCode;
+
 use super::tls::TlsInfo;
 use crate::forwarded::{ForwardedPolicy, Peer, TrustedProxies};
 use crate::path::PathOptions;
@@ -66,6 +68,27 @@ pub struct ListenerInfo {
     pub trusted: TrustedProxies,
     /// What upstreams are told about the client.
     pub forwarded: ForwardedPolicy,
+    /// Sends every request to `https` instead of answering it. Default: none.
+    pub redirect: Option<HttpsRedirect>,
+}
+
+/// A listener that answers nothing itself and sends clients to `https`: same host, path and query.
+///
+/// What proves that the host is ours (`/.well-known/acme-challenge/`, RFC 8555, section 8.3) is
+/// asked for in plain text, and goes to routes as ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct HttpsRedirect {
+    /// The port where `https` is spoken. Default: 443, which is not written.
+    pub port: u16,
+    /// 301, 302, 303, 307 or 308. Default: 308, which keeps method and body.
+    pub status: StatusCode,
+}
+
+impl Default for HttpsRedirect {
+    fn default() -> Self {
+        Self { port: 443, status: StatusCode::PERMANENT_REDIRECT }
+    }
 }
 
 /// The scheme clients use.

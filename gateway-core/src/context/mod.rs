@@ -20,7 +20,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use tokio::time::Instant;
 
-pub use self::connection::{ConnectionInfo, ListenerInfo, Scheme};
+pub use self::connection::{ConnectionInfo, HttpsRedirect, ListenerInfo, Scheme};
 pub use self::interim::{Interim, InterimSink};
 pub use self::params::PathParams;
 pub use self::principal::{Claim, Principal};

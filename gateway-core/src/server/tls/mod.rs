@@ -4,7 +4,7 @@
 //! ```text
 //! ServerTls -- CertificateStore -- Certificate        whose server this is, by SNI
 //!     |------- ClientAuth -- ClientTrust              whose clients are believed
-//!     `------- TlsFiles, watch                        both from files, and again when they change
+//!     `------- TlsFiles, FileWatch          both from files, and again when they change
 //! ```
 //!
 //! No crypto provider is chosen here: the embedder passes one.
@@ -30,8 +30,10 @@
 
 mod certificate;
 mod client_auth;
+mod files;
 mod handshake;
 mod identity;
+mod reload;
 mod store;
 
 use std::fmt;
@@ -49,7 +51,11 @@ use rustls::version::{TLS12, TLS13};
 
 pub use self::certificate::{Certificate, CertificateError};
 pub use self::client_auth::{ClientAuth, ClientTrust, TrustError};
+pub use self::files::{
+    CertificateFiles, ClientAuthMode, FileProblem, LoadedTls, TlsFile, TlsFiles,
+};
 pub(super) use self::handshake::handshake;
+pub use self::reload::{EXPIRES_SOON, FileWatch};
 pub use self::store::CertificateStore;
 use super::listener::Protocol;
 use crate::context::TlsVersion;
