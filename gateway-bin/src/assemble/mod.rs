@@ -3,6 +3,8 @@
 mod cluster;
 mod describe;
 mod listener;
+#[cfg(feature = "tls")]
+mod listener_tls;
 mod parts;
 mod registry;
 mod reload;
@@ -10,6 +12,7 @@ mod route;
 mod source;
 #[cfg(feature = "tls")]
 mod tls;
+mod upstream_tls;
 
 use std::fmt;
 use std::sync::Arc;
@@ -106,7 +109,8 @@ impl Assembly {
         let parts = parts.map_err(Problems::new)?;
         let gateway = rings::edge(parts.table(), &observers)
             .map_err(|problems| Problems::new(table_problems(&reading, problems)))?;
-        let Reading { document, warnings, .. } = reading;
+        let Reading { document, mut warnings, .. } = reading;
+        warnings.extend(parts.warnings.iter().cloned());
         let document = Arc::new(document);
         let reloader = Reloader::new(
             self.origin,
@@ -166,6 +170,11 @@ impl Assembled {
     /// its target, and the endpoints that may take them as they are now. Empty when there is none.
     pub fn describe(&self, id: &str) -> String {
         self.reloader.parts().describe(id)
+    }
+
+    /// The TLS of the listener `name` in a line, for people; `None`: it speaks none.
+    pub fn describe_listener(&self, name: &str) -> Option<String> {
+        self.reloader.parts().describe_listener(name)
     }
 
     /// What requests learn about the listener `name`; `None`: there is no such listener.

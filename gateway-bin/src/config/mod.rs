@@ -29,6 +29,7 @@ mod route;
 mod source;
 mod startup;
 mod target;
+mod tls;
 mod units;
 mod value;
 
@@ -51,6 +52,7 @@ pub use self::route::Route;
 pub use self::source::{Reading, Source};
 pub use self::startup::Startup;
 pub use self::target::{CapabilityTarget, Respond, SplitEntry, SplitTarget, Target};
+pub use self::tls::{CertificatePaths, ClientAuth, ClusterTls, ListenerTls, PemFile};
 pub use self::units::{show_duration, show_size};
 use self::value::{index_path, key_path, quote};
 

@@ -131,6 +131,11 @@ impl Certificate {
         self.not_after
     }
 
+    /// When it expires, for people.
+    pub fn expires(&self) -> String {
+        httpdate::fmt_http_date(self.not_after)
+    }
+
     /// From when on it is valid.
     pub fn not_before(&self) -> SystemTime {
         self.not_before

@@ -218,7 +218,7 @@ impl FileWatch {
         for certificate in self.shared.tls.certificates().certificates() {
             if certificate.expires_within(EXPIRES_SOON, now) {
                 let names = certificate.names().join(", ");
-                let expires = httpdate::fmt_http_date(certificate.not_after());
+                let expires = certificate.expires();
                 let listener = &self.shared.name;
                 tracing::warn!(listener, names, expires, "a certificate expires soon");
                 self.tell("expires_soon", &format!("{names}: {expires}"));
