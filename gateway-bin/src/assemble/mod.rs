@@ -24,6 +24,8 @@ use crate::config::{Document, Problem, Problems, Reading, Source};
 use crate::rings;
 
 pub(crate) use self::listener::build as build_listener;
+#[cfg(feature = "tls")]
+pub(crate) use self::listener_tls::SecureListener;
 pub(crate) use self::parts::{ClusterPart, Parts};
 pub use self::reload::{Reloaded, Reloader};
 

@@ -76,6 +76,11 @@ pub struct Cluster {
 }
 
 impl Cluster {
+    /// False where whoever answers is believed.
+    pub(crate) fn verifies(&self) -> bool {
+        !self.tls.as_ref().is_some_and(|tls| tls.dangerous_accept_any_certificate)
+    }
+
     /// True where endpoints may be spoken to over TLS.
     pub(crate) fn speaks_tls(&self) -> bool {
         let is_https = |endpoint: &EndpointSpec| endpoint.address.transport() == Transport::Https;
