@@ -56,7 +56,8 @@ pub use self::live::Live;
 pub use self::message::{Outcome, Request, RequestExt, Response, Tunnel};
 pub use self::module::{FixedResponse, Health, Module, ModuleService, Modules, module_fn};
 pub use self::observe::{
-    AttemptFinished, Observer, Observers, RequestFinished, RequestRefused, StateChanged,
+    AttemptFinished, HandshakeFailed, Observer, Observers, RequestFinished, RequestRefused,
+    StateChanged,
 };
 pub use self::route::{Route, RouteMatch, RouteTable};
 pub use self::server::{

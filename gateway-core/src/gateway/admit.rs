@@ -49,13 +49,17 @@ fn choose(
     admitted: &mut Admitted,
 ) -> Result<Choice, Error> {
     understand(request, &connection.listener.path)?;
+    is_served(request, connection)?;
     admitted.target = request.uri().clone();
+    if is_redirected(request.uri().path(), connection) {
+        return Ok(Choice::Redirect);
+    }
     clean_fields(request, connection, &snapshot.owned, admitted.from_trusted_peer);
     let Some(hit) = decide(snapshot, &lookup(request, connection))? else {
-        return Ok(Choice { route: None });
+        return Ok(Choice::Fallback);
     };
     admitted.route = snapshot.infos.get(hit.index).cloned();
-    let choice = Choice { route: Some(hit.index) };
+    let choice = Choice::Route(hit.index);
     prepare(request, hit, admitted)?;
     Ok(choice)
 }
@@ -115,6 +119,30 @@ pub(super) fn understand<B>(
 ) -> Result<(), Error> {
     hygiene::authority(request.version(), request.method(), request.uri(), request.headers())?;
     normalize_target(request, options)
+}
+
+/// Refuses what came over a connection that was made for others (RFC 9110, section 15.5.20).
+///
+/// Over HTTP/2 alone: there clients put requests for several hosts on one connection, and have to
+/// be told when they guessed wrong. Over HTTP/1.1 a host that no certificate has is a client that
+/// did not look at it, such as a probe that knows only the address; no route takes it, or one does.
+fn is_served<B>(request: &http::Request<B>, connection: &ConnectionInfo) -> Result<(), Error> {
+    let Some(tls) = connection.tls.as_ref().filter(|_| request.version() >= Version::HTTP_2) else {
+        return Ok(());
+    };
+    let (version, method) = (request.version(), request.method());
+    let host = hygiene::authority(version, method, request.uri(), request.headers())?;
+    match host {
+        Some(host) if !tls.served.contains(host.host) => Err(Reason::MisdirectedRequest.into()),
+        _ => Ok(()),
+    }
+}
+
+/// True when the listener sends requests for `path` to `https`.
+pub(super) fn is_redirected(path: &str, connection: &ConnectionInfo) -> bool {
+    connection.listener.redirect.is_some()
+        && !path.starts_with("/.well-known/acme-challenge/")
+        && path != "*"
 }
 
 /// Brings the request target into origin-form with a normal path, and the host into `Host`.
