@@ -81,6 +81,9 @@ reasons! {
     FramingInvalid "framing_invalid" 400 Internal http_request_error "The request's length is ambiguous";
     /// `Host` is missing, repeated, malformed or contradicts the request target.
     HostInvalid "host_invalid" 400 Internal http_request_error "The request's host is invalid";
+    /// The certificates of the connection are not for this host (RFC 9110, section 15.5.20): ask
+    /// again on a connection that was made for it.
+    MisdirectedRequest "misdirected_request" 421 Unavailable http_request_denied "This host is not served on this connection";
     /// The path cannot be understood in one way only.
     PathInvalid "path_invalid" 400 Internal http_request_error "The request's path is invalid";
     /// The request target is longer than the listener's limit.

@@ -42,6 +42,7 @@ mod alarm;
 mod extended_connect;
 mod http1;
 mod stream;
+mod stripped;
 mod tunnel;
 mod watched;
 mod websocket;
@@ -55,7 +56,8 @@ pub use self::live::Live;
 pub use self::message::{Outcome, Request, RequestExt, Response, Tunnel};
 pub use self::module::{FixedResponse, Health, Module, ModuleService, Modules, module_fn};
 pub use self::observe::{
-    AttemptFinished, Observer, Observers, RequestFinished, RequestRefused, StateChanged,
+    AttemptFinished, HandshakeFailed, Observer, Observers, RequestFinished, RequestRefused,
+    StateChanged,
 };
 pub use self::route::{Route, RouteMatch, RouteTable};
 pub use self::server::{

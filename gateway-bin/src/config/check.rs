@@ -48,6 +48,11 @@ impl Check<'_> {
 
     fn listeners(&mut self) {
         let listeners = &self.parts.listeners;
+        for (path, listener) in listeners {
+            if listener.tls.is_some() && !cfg!(feature = "tls") {
+                self.error(&format!("{path}.tls"), "this build speaks no TLS");
+            }
+        }
         for (index, (path, listener)) in listeners.iter().enumerate() {
             let mut before = listeners.iter().take(index);
             let any_port = matches!(&listener.address, Address::Tcp(tcp) if tcp.port() == 0);
@@ -87,6 +92,7 @@ impl Check<'_> {
             if matches!(cluster.discover, Some(Discover::Registry(_))) && !self.has_registry() {
                 self.error(&format!("{path}.discover.registry"), NO_REGISTRY);
             }
+            self.cluster_tls(path, cluster);
             let given = &cluster.endpoints;
             if !given.is_empty() && given.iter().all(|endpoint| endpoint.weight == 0) {
                 let message = "every weight is 0: no endpoint takes a request";
@@ -97,6 +103,20 @@ impl Check<'_> {
             if !used {
                 self.warn(path, "no route leads to this cluster");
             }
+        }
+    }
+
+    fn cluster_tls(&mut self, path: &str, cluster: &Cluster) {
+        let Some(tls) = &cluster.tls else {
+            return;
+        };
+        if tls.dangerous_accept_any_certificate {
+            let message = "whoever answers is believed: anybody on the way can read and change \
+                           everything; give `ca` or `server_name` instead";
+            self.warn(&format!("{path}.tls.dangerous_accept_any_certificate"), message);
+        }
+        if !cluster.speaks_tls() {
+            self.warn(&format!("{path}.tls"), "no endpoint is `https`: it is used for nothing");
         }
     }
 

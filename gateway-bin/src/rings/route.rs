@@ -2,11 +2,14 @@
 
 use gateway_core::Module;
 use gateway_core::budget::RetryBudget;
+use gateway_layers::auth::Authenticate;
 use gateway_layers::body_limit::BodyLimitLayer;
 use gateway_layers::fallback::FallbackLayer;
-use gateway_layers::filter::{FilterChain, FilterLayer};
+use gateway_layers::filter::FilterChain;
+use gateway_layers::guard::{GuardChain, GuardLayer};
 use gateway_layers::hedge::HedgeLayer;
 use gateway_layers::mirror::MirrorLayer;
+use gateway_layers::rate_limit::RateLimiter;
 use gateway_layers::retry::RetryLayer;
 use gateway_layers::timeout::{TimeoutLayer, TryTimeoutLayer};
 use tower::{Layer, ServiceBuilder};
@@ -16,6 +19,8 @@ use crate::config::Policy;
 /// What a route's policy leads to, beside its target.
 #[derive(Debug, Default)]
 pub(crate) struct Asides {
+    pub(crate) identity: Option<Authenticate>,
+    pub(crate) rate_limit: Option<RateLimiter>,
     pub(crate) fallback: Option<FallbackLayer>,
     pub(crate) mirrors: Vec<MirrorLayer>,
 }
@@ -27,14 +32,18 @@ pub(crate) fn route(policy: &Policy, target: Module, asides: &Asides) -> Module 
         .mirrors
         .iter()
         .fold(tries, |inner, mirror| Module::from_service(mirror.layer(inner)));
-    let filters = filters(policy);
-    let bare = policy.body_limit.is_none() && policy.timeout.is_none() && asides.fallback.is_none();
-    if bare && filters.is_empty() {
+    let guards = guards(policy, asides);
+    if guards.is_empty()
+        && policy.body_limit.is_none()
+        && policy.timeout.is_none()
+        && asides.fallback.is_none()
+    {
         // No ring, no second allocation for the call through it.
         return mirrored;
     }
     let ring = ServiceBuilder::new()
-        .option_layer((!filters.is_empty()).then(|| FilterLayer::new(filters)))
+        // What is taken at all, who is calling, how often, and whether he may: before anything is spent on the request.
+        .option_layer((!guards.is_empty()).then(|| GuardLayer::new(guards)))
         // A length that says too much is refused before anything is spent on the request.
         .option_layer(policy.body_limit.map(BodyLimitLayer::new))
         // Outside of the timeout: it stands in for what was too late as well.
@@ -69,6 +78,23 @@ fn filters(policy: &Policy) -> FilterChain {
         chain = chain.then(filter.clone());
     }
     chain
+}
+
+/// Who stops requests before they go on, in order.
+fn guards(policy: &Policy, asides: &Asides) -> GuardChain {
+    let mut guards = GuardChain::new();
+    let filters = filters(policy);
+    if !filters.is_empty() {
+        guards = guards.then(filters);
+    }
+    if let Some(identity) = &asides.identity {
+        guards = guards.then(identity.clone());
+    }
+    // Behind identity: who is known is counted as himself.
+    if let Some(limiter) = &asides.rate_limit {
+        guards = guards.then(limiter.clone());
+    }
+    guards
 }
 
 /// What is asked for again, and how long each time.

@@ -10,6 +10,7 @@ mod params;
 mod principal;
 mod record;
 mod route;
+mod tls;
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
@@ -22,12 +23,13 @@ use tokio::time::Instant;
 
 pub use self::answer::AnswerEdit;
 use self::answer::AnswerFields;
-pub use self::connection::{ConnectionInfo, ListenerInfo, Scheme};
+pub use self::connection::{ConnectionInfo, HttpsRedirect, ListenerInfo, Scheme};
 pub use self::interim::{Interim, InterimSink};
 pub use self::params::PathParams;
 pub use self::principal::{Claim, Principal};
 pub use self::record::{Attempt, Fallback, Record};
 pub use self::route::{Metadata, RouteInfo};
+pub use self::tls::{ClientIdentity, ServedNames, TlsInfo, TlsVersion};
 
 /// The header field in which a gRPC caller states its time (gRPC over HTTP/2, "Requests").
 pub static GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");

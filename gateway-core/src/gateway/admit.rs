@@ -5,14 +5,15 @@
 
 use std::borrow::Cow;
 
-use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::header::{self, HeaderMap, HeaderValue};
 use http::uri::{Authority, PathAndQuery, Uri};
 use http::{Method, Version};
 
+use super::owned::OwnedFields;
 use super::{Choice, Snapshot, decide};
 use crate::context::{Admitted, ConnectionInfo, RequestContext, Scheme};
 use crate::error::{Error, Reason};
-use crate::forwarded::{Hop, original_host, resolve_client, said_host, said_proto, strip_owned};
+use crate::forwarded::{Hop, original_host, resolve_client, said_host, said_proto};
 use crate::message::Request;
 use crate::path::{PathOptions, normalize};
 use crate::route::{Lookup, RouteHit, preflight_method};
@@ -55,14 +56,18 @@ fn choose(
     admitted: &mut Admitted,
 ) -> Result<Choice, Error> {
     understand(request, &connection.listener.path)?;
+    is_served(request, connection)?;
     admitted.target = request.uri().clone();
-    clean_fields(request, connection, admitted.from_trusted_peer);
+    if is_redirected(request.uri().path(), connection) {
+        return Ok(Choice::Redirect);
+    }
+    clean_fields(request, connection, &snapshot.owned, admitted.from_trusted_peer);
     let asked = preflight_method(request.method(), request.headers());
     let Some(hit) = decide(snapshot, &lookup(request, connection, asked.as_ref()))? else {
-        return Ok(Choice { route: None });
+        return Ok(Choice::Fallback);
     };
     admitted.route = snapshot.infos.get(hit.index).cloned();
-    let choice = Choice { route: Some(hit.index) };
+    let choice = Choice::Route(hit.index);
     prepare(request, hit, admitted)?;
     Ok(choice)
 }
@@ -135,6 +140,30 @@ pub(super) fn understand<B>(
     normalize_target(request, options)
 }
 
+/// Refuses what came over a connection that was made for others (RFC 9110, section 15.5.20).
+///
+/// Over HTTP/2 alone: there clients put requests for several hosts on one connection, and have to
+/// be told when they guessed wrong. Over HTTP/1.1 a host that no certificate has is a client that
+/// did not look at it, such as a probe that knows only the address; no route takes it, or one does.
+fn is_served<B>(request: &http::Request<B>, connection: &ConnectionInfo) -> Result<(), Error> {
+    let Some(tls) = connection.tls.as_ref().filter(|_| request.version() >= Version::HTTP_2) else {
+        return Ok(());
+    };
+    let (version, method) = (request.version(), request.method());
+    let host = hygiene::authority(version, method, request.uri(), request.headers())?;
+    match host {
+        Some(host) if !tls.served.contains(host.host) => Err(Reason::MisdirectedRequest.into()),
+        _ => Ok(()),
+    }
+}
+
+/// True when the listener sends requests for `path` to `https`.
+pub(super) fn is_redirected(path: &str, connection: &ConnectionInfo) -> bool {
+    connection.listener.redirect.is_some()
+        && !path.starts_with("/.well-known/acme-challenge/")
+        && path != "*"
+}
+
 /// Brings the request target into origin-form with a normal path, and the host into `Host`.
 fn normalize_target<B>(request: &mut http::Request<B>, options: &PathOptions) -> Result<(), Error> {
     let authority = request.uri().authority().map(Authority::as_str);
@@ -167,10 +196,14 @@ fn with_path(uri: &Uri, path: &str) -> Result<Uri, Error> {
 }
 
 /// Removes the fields of the client's hop and those the gateway owns, and writes ours.
-fn clean_fields(request: &mut Request, connection: &ConnectionInfo, trusted_peer: bool) {
+fn clean_fields(
+    request: &mut Request,
+    connection: &ConnectionInfo,
+    owned: &OwnedFields,
+    trusted_peer: bool,
+) {
     let hop = hop_headers::strip_request(request.headers_mut());
-    let unsaid: &[_] = if trusted_peer { &[] } else { &[REQUEST_ID] };
-    strip_owned(request.headers_mut(), unsaid, trusted_peer);
+    owned.strip(request, trusted_peer);
     let host = original_host(request.headers(), request.uri());
     let version = request.version();
     let headers = request.headers_mut();
@@ -194,9 +227,6 @@ fn clean_fields(request: &mut Request, connection: &ConnectionInfo, trusted_peer
         offer_upgrade(headers, protocol);
     }
 }
-
-/// Names a request across systems: only a trusted peer may have given it.
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The client's wish to switch protocols, in the one form everything behind the door knows.
 fn offer_upgrade(headers: &mut HeaderMap, protocol: HeaderValue) {

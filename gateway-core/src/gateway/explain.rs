@@ -19,6 +19,8 @@ pub struct Explanation {
     pub generation: u64,
     /// The route that takes it, or why none does.
     pub decision: Result<String, Error>,
+    /// True when the listener sends it to `https`, whatever the routes would do.
+    pub redirected: bool,
     /// Every route, with what failed first on it.
     pub considered: Vec<Considered>,
 }
@@ -42,6 +44,7 @@ pub(super) fn explain(
             Some(asked) => format!("preflight for {asked} {}", request.uri()),
         },
         generation: snapshot.generation,
+        redirected: admit::is_redirected(request.uri().path(), connection),
         considered: snapshot.table.explain(&lookup),
         decision,
     }
@@ -51,6 +54,7 @@ impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", self.request)?;
         match &self.decision {
+            _ if self.redirected => writeln!(f, "  is sent to https by its listener")?,
             Ok(route) => writeln!(f, "  goes to route `{route}` (generation {})", self.generation)?,
             Err(error) => {
                 let status = error.reason().status();

@@ -109,6 +109,9 @@ fn describe_cluster(text: &mut String, part: &ClusterPart) {
     let one = timeouts.try_timeout.map_or("off".to_owned(), show_duration);
     let _ = writeln!(text, "{}", part.cluster.status());
     let _ = writeln!(text, "  connect {}, try {one}", show_duration(timeouts.connect));
+    if !part.config.verifies() {
+        let _ = writeln!(text, "  dangerous_accept_any_certificate: whoever answers is believed");
+    }
     if let Some(breaker) = &part.breaker {
         let status = breaker.status();
         let _ = writeln!(

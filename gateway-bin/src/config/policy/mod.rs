@@ -5,8 +5,10 @@ mod cors;
 mod csrf;
 mod fallback;
 pub(super) mod header_edits;
+mod identity;
 mod ip;
 mod mirror;
+mod rate_limit;
 mod retries;
 mod security_headers;
 
@@ -22,7 +24,9 @@ use gateway_layers::method_filter::MethodFilter;
 use gateway_layers::security_headers::SecurityHeadersFilter;
 
 pub use self::fallback::{Fallback, FallbackTo};
+pub use self::identity::{Access, IdentityMode, IdentityUse};
 pub use self::mirror::Mirror;
+pub use self::rate_limit::{LimitStore, RateLimit};
 pub use self::retries::Retry;
 use super::destination::Destination;
 use super::reader::{Field, Table};
@@ -50,6 +54,10 @@ pub struct Policy {
     pub content_types: Option<ContentTypeFilter>,
     /// `csrf`: `true` or a table. Default: none.
     pub csrf: Option<CsrfFilter>,
+    /// `public`, `identity`, and the kinds of credentials that callers are known by.
+    pub access: Access,
+    /// `rate_limit`. Default: none.
+    pub rate_limit: Option<RateLimit>,
     /// `timeout`: from the request's head to the answer's, in all. `"0s"` is off. Default: 30 s.
     pub timeout: Option<Duration>,
     /// `try_timeout`: for one try at an endpoint, until the head of its answer. `"0s"` is off.
@@ -81,6 +89,8 @@ impl Default for Policy {
             methods: None,
             content_types: None,
             csrf: None,
+            access: Access::default(),
+            rate_limit: None,
             timeout: Some(DEFAULT_TIMEOUT),
             try_timeout: None,
             retry: None,
@@ -104,7 +114,8 @@ impl Policy {
 
     pub(super) fn read(field: Field<'_>) -> Option<Self> {
         let mut table = field.table("{ timeout = \"30s\" }")?;
-        let mut policy = Self::default();
+        let mut policy = Self { access: Access::read(&mut table), ..Self::default() };
+        table.set("rate_limit", &mut policy.rate_limit, |field| RateLimit::read(field).map(Some));
         table.set("timeout", &mut policy.timeout, |field| {
             Some(Some(duration(&field)?).filter(|timeout| !timeout.is_zero()))
         });
