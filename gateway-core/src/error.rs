@@ -115,7 +115,9 @@ reasons! {
     Forbidden "forbidden" 403 PermissionDenied http_request_denied "This is not allowed";
     /// The client's address may not call this.
     AddressDenied "address_denied" 403 PermissionDenied http_request_denied "The address is not allowed";
-    /// A request of another site that carries this site's cookie.
+    /// The route's CORS does not allow this origin, method or header field.
+    PreflightRefused "preflight_refused" 403 PermissionDenied http_request_denied "Another origin may not ask for this";
+    /// A request that another site made a browser send, or that does not say which site did.
     CrossSite "cross_site" 403 PermissionDenied http_request_denied "The request comes from another site";
     /// The body is of a kind that the route does not take.
     MediaTypeNotAllowed "media_type_not_allowed" 415 Internal http_request_denied "The content type is not allowed";

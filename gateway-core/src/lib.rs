@@ -49,7 +49,7 @@ mod websocket;
 
 pub use self::body::{Body, End};
 pub use self::clock::{Clock, SystemClock};
-pub use self::context::{ConnectionInfo, ListenerInfo, RequestContext};
+pub use self::context::{AnswerEdit, ConnectionInfo, ListenerInfo, RequestContext};
 pub use self::error::{BoxError, Error, GrpcStatus, Reason, Verdict};
 pub use self::gateway::{Explanation, Gateway, GatewayBuilder, GatewayLayer, Redirection};
 pub use self::live::Live;

@@ -7,13 +7,13 @@ use http::request;
 use super::{Snapshot, admit, decide};
 use crate::context::ConnectionInfo;
 use crate::error::Error;
-use crate::route::Considered;
+use crate::route::{Considered, preflight_method};
 
 /// What would become of a request, and why. `Display` is for people.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Explanation {
-    /// The method and the normalised target.
+    /// The method and the normalised target; of a CORS preflight the method that it asks for.
     pub request: String,
     /// The generation of the snapshot that decided.
     pub generation: u64,
@@ -32,13 +32,17 @@ pub(super) fn explain(
 ) -> Explanation {
     let mut request = http::Request::from_parts(head.clone(), ());
     let admitted = admit::understand(&mut request, &connection.listener.path);
-    let lookup = admit::lookup(&request, connection);
+    let asked = preflight_method(request.method(), request.headers());
+    let lookup = admit::lookup(&request, connection, asked.as_ref());
     let decision = admitted.and_then(|()| match decide(snapshot, &lookup)? {
         Some(hit) => Ok(hit.route.id.clone()),
         None => Ok("fallback".to_owned()),
     });
     Explanation {
-        request: format!("{} {}", request.method(), request.uri()),
+        request: match &asked {
+            None => format!("{} {}", request.method(), request.uri()),
+            Some(asked) => format!("preflight for {asked} {}", request.uri()),
+        },
         generation: snapshot.generation,
         redirected: admit::is_redirected(request.uri().path(), connection),
         considered: snapshot.table.explain(&lookup),

@@ -1,12 +1,14 @@
 //! What a route comes to, for people: the layers that its requests pass, outermost first, with
 //! their values, and the endpoints that may take them.
 
+mod filters;
+
 use std::fmt::Write;
 
 use gateway_layers::hedge::Delay;
 use gateway_layers::retry::Condition;
 
-use super::parts::{ClusterPart, Parts, RoutePart};
+use crate::assemble::parts::{ClusterPart, Parts, RoutePart};
 use crate::config::{Destination, FallbackTo, Policy, Retry, Target, show_duration, show_size};
 
 impl Parts {
@@ -31,7 +33,8 @@ impl Parts {
 /// The layers of the route ring, outermost first.
 fn policy(policy: &Policy) -> Vec<String> {
     let off = || "off".to_owned();
-    let mut lines = vec![format!("body_limit {}", policy.body_limit.map_or_else(off, show_size))];
+    let mut lines = filters::describe(policy);
+    lines.push(format!("body_limit {}", policy.body_limit.map_or_else(off, show_size)));
     if let Some(fallback) = &policy.fallback {
         let to = match &fallback.to {
             FallbackTo::Destination(to) => destination(to),
