@@ -18,6 +18,7 @@ mod forward_h1;
 mod forward_h2;
 mod grpc;
 mod harness;
+mod identity;
 mod headers;
 mod limits_h2;
 mod memory;
