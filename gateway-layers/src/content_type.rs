@@ -83,7 +83,7 @@ impl ContentTypeFilter {
 
 impl Filter for ContentTypeFilter {
     fn apply(&self, head: &mut request::Parts) -> Flow {
-        let known = head.context().and_then(|context| context.has_body());
+        let known = head.context().and_then(RequestContext::has_body);
         if !known.unwrap_or_else(|| says_body(&head.headers)) {
             return Flow::Continue;
         }

@@ -1,6 +1,6 @@
 //! Who may use a route, and how much: identity, authorization and limits of a document.
 
-use gateway_tests::{Answer, Client, Gateway, Payload, Reply, Upstream};
+use gateway_tests::{Client, Gateway, Payload, Reply, Upstream};
 use http::Request;
 
 use crate::routing::LISTENER;
@@ -48,6 +48,12 @@ async fn asks(gateway: &Gateway, target: &str, fields: &[(&str, &str)]) -> Reply
     Client::http1(gateway.addr()).send(request).await
 }
 
+/// The gateway itself has refused it, for this reason.
+fn refused(reply: &Reply, status: u16, reason: &str) {
+    reply.assert_by_gateway(&[status]);
+    assert_eq!(reply.reason().as_deref(), Some(reason));
+}
+
 fn bearer(token: &str) -> String {
     format!("Bearer {token}")
 }
@@ -66,15 +72,15 @@ async fn whoever_has_a_token_is_known_upstream_and_nobody_else_passes() {
     assert_eq!(seen.header("authorization"), None);
     let before = upstream.seen().len();
     let missing = asks(&gateway, "/orders", &[("x-user-id", "ada")]).await;
-    missing.assert_problem(401, "unauthenticated");
+    refused(&missing, 401, "unauthenticated");
     assert_eq!(missing.header("www-authenticate"), Some("Bearer realm=\"gateway\""));
     let broken = ADA.replace("ZO8u", "ZO9u");
     for bad in [&*bearer(CY), &*bearer(&broken), "Bearer x.y.z", "Bearer "] {
-        let refused = asks(&gateway, "/orders", &[("authorization", bad)]).await;
-        refused.assert_problem(401, "token_invalid");
-        let said = refused.header("www-authenticate").expect("a challenge");
+        let answer = asks(&gateway, "/orders", &[("authorization", bad)]).await;
+        refused(&answer, 401, "token_invalid");
+        let said = answer.header("www-authenticate").expect("a challenge");
         assert!(said.contains("error=\"invalid_token\""), "{said}");
-        assert!(!refused.text().contains(&bad[7..]) || bad.len() < 8, "{}", refused.text());
+        assert!(!answer.text().contains(&bad[7..]) || bad.len() < 8, "{}", answer.text());
     }
     assert_eq!(upstream.seen().len(), before);
 }
@@ -97,11 +103,11 @@ async fn a_route_is_public_only_where_that_is_said_and_says_nothing_forged_then(
     asks(&gateway, "/either", &[("authorization", &bearer(ADA))]).await.assert_ok("ok");
     assert_eq!(upstream.seen().pop().expect("a request").header("x-user-id"), Some("ada"));
     let bad = asks(&gateway, "/either", &[("authorization", &bearer(CY))]).await;
-    bad.assert_problem(401, "token_invalid");
+    refused(&bad, 401, "token_invalid");
     for fields in [vec![], vec![("authorization", bearer(BO))]] {
         let fields: Vec<_> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        let refused = asks(&gateway, "/forgotten", &fields).await;
-        refused.assert_problem(401, "unauthenticated");
+        let answer = asks(&gateway, "/forgotten", &fields).await;
+        refused(&answer, 401, "unauthenticated");
     }
 }
 
@@ -117,9 +123,9 @@ async fn who_is_known_may_only_what_he_may() {
     let gateway = guarded(&upstream, routes).await;
     for target in ["/role", "/rule", "/table"] {
         asks(&gateway, target, &[("authorization", &bearer(BO))]).await.assert_ok("ok");
-        let refused = asks(&gateway, target, &[("authorization", &bearer(ADA))]).await;
-        refused.assert_problem(403, "forbidden");
-        asks(&gateway, target, &[]).await.assert_problem(401, "unauthenticated");
+        let answer = asks(&gateway, target, &[("authorization", &bearer(ADA))]).await;
+        refused(&answer, 403, "forbidden");
+        refused(&asks(&gateway, target, &[]).await, 401, "unauthenticated");
     }
     assert_eq!(upstream.seen().len(), 3);
 }
@@ -140,18 +146,18 @@ async fn limits_count_who_is_known_and_say_what_is_left() {
         assert!(said.contains(&format!("r={left}")), "{said}");
         assert!(passed.header("ratelimit-policy").is_some_and(|said| said.contains("q=2;w=3600")));
     }
-    let refused = asks(&gateway, "/a", &[("authorization", &ada)]).await;
-    refused.assert_problem(429, "rate_limited");
-    assert!(refused.header("retry-after").is_some());
+    let answer = asks(&gateway, "/a", &[("authorization", &ada)]).await;
+    refused(&answer, 429, "rate_limited");
+    assert!(answer.header("retry-after").is_some());
     asks(&gateway, "/a", &[("authorization", &bo)]).await.assert_ok("ok");
     // Who is nobody is refused before he is counted.
-    asks(&gateway, "/a", &[]).await.assert_problem(401, "unauthenticated");
+    refused(&asks(&gateway, "/a", &[]).await, 401, "unauthenticated");
     assert_eq!(upstream.seen().len(), 3);
 }
 
 #[tokio::test]
 async fn the_preset_counts_a_hundred_for_an_address() {
-    let upstream = Upstream::http1().answers(Answer::ok("ok")).start().await;
+    let upstream = Upstream::http1().start().await;
     let routes = "[[routes]]\nmatch = { prefix = \"/a\" }\nTO\n\
                   policy = { public = true, rate_limit = true }\n";
     let gateway = guarded(&upstream, routes).await;
@@ -159,7 +165,7 @@ async fn the_preset_counts_a_hundred_for_an_address() {
     for _ in 0..100 {
         client.get("/a").await.assert_ok("ok");
     }
-    client.get("/a").await.assert_problem(429, "rate_limited");
+    refused(&client.get("/a").await, 429, "rate_limited");
 }
 
 #[tokio::test]

@@ -58,7 +58,7 @@ impl IpFilter {
 impl Filter for IpFilter {
     fn apply(&self, head: &mut request::Parts) -> Flow {
         // Whoever cannot be told an address is not let in.
-        match head.context().map(|context| context.client_ip()) {
+        match head.context().map(RequestContext::client_ip) {
             Some(address) if self.admits(address) => Flow::Continue,
             _ => Flow::Refuse(Reason::AddressDenied.into()),
         }

@@ -46,7 +46,7 @@ impl Manual {
 
     /// Takes what the server says; false at its end.
     async fn hear(&mut self) -> bool {
-        let mut bytes = [0; 16 * 1024];
+        let mut bytes = vec![0; 16 * 1024];
         let size = self.socket.read(&mut bytes).await.unwrap_or(0);
         let mut rest = &bytes[..size];
         while !rest.is_empty() {
