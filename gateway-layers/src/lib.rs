@@ -75,9 +75,24 @@ pub mod rate_limit;
 #[cfg(feature = "registry")]
 pub mod registry;
 pub mod retry;
+#[cfg(any(
+    feature = "consul",
+    feature = "etcd",
+    feature = "kubernetes",
+    feature = "introspection"
+))]
+pub mod secret;
 pub mod timeout;
 
 mod head_copy;
+#[cfg(any(
+    feature = "discovery",
+    feature = "external_auth",
+    feature = "introspection",
+    feature = "jwt"
+))]
+#[allow(dead_code, reason = "each of those who ask needs some of it, and not all are built")]
+mod http_client;
 
 /// What the guides show compiles and runs.
 #[cfg(doctest)]

@@ -32,7 +32,7 @@ const CORE: &[&[&str]] = &[
 
 /// The levels of `gateway-layers`. All capabilities are on one level, so none imports another.
 const LAYERS: &[&[&str]] = &[
-    &["filter", "head_copy"],
+    &["filter", "head_copy", "http_client", "secret"],
     &[
         "access_log",
         "auth",

@@ -7,7 +7,7 @@ use gateway_core::context::Claim;
 use gateway_core::forwarded::is_owned;
 use http::header::{HeaderName, HeaderValue};
 
-use super::claims::find;
+use crate::auth::claims::find;
 use super::fault::TokenFault;
 
 /// Fields with a meaning of their own: framing, routing, credentials, the connection.

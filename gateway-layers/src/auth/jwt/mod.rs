@@ -51,10 +51,8 @@
 mod algorithm;
 mod cache;
 mod claims;
-mod fault;
 mod fetch;
 mod forward;
-mod json;
 mod jws;
 mod key;
 mod key_set;
@@ -66,8 +64,10 @@ mod source;
 mod store;
 #[cfg(test)]
 mod tests;
-mod url;
 mod verifier;
+
+use super::{fault, json};
+use crate::http_client::url;
 
 pub use self::algorithm::{Algorithm, AlgorithmUnknown};
 pub use self::cache::VerifiedToken;

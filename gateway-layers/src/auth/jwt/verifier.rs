@@ -243,7 +243,8 @@ impl JwtVerifier {
             Found::Nothing(checked) => return Ok(checked),
         };
         let fields = forward::fields(&settings.forward, &claims)?;
-        let principal = settings.names.principal(&settings.rules.issuer, claims);
+        let issuer = Some(Arc::clone(&settings.rules.issuer));
+        let principal = settings.names.principal("jwt", issuer, claims);
         let token = VerifiedToken { principal: Arc::new(principal), fields, key, dies };
         let token = Arc::new(token);
         self.inner.cache.keep(hash, &token);

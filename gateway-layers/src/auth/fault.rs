@@ -38,6 +38,8 @@ pub enum TokenFault {
     ClaimType,
     /// A claim that is forwarded cannot stand in a header field as what it is.
     ClaimUnsafe,
+    /// Whoever was asked about it does not know it, or not any more.
+    Inactive,
 }
 
 impl TokenFault {
@@ -60,6 +62,7 @@ impl TokenFault {
             Self::ClaimMissing => "a required claim is missing",
             Self::ClaimType => "a claim has the wrong type",
             Self::ClaimUnsafe => "a claim cannot be forwarded",
+            Self::Inactive => "the token is not active",
         }
     }
 }
