@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::credentials::CredentialFault;
+
 /// Why a token is refused. What it says quotes nothing of the token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -74,3 +76,12 @@ impl fmt::Display for TokenFault {
 }
 
 impl std::error::Error for TokenFault {}
+
+impl From<CredentialFault> for TokenFault {
+    fn from(fault: CredentialFault) -> Self {
+        match fault {
+            CredentialFault::Several => Self::Several,
+            CredentialFault::Malformed => Self::Malformed,
+        }
+    }
+}

@@ -35,7 +35,7 @@ use std::time::Duration;
 use gateway_core::SystemClock;
 use http::{HeaderName, Method, StatusCode};
 
-use super::credentials::CredentialSource;
+use super::credentials::{Authorization, CredentialSource};
 use super::forward::Forward;
 use super::remote::{
     self, Active, Question, RemoteServer, RemoteSettings, Rules, Settings, common_setters,
@@ -102,7 +102,7 @@ impl Delegated {
                 rules,
                 remote: RemoteSettings::default(),
                 sources: vec![CredentialSource::bearer()],
-                keeps: true,
+                authorization: Authorization::default(),
                 realm: "gateway".to_owned(),
                 clock: Arc::new(SystemClock),
             },

@@ -5,7 +5,7 @@ use std::time::Duration;
 use gateway_core::Module;
 use gateway_core::forwarded::is_owned;
 use http::header::{
-    AUTHORIZATION, CACHE_CONTROL, HeaderName, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE,
+    AUTHORIZATION, CACHE_CONTROL, HeaderName, HeaderValue, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE,
 };
 use http::{HeaderMap, Method};
 
@@ -180,11 +180,14 @@ impl ExternalAuthBuilder {
             return Err(ExternalAuthError::Method(self.method));
         }
         if self.timeout.is_zero() || self.timeout > MAX_DURATION {
-            return Err(ExternalAuthError::Setting("timeout is more than nothing, at most an hour"));
+            return Err(ExternalAuthError::Setting(
+                "timeout is more than nothing, at most an hour",
+            ));
         }
-        if self.cache.is_some_and(|(ttl, entries)| {
-            ttl.is_zero() || ttl > MAX_DURATION || entries == 0
-        }) {
+        if self
+            .cache
+            .is_some_and(|(ttl, entries)| ttl.is_zero() || ttl > MAX_DURATION || entries == 0)
+        {
             return Err(ExternalAuthError::Setting(
                 "a cache has at least one entry, for more than nothing and at most an hour",
             ));
@@ -217,9 +220,9 @@ impl ExternalAuthBuilder {
             ("refusal_headers", self.refusal_headers.iter().collect()),
         ];
         for (list, names) in lists {
-            let wrong = names.into_iter().find(|name| {
-                NOT_COPIED.contains(&name.as_str()) || is_owned(name.as_str())
-            });
+            let wrong = names
+                .into_iter()
+                .find(|name| NOT_COPIED.contains(&name.as_str()) || is_owned(name.as_str()));
             if let Some(name) = wrong {
                 return Err(ExternalAuthError::Field(name.clone(), list));
             }
@@ -228,8 +231,11 @@ impl ExternalAuthBuilder {
     }
 }
 
-/// Copies all lines of the fields `names`.
-pub(super) fn copied(from: &HeaderMap, names: &[HeaderName]) -> Vec<(HeaderName, http::HeaderValue)> {
-    let lines = |name| from.get_all(name).iter().cloned().map(move |value| (name.clone(), value));
-    names.iter().flat_map(lines).collect()
+/// All lines of the fields `names`.
+pub(super) fn copied(from: &HeaderMap, names: &[HeaderName]) -> Vec<(HeaderName, HeaderValue)> {
+    let mut copied = Vec::new();
+    for name in names {
+        copied.extend(from.get_all(name).iter().map(|value| (name.clone(), value.clone())));
+    }
+    copied
 }

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use gateway_core::respond::Caller;
 use gateway_core::{Body, Error, Module, Reason, Request, Response};
-use http::header::{CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_TYPE, HeaderName, WWW_AUTHENTICATE};
+use http::header::{
+    CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_TYPE, HeaderName, WWW_AUTHENTICATE,
+};
 use http::{Method, StatusCode};
 use tokio::time::timeout_at;
 use tower_layer::Layer;
@@ -126,8 +128,8 @@ impl Settings {
         let (head, body) = answer.into_parts();
         match head.status.as_u16() {
             200..=299 => {
-                let allowed = Allowed::read(&head.headers, self)
-                    .map_err(|Ambiguous| Undecided::Ambiguous)?;
+                let allowed =
+                    Allowed::read(&head.headers, self).map_err(|Ambiguous| Undecided::Ambiguous)?;
                 // Read, so that the connection can be used again. An answer that breaks off is
                 // none.
                 match whole(body, MAX_BODY).await {
@@ -164,9 +166,8 @@ fn refuse(answer: Response, request: &Request) -> Checked {
         _ => Reason::Unauthenticated,
     };
     let challenges = answer.headers().get_all(WWW_AUTHENTICATE).iter().cloned();
-    let error = challenges.fold(Error::new(reason), |error, challenge| {
-        error.with_field(WWW_AUTHENTICATE, challenge)
-    });
+    let error = challenges
+        .fold(Error::new(reason), |error, challenge| error.with_field(WWW_AUTHENTICATE, challenge));
     Checked::Refuse(error)
 }
 

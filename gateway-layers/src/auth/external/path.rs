@@ -52,10 +52,10 @@ impl PathTemplate {
         }
         pieces.push(Piece::Text(rest.to_owned()));
         let whole: String = pieces.iter().map(|piece| piece.text().unwrap_or("x")).collect();
-        match whole.parse::<Uri>() {
-            Ok(_) => Ok(Self { pieces }),
-            Err(_) => Err(PathInvalid("the path has characters that none can have")),
+        if !whole.is_ascii() || whole.parse::<Uri>().is_err() {
+            return Err(PathInvalid("the path has characters that none can have"));
         }
+        Ok(Self { pieces })
     }
 
     /// The path for a caller.

@@ -13,14 +13,14 @@ use super::path::NoPath;
 use crate::http_client::question;
 
 /// What the gateway says itself of a client, at its door.
-const SAID_BY_US: [HeaderName; 3] = [
+static SAID_BY_US: [HeaderName; 3] = [
     HeaderName::from_static("x-forwarded-for"),
     HeaderName::from_static("x-forwarded-host"),
     HeaderName::from_static("x-forwarded-proto"),
 ];
 
 /// What joins a question to its request where both are looked at. Nobody decides by these.
-pub(super) const TRACING: [HeaderName; 3] = [
+pub(super) static TRACING: [HeaderName; 3] = [
     HeaderName::from_static("x-request-id"),
     HeaderName::from_static("traceparent"),
     HeaderName::from_static("tracestate"),
@@ -121,9 +121,10 @@ impl Settings {
         let headers = asked.headers_mut();
         self.identity.names().iter().for_each(|name| drop(headers.remove(name)));
         let Some(principal) = principal else { return Ok(()) };
-        let fields = self.identity.of(principal).map_err(|untold| {
-            Error::new(Reason::Forbidden).with_source(untold)
-        })?;
+        let fields = self
+            .identity
+            .of(principal)
+            .map_err(|untold| Error::new(Reason::Forbidden).with_source(untold))?;
         headers.extend(fields);
         Ok(())
     }

@@ -1,6 +1,5 @@
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -35,7 +34,6 @@ struct House {
     takes: Duration,
     asked: Arc<Mutex<Vec<Request>>>,
     passed: Arc<Mutex<Vec<Request>>>,
-    polled: Arc<AtomicUsize>,
 }
 
 impl House {
@@ -45,7 +43,6 @@ impl House {
             takes: Duration::ZERO,
             asked: Arc::default(),
             passed: Arc::default(),
-            polled: Arc::default(),
         }
     }
 
@@ -196,7 +193,10 @@ async fn the_service_can_be_asked_in_other_words() {
     assert_eq!(asked.method(), Method::POST);
     assert_eq!(asked.uri(), "/users/ada%20lovelace/context");
     let headers = asked.headers();
-    assert_eq!((all(headers, "x-user-id"), all(headers, "x-user-roles")), (vec!["ada lovelace"], vec!["admin"]));
+    assert_eq!(
+        (all(headers, "x-user-id"), all(headers, "x-user-roles")),
+        (vec!["ada lovelace"], vec!["admin"])
+    );
     assert_eq!(all(headers, "x-uri"), ["/orders/7?full=yes"]);
     assert_eq!(all(headers, "x-client"), ["0.0.0.0"]);
     assert!(!headers.contains_key("x-original-method") && !headers.contains_key("x-original-uri"));
@@ -291,7 +291,8 @@ async fn a_refusal_is_the_services_answer() {
 
 #[tokio::test]
 async fn a_grpc_caller_gets_a_refusal_that_it_can_read() {
-    for (status, reason) in [(401, Reason::Unauthenticated), (302, Reason::Unauthenticated), (403, Reason::Forbidden)]
+    for (status, reason) in
+        [(401, Reason::Unauthenticated), (302, Reason::Unauthenticated), (403, Reason::Forbidden)]
     {
         let house = House::new(move |_| {
             Ok(response(status, &[("www-authenticate", "Bearer")], "<html>not you</html>"))
@@ -396,7 +397,12 @@ async fn the_time_of_the_question_is_part_of_the_requests() {
 async fn the_service_may_say_who_it_is_where_nobody_is_known() {
     let house = House::says(
         200,
-        &[("x-user-id", "ada"), ("x-user-roles", "a, b"), ("x-user-roles", "c,a"), ("x-tier", "gold")],
+        &[
+            ("x-user-id", "ada"),
+            ("x-user-roles", "a, b"),
+            ("x-user-roles", "c,a"),
+            ("x-tier", "gold"),
+        ],
     );
     let mut fields = PrincipalFields::default();
     fields.subject = Some(USER);
@@ -450,7 +456,10 @@ async fn what_was_allowed_holds_for_the_same_question_alone() {
     house.sends(&external, other).await.unwrap();
     assert_eq!(asked(), 5);
     // Two fields do not make the same question as one with both in it.
-    house.sends(&external, request(&[("authorization", "a"), ("authorization", "b")])).await.unwrap();
+    house
+        .sends(&external, request(&[("authorization", "a"), ("authorization", "b")]))
+        .await
+        .unwrap();
     house.sends(&external, request(&[("authorization", "ab")])).await.unwrap();
     assert_eq!(asked(), 7);
     advance(Duration::from_secs(10)).await;

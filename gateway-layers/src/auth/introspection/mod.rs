@@ -38,7 +38,7 @@ use gateway_core::SystemClock;
 use http::Method;
 
 pub use self::credentials::ClientCredentials;
-use super::credentials::CredentialSource;
+use super::credentials::{Authorization, CredentialSource};
 use super::forward::Forward;
 use super::remote::{
     Active, Presentation, Question, RemoteServer, RemoteSettings, Rules, Settings, common_setters,
@@ -92,7 +92,7 @@ impl Introspection {
                 rules,
                 remote: RemoteSettings::default(),
                 sources: vec![CredentialSource::bearer()],
-                keeps: true,
+                authorization: Authorization::default(),
                 realm: "gateway".to_owned(),
                 clock: Arc::new(SystemClock),
             },

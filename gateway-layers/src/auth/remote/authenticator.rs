@@ -15,7 +15,7 @@ use super::status::RemoteStatus;
 use super::verifier::{Checked, Verifier};
 use crate::auth::authenticator::{Authentication, Authenticator, Identity};
 use crate::auth::challenge::Challenge;
-use crate::auth::credentials::{CredentialSource, find_credential};
+use crate::auth::credentials::{Authorization, CredentialSource, find_credential};
 use crate::auth::fault::TokenFault;
 
 /// Who is calling, by a token that a server knows: an [`Authenticator`]. Made by
@@ -29,7 +29,7 @@ pub struct RemoteAuthenticator {
 struct Shared {
     verifier: Verifier,
     sources: Vec<CredentialSource>,
-    keeps: bool,
+    authorization: Authorization,
     realm: String,
 }
 
@@ -40,7 +40,7 @@ pub(in crate::auth) struct Settings {
     pub(in crate::auth) rules: Rules,
     pub(in crate::auth) remote: RemoteSettings,
     pub(in crate::auth) sources: Vec<CredentialSource>,
-    pub(in crate::auth) keeps: bool,
+    pub(in crate::auth) authorization: Authorization,
     pub(in crate::auth) realm: String,
     pub(in crate::auth) clock: Arc<dyn Clock>,
 }
@@ -51,7 +51,7 @@ impl Settings {
         let shared = Shared {
             verifier,
             sources: self.sources,
-            keeps: self.keeps,
+            authorization: self.authorization,
             realm: self.realm,
         };
         Ok(RemoteAuthenticator { shared: Arc::new(shared) })
@@ -102,7 +102,7 @@ impl Authenticator for RemoteAuthenticator {
     }
 
     fn admitted(&self, request: &mut Request, _: &Identity) {
-        if !self.shared.keeps {
+        if self.shared.authorization == Authorization::Drop {
             self.shared.sources.iter().for_each(|source| source.remove(request));
         }
     }
@@ -160,9 +160,9 @@ macro_rules! common_setters {
             self
         }
 
-        /// Whether the upstream gets the token, to look at it itself. Default: it does.
-        pub fn keep(mut self, keep: bool) -> Self {
-            self.settings.keeps = keep;
+        /// What becomes of a token once it has been verified. Default: the upstream gets it.
+        pub fn authorization(mut self, authorization: $crate::auth::Authorization) -> Self {
+            self.settings.authorization = authorization;
             self
         }
 
@@ -247,10 +247,7 @@ macro_rules! common_setters {
         /// What cannot be meant: see [`RemoteError`]($crate::auth::remote::RemoteError).
         pub fn build(
             self,
-        ) -> Result<
-            $crate::auth::remote::RemoteAuthenticator,
-            $crate::auth::remote::RemoteError,
-        > {
+        ) -> Result<$crate::auth::remote::RemoteAuthenticator, $crate::auth::remote::RemoteError> {
             self.settings.build()
         }
     };

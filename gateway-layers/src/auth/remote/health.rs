@@ -109,7 +109,8 @@ impl Health {
     }
 
     fn may_log(&mut self, now: Instant) -> bool {
-        let may = self.logged.is_none_or(|logged| now.saturating_duration_since(logged) >= LOG_EVERY);
+        let may =
+            self.logged.is_none_or(|logged| now.saturating_duration_since(logged) >= LOG_EVERY);
         if may {
             self.logged = Some(now);
         }

@@ -86,7 +86,8 @@ impl RemoteServer {
                 (Module::new(cluster), url.target())
             }
         };
-        let path = target.starts_with('/').then(|| target.parse().ok()).flatten();
+        let possible = target.starts_with('/') && target.is_ascii();
+        let path = possible.then(|| target.parse().ok()).flatten();
         Ok((module, path.ok_or_else(|| wrong(&"its path does not begin with `/`"))?))
     }
 }

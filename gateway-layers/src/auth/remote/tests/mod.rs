@@ -22,7 +22,7 @@ use tokio::time::{Instant, advance, sleep};
 
 use super::*;
 use crate::auth::authenticator::{Authentication, Authenticator, Identity};
-use crate::auth::credentials::CredentialSource;
+use crate::auth::credentials::{Authorization, CredentialSource};
 use crate::auth::delegated::{self, Delegated};
 use crate::auth::forward::Forward;
 use crate::auth::introspection::{ClientCredentials, Introspection};
@@ -139,10 +139,8 @@ impl Server {
             let frames = futures_util::stream::iter(frames);
             let rest = futures_util::stream::pending();
             let frames = futures_util::StreamExt::chain(frames, rest);
-            let frames = futures_util::StreamExt::take(
-                frames,
-                if then_stalls { usize::MAX } else { times },
-            );
+            let frames =
+                futures_util::StreamExt::take(frames, if then_stalls { usize::MAX } else { times });
             Body::new(StreamBody::new(frames))
         };
         let response = |status: u16, kind: &'static str, body: Body| {
@@ -165,7 +163,9 @@ impl Server {
             Does::StallsInTheBody => {
                 Ok(response(200, "application/json", endless(b"{\"active\":true,", 1, true)))
             }
-            Does::Floods => Ok(response(200, "application/json", endless(&[b' '; 4096], 2000, false))),
+            Does::Floods => {
+                Ok(response(200, "application/json", endless(&[b' '; 4096], 2000, false)))
+            }
         }
     }
 }

@@ -21,10 +21,9 @@ async fn introspection_asks_with_a_form_and_says_who_it_is() {
 #[tokio::test]
 async fn a_gateway_may_have_a_token_of_its_own_or_nothing() {
     let server = Server::new(Does::says(&ada()));
-    for (credentials, wanted) in [
-        (ClientCredentials::bearer("own"), Some("Bearer own")),
-        (ClientCredentials::none(), None),
-    ] {
+    for (credentials, wanted) in
+        [(ClientCredentials::bearer("own"), Some("Bearer own")), (ClientCredentials::none(), None)]
+    {
         let tokens = Introspection::new(server.place(), credentials).with_clock(FakeClock::new());
         said(&tokens.build().unwrap(), "t").await.unwrap();
         let asked = server.last();
@@ -64,7 +63,8 @@ async fn a_service_gets_the_token_where_it_looks_for_it() {
 async fn tokens_come_from_where_they_may_and_go_on_as_it_is_said() {
     let server = Server::new(Does::says(&ada()));
     let sources = || [CredentialSource::bearer(), CredentialSource::Cookie("session".to_owned())];
-    let tokens = introspection(&server).from(sources()).keep(false).build().unwrap();
+    let tokens =
+        introspection(&server).from(sources()).authorization(Authorization::Drop).build().unwrap();
     for fields in [[("authorization", "bearer t")], [("cookie", "a=b; session=t")]] {
         let mut request = request(&fields);
         let identity = found(&tokens, &request).await.unwrap().unwrap();
@@ -128,7 +128,7 @@ fn what_cannot_be_meant_is_said_at_once() {
         let server = server.clone();
         async move { server.answer(request).await }
     }));
-    for path in ["", "verify", "http://elsewhere/"] {
+    for path in ["", "verify", "/vérify", "http://elsewhere/"] {
         let server = RemoteServer::module(module.clone(), path);
         assert!(matches!(built(with(server)), RemoteError::Server(_)), "{path}");
     }
