@@ -27,6 +27,9 @@
 //! | somebody else for who fails | layer | [`fallback`] |
 //! | who is calling | layer | [`auth`] |
 //! | by a signed token | authenticator | `auth::jwt` (feature `jwt`) |
+//! | by a token that its issuer is asked about | authenticator | `auth::introspection` (feature of that name) |
+//! | by a token that another service verifies | authenticator | `auth::delegated` (feature `introspection`) |
+//! | whether somebody else lets a request pass | layer | `auth::external` (feature `external_auth`) |
 //! | one line for each request | observer | [`access_log`] |
 //! | services register themselves and are found by what they take | modules | `registry` |
 //! | where endpoints come from: files, DNS, registries | sources | `discovery` |
@@ -129,6 +132,14 @@ mod guides {
     #[cfg(feature = "jwt")]
     #[doc = include_str!("../../docs/jwt.md")]
     struct Tokens;
+
+    #[cfg(feature = "introspection")]
+    #[doc = include_str!("../../docs/introspection.md")]
+    struct AskingAboutTokens;
+
+    #[cfg(feature = "external_auth")]
+    #[doc = include_str!("../../docs/external-auth.md")]
+    struct SomebodyElseDecides;
 
     #[doc = include_str!("../README.md")]
     struct Crate;

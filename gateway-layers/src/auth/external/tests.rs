@@ -177,10 +177,12 @@ async fn the_service_is_told_the_head_and_not_the_body() {
 #[tokio::test]
 async fn the_service_can_be_asked_in_other_words() {
     let house = House::says(204, &[]);
-    let mut original = OriginalFields::default();
-    original.uri = Some(HeaderName::from_static("x-uri"));
-    original.method = None;
-    original.address = Some(HeaderName::from_static("x-client"));
+    let original = OriginalFields {
+        uri: Some(HeaderName::from_static("x-uri")),
+        method: None,
+        address: Some(HeaderName::from_static("x-client")),
+        ..OriginalFields::default()
+    };
     let external = ExternalAuth::builder(house.service(), "/users/{subject}/context")
         .method(Method::POST)
         .original(original)
@@ -404,10 +406,12 @@ async fn the_service_may_say_who_it_is_where_nobody_is_known() {
             ("x-tier", "gold"),
         ],
     );
-    let mut fields = PrincipalFields::default();
-    fields.subject = Some(USER);
-    fields.roles = Some(ROLES);
-    fields.tier = Some(HeaderName::from_static("x-tier"));
+    let fields = PrincipalFields {
+        subject: Some(USER),
+        roles: Some(ROLES),
+        tier: Some(HeaderName::from_static("x-tier")),
+        ..PrincipalFields::default()
+    };
     let external = house.builder().principal(fields).build().unwrap();
     let sent = request(&[]);
     let context = sent.context().unwrap().clone();

@@ -39,11 +39,11 @@ impl ClientCredentials {
     }
 
     /// The value of `Authorization`; an error where there is none that could be sent.
-    pub(super) fn value(&self) -> Result<Option<HeaderValue>, Unsendable> {
-        let text = match &self.kind {
+    pub(super) fn into_value(self) -> Result<Option<HeaderValue>, Unsendable> {
+        let text = match self.kind {
             Kind::None => return Ok(None),
             Kind::Basic(id, secret) => {
-                let pair = format!("{}:{}", encoded(id), encoded(secret.reveal()));
+                let pair = format!("{}:{}", encoded(&id), encoded(secret.reveal()));
                 format!("Basic {}", STANDARD.encode(pair))
             }
             Kind::Bearer(token) => format!("Bearer {}", token.reveal()),

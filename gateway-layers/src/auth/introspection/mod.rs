@@ -65,7 +65,7 @@ impl Introspection {
             server,
             method: Method::POST,
             presentation: Presentation::Form,
-            own: credentials.value(),
+            own: credentials.into_value(),
             refusals: Vec::new(),
         };
         let rules = Rules {

@@ -141,8 +141,7 @@ async fn a_token_that_upsets_the_server_locks_nobody_else_out() {
 #[tokio::test(start_paused = true)]
 async fn more_questions_than_can_wait_are_refused_at_once() {
     let server = Server::new(Does::Stalls);
-    let mut settings = RemoteSettings::default();
-    settings.concurrency = 4;
+    let settings = RemoteSettings { concurrency: 4, ..RemoteSettings::default() };
     let tokens = introspection(&server).settings(settings).build().unwrap();
     let mut waiting = Vec::new();
     for number in 0..1028 {

@@ -90,8 +90,7 @@ async fn who_leaves_takes_nobody_elses_answer_along() {
 #[tokio::test(start_paused = true)]
 async fn not_more_is_asked_at_a_time_than_may_be() {
     let server = Server::new(Does::Takes(Duration::from_millis(100), ada()));
-    let mut settings = RemoteSettings::default();
-    settings.concurrency = 4;
+    let settings = RemoteSettings { concurrency: 4, ..RemoteSettings::default() };
     let tokens = introspection(&server).settings(settings).build().unwrap();
     let names: Vec<_> = (0..40).map(|number| format!("t{number}")).collect();
     let asking = names.iter().map(|name| said(&tokens, name));
