@@ -24,7 +24,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use gateway_core::{Error, Reason, RequestExt};
+use gateway_core::{Error, Reason, RequestContext, RequestExt};
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, request};
 

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use gateway_core::{Reason, RequestExt};
+use gateway_core::{Reason, RequestContext, RequestExt};
 use http::request;
 use ipnet::IpNet;
 
@@ -67,7 +67,7 @@ impl Filter for IpFilter {
 
 #[cfg(test)]
 mod tests {
-    use gateway_core::{Body, ConnectionInfo, Request, RequestContext};
+    use gateway_core::{Body, ConnectionInfo, Request};
     use tokio::time::Instant;
 
     use super::*;
