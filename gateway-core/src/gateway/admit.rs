@@ -35,6 +35,7 @@ pub(super) fn admit(
         route: None,
         params: crate::context::PathParams::default(),
         after_prefix: None,
+        rewritten_host: None,
     };
     let choice = choose(request, connection, snapshot, &mut admitted);
     context.admit(admitted);
@@ -99,7 +100,7 @@ fn prepare(
         if let Some(host) = &rewrite.host {
             let host = HeaderValue::from_str(host.as_str())
                 .map_err(|_| Error::new(Reason::RewriteFailed))?;
-            request.headers_mut().insert(header::HOST, host);
+            admitted.rewritten_host = request.headers_mut().insert(header::HOST, host);
         }
     }
     admitted.params = hit.params;

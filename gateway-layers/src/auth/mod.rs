@@ -2,3 +2,5 @@
 
 #[cfg(feature = "jwt")]
 pub mod jwt;
+#[cfg(feature = "signature")]
+pub mod signature;
