@@ -18,7 +18,10 @@
 //! asked in absolute-form, or that signed a field of one hop only does not verify.
 //!
 //! ```
+//! use gateway_core::{FixedResponse, Module};
+//! use gateway_layers::auth::Authenticate;
 //! use gateway_layers::auth::signature::{SignatureKey, SignatureVerifier, TrustedKey};
+//! use tower::ServiceBuilder;
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let secret = [7; 32];
@@ -26,6 +29,10 @@
 //!     .owner("orders")
 //!     .roles(["partner"]);
 //! let verifier = SignatureVerifier::new([key])?;
+//! # let module = Module::new(FixedResponse::new(http::StatusCode::NO_CONTENT));
+//! let known = Module::from_service(
+//!     ServiceBuilder::new().layer(Authenticate::new(verifier)).service(module),
+//! );
 //! # Ok(())
 //! # }
 //! ```
@@ -50,6 +57,7 @@
 
 mod algorithm;
 mod body;
+mod builder;
 mod component;
 mod digest;
 mod fault;
@@ -64,6 +72,7 @@ mod tests;
 mod verifier;
 
 pub use self::algorithm::{SignatureAlgorithm, SignatureAlgorithmUnknown};
+pub use self::builder::{DEFAULT_MAX_AGE, DEFAULT_SKEW, SignatureError, SignatureVerifierBuilder};
 pub use self::component::{Component, ComponentUnknown};
 pub use self::digest::DigestAlgorithm;
 pub use self::fault::SignatureFault;
@@ -75,7 +84,4 @@ pub use self::sign::{
     DEFAULT_BODY_LIMIT, DEFAULT_BODY_TIMEOUT, DEFAULT_EXPIRES, LargeBodies, ResponseFuture, Sign,
     SignError, SignLayer, SignSettings,
 };
-pub use self::verifier::{
-    DEFAULT_MAX_AGE, DEFAULT_SKEW, NonceRule, SignatureError, SignatureFields, SignatureVerifier,
-    SignatureVerifierBuilder,
-};
+pub use self::verifier::{NonceRule, SignatureFields, SignatureVerifier};

@@ -7,10 +7,10 @@ use gateway_core::context::Scheme;
 use http::HeaderName;
 use http::header::{CONTENT_LENGTH, COOKIE, EXPECT, HOST, TRAILER, VIA};
 
+use super::super::builder::check_covered;
 use super::super::component::{Component, Name};
 use super::super::digest::DigestAlgorithm;
 use super::super::key::SignatureKey;
-use super::super::verifier::check_covered;
 
 /// Signatures are good for so long. Default: 5 minutes.
 pub const DEFAULT_EXPIRES: Duration = Duration::from_secs(5 * 60);

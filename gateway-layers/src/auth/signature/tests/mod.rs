@@ -149,7 +149,7 @@ fn said(
     let verifying = verifier.verify(request);
     async move {
         match verifying.await {
-            Ok(Some(owner)) => Ok(owner.subject.to_string()),
+            Ok(Some(owner)) => Ok(owner.principal.subject.to_string()),
             Ok(None) => Err("not signed".to_owned()),
             Err(error) if error.reason() == Reason::SignatureInvalid => {
                 Err(error.detail().to_owned())

@@ -11,7 +11,7 @@ async fn a_signed_request_is_its_owners() {
     assert_eq!(said(&verifier, &signed(get("/orders?state=new"))).await, ada());
     assert_eq!(said(&verifier, &signed(get("/orders"))).await, ada());
     assert_eq!(said(&verifier, &signed(post("{}"))).await, ada());
-    let owner = verifier.verify(&signed(get("/"))).await.unwrap().unwrap();
+    let owner = verifier.verify(&signed(get("/"))).await.unwrap().unwrap().principal;
     assert_eq!((owner.method, owner.issuer.as_deref()), ("signature", Some("partners")));
     assert!(owner.has_role("partner"));
     assert_eq!(owner.claims["key"], Claim::Text("k1".into()));
