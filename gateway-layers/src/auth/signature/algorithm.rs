@@ -32,6 +32,10 @@ impl SignatureAlgorithm {
         Self::RsaV15Sha256,
     ];
 
+    pub(super) const fn is_rsa(self) -> bool {
+        matches!(self, Self::RsaPssSha512 | Self::RsaV15Sha256)
+    }
+
     /// What the registry and documents call it.
     pub const fn as_str(self) -> &'static str {
         match self {

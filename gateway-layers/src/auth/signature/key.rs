@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use aws_lc_rs::hmac;
+use aws_lc_rs::rsa::PublicEncryptingKey;
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ED25519, Ed25519KeyPair, KeyPair as _,
     ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RSA_PSS_2048_8192_SHA512, VerificationAlgorithm,
@@ -18,6 +19,10 @@ use super::algorithm::SignatureAlgorithm;
 /// Fewest bytes of a secret: those of the hash, below which it is easier to guess than to break.
 const MIN_SECRET: usize = 32;
 
+/// Fewest and most bytes of an RSA modulus: what is shorter can be broken, and longer ones take too
+/// long to verify.
+const RSA_BYTES: std::ops::RangeInclusive<usize> = 256..=1024;
+
 /// Most bytes of the text of a key.
 const MAX_TEXT: usize = 64 * 1024;
 
@@ -31,6 +36,7 @@ pub struct SignatureKey {
     material: Arc<Material>,
 }
 
+#[allow(clippy::large_enum_variant, reason = "there is one of each key, behind an `Arc`")]
 enum Material {
     Secret(hmac::Key),
     Public(ParsedPublicKey),
@@ -81,6 +87,10 @@ impl SignatureKey {
     pub fn pem(algorithm: SignatureAlgorithm, text: &str) -> Result<Self, SignatureKeyError> {
         let (label, der) = pem(text).ok_or(SignatureKeyError::Pem)?;
         match label {
+            "PUBLIC KEY" if algorithm.is_rsa() && PublicEncryptingKey::from_der(&der).is_err() => {
+                // Not an RSA key, or of a size that signatures are not verified for.
+                Err(SignatureKeyError::Mismatch)
+            }
             "PUBLIC KEY" => Self::public(algorithm, &der),
             "PRIVATE KEY" if algorithm == SignatureAlgorithm::Ed25519 => {
                 let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(&der);
@@ -129,7 +139,11 @@ impl SignatureKey {
                 Self::public(algorithm, &point(&part(&jwk.x)?, &part(&jwk.y)?, 48)?)
             }
             (Known::RsaPssSha512 | Known::RsaV15Sha256, "RSA", _) => {
-                Self::public(algorithm, &rsa(&part(&jwk.n)?, &part(&jwk.e)?))
+                let modulus = positive(&part(&jwk.n)?);
+                if !RSA_BYTES.contains(&modulus.iter().skip_while(|byte| **byte == 0).count()) {
+                    return Err(SignatureKeyError::Mismatch);
+                }
+                Self::public(algorithm, &rsa(&modulus, &part(&jwk.e)?))
             }
             _ => Err(SignatureKeyError::Mismatch),
         }

@@ -250,7 +250,11 @@ impl Inner {
             |own: &Component| own.field_name() == Some(&super::digest::CONTENT_DIGEST);
         if input.covered.iter().any(signs_digest) {
             let digests = Digests::read(request.headers())?;
-            let digests = digests.ok_or(SignatureFault::ComponentMissing)?;
+            let digests = digests.ok_or(if has_body {
+                SignatureFault::DigestMissing
+            } else {
+                SignatureFault::ComponentMissing
+            })?;
             if !has_body && !digests.are_of_nothing() {
                 return Err(SignatureFault::DigestWrong);
             }

@@ -1,6 +1,6 @@
 //! Which nonces were used before.
 
-use futures_util::future::join_all;
+use tokio::task::JoinSet;
 
 use super::*;
 
@@ -16,20 +16,27 @@ fn remembered(store: &MemoryNonces, nonce: &Nonce) -> Result<bool, Reason> {
     }
 }
 
+/// What these verifiers say about these requests, all at the same time.
+async fn at_once(
+    asked: impl Iterator<Item = (SignatureVerifier, Request)>,
+) -> Vec<Result<String, String>> {
+    let mut asking = JoinSet::new();
+    for (verifier, request) in asked {
+        asking.spawn(async move {
+            let said = said(&verifier, &request);
+            drop(request);
+            said.await
+        });
+    }
+    asking.join_all().await
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn of_ten_copies_at_once_one_passes() {
     for _ in 0..50 {
         let verifier = verifier();
-        let request = Arc::new(signed(get("/orders")));
-        let copies = (0..10).map(|_| {
-            let (verifier, request) = (verifier.clone(), copy(&request));
-            tokio::spawn(async move {
-                let said = said(&verifier, &request);
-                drop(request);
-                said.await
-            })
-        });
-        let found: Vec<_> = join_all(copies).await.into_iter().map(Result::unwrap).collect();
+        let request = signed(get("/orders"));
+        let found = at_once((0..10).map(|_| (verifier.clone(), copy(&request)))).await;
         assert_eq!(found.iter().filter(|one| one.is_ok()).count(), 1, "{found:?}");
         let used = found.iter().filter(|one| **one == fault(SignatureFault::NonceUsed));
         assert_eq!(used.count(), 9, "{found:?}");
@@ -179,15 +186,8 @@ mod redis {
         let gateways = [server.gateway(), server.gateway()];
         for _ in 0..20 {
             let request = signed(get("/orders"));
-            let copies = (0..10).map(|place| {
-                let (verifier, request) = (gateways[place % 2].clone(), copy(&request));
-                tokio::spawn(async move {
-                    let said = said(&verifier, &request);
-                    drop(request);
-                    said.await
-                })
-            });
-            let found: Vec<_> = join_all(copies).await.into_iter().map(Result::unwrap).collect();
+            let copies = (0..10).map(|place| (gateways[place % 2].clone(), copy(&request)));
+            let found = at_once(copies).await;
             assert_eq!(found.iter().filter(|one| one.is_ok()).count(), 1, "{found:?}");
             let used = found.iter().filter(|one| **one == fault(SignatureFault::NonceUsed));
             assert_eq!(used.count(), 9, "{found:?}");

@@ -11,9 +11,12 @@ use tower::{Layer, ServiceExt};
 
 use super::*;
 
-/// The requests that an upstream got, with their bodies read.
+/// A request, and its body as far as it could be read.
+type Seen = (Request, Result<Bytes, Error>);
+
+/// The requests that an upstream got.
 #[derive(Clone, Default)]
-struct Upstream(Arc<Mutex<Vec<(Request, Result<Bytes, Error>)>>>);
+struct Upstream(Arc<Mutex<Vec<Seen>>>);
 
 impl Upstream {
     async fn gets(&self, layer: &SignLayer, request: Request) -> Outcome {
@@ -22,7 +25,7 @@ impl Upstream {
             let seen = Arc::clone(&seen);
             async move {
                 let (head, body) = request.into_parts();
-                let body = body.collect().await.map(|whole| whole.to_bytes());
+                let body = body.collect().await.map(http_body_util::Collected::to_bytes);
                 seen.lock().unwrap().push((Request::from_parts(head, Body::empty()), body));
                 Ok::<_, Error>(Response::new(Body::empty()))
             }
@@ -30,7 +33,7 @@ impl Upstream {
         layer.layer(module).oneshot(request).await
     }
 
-    fn last(&self) -> (Request, Result<Bytes, Error>) {
+    fn last(&self) -> Seen {
         self.0.lock().unwrap().pop().expect("it got something")
     }
 }
