@@ -50,6 +50,9 @@ pub enum SignatureKeyError {
     /// A secret of fewer than 32 bytes.
     #[error("the secret is shorter than 32 bytes")]
     SecretShort,
+    /// No base64 (RFC 4648, section 4).
+    #[error("the secret is no base64")]
+    Base64,
     /// No PEM of one key, or none of these labels.
     #[error("no PEM of one key, expected `BEGIN PUBLIC KEY` or `BEGIN PRIVATE KEY`")]
     Pem,
@@ -76,6 +79,16 @@ impl SignatureKey {
         }
         let material = Material::Secret(hmac::Key::new(hmac::HMAC_SHA256, bytes));
         Ok(Self::new(SignatureAlgorithm::HmacSha256, material))
+    }
+
+    /// As [`secret`](Self::secret), of a secret in base64.
+    ///
+    /// # Errors
+    ///
+    /// For what is no base64, or too short.
+    pub fn secret_base64(text: &str) -> Result<Self, SignatureKeyError> {
+        let bytes = STANDARD.decode(text).map_err(|_| SignatureKeyError::Base64)?;
+        Self::secret(&bytes)
     }
 
     /// A key as PEM (RFC 7468): a public one (`PUBLIC KEY`), or for `ed25519` a private one

@@ -29,13 +29,12 @@ const TRY_AGAIN: Duration = Duration::from_secs(1);
 /// was forgotten too early could be used again.
 #[derive(Clone)]
 pub struct MemoryNonces {
-    shared: Arc<Shared>,
+    most: usize,
+    owners: Arc<RwLock<Owners>>,
 }
 
-struct Shared {
-    most: usize,
-    owners: RwLock<HashMap<[u8; 32], Arc<Mutex<Seen>>>>,
-}
+/// The nonces of each key, by its hash.
+type Owners = HashMap<[u8; 32], Arc<Mutex<Seen>>>;
 
 /// The nonces of one key.
 #[derive(Default)]
@@ -49,12 +48,18 @@ struct Seen {
 impl MemoryNonces {
     /// Remembers up to `most` nonces of each key.
     pub fn new(most: usize) -> Self {
-        Self { shared: Arc::new(Shared { most, owners: RwLock::default() }) }
+        Self { most, owners: Arc::default() }
+    }
+
+    /// The same store with room for `most` nonces of each key: what was used stays known.
+    #[must_use]
+    pub fn with_room(&self, most: usize) -> Self {
+        Self { most, owners: Arc::clone(&self.owners) }
     }
 
     /// How many are remembered, of all keys.
     pub fn len(&self) -> usize {
-        let owners = self.shared.owners.read().unwrap_or_else(PoisonError::into_inner);
+        let owners = self.owners.read().unwrap_or_else(PoisonError::into_inner);
         owners.values().map(|seen| lock(seen).until.len()).sum()
     }
 
@@ -64,12 +69,12 @@ impl MemoryNonces {
     }
 
     fn seen(&self, owner: &[u8; 32]) -> Arc<Mutex<Seen>> {
-        let owners = self.shared.owners.read().unwrap_or_else(PoisonError::into_inner);
+        let owners = self.owners.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(seen) = owners.get(owner) {
             return Arc::clone(seen);
         }
         drop(owners);
-        let mut owners = self.shared.owners.write().unwrap_or_else(PoisonError::into_inner);
+        let mut owners = self.owners.write().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(owners.entry(*owner).or_default())
     }
 }
@@ -122,16 +127,13 @@ impl NonceStore for MemoryNonces {
 
     fn remember(&self, nonce: &Nonce) -> Remembered {
         let seen = self.seen(&nonce.owner);
-        let remembered = lock(&seen).remember(nonce, self.shared.most);
+        let remembered = lock(&seen).remember(nonce, self.most);
         Remembered::Now(remembered)
     }
 }
 
 impl fmt::Debug for MemoryNonces {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MemoryNonces")
-            .field("most", &self.shared.most)
-            .field("len", &self.len())
-            .finish()
+        f.debug_struct("MemoryNonces").field("most", &self.most).field("len", &self.len()).finish()
     }
 }
