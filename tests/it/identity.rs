@@ -176,7 +176,10 @@ async fn documents_that_leave_somebody_out_are_refused() {
     for (policy, expected) in [
         ("policy.jwt = \"mian\"", "did you mean \"main\"?"),
         ("policy.rate_limit = { store = \"redis\" }", "there is no [stores.redis]"),
-        ("policy = { public = true, authorize = \"true == true\" }", "nobody is known on this route"),
+        (
+            "policy = { public = true, authorize = \"true == true\" }",
+            "nobody is known on this route",
+        ),
         ("policy = { jwt = \"main\", authorize = \"principle.x\" }", "principle"),
         ("policy.rate_limit = { limit = 0 }", "a number from 1"),
     ] {

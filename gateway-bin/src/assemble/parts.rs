@@ -129,7 +129,11 @@ impl Parts {
                 Err(problem) => problems.push(problem),
             }
         }
-        let mut identity = IdentityParts::new(&reading.document.identities, &before.identity);
+        let mut identity = IdentityParts::new(
+            &reading.document.identities,
+            reading.document.stores.redis.as_ref(),
+            &before.identity,
+        );
         let known_otherwise: Vec<_> =
             identity.changed(&before.identity).map(ToOwned::to_owned).collect();
         // Whether callers must be known changes with the first provider, and with the last.

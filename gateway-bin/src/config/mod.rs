@@ -43,10 +43,11 @@ mod tests;
 use gateway_core::DrainSettings;
 
 pub use self::admin::Admin;
-pub use self::cluster::{Balance, Cluster, Discover, Registered};
+pub use self::cluster::{Balance, Cluster, Discover, Registered, Sign};
 pub use self::destination::Destination;
 pub use self::identity::{
     IdentityKind, IdentityProvider, IdentitySettings, JwtClaims, JwtKeys, JwtKeysFrom, JwtProvider,
+    KeyEncoding, KeySettings, PartnerKey, SignatureProvider,
 };
 pub use self::listener::Listener;
 pub use self::policy::{
