@@ -21,6 +21,7 @@ mod grpc;
 mod harness;
 mod headers;
 mod hygiene;
+mod identity;
 mod limits_h2;
 mod memory;
 mod once;

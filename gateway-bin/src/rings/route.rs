@@ -3,6 +3,7 @@
 use gateway_core::Module;
 use gateway_core::budget::RetryBudget;
 use gateway_layers::auth::Authenticate;
+use gateway_layers::auth::authorize::AuthorizeFilter;
 use gateway_layers::body_limit::BodyLimitLayer;
 use gateway_layers::fallback::FallbackLayer;
 use gateway_layers::filter::FilterChain;
@@ -33,16 +34,13 @@ pub(crate) fn route(policy: &Policy, target: Module, asides: &Asides) -> Module 
         .iter()
         .fold(tries, |inner, mirror| Module::from_service(mirror.layer(inner)));
     let guards = guards(policy, asides);
-    if guards.is_empty()
-        && policy.body_limit.is_none()
-        && policy.timeout.is_none()
-        && asides.fallback.is_none()
-    {
+    let bare = policy.body_limit.is_none() && policy.timeout.is_none() && asides.fallback.is_none();
+    if bare && guards.is_empty() {
         // No ring, no second allocation for the call through it.
         return mirrored;
     }
     let ring = ServiceBuilder::new()
-        // What is taken at all, who is calling, how often, and whether he may: before anything is spent on the request.
+        // Before anything is spent on the request.
         .option_layer((!guards.is_empty()).then(|| GuardLayer::new(guards)))
         // A length that says too much is refused before anything is spent on the request.
         .option_layer(policy.body_limit.map(BodyLimitLayer::new))
@@ -52,6 +50,27 @@ pub(crate) fn route(policy: &Policy, target: Module, asides: &Asides) -> Module 
         .option_layer(policy.timeout.map(TimeoutLayer::new))
         .service(mirrored);
     Module::from_service(ring)
+}
+
+/// Who stops requests before they go on, in order.
+fn guards(policy: &Policy, asides: &Asides) -> GuardChain {
+    let mut guards = GuardChain::new();
+    let filters = filters(policy);
+    if !filters.is_empty() {
+        guards = guards.then(filters);
+    }
+    if let Some(identity) = &asides.identity {
+        guards = guards.then(identity.clone());
+    }
+    // Behind identity: who is known is counted as himself.
+    if let Some(limiter) = &asides.rate_limit {
+        guards = guards.then(limiter.clone());
+    }
+    // Behind the limits: who tries what he may not is counted as well.
+    for requirements in policy.requirements() {
+        guards = guards.then(AuthorizeFilter::new(requirements));
+    }
+    guards
 }
 
 /// What a head suffices for, cheapest refusals first and all before anybody asks who is calling.
@@ -78,23 +97,6 @@ fn filters(policy: &Policy) -> FilterChain {
         chain = chain.then(filter.clone());
     }
     chain
-}
-
-/// Who stops requests before they go on, in order.
-fn guards(policy: &Policy, asides: &Asides) -> GuardChain {
-    let mut guards = GuardChain::new();
-    let filters = filters(policy);
-    if !filters.is_empty() {
-        guards = guards.then(filters);
-    }
-    if let Some(identity) = &asides.identity {
-        guards = guards.then(identity.clone());
-    }
-    // Behind identity: who is known is counted as himself.
-    if let Some(limiter) = &asides.rate_limit {
-        guards = guards.then(limiter.clone());
-    }
-    guards
 }
 
 /// What is asked for again, and how long each time.
