@@ -152,6 +152,12 @@ mod guides {
     #[doc = include_str!("../../docs/external-auth.md")]
     struct SomebodyElseDecides;
 
+    #[doc = include_str!("../../docs/cors.md")]
+    struct Cors;
+
+    #[doc = include_str!("../../docs/edge-hygiene.md")]
+    struct EdgeHygiene;
+
     #[doc = include_str!("../README.md")]
     struct Crate;
 }

@@ -90,6 +90,7 @@ fn defaults() {
 fn the_examples_load_without_warnings() {
     for text in [
         include_str!("../../../../examples/config/minimal.toml"),
+        include_str!("../../../../examples/config/browser-api.toml"),
         include_str!("../../../../examples/config/embed.toml"),
         include_str!("../../../../examples/config/canary.toml"),
         include_str!("../../../../examples/config/failover.toml"),
