@@ -18,7 +18,14 @@ use gateway_core::{
     Body, ConnectionInfo, FixedResponse, Gateway, ListenerInfo, Module, ModuleService, Request,
     RequestContext, Response, Route, RouteMatch, RouteTable,
 };
+use gateway_layers::content_type::ContentTypeFilter;
+use gateway_layers::cors::{self, CorsFilter};
+use gateway_layers::csrf::{self, CsrfFilter};
+use gateway_layers::filter::{Filter, FilterChain, Flow};
+use gateway_layers::ip_filter::IpFilter;
+use gateway_layers::method_filter::MethodFilter;
 use gateway_layers::retry::RetryLayer;
+use gateway_layers::security_headers::{self, SecurityHeadersFilter};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use tokio::time::Instant;
@@ -51,6 +58,7 @@ fn allocations_are_as_few_as_they_were() {
     a_lookup_costs_nothing();
     dispatch_costs_what_it_did();
     a_request_that_may_be_retried_costs_its_head();
+    what_a_head_suffices_for_costs_what_is_kept_for_the_answer();
 }
 
 fn the_counter_counts() {
@@ -172,6 +180,40 @@ fn a_request_that_may_be_retried_costs_its_head() {
     assert_eq!(call(&retry, Method::POST), 3, "if it was not sent");
     let never = retry.on([]);
     assert_eq!(call(&never, Method::POST), 0, "not to be retried");
+}
+
+fn what_a_head_suffices_for_costs_what_is_kept_for_the_answer() {
+    let connection = Arc::new(ConnectionInfo::new(Arc::new(ListenerInfo::default()), None, None));
+    let head = || {
+        let mut request = request();
+        *request.method_mut() = Method::POST;
+        let lines = [("origin", "https://a.test"), ("content-type", "text/plain")];
+        for (name, value) in lines.into_iter().chain([("content-length", "2")]) {
+            request.headers_mut().insert(name, HeaderValue::from_static(value));
+        }
+        let context = RequestContext::new(Arc::clone(&connection), Instant::now());
+        request.extensions_mut().insert(context);
+        request.into_parts().0
+    };
+    let cost = |chain: FilterChain| {
+        count(head, |mut head| {
+            assert!(matches!(chain.apply(&mut head), Flow::Continue));
+            head
+        })
+    };
+    let origin = || "https://a.test".parse().expect("an origin");
+    let csrf = csrf::Config::default().trusted_origins([origin()]);
+    let checks = FilterChain::new()
+        .then(IpFilter::new().deny(["10.0.0.0/8".parse().expect("a network")]))
+        .then(MethodFilter::new([Method::POST]))
+        .then(CsrfFilter::new(csrf).expect("a filter"))
+        .then(ContentTypeFilter::new(["text/plain".parse().expect("a media type")]));
+    assert_eq!(cost(checks), 0, "checks");
+    let answers = FilterChain::new()
+        .then(SecurityHeadersFilter::new(security_headers::Config::default()))
+        .then(CorsFilter::new(cors::Config::new([origin()])).expect("a filter"));
+    // The list of edits; the origin that is said again.
+    assert_eq!(cost(answers), 2, "what is said in the answer");
 }
 
 /// What a small client sends.

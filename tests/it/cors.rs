@@ -218,7 +218,6 @@ async fn a_preflight_is_matched_as_the_method_it_asks_for() {
         let plain = ask(&mut client, "OPTIONS", "/c", &[("origin", APP)]).await;
         assert_eq!((plain.status, plain.text().as_str()), (200, "both"), "no preflight");
     }
-    gateway.assert_quiet().await;
 }
 
 /// A broken preflight is an ordinary request: nobody gets round a policy by asking wrongly.
@@ -240,7 +239,6 @@ async fn what_only_looks_like_a_preflight_is_treated_as_any_request() {
         reply.assert_by_gateway(&[405]);
         assert_eq!(reply.header("allow"), Some("GET"));
     }
-    gateway.assert_quiet().await;
 }
 
 #[tokio::test]
@@ -252,5 +250,39 @@ async fn a_document_that_lets_every_site_in_with_credentials_does_not_start() {
         let (status, said) = Gateway::to(&upstream).route(&cors).refused().await;
         assert!(!status.success());
         assert!(said.contains("every site could act as its visitor"), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn preflights_need_no_credentials_and_are_not_counted() {
+    let upstream = Upstream::http1().answer(Answer::ok("hello")).start().await;
+    let identity = "[identity.jwt.house]\nissuer = \"house\"\naudience = \"orders\"\n\
+        algorithms = \"HS256\"\nkeys = { secret = \"a secret of 32 bytes or more, for tests\" }";
+    let limit = "policy.rate_limit = { limit = 1, per = \"1h\", burst = 1, key = [\"ip\"] }\n";
+    let route = |id: &str, policy: &str| {
+        format!(
+            "[[routes]]\nid = {id:?}\nmatch = {{ path = \"/{id}\" }}\n\
+             target = {{ cluster = \"up\" }}\n{CORS}\n{policy}"
+        )
+    };
+    let cluster = format!("[clusters.up]\nendpoints = [{:?}]\n", upstream.url());
+    let closed = route("closed", "policy.jwt = \"house\"\n");
+    let counted = route("counted", &format!("policy.public = true\n{limit}"));
+    let gateway = builder(&format!("{cluster}{identity}\n{closed}{counted}")).start().await;
+    let mut client = Client::http1(gateway.addr());
+    for path in ["/closed", "/counted"] {
+        for _ in 0..5 {
+            assert_eq!(preflight(&mut client, path, APP, "GET").await.status, 204, "{path}");
+        }
+    }
+    let mut last = None;
+    for _ in 0..4 {
+        last = Some(ask(&mut client, "GET", "/counted", &[("origin", APP)]).await);
+    }
+    let refused = ask(&mut client, "GET", "/closed", &[("origin", APP)]).await;
+    for (reply, status) in [(refused, 401), (last.expect("an answer"), 429)] {
+        reply.assert_by_gateway(&[status]);
+        assert_eq!(reply.header_all("access-control-allow-origin"), [APP], "{reply:?}");
+        assert_eq!(reply.header_all("vary"), ["Origin"], "{reply:?}");
     }
 }

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use gateway_tests::certs::{Authority, ClientTls, Files};
 use gateway_tests::{
     Answer, Client, Gateway, Payload, Raw, Reply, Step, StreamSocket, Upstream, WebSocket,
     eventually,
@@ -261,6 +262,32 @@ async fn hsts_is_said_where_a_trusted_proxy_says_https() {
         let gateway = Gateway::to(&upstream).listener(&listener).route(policy).start().await;
         let reply = ask(&mut Client::http1(gateway.addr()), "GET", &https, "").await;
         assert_eq!(reply.header("strict-transport-security"), expected, "{trusted}");
+    }
+}
+
+#[tokio::test]
+async fn over_tls_hsts_is_said_and_the_own_origin_is_https() {
+    let (authority, files) = (Authority::new("tests"), Files::new());
+    let pair = files.pair("a", &authority.server(&["gateway.test", "127.0.0.1"]));
+    let upstream = Upstream::http1().answer(Answer::ok("hello")).start().await;
+    let gateway = Gateway::to(&upstream)
+        .listener(&format!("tls = {{ certificates = [{pair}] }}"))
+        .route("policy.security_headers = { hsts = \"max-age=60; includeSubDomains\" }")
+        .route("policy.csrf = true")
+        .start()
+        .await;
+    let tls = ClientTls::new(&authority, "gateway.test");
+    for mut client in
+        [Client::http1(gateway.addr()).over(&tls), Client::http2(gateway.addr()).over(&tls)]
+    {
+        let own = ask(&mut client, "POST", &[("origin", "https://gateway.test")], "x").await;
+        own.assert_ok("hello");
+        let foreign = ask(&mut client, "POST", &[("origin", "http://gateway.test")], "x").await;
+        foreign.assert_by_gateway(&[403]);
+        for reply in [own, foreign] {
+            let said = reply.header_all("strict-transport-security");
+            assert_eq!(said, ["max-age=60; includeSubDomains"]);
+        }
     }
 }
 
