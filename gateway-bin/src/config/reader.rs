@@ -69,6 +69,14 @@ impl<'d> Field<'d> {
         matches!(self.value.data, Data::Table(_))
     }
 
+    /// True for a table with this key.
+    pub(super) fn has_key(&self, key: &str) -> bool {
+        match &self.value.data {
+            Data::Table(entries) => entries.iter().any(|entry| entry.name == key),
+            _ => false,
+        }
+    }
+
     pub(super) fn is_empty_list(&self) -> bool {
         matches!(&self.value.data, Data::List(values) if values.is_empty())
     }
@@ -83,6 +91,15 @@ impl<'d> Field<'d> {
         match self.peek_text() {
             Some(text) if !text.is_empty() => Some(text.to_owned()),
             _ => self.refuse(expected),
+        }
+    }
+
+    /// The value when it is true or false; notes nothing.
+    pub(super) fn peek_boolean(&self) -> Option<bool> {
+        match &self.value.data {
+            Data::Boolean(value) => Some(*value),
+            Data::Raw(text) => text.parse().ok(),
+            _ => None,
         }
     }
 
@@ -146,6 +163,16 @@ impl<'d> Field<'d> {
             let names: Vec<_> = names.map(quote).collect();
             self.refuse(format_args!("one of {}{hint}", names.join(", ")))
         })
+    }
+
+    /// The value as JSON: a table, or a text that is JSON already.
+    pub(super) fn json(&self) -> Option<serde_json::Value> {
+        match self.peek_text() {
+            Some(text) => {
+                serde_json::from_str(text).ok().or_else(|| self.note("is no JSON".to_owned()))
+            }
+            None => self.value.to_json().or_else(|| self.note("is no JSON".to_owned())),
+        }
     }
 
     /// The text of the file that it names.

@@ -2,7 +2,9 @@
 
 mod fallback;
 pub(super) mod header_edits;
+mod identity;
 mod mirror;
+mod rate_limit;
 mod retries;
 
 use std::time::Duration;
@@ -11,7 +13,9 @@ use gateway_core::route::HeaderEdits;
 use gateway_layers::hedge;
 
 pub use self::fallback::{Fallback, FallbackTo};
+pub use self::identity::{Access, IdentityMode, IdentityUse};
 pub use self::mirror::Mirror;
+pub use self::rate_limit::{LimitStore, RateLimit};
 pub use self::retries::Retry;
 use super::destination::Destination;
 use super::reader::Field;
@@ -27,6 +31,10 @@ pub const DEFAULT_BODY_LIMIT: u64 = 10 * 1024 * 1024;
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Policy {
+    /// `public`, `identity`, and the kinds of credentials that callers are known by.
+    pub access: Access,
+    /// `rate_limit`. Default: none.
+    pub rate_limit: Option<RateLimit>,
     /// `timeout`: from the request's head to the answer's, in all. `"0s"` is off. Default: 30 s.
     pub timeout: Option<Duration>,
     /// `try_timeout`: for one try at an endpoint, until the head of its answer. `"0s"` is off.
@@ -52,6 +60,8 @@ pub struct Policy {
 impl Default for Policy {
     fn default() -> Self {
         Self {
+            access: Access::default(),
+            rate_limit: None,
             timeout: Some(DEFAULT_TIMEOUT),
             try_timeout: None,
             retry: None,
@@ -75,7 +85,8 @@ impl Policy {
 
     pub(super) fn read(field: Field<'_>) -> Option<Self> {
         let mut table = field.table("{ timeout = \"30s\" }")?;
-        let mut policy = Self::default();
+        let mut policy = Self { access: Access::read(&mut table), ..Self::default() };
+        table.set("rate_limit", &mut policy.rate_limit, |field| RateLimit::read(field).map(Some));
         table.set("timeout", &mut policy.timeout, |field| {
             Some(Some(duration(&field)?).filter(|timeout| !timeout.is_zero()))
         });

@@ -6,7 +6,11 @@ use http::header::{HeaderValue, WWW_AUTHENTICATE};
 use http::request;
 
 use super::requirements::{Requirements, Unmet};
+use crate::auth::Challenge;
 use crate::filter::{Filter, Flow};
+
+/// What is protected, unless somebody says otherwise.
+const DEFAULT_REALM: &str = "gateway";
 
 /// The `method` of principals that were known by a bearer token (RFC 6750).
 const BEARER_METHODS: [&str; 2] = ["jwt", "introspection"];
@@ -23,18 +27,17 @@ pub struct AuthorizeFilter {
 impl AuthorizeFilter {
     /// Who is known and has all of `requirements` may.
     pub fn new(requirements: Requirements) -> Self {
-        Self { requirements, realm: "gateway".to_owned(), challenges: Vec::new() }
+        Self { requirements, realm: DEFAULT_REALM.to_owned(), challenges: Vec::new() }
     }
 
-    /// What `WWW-Authenticate` calls what is protected; quotes, backslashes and what is not
-    /// printable are left away. Default: `gateway`.
+    /// What `WWW-Authenticate` calls what is protected. Default: `gateway`.
     pub fn realm(mut self, realm: &str) -> Self {
-        self.realm = quotable(realm);
+        realm.clone_into(&mut self.realm);
         self
     }
 
-    /// The `WWW-Authenticate` of answers to nobody: which credentials are taken (RFC 9110, section
-    /// 11.6.1). Default: `Bearer` with the realm.
+    /// The `WWW-Authenticate` of answers to nobody: which credentials are taken. Default: `Bearer`
+    /// with the realm.
     pub fn challenges(mut self, challenges: impl IntoIterator<Item = HeaderValue>) -> Self {
         self.challenges = challenges.into_iter().collect();
         self
@@ -56,11 +59,13 @@ impl AuthorizeFilter {
         }
     }
 
-    /// Nobody is known.
+    /// Nobody is known. Where identity is optional its layer has let pass who sent nothing, and it
+    /// is said here that something is wanted (RFC 9110, section 15.5.2).
     fn unknown(&self) -> Error {
         let error = Error::new(Reason::Unauthenticated);
         if self.challenges.is_empty() {
-            return self.challenged(error, "");
+            let challenge = Challenge::new("Bearer", &self.realm);
+            return error.with_field(WWW_AUTHENTICATE, challenge.value());
         }
         let add =
             |error: Error, value: &HeaderValue| error.with_field(WWW_AUTHENTICATE, value.clone());
@@ -94,15 +99,10 @@ impl AuthorizeFilter {
                 scopes.push(scope);
             }
         }
-        let scopes = quotable(&scopes.join(" "));
-        self.challenged(error, &format!(", error=\"insufficient_scope\", scope=\"{scopes}\""))
-    }
-
-    fn challenged(&self, error: Error, said: &str) -> Error {
-        match HeaderValue::from_str(&format!("Bearer realm=\"{}\"{said}", self.realm)) {
-            Ok(value) => error.with_field(WWW_AUTHENTICATE, value),
-            Err(_) => error,
-        }
+        let challenge = Challenge::new("Bearer", &self.realm)
+            .parameter("error", "insufficient_scope")
+            .parameter("scope", &scopes.join(" "));
+        error.with_field(WWW_AUTHENTICATE, challenge.value())
     }
 }
 
@@ -114,10 +114,4 @@ impl Filter for AuthorizeFilter {
 
 fn any_of(scopes: &[String], principal: &Principal) -> bool {
     scopes.iter().any(|scope| principal.has_scope(scope))
-}
-
-/// What of `text` may stand between quotes as it is.
-fn quotable(text: &str) -> String {
-    let may = |letter: &char| (' '..='~').contains(letter) && !matches!(letter, '"' | '\\');
-    text.chars().filter(may).collect()
 }

@@ -10,12 +10,12 @@ use http::header::HeaderName;
 
 use super::cache::{self, Cache, TokenHash, VerifiedToken};
 use super::fault::TokenFault;
-use super::forward;
 use super::json;
 use super::jws::{Jws, MAX_TOKEN, Unverified};
 use super::key::{Key, install_backend};
 use super::provider::{JwtError, JwtProvider};
 use super::store::{Flight, KeyStore, KeyStores, KeysStatus, Wanted};
+use crate::auth::Identity;
 
 /// Most verified tokens that are remembered. Default: 10,000, of about 1 KiB each.
 pub const DEFAULT_CACHED_TOKENS: usize = 10_000;
@@ -72,6 +72,7 @@ pub struct JwtVerifierBuilder {
     stores: KeyStores,
     cached: usize,
     clock: Arc<dyn Clock>,
+    starts: bool,
 }
 
 impl JwtVerifierBuilder {
@@ -100,6 +101,12 @@ impl JwtVerifierBuilder {
         self
     }
 
+    /// Fetches nothing before [`JwtVerifier::start`] or the first request, wherever it is built.
+    pub fn idle(mut self) -> Self {
+        self.starts = false;
+        self
+    }
+
     /// The verifier. Keys are fetched from now on where there is a runtime, else from
     /// [`JwtVerifier::start`] or the first request on.
     ///
@@ -121,14 +128,16 @@ impl JwtVerifierBuilder {
             if providers.iter().any(|other| other.settings.rules.issuer == settings.rules.issuer) {
                 return Err(JwtError::IssuerTwice(issuer));
             }
-            owned.extend(settings.forward.iter().map(|(name, _)| name.clone()));
+            owned.extend(settings.forward.names().iter().cloned());
             let store = self.stores.store(&settings.keys, &issuer).map_err(wrong)?;
             providers.push(Provider { settings, store });
         }
         let cache = Cache::new(self.cached);
         let inner = Inner { providers, cache, clock: self.clock, owned };
         let verifier = JwtVerifier { inner: Arc::new(inner) };
-        verifier.start();
+        if self.starts {
+            verifier.start();
+        }
         Ok(verifier)
     }
 }
@@ -150,6 +159,7 @@ impl JwtVerifier {
             stores: KeyStores::new(),
             cached: DEFAULT_CACHED_TOKENS,
             clock: Arc::new(SystemClock),
+            starts: true,
         }
     }
 
@@ -157,6 +167,13 @@ impl JwtVerifier {
     /// nothing where that has begun, or outside of one.
     pub fn start(&self) {
         self.inner.providers.iter().for_each(|provider| provider.store.start());
+    }
+
+    /// Waits until keys of each issuer were fetched, or could not be, once.
+    pub async fn ready(&self) {
+        for provider in &self.inner.providers {
+            provider.store.ready().await;
+        }
     }
 
     /// Says whose `token` is, and waits for keys where that is of use: once, for little more than
@@ -242,9 +259,10 @@ impl JwtVerifier {
             Found::Key(key) => key,
             Found::Nothing(checked) => return Ok(checked),
         };
-        let fields = forward::fields(&settings.forward, &claims)?;
         let principal = settings.names.principal(&settings.rules.issuer, claims);
-        let token = VerifiedToken { principal: Arc::new(principal), fields, key, dies };
+        let fields = settings.forward.of(&principal).map_err(|_| TokenFault::ClaimUnsafe)?;
+        let identity = Identity::new(principal).with_fields(fields);
+        let token = VerifiedToken { identity, key, dies };
         let token = Arc::new(token);
         self.inner.cache.keep(hash, &token);
         Ok(Checked::Verified(token))
