@@ -252,6 +252,7 @@ impl Bound {
             for part in &parts.clusters {
                 part.cluster.ready().await;
             }
+            parts.identity.ready().await;
         };
         if !self.startup.wait.is_zero() && timeout(self.startup.wait, all).await.is_err() {
             let wait = self.startup.wait;

@@ -2,6 +2,8 @@
 
 mod cluster;
 mod describe;
+mod identity;
+mod limits;
 mod listener;
 mod parts;
 mod registry;
@@ -104,7 +106,7 @@ impl Assembly {
         let observers = Observers::new(self.observers.0);
         let parts = Parts::build(&reading, &self.modules, &observers, &Parts::default());
         let parts = parts.map_err(Problems::new)?;
-        let gateway = rings::edge(parts.table(), &observers)
+        let gateway = rings::edge(parts.table(), parts.owned_fields(), &observers)
             .map_err(|problems| Problems::new(table_problems(&reading, problems)))?;
         let Reading { document, warnings, .. } = reading;
         let document = Arc::new(document);

@@ -98,7 +98,8 @@ impl Reloader {
         let parts = Parts::build(&reading, &shared.modules, &shared.observers, &state.parts)
             .map_err(Problems::new)?;
         let snapshot = Snapshot::build(parts.table(), None)
-            .map_err(|problems| Problems::new(table_problems(&reading, problems)))?;
+            .map_err(|problems| Problems::new(table_problems(&reading, problems)))?
+            .owned_fields(parts.owned_fields());
         parts.start();
         let generation = shared.gateway.replace(snapshot);
         state.parts = Arc::new(parts);

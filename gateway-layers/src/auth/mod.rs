@@ -39,7 +39,7 @@ mod authenticate;
 mod authenticator;
 pub mod authorize;
 mod challenge;
-pub(crate) mod claims;
+mod claims;
 mod credentials;
 mod forward;
 #[cfg(feature = "jwt")]
