@@ -1,19 +1,13 @@
 //! [`AuthorizeFilter`].
 
-use gateway_core::context::Principal;
 use gateway_core::{Error, Reason, RequestContext, RequestExt};
 use http::header::{HeaderValue, WWW_AUTHENTICATE};
 use http::request;
 
-use super::requirements::{Requirements, Unmet};
+use super::forbidden::DEFAULT_REALM;
+use super::requirements::Requirements;
 use crate::auth::Challenge;
 use crate::filter::{Filter, Flow};
-
-/// What is protected, unless somebody says otherwise.
-const DEFAULT_REALM: &str = "gateway";
-
-/// The `method` of principals that were known by a bearer token (RFC 6750).
-const BEARER_METHODS: [&str; 2] = ["jwt", "introspection"];
 
 /// Lets requests pass of whom [`Requirements`] hold; see the [module](super).
 #[derive(Clone, Debug)]
@@ -55,7 +49,11 @@ impl AuthorizeFilter {
         };
         match self.requirements.unmet(principal, head, context) {
             None => Ok(()),
-            Some(unmet) => Err(self.forbidden(unmet, principal, context)),
+            Some(unmet) => {
+                let route = context.and_then(RequestContext::route).map_or("", |route| &*route.id);
+                tracing::debug!(route, method = principal.method, why = %unmet, "not allowed");
+                Err(self.requirements.forbidden(unmet, principal, &self.realm))
+            }
         }
     }
 
@@ -71,47 +69,10 @@ impl AuthorizeFilter {
             |error: Error, value: &HeaderValue| error.with_field(WWW_AUTHENTICATE, value.clone());
         self.challenges.iter().fold(error, add)
     }
-
-    /// The caller is known, and may not.
-    fn forbidden(
-        &self,
-        unmet: Unmet,
-        principal: &Principal,
-        context: Option<&RequestContext>,
-    ) -> Error {
-        let route = context.and_then(RequestContext::route).map_or("", |route| &*route.id);
-        tracing::debug!(route, method = principal.method, why = %unmet, "not allowed");
-        let error = Error::new(Reason::Forbidden).with_detail(unmet.text());
-        let Requirements { scopes_all, scopes_any, .. } = &self.requirements;
-        // One of them is enough, but there is no way to say so (RFC 6750, section 3): whoever has
-        // them all has what it takes.
-        let alternatives: &[String] = match unmet {
-            Unmet::ScopesAll if any_of(scopes_any, principal) => &[],
-            Unmet::ScopesAll | Unmet::ScopesAny => scopes_any,
-            _ => return error,
-        };
-        if !BEARER_METHODS.contains(&principal.method) {
-            return error;
-        }
-        let mut scopes: Vec<&str> = Vec::with_capacity(scopes_all.len() + alternatives.len());
-        for scope in scopes_all.iter().chain(alternatives) {
-            if !scopes.contains(&scope.as_str()) {
-                scopes.push(scope);
-            }
-        }
-        let challenge = Challenge::new("Bearer", &self.realm)
-            .parameter("error", "insufficient_scope")
-            .parameter("scope", &scopes.join(" "));
-        error.with_field(WWW_AUTHENTICATE, challenge.value())
-    }
 }
 
 impl Filter for AuthorizeFilter {
     fn apply(&self, head: &mut request::Parts) -> Flow {
         self.check(head).into()
     }
-}
-
-fn any_of(scopes: &[String], principal: &Principal) -> bool {
-    scopes.iter().any(|scope| principal.has_scope(scope))
 }
