@@ -7,11 +7,13 @@ use gateway_layers::auth::authorize::Restricted;
 use gateway_layers::auth::jwt::{
     JwtAuthenticator, JwtProvider, JwtVerifier, KeyStores, Keys, KeysStatus,
 };
+use gateway_layers::auth::signature::SignatureVerifier;
 use gateway_layers::auth::{Authenticate, Authenticator};
 
+use super::signature::SignatureParts;
 use crate::config::{
     self, Access, IdentityKind, IdentityMode, IdentityProvider, IdentitySettings, IdentityUse,
-    JwtKeysFrom,
+    JwtKeysFrom, Redis,
 };
 
 /// Everybody who finds out who is calling.
@@ -21,16 +23,22 @@ pub(crate) struct IdentityParts {
     /// Issuers that routes take tokens of together, and what verifies those.
     verifiers: Vec<(Vec<String>, JwtAuthenticator)>,
     keys: KeyStores,
+    signatures: SignatureParts,
 }
 
 impl IdentityParts {
     /// What `providers` say, to be built where routes use it. What is the same as in `before` is
     /// taken from there, with its keys and the tokens it has verified.
-    pub(super) fn new(providers: &[IdentityProvider], before: &Self) -> Self {
+    pub(super) fn new(
+        providers: &[IdentityProvider],
+        redis: Option<&Redis>,
+        before: &Self,
+    ) -> Self {
         let mut parts = Self {
             providers: providers.to_vec(),
             verifiers: Vec::new(),
             keys: before.keys.clone(),
+            signatures: SignatureParts::new(redis, &before.signatures),
         };
         let same = |name: &String| parts.provider(name) == before.provider(name);
         let kept = before.verifiers.iter().filter(|(names, _)| names.iter().all(same));
@@ -40,7 +48,7 @@ impl IdentityParts {
 
     fn provider(&self, name: &str) -> Option<&config::JwtProvider> {
         self.providers.iter().find_map(|provider| match &provider.settings {
-            IdentitySettings::Jwt(settings) if provider.name == name => Some(settings),
+            IdentitySettings::Jwt(settings) if provider.name == name => Some(&**settings),
             _ => None,
         })
     }
@@ -53,8 +61,14 @@ impl IdentityParts {
     /// The names of the providers whose settings are not as in `before`.
     pub(super) fn changed<'p>(&'p self, before: &'p Self) -> impl Iterator<Item = &'p str> {
         let all = self.providers.iter().chain(&before.providers);
-        all.filter(|one| !(self.providers.contains(one) && before.providers.contains(one)))
-            .map(|provider| provider.name.as_str())
+        let moved = |one: &IdentityProvider| match &one.settings {
+            IdentitySettings::Signature(settings) => {
+                self.signatures.moved(&before.signatures, settings)
+            }
+            IdentitySettings::Jwt(_) => false,
+        };
+        let same = |one| self.providers.contains(one) && before.providers.contains(one);
+        all.filter(move |one| !same(*one) || moved(one)).map(|provider| provider.name.as_str())
     }
 
     /// Who lets requests pass to a route; `None` where callers need not be known.
@@ -82,6 +96,7 @@ impl IdentityParts {
     fn authenticator(&mut self, used: &IdentityUse) -> Result<Arc<dyn Authenticator>, BoxError> {
         match used.kind {
             IdentityKind::Jwt => Ok(Arc::new(self.jwt(&used.providers)?)),
+            IdentityKind::Signature => Ok(Arc::new(self.signature(&used.providers)?)),
         }
     }
 
@@ -105,6 +120,19 @@ impl IdentityParts {
             .realm(first.realm.as_str());
         self.verifiers.push((names.to_vec(), built.clone()));
         Ok(built)
+    }
+
+    /// What verifies signatures by the keys of this provider.
+    fn signature(&mut self, names: &[String]) -> Result<SignatureVerifier, BoxError> {
+        let [name] = names else {
+            return Err("names several providers of signatures, expected one".into());
+        };
+        let settings = self.providers.iter().find_map(|provider| match &provider.settings {
+            IdentitySettings::Signature(settings) if provider.name == *name => Some(settings),
+            _ => None,
+        });
+        let settings = settings.ok_or("leads to nobody who could be built")?;
+        self.signatures.verifier(name, settings)
     }
 
     /// Forgets what no route uses any more.

@@ -15,6 +15,7 @@
 
 mod admin;
 mod check;
+mod check_access;
 mod cluster;
 mod destination;
 mod drain;
@@ -42,10 +43,11 @@ mod tests;
 use gateway_core::DrainSettings;
 
 pub use self::admin::Admin;
-pub use self::cluster::{Balance, Cluster, Discover, Registered};
+pub use self::cluster::{Balance, Cluster, Discover, Registered, Sign};
 pub use self::destination::Destination;
 pub use self::identity::{
     IdentityKind, IdentityProvider, IdentitySettings, JwtClaims, JwtKeys, JwtKeysFrom, JwtProvider,
+    KeyEncoding, KeySettings, PartnerKey, SignatureProvider,
 };
 pub use self::listener::Listener;
 pub use self::policy::{

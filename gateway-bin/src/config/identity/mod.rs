@@ -1,11 +1,14 @@
 //! `[identity.KIND.NAME]`: how callers are known.
 
 mod jwt;
+mod signature;
 
 use gateway_layers::auth::{CredentialSource, Forward};
 use http::HeaderName;
 
 pub use self::jwt::{JwtClaims, JwtKeys, JwtKeysFrom, JwtProvider};
+pub(in crate::config) use self::signature::covered;
+pub use self::signature::{KeyEncoding, KeySettings, PartnerKey, SignatureProvider};
 use super::reader::{Field, Table};
 use super::value::key_path;
 
@@ -15,16 +18,19 @@ use super::value::key_path;
 pub enum IdentityKind {
     /// Signed tokens (RFC 7519).
     Jwt,
+    /// Signed requests (RFC 9421).
+    Signature,
 }
 
 impl IdentityKind {
     /// Every kind there is, in order.
-    pub const ALL: &'static [Self] = &[Self::Jwt];
+    pub const ALL: &'static [Self] = &[Self::Jwt, Self::Signature];
 
     /// Its key, below `identity` and in policies.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Jwt => "jwt",
+            Self::Signature => "signature",
         }
     }
 }
@@ -44,7 +50,9 @@ pub struct IdentityProvider {
 #[non_exhaustive]
 pub enum IdentitySettings {
     /// `[identity.jwt.NAME]`.
-    Jwt(JwtProvider),
+    Jwt(Box<JwtProvider>),
+    /// `[identity.signature.NAME]`.
+    Signature(SignatureProvider),
 }
 
 impl IdentitySettings {
@@ -52,6 +60,7 @@ impl IdentitySettings {
     pub const fn kind(&self) -> IdentityKind {
         match self {
             Self::Jwt(_) => IdentityKind::Jwt,
+            Self::Signature(_) => IdentityKind::Signature,
         }
     }
 
@@ -59,12 +68,14 @@ impl IdentitySettings {
     pub const fn forward(&self) -> &Forward {
         match self {
             Self::Jwt(provider) => &provider.forward,
+            Self::Signature(provider) => &provider.forward,
         }
     }
 
     fn read(kind: IdentityKind, name: &str, field: Field<'_>) -> Option<Self> {
         match kind {
-            IdentityKind::Jwt => JwtProvider::read(name, field).map(Self::Jwt),
+            IdentityKind::Jwt => JwtProvider::read(name, field).map(Box::new).map(Self::Jwt),
+            IdentityKind::Signature => SignatureProvider::read(name, field).map(Self::Signature),
         }
     }
 }
@@ -137,7 +148,7 @@ fn is_name(name: &str) -> bool {
 }
 
 /// `forward`: an attribute for each header field.
-fn forward(field: Field<'_>) -> Option<Forward> {
+fn forward(field: &Field<'_>) -> Option<Forward> {
     let mut forward = Forward::new();
     for (name, field) in field.entries("a table such as { x-user-id = \"sub\" }") {
         let Ok(header) = name.parse::<HeaderName>() else {
