@@ -1,18 +1,21 @@
 //! Authorization: callers are known by a token of this house, and a policy says who of them may.
 //!
 //! `curl 127.0.0.1:8080/users/ada` is refused with 401. With `-H "authorization: Bearer TOKEN"`, a
-//! token signed with the secret below, everybody gets his own page, and an admin everybody's.
+//! token signed with the secret below, everybody gets his own
+//! page (204), and an admin everybody's.
 
 use std::time::Duration;
 
-use gateway_core::{BoundListener, FixedResponse, Gateway, Listener, Module, Route, RouteMatch};
-use gateway_core::Server;
+use gateway_core::{
+    BoundListener, FixedResponse, Gateway, Listener, Module, Route, RouteMatch, Server,
+};
 use gateway_examples::{Result, stopped};
 use gateway_layers::auth::Authenticate;
 use gateway_layers::auth::authorize::{AuthorizeFilter, Expression, Requirements};
 use gateway_layers::auth::jwt::{Algorithm, JwtAuthenticator, JwtProvider, JwtVerifier, Keys};
 use gateway_layers::filter::FilterLayer;
 use gateway_layers::timeout::TimeoutLayer;
+use http::StatusCode;
 use tower::ServiceBuilder;
 
 /// What house and gateway know; at least 32 bytes.
@@ -38,7 +41,7 @@ pub async fn run(listener: BoundListener) -> Result {
         // Behind who is calling: whether that one may.
         .layer(FilterLayer::new(AuthorizeFilter::new(requirements)))
         .layer(TimeoutLayer::new(Duration::from_secs(10)))
-        .service(Module::new(FixedResponse::ok("a page\n")));
+        .service(Module::new(FixedResponse::new(StatusCode::NO_CONTENT)));
     let route = Route::new("users", Module::from_service(target));
     let gateway = Gateway::builder().route(route.matching(RouteMatch::path("/users/{user}")?));
     Server::new(gateway.build()?).listen(listener).serve(stopped()).await?;
