@@ -26,6 +26,7 @@ macro_rules! examples {
 }
 
 examples! {
+    authorize "../authorize.rs"
     axum_module "../axum_module.rs"
     canary "../canary.rs"
     custom_discovery "../custom_discovery.rs"
@@ -110,6 +111,12 @@ async fn ask(address: &str, head: &str, body: &str) -> String {
 
 async fn get(address: &str, path: &str) -> String {
     ask(address, &format!("GET {path} HTTP/1.1"), "").await
+}
+
+/// As a caller with this token.
+async fn get_as(address: &str, path: &str, token: &str) -> String {
+    let line = format!("GET {path} HTTP/1.1\r\nauthorization: Bearer {token}");
+    ask(address, &line, "").await
 }
 
 /// Waits for something to become so; each look at it may ask for more.
@@ -475,4 +482,36 @@ async fn hedging_asks_another_endpoint_when_one_is_slow() {
         asked.load(Ordering::Relaxed) >= 3
     })
     .await;
+}
+
+/// Of ada: the scope `users:read`.
+const ADA: &str = "eyJhbGciOiAiSFMyNTYiLCAidHlwIjogIkpXVCJ9.eyJpc3MiOiAiaG91c2UiLCAiYXVkIjo\
+                    gInVzZXJzIiwgInN1YiI6ICJhZGEiLCAiZXhwIjogNDEwMjQ0NDgwMCwgInNjb3BlIjogInV\
+                    zZXJzOnJlYWQifQ.HCtrYeP6Qva75tEzu5g0WkXgKtTvuZL3S1W0ilHt3lY";
+
+/// Of bo, an admin with the same scope.
+const BO: &str = "eyJhbGciOiAiSFMyNTYiLCAidHlwIjogIkpXVCJ9.eyJpc3MiOiAiaG91c2UiLCAiYXVkIjo\
+                    gInVzZXJzIiwgInN1YiI6ICJibyIsICJleHAiOiA0MTAyNDQ0ODAwLCAic2NvcGUiOiAidXN\
+                    lcnM6cmVhZCIsICJyb2xlcyI6IFsiYWRtaW4iXX0.JzBelj_CH8aLbp83MxkK6tvGOscFHJp\
+                    -757783539d4";
+
+/// Of cy, who has no scope.
+const CY: &str = "eyJhbGciOiAiSFMyNTYiLCAidHlwIjogIkpXVCJ9.eyJpc3MiOiAiaG91c2UiLCAiYXVkIjo\
+                    gInVzZXJzIiwgInN1YiI6ICJjeSIsICJleHAiOiA0MTAyNDQ0ODAwfQ.sBDwyJKFeIPNSB-M\
+                    fuCAEjNLb_xI8Vp9TMgjlJoD6bI";
+
+#[tokio::test]
+async fn authorize_lets_everybody_see_his_own_page_and_admins_all() {
+    let (listener, address) = listener();
+    let _example = start(authorize::run(listener));
+    until(async || get(&address, "/users/ada").await.contains("401")).await;
+    for (token, path, status) in [
+        (ADA, "/users/ada", "204"),
+        (ADA, "/users/bo", "403"),
+        (BO, "/users/ada", "204"),
+        (CY, "/users/cy", "403"),
+    ] {
+        let answer = get_as(&address, path, token).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{path}: {answer}");
+    }
 }

@@ -34,6 +34,7 @@
 //! | by a token that its issuer is asked about | authenticator | `auth::introspection` (feature of that name) |
 //! | by a token that another service verifies | authenticator | `auth::delegated` (feature `introspection`) |
 //! | whether somebody else lets a request pass | layer | `auth::external` (feature `external_auth`) |
+//! | who of them may | filter | [`auth::authorize`] |
 //! | one line for each request | observer | [`access_log`] |
 //! | services register themselves and are found by what they take | modules | `registry` |
 //! | where endpoints come from: files, DNS, registries | sources | `discovery` |
@@ -143,6 +144,10 @@ mod guides {
     #[cfg(feature = "jwt")]
     #[doc = include_str!("../../docs/jwt.md")]
     struct Tokens;
+
+    #[cfg(feature = "cel")]
+    #[doc = include_str!("../../docs/authorization.md")]
+    struct Authorization;
 
     #[cfg(feature = "introspection")]
     #[doc = include_str!("../../docs/introspection.md")]

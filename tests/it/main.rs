@@ -2,6 +2,7 @@
 #![allow(clippy::disallowed_methods, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
 mod architecture;
+mod authorize;
 mod cancel;
 mod chaos;
 mod clients;

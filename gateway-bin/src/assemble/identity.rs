@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use gateway_core::{BoxError, ClusterBuilder};
+use gateway_layers::auth::authorize::Restricted;
 use gateway_layers::auth::jwt::{
     JwtAuthenticator, JwtProvider, JwtVerifier, KeyStores, Keys, KeysStatus,
 };
@@ -77,7 +78,12 @@ impl IdentityParts {
         }
         let mut authenticators: Vec<Arc<dyn Authenticator>> = Vec::new();
         for used in &access.identities {
-            authenticators.push(self.authenticator(used)?);
+            let authenticator = self.authenticator(used)?;
+            let asked = used.requirements().filter(|_| access.has_several_kinds());
+            authenticators.push(match asked {
+                Some(asked) => Arc::new(Restricted::new(authenticator, asked)),
+                None => authenticator,
+            });
         }
         let guard = match access.mode {
             Some(IdentityMode::All) => Authenticate::all_of(authenticators),

@@ -1,4 +1,4 @@
-//! What is known of a principal, by name.
+//! What is known of a principal, by name, and what is asked of it.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use gateway_core::context::Claim;
 
 /// The claim under `name`, which may be a path with dots where no claim has this name itself.
-pub(super) fn find<'a>(claims: &'a BTreeMap<String, Claim>, name: &str) -> Option<&'a Claim> {
+pub(crate) fn find<'a>(claims: &'a BTreeMap<String, Claim>, name: &str) -> Option<&'a Claim> {
     if let Some(claim) = claims.get(name) {
         return Some(claim);
     }
@@ -18,7 +18,7 @@ pub(super) fn find<'a>(claims: &'a BTreeMap<String, Claim>, name: &str) -> Optio
 }
 
 /// Whether two claims say the same. A whole number is any other number of the same value.
-pub(super) fn same(one: &Claim, other: &Claim) -> bool {
+pub(crate) fn same(one: &Claim, other: &Claim) -> bool {
     match (one, other) {
         (Claim::Integer(whole), Claim::Number(number))
         | (Claim::Number(number), Claim::Integer(whole)) => {
@@ -39,7 +39,7 @@ pub(super) fn same(one: &Claim, other: &Claim) -> bool {
 
 /// How a whole number stands to any other, without rounding it first; `None`: that is none.
 #[allow(clippy::cast_possible_truncation, reason = "looked at first")]
-pub(super) fn order(whole: i64, number: f64) -> Option<Ordering> {
+pub(crate) fn order(whole: i64, number: f64) -> Option<Ordering> {
     /// The first number that is none of 64 bits, with a sign.
     const BEYOND: f64 = 9_223_372_036_854_775_808.0;
     if number.is_nan() {

@@ -3,7 +3,8 @@
 //! An [`Authenticator`] finds out who is calling by credentials of one kind; each stands behind a
 //! feature of its own. [`Authenticate`] is the layer that wants one of several kinds, or all of
 //! them, and makes whoever is known the request's
-//! [`principal`](gateway_core::RequestContext::principal).
+//! [`principal`](gateway_core::RequestContext::principal). What the one who is known may, an
+//! [`AuthorizeFilter`](authorize::AuthorizeFilter) behind it says.
 //!
 //! ```
 //! use std::sync::Arc;

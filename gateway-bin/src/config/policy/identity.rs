@@ -1,5 +1,7 @@
 //! `public`, `identity`, and the keys that name providers: who may use a route.
 
+use gateway_layers::auth::authorize::Requirements;
+
 use crate::config::identity::IdentityKind;
 use crate::config::reader::{Field, Table};
 
@@ -47,6 +49,13 @@ impl IdentityUse {
         Self { kind, providers, scopes: Vec::new(), roles: Vec::new() }
     }
 
+    /// What is asked of whoever is known by credentials of this kind.
+    pub(crate) fn requirements(&self) -> Option<Requirements> {
+        let asks = !(self.scopes.is_empty() && self.roles.is_empty());
+        let asked = Requirements::new();
+        asks.then(|| asked.scopes_all(self.scopes.clone()).roles_any(self.roles.clone()))
+    }
+
     fn read(kind: IdentityKind, field: Field<'_>) -> Option<Self> {
         let mut used = Self { providers: Vec::new(), ..Self::new(kind, "") };
         if !field.is_table() {
@@ -65,6 +74,12 @@ impl IdentityUse {
 }
 
 impl Access {
+    /// True where callers may come with one kind of credentials or another, so that what is asked
+    /// of one kind is not asked of everybody.
+    pub(crate) fn has_several_kinds(&self) -> bool {
+        self.identities.len() > 1
+    }
+
     pub(super) fn read(table: &mut Table<'_>) -> Self {
         let mut access = Self::default();
         table.set("public", &mut access.public, |field| field.boolean());

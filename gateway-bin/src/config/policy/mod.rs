@@ -111,14 +111,11 @@ impl Default for Policy {
 }
 
 impl Policy {
-    /// What callers must be, by `authorize` and by what the kinds of credentials ask for.
+    /// What every caller must be: by `authorize`, and by what is asked of credentials where there
+    /// is one kind of them. Of several kinds each is asked for its own, where it is known.
     pub(crate) fn requirements(&self) -> Vec<Requirements> {
-        let asked = self.access.identities.iter();
-        let asked = asked.filter(|used| !(used.scopes.is_empty() && used.roles.is_empty()));
-        let asked = asked.map(|used| {
-            Requirements::new().scopes_all(used.scopes.clone()).roles_any(used.roles.clone())
-        });
-        asked.chain(self.authorize.clone()).collect()
+        let asked = self.access.identities.iter().filter(|_| !self.access.has_several_kinds());
+        asked.filter_map(IdentityUse::requirements).chain(self.authorize.clone()).collect()
     }
 
     /// The names of the clusters that it leads to.

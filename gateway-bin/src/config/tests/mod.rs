@@ -1,5 +1,7 @@
 //! Every key with its default, every kind of error with its exact words.
 
+#[cfg(feature = "cel")]
+mod authorize;
 mod clusters;
 mod discovery;
 mod environment;

@@ -54,9 +54,11 @@ mod claim_test;
 #[cfg(feature = "cel")]
 mod expression;
 mod filter;
+mod forbidden;
 #[cfg(test)]
 mod property;
 mod requirements;
+mod restricted;
 #[cfg(test)]
 mod tests;
 
@@ -67,3 +69,4 @@ pub use self::expression::{
 };
 pub use self::filter::AuthorizeFilter;
 pub use self::requirements::Requirements;
+pub use self::restricted::Restricted;

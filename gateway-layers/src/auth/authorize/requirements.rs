@@ -142,6 +142,11 @@ impl Requirements {
         head: &request::Parts,
         context: Option<&RequestContext>,
     ) -> Option<Unmet> {
+        self.unmet_of(principal).or_else(|| self.unmet_expression(principal, head, context))
+    }
+
+    /// As [`unmet`](Self::unmet), without the expression.
+    fn unmet_of(&self, principal: &Principal) -> Option<Unmet> {
         // Scopes first: of them alone the client is told what it lacks.
         if !self.scopes_all.iter().all(|scope| principal.has_scope(scope)) {
             return Some(Unmet::ScopesAll);
@@ -154,10 +159,16 @@ impl Requirements {
             return Some(Unmet::Roles);
         }
         let holds = |(name, test): &(String, ClaimTest)| test.holds(find(&principal.claims, name));
-        if !self.claims.iter().all(holds) {
-            return Some(Unmet::Claims);
+        if self.claims.iter().all(holds) { None } else { Some(Unmet::Claims) }
+    }
+
+    /// As [`unmet`](Self::unmet), where nothing is known of the request: no expression is true then.
+    pub(super) fn unmet_without_request(&self, principal: &Principal) -> Option<Unmet> {
+        #[cfg(feature = "cel")]
+        if self.expression.is_some() {
+            return Some(Unmet::ExpressionFailed("there is no request"));
         }
-        self.unmet_expression(principal, head, context)
+        self.unmet_of(principal)
     }
 
     #[cfg(feature = "cel")]

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use tower::{Layer, ServiceBuilder, ServiceExt};
 
 use super::*;
+use crate::auth::{Authenticate, Authentication, Authenticator, Identity};
 use crate::filter::{Filter, FilterLayer, Flow, filter_fn};
 
 fn ada() -> Principal {
@@ -220,6 +221,55 @@ async fn a_filter_stands_in_a_stack() {
     assert_eq!(status(through_gateway(roots, "/orders/ada").await), StatusCode::FORBIDDEN);
 }
 
+/// Knows Ada by her name, at once or later.
+struct Knows {
+    later: bool,
+}
+
+impl Authenticator for Knows {
+    fn authenticate(&self, request: &Request) -> Authentication {
+        match request.headers().get("x-name") {
+            None => Authentication::Missing,
+            Some(name) if name != "ada" => {
+                Authentication::Refused(Reason::CredentialsInvalid.into())
+            }
+            Some(_) if self.later => {
+                Authentication::Pending(Box::pin(async { Ok(Identity::new(ada())) }))
+            }
+            Some(_) => Authentication::Known(Identity::new(ada())),
+        }
+    }
+}
+
+async fn restricted(later: bool, requirements: Requirements, name: Option<&str>) -> Outcome {
+    let restricted = Restricted::new(Knows { later }, requirements).realm("orders");
+    let answer = Module::new(FixedResponse::new(StatusCode::NO_CONTENT));
+    let mut request = Request::new(Body::empty());
+    if let Some(name) = name {
+        request.headers_mut().insert("x-name", name.parse().unwrap());
+    }
+    Authenticate::new(restricted).layer(answer).oneshot(request).await
+}
+
+#[tokio::test]
+async fn credentials_of_one_kind_are_of_some_only() {
+    for later in [false, true] {
+        let may = Requirements::new().scopes_all(["read"]).roles_any(["admin"]);
+        let passed = restricted(later, may.clone(), Some("ada")).await;
+        assert_eq!(passed.unwrap().status(), StatusCode::NO_CONTENT);
+        let refused = restricted(later, Requirements::new().roles_any(["root"]), Some("ada")).await;
+        assert_eq!(refused.unwrap_err().reason(), Reason::Forbidden);
+        let scopes = Requirements::new().scopes_all(["delete"]);
+        let refused = restricted(later, scopes, Some("ada")).await.unwrap_err();
+        let expected = "Bearer realm=\"orders\", error=\"insufficient_scope\", scope=\"delete\"";
+        assert_eq!(challenges(&refused), [expected]);
+        let refused = restricted(later, may.clone(), Some("eve")).await.unwrap_err();
+        assert_eq!(refused.reason(), Reason::CredentialsInvalid);
+        let refused = restricted(later, may, None).await.unwrap_err();
+        assert_eq!(refused.reason(), Reason::Unauthenticated);
+    }
+}
+
 #[tokio::test]
 async fn a_filter_outside_of_any_gateway_lets_nobody_pass() {
     let answer = Module::new(FixedResponse::new(StatusCode::NO_CONTENT));
@@ -252,6 +302,12 @@ mod expressions {
         assert_eq!(refused.reason(), Reason::Forbidden);
         assert_eq!(refused.detail(), "the policy does not allow it");
         assert!(challenges(&refused).is_empty());
+    }
+
+    #[tokio::test]
+    async fn an_expression_is_never_true_where_there_is_no_request() {
+        let refused = restricted(false, expression("true"), Some("ada")).await.unwrap_err();
+        assert_eq!(refused.reason(), Reason::Forbidden);
     }
 
     #[test]

@@ -229,7 +229,9 @@ fn to_double<'a>(value: &Value<'a>) -> Result<Value<'a>, Failure> {
         Value::Int(value) => Ok(Value::Double(*value as f64)),
         Value::Double(value) => Ok(Value::Double(*value)),
         Value::Text(text) => {
-            text.as_str().parse().map(Value::Double).map_err(|_| Failure::Conversion)
+            // One that is no number would be neither less than another nor more.
+            let number = text.as_str().parse().ok().filter(|number: &f64| number.is_finite());
+            number.map(Value::Double).ok_or(Failure::Conversion)
         }
         _ => Err(Failure::Type),
     }

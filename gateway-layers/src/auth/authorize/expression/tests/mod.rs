@@ -38,7 +38,7 @@ fn principal() -> Principal {
 fn head() -> request::Parts {
     let request = http::Request::builder()
         .method("POST")
-        .uri("/orders/7?page=2&tag=a&tag=b%20c&tag=d+e&empty&bad=%FF&%zz=1")
+        .uri("/orders/7?page=2&tag=a&tag=b%20c&tag=d+e&empty&nan=NaN&bad=%FF&%zz=1")
         .header("host", "Shop.Example:8080")
         .header("x-tenant", "acme")
         .header("x-many", "1")
@@ -222,6 +222,7 @@ fn what_cannot_be_found_out_is_no_result() {
         ("int(principal.claims.score * 1e300) > 0", Failure::Overflow),
         ("int(principal.claims.email) == 1", Failure::Conversion),
         ("double(principal.claims.email) == 1.0", Failure::Conversion),
+        ("!(double('' + request.query['nan'][0]) > 1.0)", Failure::Conversion),
         ("int(principal.claims.email_verified) == 1", Failure::Type),
         ("request.headers['x-bytes'] == ['a']", Failure::NoText),
         ("request.query.bad == ['a']", Failure::NoText),
