@@ -76,7 +76,7 @@ impl Check<'_> {
     fn one_reading(&mut self, at: &str, names: &[String]) {
         let of = |name: &String| {
             self.parts.identities.iter().find_map(|provider| match &provider.settings {
-                IdentitySettings::Jwt(settings) if provider.name == *name => Some(settings),
+                IdentitySettings::Jwt(settings) if provider.name == *name => Some(&**settings),
                 _ => None,
             })
         };

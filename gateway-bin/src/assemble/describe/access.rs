@@ -1,6 +1,7 @@
 //! Who may use a route, and how often, in the order of the route ring.
 
 use gateway_layers::auth::authorize::Requirements;
+use gateway_layers::rate_limit::KeyPart;
 
 use crate::config::{Access, IdentityMode, LimitStore, Policy, RateLimit, show_duration};
 
@@ -37,7 +38,7 @@ fn rate_limit(limit: &RateLimit) -> String {
             show_duration(one.per)
         };
         let shadow = if one.shadow { ", in shadow" } else { "" };
-        let key: Vec<_> = one.key.iter().map(|part| part.name()).collect();
+        let key: Vec<_> = one.key.iter().map(KeyPart::name).collect();
         let by = if key.is_empty() { "everybody".to_owned() } else { key.join(" and ") };
         format!("{} in {per} by {by}{shadow}", one.limit)
     });
