@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use gateway_core::server::tls::{CertificateFiles, CertificateStore, ClientAuthMode, FileWatch};
 use gateway_core::server::tls::{ServerTls, TlsFiles};
-use gateway_core::{Body, Clock, Error, Listener, Module, Observers, Request, RequestExt, Response};
+use gateway_core::{
+    Body, Clock, Error, Listener, Module, Observers, Request, RequestExt, Response,
+};
 use gateway_core::{Server, SystemClock, module_fn};
 use gateway_examples::{Result, stopped};
 use gateway_layers::auth::Authenticate;
