@@ -29,7 +29,7 @@ impl MtlsProvider {
             }
             Some(Some(field.one_or_list(|field| field.parse(NAME))))
         });
-        table.set("forward", &mut provider.forward, super::forward);
+        table.set("forward", &mut provider.forward, |field| super::forward(&field));
         table.finish();
         Some(provider)
     }
