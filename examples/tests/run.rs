@@ -39,6 +39,7 @@ examples! {
     failover "../failover.rs"
     grpc "../grpc.rs"
     hedging "../hedging.rs"
+    mtls "../mtls.rs"
     self_registration "../self_registration.rs"
     websocket "../websocket.rs"
 }
@@ -514,4 +515,31 @@ async fn authorize_lets_everybody_see_his_own_page_and_admins_all() {
         let answer = get_as(&address, path, token).await;
         assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{path}: {answer}");
     }
+}
+
+#[tokio::test]
+async fn mtls() {
+    use gateway_tests::Client;
+    use gateway_tests::certs::{Authority, ClientTls, Files};
+    let (authority, files) = (Authority::new("examples"), Files::new());
+    files.pair("gateway", &authority.server(&["gateway.test"]));
+    files.write("clients.pem", &authority.pem());
+    let path = |name: &str| files.folder().join(name).display().to_string();
+    let missing = mtls::tls(&path("gateway.pem"), &path("nowhere"), &path("clients.pem"));
+    assert!(missing.unwrap_err().to_string().contains("nowhere cannot be read"));
+    let watch =
+        mtls::tls(&path("gateway.pem"), &path("gateway.key"), &path("clients.pem")).unwrap();
+    let listener = Listener::new("127.0.0.1:0".parse().unwrap()).tls(watch.tls().clone());
+    let bound = listener.bind().unwrap();
+    let Address::Tcp(address) = bound.local_address() else { panic!("not a TCP listener") };
+    let server = Server::new(mtls::module()).listen(bound);
+    let _tasks = start(async { Ok(server.serve(std::future::pending()).await.map(drop)?) });
+    let known = ClientTls::showing(&authority, "gateway.test", &authority.client("orders"));
+    let mut client = Client::http2(address).over(&known);
+    assert_eq!(client.get("/").await.text(), "hello orders\n");
+    let stranger = ClientTls::new(&authority, "gateway.test").offering(&["h2"]);
+    let socket = TcpStream::connect(address).await.unwrap();
+    let mut stream = stranger.handshake(socket).await.unwrap();
+    let mut rest = Vec::new();
+    assert!(stream.read_to_end(&mut rest).await.is_err());
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use gateway::Assembly;
 use gateway::config::Source;
 use gateway_core::{FixedResponse, Reason};
+use gateway_tests::certs::{Authority, Files};
 use http::StatusCode;
 
 use crate::architecture::files;
@@ -39,8 +40,23 @@ fn blocks(text: &str, language: &str) -> Vec<String> {
     blocks.map(|block| block.split("```").next().unwrap_or_default().to_owned()).collect()
 }
 
+/// The files that the pages call `certificates/...`.
+fn certificates() -> Files {
+    let (files, authority) = (Files::new(), Authority::new("pages"));
+    files.pair("gateway", &authority.server(&["gateway.example"]));
+    files.pair("client", &authority.client("gateway"));
+    for name in ["clients.pem", "upstreams.pem"] {
+        files.write(name, &authority.pem());
+    }
+    files.write("clients.crl", &authority.crl(&[]));
+    files
+}
+
 /// Loads a document for a program with the modules that the pages speak of.
 fn load(name: &str, text: &str) -> Result<(), String> {
+    let files = text.contains("\"certificates/").then(certificates);
+    let folder = files.as_ref().map(|files| format!("\"{}/", files.folder().display()));
+    let text = &folder.map_or(text.to_owned(), |to| text.replace("\"certificates/", &to));
     let module = || FixedResponse::new(StatusCode::NO_CONTENT);
     let assembly = Assembly::from(Source::text(name, text));
     let assembly = assembly.module("users", module()).module("hello", module());

@@ -2,33 +2,37 @@
 
 use std::sync::Arc;
 
-use gateway_tests::{Client, Gateway};
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
-use rustls::ServerConfig;
+use gateway_tests::certs::{Authority, Files, Pair};
+use gateway_tests::{Client, Gateway, GatewayBuilder};
 use rustls::crypto::aws_lc_rs;
-use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
-/// A server with a certificate for `name` by an authority of its own, whose certificate it returns.
-async fn server(name: &str) -> (u16, String) {
-    let authority_key = KeyPair::generate().expect("a key");
-    let mut authority = CertificateParams::new(Vec::new()).expect("parameters");
-    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let trusted = authority.self_signed(&authority_key).expect("a certificate").pem();
-    let issuer = Issuer::new(authority, authority_key);
-    let key = KeyPair::generate().expect("a key");
-    let leaf = CertificateParams::new(vec![name.to_owned()]).expect("parameters");
-    let leaf = leaf.signed_by(&key, &issuer).expect("a certificate");
-    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-    let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+/// A server with the certificate `pair`, which wants certificates of `clients`; gives its port. It
+/// answers with the name it was asked for.
+async fn server(pair: &Pair, clients: Option<&Authority>) -> u16 {
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
-        .expect("versions")
-        .with_no_client_auth()
-        .with_single_cert(vec![leaf.der().clone()], key)
-        .expect("a configuration");
-    let acceptor = TlsAcceptor::from(Arc::new(config));
+        .expect("versions");
+    let builder = match clients {
+        None => builder.with_no_client_auth(),
+        Some(authority) => {
+            let mut roots = RootCertStore::empty();
+            let pem = authority.pem();
+            roots.add(CertificateDer::from_pem_slice(pem.as_bytes()).expect("PEM")).expect("CA");
+            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+            builder.with_client_cert_verifier(verifier.build().expect("a verifier"))
+        }
+    };
+    let chain = vec![CertificateDer::from_pem_slice(pair.cert.as_bytes()).expect("PEM")];
+    let key = PrivateKeyDer::from_pem_slice(pair.key.as_bytes()).expect("a key");
+    let acceptor = TlsAcceptor::from(Arc::new(builder.with_single_cert(chain, key).expect("TLS")));
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
     let port = listener.local_addr().expect("an address").port();
     tokio::spawn(async move {
@@ -36,50 +40,138 @@ async fn server(name: &str) -> (u16, String) {
             let acceptor = acceptor.clone();
             tokio::spawn(async move {
                 let Ok(mut stream) = acceptor.accept(stream).await else { return };
+                let name = stream.get_ref().1.server_name().unwrap_or("no name").to_owned();
+                let answer =
+                    format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{name}", name.len());
                 let mut head = [0; 4096];
                 while let Ok(1..) = stream.read(&mut head).await {
-                    let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nsecret";
-                    if stream.write_all(answer).await.is_err() {
+                    if stream.write_all(answer.as_bytes()).await.is_err() {
                         return;
                     }
                 }
             });
         }
     });
-    (port, trusted)
+    port
 }
 
-async fn gateway(port: u16, trusted: &str, name: &str) -> Gateway {
-    let file = std::env::temp_dir().join(format!("gateway-ca-{}-{port}.pem", std::process::id()));
-    std::fs::write(&file, trusted).expect("write");
+fn gateway(host: &str, port: u16, tls: &str) -> GatewayBuilder {
     let document = format!(
         "[[listeners]]\naddress = \"{{listen}}\"\n\n\
-         [clusters.back]\nendpoints = [\"https://{name}:{port}\"]\n\n\
-         [[routes]]\nmatch = {{ prefix = \"/\" }}\ntarget = {{ cluster = \"back\" }}\n"
+         [clusters.back]\nendpoints = [\"https://{host}:{port}\"]\n{tls}\n\n\
+         [[routes]]\nmatch = {{ prefix = \"/\" }}\ntarget = {{ cluster = \"back\" }}\n\n\
+         [admin]\naddress = \"127.0.0.1:0\"\n"
     );
-    let file = file.display().to_string();
-    Gateway::document(&document).environment("SSL_CERT_FILE", &file).start().await
+    Gateway::document(&document)
+}
+
+async fn assert_refused(gateway: &Gateway, reason: &str) {
+    let reply = Client::http1(gateway.addr()).get("/").await;
+    reply.assert_by_gateway(&[502]);
+    assert!(reply.text().contains(reason), "{}", reply.text());
 }
 
 #[tokio::test]
 async fn a_trusted_certificate_is_spoken_to() {
-    let (port, trusted) = server("localhost").await;
-    let gateway = gateway(port, &trusted, "localhost").await;
-    let mut client = Client::http1(gateway.addr());
-    for _ in 0..3 {
-        client.get("/").await.assert_ok("secret");
+    let (authority, files) = (Authority::new("tests"), Files::new());
+    let port = server(&authority.server(&["localhost"]), None).await;
+    let file = files.write("ca.pem", &authority.pem());
+    // By what the system trusts, or by what the document says.
+    let by_system = gateway("localhost", port, "").environment("SSL_CERT_FILE", &file);
+    let by_document = gateway("localhost", port, &format!("tls = {{ ca = {file:?} }}"));
+    for builder in [by_system, by_document] {
+        let gateway = builder.start().await;
+        let mut client = Client::http1(gateway.addr());
+        for _ in 0..3 {
+            client.get("/").await.assert_ok("localhost");
+        }
+        let cluster = gateway.admin().cluster("back").await;
+        assert_eq!(cluster["tls"]["verified"], true);
     }
 }
 
 #[tokio::test]
 async fn any_other_certificate_is_not() {
-    let (port, trusted) = server("other.test").await;
-    let wrong_name = gateway(port, &trusted, "localhost").await;
-    let (port, _) = server("localhost").await;
-    let wrong_authority = gateway(port, &trusted, "localhost").await;
-    for gateway in [wrong_name, wrong_authority] {
-        let reply = Client::http1(gateway.addr()).get("/").await;
-        reply.assert_by_gateway(&[502]);
-        assert!(reply.text().contains("tls_failed"), "{}", reply.text());
+    let (authority, files) = (Authority::new("tests"), Files::new());
+    let file = files.write("ca.pem", &authority.pem());
+    let other = server(&authority.server(&["other.test"]), None).await;
+    let strange = server(&Authority::new("strangers").server(&["localhost"]), None).await;
+    let old = authority.issue(|params| {
+        let name = rcgen::SanType::DnsName("localhost".try_into().expect("a name"));
+        params.subject_alt_names = vec![name];
+        gateway_tests::certs::expired(params);
+    });
+    let old = server(&old, None).await;
+    for port in [other, strange, old] {
+        let by_system = gateway("localhost", port, "").environment("SSL_CERT_FILE", &file);
+        assert_refused(&by_system.start().await, "tls_failed").await;
+        let tls = format!("tls = {{ ca = {file:?} }}");
+        assert_refused(&gateway("localhost", port, &tls).start().await, "tls_failed").await;
     }
+}
+
+#[tokio::test]
+async fn the_name_that_is_expected_can_be_said() {
+    let (authority, files) = (Authority::new("tests"), Files::new());
+    let file = files.write("ca.pem", &authority.pem());
+    let port = server(&authority.server(&["orders.internal"]), None).await;
+    let tls = |name: &str| format!("tls = {{ ca = {file:?}, server_name = {name:?} }}");
+    let right = gateway("127.0.0.1", port, &tls("orders.internal")).start().await;
+    Client::http1(right.addr()).get("/").await.assert_ok("orders.internal");
+    let wrong = gateway("127.0.0.1", port, &tls("users.internal")).start().await;
+    assert_refused(&wrong, "tls_failed").await;
+    let (status, log) = gateway("127.0.0.1", port, &tls("a b")).refused().await;
+    assert!(!status.success());
+    assert!(log.contains("clusters.back.tls.server_name: found \"a b\""), "{log}");
+}
+
+#[tokio::test]
+async fn the_gateway_shows_its_certificate() {
+    let (authority, files) = (Authority::new("tests"), Files::new());
+    let clients = Authority::new("clients");
+    let port = server(&authority.server(&["localhost"]), Some(&clients)).await;
+    let ca = files.write("ca.pem", &authority.pem());
+    let pair = clients.client("gateway");
+    let (cert, key) = (files.write("c.pem", &pair.cert), files.write("c.key", &pair.key));
+    let other = files.write("other.key", &clients.client("other").key);
+    let keys = |key: &str| {
+        format!("tls = {{ ca = {ca:?}, client_cert = {cert:?}, client_key = {key:?} }}")
+    };
+    let known = gateway("localhost", port, &keys(&key)).start().await;
+    Client::http1(known.addr()).get("/").await.assert_ok("localhost");
+    let unknown = gateway("localhost", port, &format!("tls = {{ ca = {ca:?} }}")).start().await;
+    // In TLS 1.3 the refusal comes after the handshake.
+    Client::http1(unknown.addr()).get("/").await.assert_by_gateway(&[502]);
+    let (status, log) = gateway("localhost", port, &keys(&other)).refused().await;
+    assert!(!status.success());
+    let found = "clusters.back.tls.client_key: ";
+    assert!(log.contains(found) && log.contains("does not belong to `client_cert`"), "{log}");
+    // A reload sees that a file has changed.
+    let next = server(&authority.server(&["localhost"]), Some(&authority)).await;
+    known.edit_document(&format!(":{port}"), &format!(":{next}"));
+    assert_eq!(known.admin().reload().await.status, 200);
+    Client::http1(known.addr()).get("/").await.assert_by_gateway(&[502]);
+    let pair = authority.client("gateway");
+    files.write("c.pem", &pair.cert);
+    files.write("c.key", &pair.key);
+    assert_eq!(known.admin().reload().await.status, 200);
+    Client::http1(known.addr()).get("/").await.assert_ok("localhost");
+}
+
+#[tokio::test]
+async fn whoever_answers_is_believed_only_where_that_is_said_aloud() {
+    let strangers = Authority::new("strangers");
+    let port = server(&strangers.server(&["other.test"]), None).await;
+    let tls = "tls = { dangerous_accept_any_certificate = true }";
+    let gateway = gateway("localhost", port, tls).start().await;
+    Client::http1(gateway.addr()).get("/").await.assert_ok("localhost");
+    let log = gateway.log();
+    let warning = "warning: ";
+    assert!(log.lines().any(|line| {
+        line.starts_with(warning) && line.contains("clusters.back.tls.dangerous_accept_any")
+    }));
+    let cluster = gateway.admin().cluster("back").await;
+    assert_eq!(cluster["tls"]["verified"], false);
+    let explained = gateway.admin().explain("http://a/").await;
+    assert!(explained.contains("dangerous_accept_any_certificate"), "{explained}");
 }

@@ -7,6 +7,7 @@ use gateway_layers::auth::authorize::Restricted;
 use gateway_layers::auth::jwt::{
     JwtAuthenticator, JwtProvider, JwtVerifier, KeyStores, Keys, KeysStatus,
 };
+use gateway_layers::auth::mtls::MtlsAuthenticator;
 use gateway_layers::auth::signature::SignatureVerifier;
 use gateway_layers::auth::{Authenticate, Authenticator};
 
@@ -65,7 +66,7 @@ impl IdentityParts {
             IdentitySettings::Signature(settings) => {
                 self.signatures.moved(&before.signatures, settings)
             }
-            IdentitySettings::Jwt(_) => false,
+            IdentitySettings::Jwt(_) | IdentitySettings::Mtls(_) => false,
         };
         let same = |one| self.providers.contains(one) && before.providers.contains(one);
         all.filter(move |one| !same(*one) || moved(one)).map(|provider| provider.name.as_str())
@@ -95,6 +96,7 @@ impl IdentityParts {
 
     fn authenticator(&mut self, used: &IdentityUse) -> Result<Arc<dyn Authenticator>, BoxError> {
         match used.kind {
+            IdentityKind::Mtls => Ok(Arc::new(self.mtls(&used.providers)?)),
             IdentityKind::Jwt => Ok(Arc::new(self.jwt(&used.providers)?)),
             IdentityKind::Signature => Ok(Arc::new(self.signature(&used.providers)?)),
         }
@@ -120,6 +122,23 @@ impl IdentityParts {
             .realm(first.realm.as_str());
         self.verifiers.push((names.to_vec(), built.clone()));
         Ok(built)
+    }
+
+    /// What knows callers by their certificates.
+    fn mtls(&self, names: &[String]) -> Result<MtlsAuthenticator, BoxError> {
+        let [name] = names else {
+            return Err("names several providers of certificates, expected one".into());
+        };
+        let settings = self.providers.iter().find_map(|provider| match &provider.settings {
+            IdentitySettings::Mtls(settings) if provider.name == *name => Some(settings),
+            _ => None,
+        });
+        let settings = settings.ok_or("leads to nobody who could be built")?;
+        let mtls = MtlsAuthenticator::new().forwards(settings.forward.clone());
+        Ok(match &settings.allow {
+            Some(names) => mtls.allow(names.iter().cloned()),
+            None => mtls,
+        })
     }
 
     /// What verifies signatures by the keys of this provider.

@@ -2,7 +2,7 @@
 
 use super::check::{Check, unknown};
 use super::identity::{IdentityKind, IdentitySettings, path as provider_path};
-use super::{Access, IdentityMode, JwtProvider, LimitStore, Route};
+use super::{Access, ClientAuth, IdentityMode, JwtProvider, LimitStore, Route};
 
 impl Check<'_> {
     /// Whether whoever a route wants to know can be known.
@@ -22,6 +22,11 @@ impl Check<'_> {
             if used.kind == IdentityKind::Jwt {
                 self.one_reading(&at, &used.providers);
             }
+            if used.kind == IdentityKind::Mtls && !self.asks_for_certificates(route) {
+                let message = "no listener of this route asks clients for a certificate, expected \
+                               `tls.client_auth` = \"optional\" or \"required\"";
+                self.warn(&at, message);
+            }
         }
         self.mode(path, access);
         let any = !self.parts.identity_names.is_empty() || self.places.is_written("identity");
@@ -35,6 +40,18 @@ impl Check<'_> {
             let at = format!("{path}.policy.authorize");
             self.error(&at, "nobody is known on this route, expected a provider beside it");
         }
+    }
+
+    /// True where a client of the route may show a certificate.
+    fn asks_for_certificates(&self, route: &Route) -> bool {
+        let mut listeners = self.parts.listeners.iter().map(|(_, listener)| listener);
+        !self.parts.all_listeners
+            || listeners.any(|listener| {
+                let reached =
+                    route.listeners.is_empty() || route.listeners.contains(&listener.name);
+                let tls = listener.tls.as_ref();
+                reached && tls.is_some_and(|tls| tls.client_auth != ClientAuth::Off)
+            })
     }
 
     fn mode(&mut self, path: &str, access: &Access) {

@@ -47,7 +47,7 @@ pub use self::cluster::{Balance, Cluster, Discover, Registered, Sign};
 pub use self::destination::Destination;
 pub use self::identity::{
     IdentityKind, IdentityProvider, IdentitySettings, JwtClaims, JwtKeys, JwtKeysFrom, JwtProvider,
-    KeyEncoding, KeySettings, PartnerKey, SignatureProvider,
+    KeyEncoding, KeySettings, MtlsProvider, PartnerKey, SignatureProvider,
 };
 pub use self::listener::Listener;
 pub use self::policy::{

@@ -54,6 +54,8 @@ pub mod introspection;
 mod json;
 #[cfg(feature = "jwt")]
 pub mod jwt;
+#[cfg(feature = "mtls")]
+pub mod mtls;
 #[cfg(feature = "introspection")]
 pub mod remote;
 #[cfg(feature = "signature")]

@@ -1,12 +1,14 @@
 //! `[identity.KIND.NAME]`: how callers are known.
 
 mod jwt;
+mod mtls;
 mod signature;
 
 use gateway_layers::auth::{CredentialSource, Forward};
 use http::HeaderName;
 
 pub use self::jwt::{JwtClaims, JwtKeys, JwtKeysFrom, JwtProvider};
+pub use self::mtls::MtlsProvider;
 pub(in crate::config) use self::signature::covered;
 pub use self::signature::{KeyEncoding, KeySettings, PartnerKey, SignatureProvider};
 use super::reader::{Field, Table};
@@ -16,6 +18,8 @@ use super::value::key_path;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum IdentityKind {
+    /// Certificates of connections (mutual TLS).
+    Mtls,
     /// Signed tokens (RFC 7519).
     Jwt,
     /// Signed requests (RFC 9421).
@@ -24,11 +28,12 @@ pub enum IdentityKind {
 
 impl IdentityKind {
     /// Every kind there is, in order.
-    pub const ALL: &'static [Self] = &[Self::Jwt, Self::Signature];
+    pub const ALL: &'static [Self] = &[Self::Mtls, Self::Jwt, Self::Signature];
 
     /// Its key, below `identity` and in policies.
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Mtls => "mtls",
             Self::Jwt => "jwt",
             Self::Signature => "signature",
         }
@@ -49,6 +54,8 @@ pub struct IdentityProvider {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum IdentitySettings {
+    /// `[identity.mtls.NAME]`.
+    Mtls(MtlsProvider),
     /// `[identity.jwt.NAME]`.
     Jwt(Box<JwtProvider>),
     /// `[identity.signature.NAME]`.
@@ -59,6 +66,7 @@ impl IdentitySettings {
     /// Of which kind they are.
     pub const fn kind(&self) -> IdentityKind {
         match self {
+            Self::Mtls(_) => IdentityKind::Mtls,
             Self::Jwt(_) => IdentityKind::Jwt,
             Self::Signature(_) => IdentityKind::Signature,
         }
@@ -67,6 +75,7 @@ impl IdentitySettings {
     /// What upstreams are told of callers.
     pub const fn forward(&self) -> &Forward {
         match self {
+            Self::Mtls(provider) => &provider.forward,
             Self::Jwt(provider) => &provider.forward,
             Self::Signature(provider) => &provider.forward,
         }
@@ -74,6 +83,7 @@ impl IdentitySettings {
 
     fn read(kind: IdentityKind, name: &str, field: Field<'_>) -> Option<Self> {
         match kind {
+            IdentityKind::Mtls => MtlsProvider::read(name, field).map(Self::Mtls),
             IdentityKind::Jwt => JwtProvider::read(name, field).map(Box::new).map(Self::Jwt),
             IdentityKind::Signature => SignatureProvider::read(name, field).map(Self::Signature),
         }

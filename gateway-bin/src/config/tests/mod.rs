@@ -11,6 +11,7 @@ mod hygiene;
 mod policies;
 mod registry;
 mod targets;
+mod tls;
 
 use std::time::Duration;
 
