@@ -5,6 +5,8 @@ mod describe;
 mod identity;
 mod limits;
 mod listener;
+#[cfg(feature = "tls")]
+mod listener_tls;
 mod parts;
 mod registry;
 mod reload;
@@ -13,6 +15,7 @@ mod signature;
 mod source;
 #[cfg(feature = "tls")]
 mod tls;
+mod upstream_tls;
 
 use std::fmt;
 use std::sync::Arc;
@@ -24,6 +27,8 @@ use crate::config::{Document, Problem, Problems, Reading, Source};
 use crate::rings;
 
 pub(crate) use self::listener::build as build_listener;
+#[cfg(feature = "tls")]
+pub(crate) use self::listener_tls::SecureListener;
 pub(crate) use self::parts::{ClusterPart, Parts};
 pub use self::reload::{Reloaded, Reloader};
 
@@ -109,7 +114,8 @@ impl Assembly {
         let parts = parts.map_err(Problems::new)?;
         let gateway = rings::edge(parts.table(), parts.owned_fields(), &observers)
             .map_err(|problems| Problems::new(table_problems(&reading, problems)))?;
-        let Reading { document, warnings, .. } = reading;
+        let Reading { document, mut warnings, .. } = reading;
+        warnings.extend(parts.warnings.iter().cloned());
         let document = Arc::new(document);
         let reloader = Reloader::new(
             self.origin,
@@ -169,6 +175,11 @@ impl Assembled {
     /// its target, and the endpoints that may take them as they are now. Empty when there is none.
     pub fn describe(&self, id: &str) -> String {
         self.reloader.parts().describe(id)
+    }
+
+    /// The TLS of the listener `name` in a line, for people; `None`: it speaks none.
+    pub fn describe_listener(&self, name: &str) -> Option<String> {
+        self.reloader.parts().describe_listener(name)
     }
 
     /// What requests learn about the listener `name`; `None`: there is no such listener.

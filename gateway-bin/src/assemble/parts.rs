@@ -13,7 +13,10 @@ use http::HeaderName;
 
 use super::identity::IdentityParts;
 use super::limits::LimitStores;
+#[cfg(feature = "tls")]
+use super::listener_tls::{self, SecureListener};
 use super::registry::RegistryPart;
+use super::upstream_tls::UpstreamTls;
 use super::{cluster, route};
 use crate::config::{self, Destination, Problem, Reading};
 
@@ -25,6 +28,11 @@ pub(crate) struct Parts {
     pub(crate) registry: Option<RegistryPart>,
     pub(crate) identity: IdentityParts,
     pub(crate) limits: LimitStores,
+    /// The listeners that speak TLS.
+    #[cfg(feature = "tls")]
+    pub(crate) listeners: Vec<SecureListener>,
+    /// What only showed now.
+    pub(super) warnings: Vec<Problem>,
 }
 
 /// A cluster with its ring.
@@ -98,6 +106,11 @@ impl Parts {
             },
         };
         let mut parts = Self { registry: registry.clone(), ..Self::default() };
+        #[cfg(feature = "tls")]
+        match listener_tls::build(reading, observers, &before.listeners) {
+            Ok((listeners, warnings)) => (parts.listeners, parts.warnings) = (listeners, warnings),
+            Err(more) => problems.extend(more),
+        }
         let mut changed = Vec::new();
         for config in &reading.document.clusters {
             let old = before.clusters.iter().find(|old| old.config.name == config.name);
@@ -106,10 +119,14 @@ impl Parts {
                 continue;
             }
             changed.push(config.name.as_str());
-            match cluster::part(config, observers, registry.as_ref(), old) {
+            let built = UpstreamTls::of(reading, config).and_then(|tls| {
+                cluster::part(config, observers, registry.as_ref(), tls, old).map_err(|error| {
+                    reading.problem(&format!("clusters.{}", config.name), error.to_string())
+                })
+            });
+            match built {
                 Ok(part) => parts.clusters.push(part),
-                Err(error) => problems
-                    .push(reading.problem(&format!("clusters.{}", config.name), error.to_string())),
+                Err(problem) => problems.push(problem),
             }
         }
         let mut identity = IdentityParts::new(
@@ -171,11 +188,29 @@ impl Parts {
         }
         self.clusters.iter().for_each(|part| part.cluster.start());
         self.identity.start();
+        #[cfg(feature = "tls")]
+        self.listeners.iter().for_each(SecureListener::start);
     }
 
     /// The fields that nobody but the gateway says to upstreams and modules.
     pub(super) fn owned_fields(&self) -> Vec<HeaderName> {
         self.identity.owned_fields()
+    }
+
+    /// Lets listeners go by what was loaded for them.
+    pub(super) fn take_over(&self, reading: &Reading) -> Result<(), Vec<Problem>> {
+        #[cfg(feature = "tls")]
+        listener_tls::take_over(reading, &self.listeners)?;
+        let _ = reading;
+        Ok(())
+    }
+
+    /// The TLS of the listener `name`, in a line.
+    pub(crate) fn describe_listener(&self, name: &str) -> Option<String> {
+        #[cfg(feature = "tls")]
+        return self.listeners.iter().find(|one| one.name == name).map(SecureListener::describe);
+        #[cfg(not(feature = "tls"))]
+        return Some(name).filter(|_| false).map(str::to_owned);
     }
 
     /// The routes for the table.

@@ -143,6 +143,7 @@ pub(super) fn build(route: &config::Route, ring: Module) -> Route<Module> {
     let mut built = Route::new(&route.id, ring)
         .priority(route.priority)
         .enabled(route.enabled)
+        .preflight(route.policy.cors.is_some())
         .metadata(route.metadata.clone())
         .request_headers(route.policy.request_headers.clone())
         .response_headers(route.policy.response_headers.clone());

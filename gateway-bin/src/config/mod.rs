@@ -32,6 +32,7 @@ mod source;
 mod startup;
 mod stores;
 mod target;
+mod tls;
 mod units;
 mod value;
 
@@ -61,6 +62,7 @@ pub use self::source::{Reading, Source};
 pub use self::startup::Startup;
 pub use self::stores::{Redis, Stores};
 pub use self::target::{CapabilityTarget, Respond, SplitEntry, SplitTarget, Target};
+pub use self::tls::{CertificatePaths, ClientAuth, ClusterTls, ListenerTls, PemFile};
 pub use self::units::{show_duration, show_size};
 use self::value::{index_path, key_path, quote};
 

@@ -94,21 +94,21 @@ impl<'d> Field<'d> {
         }
     }
 
-    /// The value when it is true or false; notes nothing.
-    pub(super) fn peek_boolean(&self) -> Option<bool> {
-        match &self.value.data {
-            Data::Boolean(value) => Some(*value),
-            Data::Raw(text) => text.parse().ok(),
-            _ => None,
-        }
-    }
-
     pub(super) fn boolean(&self) -> Option<bool> {
         match &self.value.data {
             Data::Boolean(value) => Some(*value),
             Data::Raw(text) if text == "true" => Some(true),
             Data::Raw(text) if text == "false" => Some(false),
             _ => self.refuse("true or false"),
+        }
+    }
+
+    /// The value when it is true or false; notes nothing.
+    pub(super) fn peek_boolean(&self) -> Option<bool> {
+        match &self.value.data {
+            Data::Boolean(value) => Some(*value),
+            Data::Raw(text) => text.parse().ok(),
+            _ => None,
         }
     }
 
@@ -237,6 +237,14 @@ impl<'d> Field<'d> {
             Data::Table(entries) => Some(Table { field: self, entries, known: Vec::new() }),
             _ => self.refuse(format_args!("a table such as {example}")),
         }
+    }
+
+    /// As [`table`](Self::table), where `other` could stand in its place.
+    pub(super) fn table_or(self, example: &str, other: &str) -> Option<Table<'d>> {
+        if self.is_table() {
+            return self.table(example);
+        }
+        self.refuse(format_args!("{other} or a table such as {example}"))
     }
 
     fn below(&self, entry: &'d Entry) -> Self {

@@ -3,8 +3,10 @@
 use gateway_core::Module;
 use gateway_core::budget::RetryBudget;
 use gateway_layers::auth::Authenticate;
+use gateway_layers::auth::authorize::AuthorizeFilter;
 use gateway_layers::body_limit::BodyLimitLayer;
 use gateway_layers::fallback::FallbackLayer;
+use gateway_layers::filter::FilterChain;
 use gateway_layers::guard::{GuardChain, GuardLayer};
 use gateway_layers::hedge::HedgeLayer;
 use gateway_layers::mirror::MirrorLayer;
@@ -31,17 +33,14 @@ pub(crate) fn route(policy: &Policy, target: Module, asides: &Asides) -> Module 
         .mirrors
         .iter()
         .fold(tries, |inner, mirror| Module::from_service(mirror.layer(inner)));
-    let guards = guards(asides);
-    if guards.is_empty()
-        && policy.body_limit.is_none()
-        && policy.timeout.is_none()
-        && asides.fallback.is_none()
-    {
+    let guards = guards(policy, asides);
+    let bare = policy.body_limit.is_none() && policy.timeout.is_none() && asides.fallback.is_none();
+    if bare && guards.is_empty() {
         // No ring, no second allocation for the call through it.
         return mirrored;
     }
     let ring = ServiceBuilder::new()
-        // Who is calling, how often, and whether he may: before anything is spent on the request.
+        // Before anything is spent on the request.
         .option_layer((!guards.is_empty()).then(|| GuardLayer::new(guards)))
         // A length that says too much is refused before anything is spent on the request.
         .option_layer(policy.body_limit.map(BodyLimitLayer::new))
@@ -54,8 +53,12 @@ pub(crate) fn route(policy: &Policy, target: Module, asides: &Asides) -> Module 
 }
 
 /// Who stops requests before they go on, in order.
-fn guards(asides: &Asides) -> GuardChain {
+fn guards(policy: &Policy, asides: &Asides) -> GuardChain {
     let mut guards = GuardChain::new();
+    let filters = filters(policy);
+    if !filters.is_empty() {
+        guards = guards.then(filters);
+    }
     if let Some(identity) = &asides.identity {
         guards = guards.then(identity.clone());
     }
@@ -63,7 +66,37 @@ fn guards(asides: &Asides) -> GuardChain {
     if let Some(limiter) = &asides.rate_limit {
         guards = guards.then(limiter.clone());
     }
+    // Behind the limits: who tries what he may not is counted as well.
+    for requirements in policy.requirements() {
+        guards = guards.then(AuthorizeFilter::new(requirements));
+    }
     guards
+}
+
+/// What a head suffices for, cheapest refusals first and all before anybody asks who is calling.
+fn filters(policy: &Policy) -> FilterChain {
+    let mut chain = FilterChain::new();
+    // First, so that it is said on whatever is answered below.
+    if let Some(filter) = &policy.security_headers {
+        chain = chain.then(filter.clone());
+    }
+    // Preflights carry no credentials: they are answered before anything asks for some.
+    if let Some(filter) = &policy.cors {
+        chain = chain.then(filter.clone());
+    }
+    if let Some(filter) = &policy.ip {
+        chain = chain.then(filter.clone());
+    }
+    if let Some(filter) = &policy.methods {
+        chain = chain.then(filter.clone());
+    }
+    if let Some(filter) = &policy.csrf {
+        chain = chain.then(filter.clone());
+    }
+    if let Some(filter) = &policy.content_types {
+        chain = chain.then(filter.clone());
+    }
+    chain
 }
 
 /// What is asked for again, and how long each time.
