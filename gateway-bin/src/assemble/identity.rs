@@ -47,7 +47,7 @@ impl IdentityParts {
 
     fn provider(&self, name: &str) -> Option<&config::JwtProvider> {
         self.providers.iter().find_map(|provider| match &provider.settings {
-            IdentitySettings::Jwt(settings) if provider.name == name => Some(settings),
+            IdentitySettings::Jwt(settings) if provider.name == name => Some(&**settings),
             _ => None,
         })
     }

@@ -15,6 +15,7 @@
 
 mod admin;
 mod check;
+mod check_access;
 mod cluster;
 mod destination;
 mod drain;

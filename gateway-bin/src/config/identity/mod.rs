@@ -50,7 +50,7 @@ pub struct IdentityProvider {
 #[non_exhaustive]
 pub enum IdentitySettings {
     /// `[identity.jwt.NAME]`.
-    Jwt(JwtProvider),
+    Jwt(Box<JwtProvider>),
     /// `[identity.signature.NAME]`.
     Signature(SignatureProvider),
 }
@@ -74,7 +74,7 @@ impl IdentitySettings {
 
     fn read(kind: IdentityKind, name: &str, field: Field<'_>) -> Option<Self> {
         match kind {
-            IdentityKind::Jwt => JwtProvider::read(name, field).map(Self::Jwt),
+            IdentityKind::Jwt => JwtProvider::read(name, field).map(Box::new).map(Self::Jwt),
             IdentityKind::Signature => SignatureProvider::read(name, field).map(Self::Signature),
         }
     }
@@ -148,7 +148,7 @@ fn is_name(name: &str) -> bool {
 }
 
 /// `forward`: an attribute for each header field.
-fn forward(field: Field<'_>) -> Option<Forward> {
+fn forward(field: &Field<'_>) -> Option<Forward> {
     let mut forward = Forward::new();
     for (name, field) in field.entries("a table such as { x-user-id = \"sub\" }") {
         let Ok(header) = name.parse::<HeaderName>() else {

@@ -193,7 +193,7 @@ impl SignatureProvider {
         table.set("signature", &mut provider.signature, |field| {
             field.choice(&[("keep", SignatureFields::Keep), ("drop", SignatureFields::Drop)])
         });
-        table.set("forward", &mut provider.forward, super::forward);
+        table.set("forward", &mut provider.forward, |field| super::forward(&field));
         table.set("realm", &mut provider.realm, |field| field.name("a name"));
         table.finish();
         known.then_some(provider)
