@@ -14,6 +14,7 @@
 //! | `canary` | two versions behind one route by weights, and the switch from blue to green |
 //! | `failover` | a primary and a secondary endpoint, checks, retries, a breaker and a fallback |
 //! | `hedging` | a slow answer is asked for at another endpoint as well |
+//! | `signing` | a partner signs its requests, and the gateway those that go on |
 //! | `websocket` | a WebSocket through the gateway |
 //! | `grpc` | a gRPC service in this process and behind an `h2c` cluster |
 //!

@@ -10,10 +10,12 @@ use gateway_core::{
     Address, BoundListener, Error, Gateway, Listener, ModuleService, Observer, Reason, Request,
     Response, Server, StateChanged, Tasks, module_fn,
 };
+use http_body_util::BodyExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio::time::timeout;
+use tower::ServiceExt;
 
 macro_rules! examples {
     ($($name:ident $path:literal)+) => {
@@ -41,6 +43,7 @@ examples! {
     hedging "../hedging.rs"
     mtls "../mtls.rs"
     self_registration "../self_registration.rs"
+    signing "../signing.rs"
     websocket "../websocket.rs"
 }
 
@@ -542,4 +545,29 @@ async fn mtls() {
     let mut stream = stranger.handshake(socket).await.unwrap();
     let mut rest = Vec::new();
     assert!(stream.read_to_end(&mut rest).await.is_err());
+}
+
+#[tokio::test]
+async fn signing_lets_partners_pass_and_signs_what_goes_on() {
+    let (_upstream, upstream) = upstream_of(module_fn(async |request: Request| {
+        let field = |name: &str| {
+            let value = request.headers().get(name).and_then(|value| value.to_str().ok());
+            value.unwrap_or_default().to_owned()
+        };
+        let text = format!("{} {}", field("x-partner"), field("signature-input"));
+        Ok::<_, Error>(Response::new(text.into()))
+    }));
+    let (listener, address) = listener();
+    let _example = start(async move { signing::run(listener, &upstream).await });
+    assert_answer(&get(&address, "/orders").await, "401", "unauthenticated");
+    let partner = signing::partner(&format!("http://{address}")).unwrap();
+    for body in ["", "an order"] {
+        let request = http::Request::post("/orders").header("host", "example.org");
+        let request = request.body(gateway_core::Body::full(body)).unwrap();
+        let answer = partner.clone().oneshot(request).await.unwrap();
+        let text = answer.into_body().collect().await.unwrap().to_bytes();
+        let text = String::from_utf8_lossy(&text);
+        assert!(text.starts_with("acme gateway=("), "{text}");
+        assert!(text.contains("keyid=\"gateway-2026\""), "{text}");
+    }
 }

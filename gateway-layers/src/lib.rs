@@ -30,6 +30,7 @@
 //! | nothing for who fails all the time | layer | [`circuit_breaker`] |
 //! | somebody else for who fails | layer | [`fallback`] |
 //! | who is calling | layer | [`auth`] |
+//! | by a signed request, and requests signed for upstreams | authenticator, layer | `auth::signature` (feature `signature`) |
 //! | by a signed token | authenticator | `auth::jwt` (feature `jwt`) |
 //! | by a token that its issuer is asked about | authenticator | `auth::introspection` (feature of that name) |
 //! | by a token that another service verifies | authenticator | `auth::delegated` (feature `introspection`) |
@@ -140,6 +141,10 @@ mod guides {
     #[cfg(all(feature = "dns", feature = "consul", feature = "etcd", feature = "kubernetes"))]
     #[doc = include_str!("../../docs/discovery.md")]
     struct Discovery;
+
+    #[cfg(feature = "signature")]
+    #[doc = include_str!("../../docs/signatures.md")]
+    struct Signatures;
 
     #[cfg(feature = "jwt")]
     #[doc = include_str!("../../docs/jwt.md")]

@@ -30,6 +30,7 @@ mod reload;
 mod resilience;
 mod retries;
 mod routing;
+mod signing;
 mod smuggling;
 mod sockets;
 mod targets;

@@ -130,4 +130,8 @@ fn describe_cluster(text: &mut String, part: &ClusterPart) {
         let (used, most, queued) = (status.in_use, status.limit, status.queued);
         let _ = writeln!(text, "  concurrency {used} of {most}, {queued} wait");
     }
+    if let Some(sign) = &part.config.sign {
+        let (label, id, algorithm) = (&sign.label, &sign.key.id, sign.key.algorithm);
+        let _ = writeln!(text, "  sign {label} with {id}, {algorithm}");
+    }
 }

@@ -10,6 +10,7 @@ mod full;
 mod hygiene;
 mod policies;
 mod registry;
+mod signature;
 mod targets;
 mod tls;
 
@@ -99,6 +100,7 @@ fn the_examples_load_without_warnings() {
         include_str!("../../../../examples/config/failover.toml"),
         include_str!("../../../../examples/config/hedging.toml"),
         include_str!("../../../../examples/config/self-registration.toml"),
+        include_str!("../../../../examples/config/signing.toml"),
     ] {
         assert_eq!(read(text).warnings, [], "{text}");
     }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use gateway_core::context::Scheme;
-use gateway_core::{Request, RequestExt};
+use gateway_core::{Request, RequestContext, RequestExt};
 use http::header::HOST;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
@@ -29,15 +29,16 @@ pub(super) struct Message<'a> {
 }
 
 impl<'a> Message<'a> {
-    /// What a client has sent: its target in its normal form, before the route rewrote anything.
+    /// What a client has sent: its target in its normal form, before the route rewrote anything,
+    /// and scheme and host as they were before trusted proxies in front of the gateway.
     pub(super) fn received(request: &'a Request) -> Self {
         let context = request.context();
-        let scheme = context.map(|context| context.connection().listener.scheme);
-        let target = context.and_then(|context| context.target());
-        let host = context.and_then(|context| context.rewritten_host());
+        let scheme = context.map_or(Scheme::Http, RequestContext::scheme);
+        let target = context.and_then(RequestContext::target);
+        let host = context.and_then(RequestContext::asked_host);
         Self {
             method: request.method(),
-            scheme: scheme.unwrap_or(Scheme::Http).as_str(),
+            scheme: scheme.as_str(),
             host: host.or_else(|| request.headers().get(HOST)),
             target: target.unwrap_or(request.uri()),
             headers: request.headers(),
