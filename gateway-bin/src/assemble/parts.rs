@@ -129,9 +129,10 @@ impl Parts {
                 Err(problem) => problems.push(problem),
             }
         }
-        let mut identity = IdentityParts::new(&reading.document.identities, &before.identity);
+        let mut identity =
+            IdentityParts::new(&reading.document.identities, &before.identity, &changed);
         let known_otherwise: Vec<_> =
-            identity.changed(&before.identity).map(ToOwned::to_owned).collect();
+            identity.changed(&before.identity, &changed).map(ToOwned::to_owned).collect();
         // Whether callers must be known changes with the first provider, and with the last.
         let closed_otherwise = before.identity.is_empty() != identity.is_empty();
         match LimitStores::build(&reading.document.stores, observers, &before.limits) {
@@ -190,7 +191,10 @@ impl Parts {
 
     /// The fields that nobody but the gateway says to upstreams and modules.
     pub(super) fn owned_fields(&self) -> Vec<HeaderName> {
-        self.identity.owned_fields()
+        let routes = self.routes.iter();
+        let external = routes.filter_map(|part| part.config.policy.external_auth.as_ref());
+        let external = external.flat_map(config::ExternalAuth::owned_fields).cloned();
+        self.identity.owned_fields().into_iter().chain(external).collect()
     }
 
     /// Lets listeners go by what was loaded for them.

@@ -1,11 +1,17 @@
 //! `[identity.KIND.NAME]`: how callers are known.
 
+mod delegated;
+mod introspection;
 mod jwt;
+mod remote;
 
 use gateway_layers::auth::{CredentialSource, Forward};
 use http::HeaderName;
 
+pub use self::delegated::DelegatedProvider;
+pub use self::introspection::{IntrospectionCredentials, IntrospectionProvider};
 pub use self::jwt::{JwtClaims, JwtKeys, JwtKeysFrom, JwtProvider};
+pub use self::remote::{RemoteProvider, RemoteTo};
 use super::reader::{Field, Table};
 use super::value::key_path;
 
@@ -15,16 +21,22 @@ use super::value::key_path;
 pub enum IdentityKind {
     /// Signed tokens (RFC 7519).
     Jwt,
+    /// Tokens that their issuer is asked about (RFC 7662).
+    Introspection,
+    /// Tokens that a service verifies in its own way.
+    Delegated,
 }
 
 impl IdentityKind {
     /// Every kind there is, in order.
-    pub const ALL: &'static [Self] = &[Self::Jwt];
+    pub const ALL: &'static [Self] = &[Self::Jwt, Self::Introspection, Self::Delegated];
 
     /// Its key, below `identity` and in policies.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Jwt => "jwt",
+            Self::Introspection => "introspection",
+            Self::Delegated => "delegated",
         }
     }
 }
@@ -45,6 +57,10 @@ pub struct IdentityProvider {
 pub enum IdentitySettings {
     /// `[identity.jwt.NAME]`.
     Jwt(JwtProvider),
+    /// `[identity.introspection.NAME]`.
+    Introspection(IntrospectionProvider),
+    /// `[identity.delegated.NAME]`.
+    Delegated(DelegatedProvider),
 }
 
 impl IdentitySettings {
@@ -52,6 +68,8 @@ impl IdentitySettings {
     pub const fn kind(&self) -> IdentityKind {
         match self {
             Self::Jwt(_) => IdentityKind::Jwt,
+            Self::Introspection(_) => IdentityKind::Introspection,
+            Self::Delegated(_) => IdentityKind::Delegated,
         }
     }
 
@@ -59,12 +77,27 @@ impl IdentitySettings {
     pub const fn forward(&self) -> &Forward {
         match self {
             Self::Jwt(provider) => &provider.forward,
+            Self::Introspection(provider) => &provider.remote.forward,
+            Self::Delegated(provider) => &provider.remote.forward,
+        }
+    }
+
+    /// Who is asked about tokens, where somebody is.
+    pub const fn remote(&self) -> Option<&RemoteProvider> {
+        match self {
+            Self::Jwt(_) => None,
+            Self::Introspection(provider) => Some(&provider.remote),
+            Self::Delegated(provider) => Some(&provider.remote),
         }
     }
 
     fn read(kind: IdentityKind, name: &str, field: Field<'_>) -> Option<Self> {
         match kind {
             IdentityKind::Jwt => JwtProvider::read(name, field).map(Self::Jwt),
+            IdentityKind::Introspection => {
+                IntrospectionProvider::read(field).map(Self::Introspection)
+            }
+            IdentityKind::Delegated => DelegatedProvider::read(field).map(Self::Delegated),
         }
     }
 }
@@ -82,7 +115,7 @@ impl IdentityProvider {
 }
 
 /// The place of `[identity.KIND.NAME]`.
-pub(super) fn path(kind: IdentityKind, name: &str) -> String {
+pub(crate) fn path(kind: IdentityKind, name: &str) -> String {
     key_path(&key_path("identity", kind.name()), name)
 }
 
@@ -137,7 +170,7 @@ fn is_name(name: &str) -> bool {
 }
 
 /// `forward`: an attribute for each header field.
-fn forward(field: Field<'_>) -> Option<Forward> {
+pub(in crate::config) fn forward(field: Field<'_>) -> Option<Forward> {
     let mut forward = Forward::new();
     for (name, field) in field.entries("a table such as { x-user-id = \"sub\" }") {
         let Ok(header) = name.parse::<HeaderName>() else {
