@@ -35,7 +35,8 @@ pub(super) fn part(
         (_, Some(before)) => before.limit.clone(),
         (settings, None) => settings.clone().map(ConcurrencyLimit::new),
     };
-    let module = rings::cluster(&cluster, breaker.as_ref(), limit.as_ref());
+    let signer = super::signature::signer(config)?;
+    let module = rings::cluster(&cluster, breaker.as_ref(), limit.as_ref(), signer.as_ref());
     Ok(ClusterPart { config: config.clone(), cluster, breaker, limit, module })
 }
 

@@ -7,13 +7,15 @@ use gateway_layers::auth::jwt::{
     JwtAuthenticator, JwtProvider, JwtVerifier, KeyStores, Keys, KeysStatus,
 };
 use gateway_layers::auth::remote::{RemoteAuthenticator, RemoteStatus};
+use gateway_layers::auth::signature::SignatureVerifier;
 use gateway_layers::auth::{Authenticate, Authenticator};
 
 use super::parts::Leads;
 use super::remote;
+use super::signature::SignatureParts;
 use crate::config::{
     self, Access, IdentityKind, IdentityMode, IdentityProvider, IdentitySettings, IdentityUse,
-    JwtKeysFrom,
+    JwtKeysFrom, Redis,
 };
 
 /// Everybody who finds out who is calling.
@@ -25,18 +27,25 @@ pub(crate) struct IdentityParts {
     /// Who asks a server about tokens, by its place in the document.
     remotes: Vec<(String, RemoteAuthenticator)>,
     keys: KeyStores,
+    signatures: SignatureParts,
 }
 
 impl IdentityParts {
     /// What `providers` say, to be built where routes use it. What is the same as in `before` is
-    /// taken from there, with its keys and the tokens it has verified; not what asks a cluster that
-    /// has changed.
-    pub(super) fn new(providers: &[IdentityProvider], before: &Self, changed: &[&str]) -> Self {
+    /// taken from there, with its keys and the tokens it has verified; not what asks one of the
+    /// clusters that have `changed`.
+    pub(super) fn new(
+        providers: &[IdentityProvider],
+        redis: Option<&Redis>,
+        before: &Self,
+        changed: &[&str],
+    ) -> Self {
         let mut parts = Self {
             providers: providers.to_vec(),
             verifiers: Vec::new(),
             remotes: Vec::new(),
             keys: before.keys.clone(),
+            signatures: SignatureParts::new(redis, &before.signatures),
         };
         let same = |name: &String| parts.provider(name) == before.provider(name);
         let kept = before.verifiers.iter().filter(|(names, _)| names.iter().all(same));
@@ -51,7 +60,7 @@ impl IdentityParts {
 
     fn provider(&self, name: &str) -> Option<&config::JwtProvider> {
         self.providers.iter().find_map(|provider| match &provider.settings {
-            IdentitySettings::Jwt(settings) if provider.name == name => Some(settings),
+            IdentitySettings::Jwt(settings) if provider.name == name => Some(&**settings),
             _ => None,
         })
     }
@@ -74,9 +83,14 @@ impl IdentityParts {
         clusters: &'p [&str],
     ) -> impl Iterator<Item = &'p str> {
         let all = self.providers.iter().chain(&before.providers);
+        let moved = |one: &IdentityProvider| match &one.settings {
+            IdentitySettings::Signature(settings) => {
+                self.signatures.moved(&before.signatures, settings)
+            }
+            _ => asks(one, clusters),
+        };
         let same = |one| self.providers.contains(one) && before.providers.contains(one);
-        all.filter(move |one| !same(one) || asks(one, clusters))
-            .map(|provider| provider.name.as_str())
+        all.filter(move |one| !same(*one) || moved(one)).map(|provider| provider.name.as_str())
     }
 
     /// Who lets requests pass to a route; `None` where callers need not be known.
@@ -110,6 +124,7 @@ impl IdentityParts {
             IdentityKind::Introspection | IdentityKind::Delegated => {
                 Ok(Arc::new(self.remote(used, leads)?))
             }
+            IdentityKind::Signature => Ok(Arc::new(self.signature(&used.providers)?)),
         }
     }
 
@@ -152,6 +167,19 @@ impl IdentityParts {
             .realm(first.realm.as_str());
         self.verifiers.push((names.to_vec(), built.clone()));
         Ok(built)
+    }
+
+    /// What verifies signatures by the keys of this provider.
+    fn signature(&mut self, names: &[String]) -> Result<SignatureVerifier, BoxError> {
+        let [name] = names else {
+            return Err("names several providers of signatures, expected one".into());
+        };
+        let settings = self.providers.iter().find_map(|provider| match &provider.settings {
+            IdentitySettings::Signature(settings) if provider.name == *name => Some(settings),
+            _ => None,
+        });
+        let settings = settings.ok_or("leads to nobody who could be built")?;
+        self.signatures.verifier(name, settings)
     }
 
     /// Forgets what no route uses any more.

@@ -13,6 +13,7 @@ mod registry;
 mod reload;
 mod remote;
 mod route;
+mod signature;
 mod source;
 #[cfg(feature = "tls")]
 mod tls;

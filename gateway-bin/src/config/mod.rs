@@ -15,6 +15,7 @@
 
 mod admin;
 mod check;
+mod check_access;
 mod cluster;
 mod destination;
 mod drain;
@@ -42,12 +43,13 @@ mod tests;
 use gateway_core::DrainSettings;
 
 pub use self::admin::Admin;
-pub use self::cluster::{Balance, Cluster, Discover, Registered};
+pub use self::cluster::{Balance, Cluster, Discover, Registered, Sign};
 pub use self::destination::Destination;
 pub(crate) use self::identity::path as identity_path;
 pub use self::identity::{
     DelegatedProvider, IdentityKind, IdentityProvider, IdentitySettings, IntrospectionCredentials,
-    IntrospectionProvider, JwtClaims, JwtKeys, JwtKeysFrom, JwtProvider, RemoteProvider, RemoteTo,
+    IntrospectionProvider, JwtClaims, JwtKeys, JwtKeysFrom, JwtProvider, KeyEncoding, KeySettings,
+    PartnerKey, RemoteProvider, RemoteTo, SignatureProvider,
 };
 pub use self::listener::Listener;
 pub use self::policy::{

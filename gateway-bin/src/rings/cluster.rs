@@ -1,6 +1,7 @@
 //! The cluster ring: what every route to one cluster shares.
 
 use gateway_core::{Cluster, Module};
+use gateway_layers::auth::signature::SignLayer;
 use gateway_layers::circuit_breaker::{CircuitBreaker, CircuitBreakerLayer};
 use gateway_layers::concurrency::{ConcurrencyLayer, ConcurrencyLimit};
 use tower::ServiceBuilder;
@@ -9,9 +10,10 @@ pub(crate) fn cluster(
     cluster: &Cluster,
     breaker: Option<&CircuitBreaker>,
     limit: Option<&ConcurrencyLimit>,
+    signer: Option<&SignLayer>,
 ) -> Module {
     let cluster = Module::new(cluster.clone());
-    if breaker.is_none() && limit.is_none() {
+    if breaker.is_none() && limit.is_none() && signer.is_none() {
         // No ring, no second allocation for the call through it.
         return cluster;
     }
@@ -20,6 +22,8 @@ pub(crate) fn cluster(
         .option_layer(breaker.cloned().map(CircuitBreakerLayer::new))
         // Until the answer's body has ended.
         .option_layer(limit.cloned().map(ConcurrencyLayer::new))
+        // Last of all, so that each try has a time and a nonce of its own.
+        .option_layer(signer.cloned())
         // Connect, try and idle timeouts are the cluster's own.
         .service(cluster);
     Module::from_service(ring)

@@ -55,6 +55,8 @@ mod json;
 pub mod jwt;
 #[cfg(feature = "introspection")]
 pub mod remote;
+#[cfg(feature = "signature")]
+pub mod signature;
 #[cfg(any(feature = "introspection", feature = "jwt"))]
 mod statements;
 #[cfg(test)]

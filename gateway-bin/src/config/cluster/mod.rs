@@ -5,6 +5,7 @@ mod discover;
 mod endpoints;
 mod health;
 mod overload;
+mod sign;
 
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use http::HeaderValue;
 pub use self::balance::Balance;
 pub(super) use self::balance::hash_keys;
 pub use self::discover::{Discover, Registered};
+pub use self::sign::Sign;
 use super::reader::Field;
 use super::tls::ClusterTls;
 use super::units::{duration, some_duration, timeout};
@@ -70,6 +72,8 @@ pub struct Cluster {
     pub circuit_breaker: Option<circuit_breaker::Config>,
     /// `concurrency`. Default: no limit but that of its connections.
     pub concurrency: Option<ConcurrencySettings>,
+    /// `sign`: what requests are signed with on their way out. Default: they are not.
+    pub sign: Option<Sign>,
     /// `ejection`: `consecutive` (5), `interval` (10 s), `base` (30 s), `max` (300 s), `max_share`
     /// (0.5), `success_rate`; `"off"`: none is left out. Default: on.
     pub ejection: Option<EjectionSettings>,
@@ -108,6 +112,7 @@ impl Cluster {
             health: None,
             circuit_breaker: None,
             concurrency: None,
+            sign: None,
         }
     }
 
@@ -147,6 +152,7 @@ impl Cluster {
         table.set("concurrency", &mut cluster.concurrency, |field| {
             overload::concurrency(field).map(Some)
         });
+        table.set("sign", &mut cluster.sign, |field| Sign::read(field).map(Some));
         table.set("ejection", &mut cluster.ejection, health::ejection);
         table.finish();
         Some(cluster)

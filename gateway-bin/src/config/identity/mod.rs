@@ -4,6 +4,7 @@ mod delegated;
 mod introspection;
 mod jwt;
 mod remote;
+mod signature;
 
 use gateway_layers::auth::{CredentialSource, Forward};
 use http::HeaderName;
@@ -12,6 +13,8 @@ pub use self::delegated::DelegatedProvider;
 pub use self::introspection::{IntrospectionCredentials, IntrospectionProvider};
 pub use self::jwt::{JwtClaims, JwtKeys, JwtKeysFrom, JwtProvider};
 pub use self::remote::{RemoteProvider, RemoteTo};
+pub(in crate::config) use self::signature::covered;
+pub use self::signature::{KeyEncoding, KeySettings, PartnerKey, SignatureProvider};
 use super::reader::{Field, Table};
 use super::value::key_path;
 
@@ -25,11 +28,14 @@ pub enum IdentityKind {
     Introspection,
     /// Tokens that a service verifies in its own way.
     Delegated,
+    /// Signed requests (RFC 9421).
+    Signature,
 }
 
 impl IdentityKind {
     /// Every kind there is, in order.
-    pub const ALL: &'static [Self] = &[Self::Jwt, Self::Introspection, Self::Delegated];
+    pub const ALL: &'static [Self] =
+        &[Self::Jwt, Self::Introspection, Self::Delegated, Self::Signature];
 
     /// Its key, below `identity` and in policies.
     pub const fn name(self) -> &'static str {
@@ -37,6 +43,7 @@ impl IdentityKind {
             Self::Jwt => "jwt",
             Self::Introspection => "introspection",
             Self::Delegated => "delegated",
+            Self::Signature => "signature",
         }
     }
 }
@@ -56,11 +63,13 @@ pub struct IdentityProvider {
 #[non_exhaustive]
 pub enum IdentitySettings {
     /// `[identity.jwt.NAME]`.
-    Jwt(JwtProvider),
+    Jwt(Box<JwtProvider>),
     /// `[identity.introspection.NAME]`.
-    Introspection(IntrospectionProvider),
+    Introspection(Box<IntrospectionProvider>),
     /// `[identity.delegated.NAME]`.
-    Delegated(DelegatedProvider),
+    Delegated(Box<DelegatedProvider>),
+    /// `[identity.signature.NAME]`.
+    Signature(SignatureProvider),
 }
 
 impl IdentitySettings {
@@ -70,6 +79,7 @@ impl IdentitySettings {
             Self::Jwt(_) => IdentityKind::Jwt,
             Self::Introspection(_) => IdentityKind::Introspection,
             Self::Delegated(_) => IdentityKind::Delegated,
+            Self::Signature(_) => IdentityKind::Signature,
         }
     }
 
@@ -79,25 +89,29 @@ impl IdentitySettings {
             Self::Jwt(provider) => &provider.forward,
             Self::Introspection(provider) => &provider.remote.forward,
             Self::Delegated(provider) => &provider.remote.forward,
+            Self::Signature(provider) => &provider.forward,
         }
     }
 
     /// Who is asked about tokens, where somebody is.
-    pub const fn remote(&self) -> Option<&RemoteProvider> {
+    pub fn remote(&self) -> Option<&RemoteProvider> {
         match self {
-            Self::Jwt(_) => None,
             Self::Introspection(provider) => Some(&provider.remote),
             Self::Delegated(provider) => Some(&provider.remote),
+            _ => None,
         }
     }
 
     fn read(kind: IdentityKind, name: &str, field: Field<'_>) -> Option<Self> {
         match kind {
-            IdentityKind::Jwt => JwtProvider::read(name, field).map(Self::Jwt),
+            IdentityKind::Jwt => JwtProvider::read(name, field).map(Box::new).map(Self::Jwt),
             IdentityKind::Introspection => {
-                IntrospectionProvider::read(field).map(Self::Introspection)
+                IntrospectionProvider::read(field).map(Box::new).map(Self::Introspection)
             }
-            IdentityKind::Delegated => DelegatedProvider::read(field).map(Self::Delegated),
+            IdentityKind::Delegated => {
+                DelegatedProvider::read(field).map(Box::new).map(Self::Delegated)
+            }
+            IdentityKind::Signature => SignatureProvider::read(name, field).map(Self::Signature),
         }
     }
 }
@@ -170,7 +184,7 @@ fn is_name(name: &str) -> bool {
 }
 
 /// `forward`: an attribute for each header field.
-pub(in crate::config) fn forward(field: Field<'_>) -> Option<Forward> {
+pub(in crate::config) fn forward(field: &Field<'_>) -> Option<Forward> {
     let mut forward = Forward::new();
     for (name, field) in field.entries("a table such as { x-user-id = \"sub\" }") {
         let Ok(header) = name.parse::<HeaderName>() else {

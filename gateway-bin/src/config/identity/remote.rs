@@ -124,7 +124,7 @@ impl RemoteProvider {
         });
         table.set("claims", &mut provider.claims, claims);
         super::sources(table, &mut provider.from);
-        table.set("forward", &mut provider.forward, super::forward);
+        table.set("forward", &mut provider.forward, |field| super::forward(&field));
         table.set("authorization", &mut provider.authorization, |field| {
             field.choice(&[("keep", Authorization::Keep), ("drop", Authorization::Drop)])
         });

@@ -110,7 +110,7 @@ impl ExternalAuth {
             });
         }
         table.set("original", &mut external.original, original);
-        table.set("identity", &mut external.identity, identity::forward);
+        table.set("identity", &mut external.identity, |field| identity::forward(&field));
         table.set("principal", &mut external.principal, principal);
         table.set("cache", &mut external.cache, |field| cache(field).map(Some));
         table.finish();
