@@ -6,9 +6,7 @@
 
 use std::time::Duration;
 
-use gateway_core::{
-    BoundListener, Cluster, Gateway, Listener, Module, Route, RouteMatch, Server,
-};
+use gateway_core::{BoundListener, Cluster, Gateway, Listener, Module, Route, RouteMatch, Server};
 use gateway_examples::{Result, stopped};
 use gateway_layers::auth::external::{ExternalAuth, PrincipalFields};
 use gateway_layers::circuit_breaker::{CircuitBreaker, CircuitBreakerLayer, Config};

@@ -12,6 +12,7 @@
 //! | `self_registration` | a service registers itself and is found by what it takes |
 //! | `custom_discovery` | a source of endpoints written by hand |
 //! | `canary` | two versions behind one route by weights, and the switch from blue to green |
+//! | `external_auth` | a service decides about each request, and says who is calling |
 //! | `failover` | a primary and a secondary endpoint, checks, retries, a breaker and a fallback |
 //! | `hedging` | a slow answer is asked for at another endpoint as well |
 //! | `signing` | a partner signs its requests, and the gateway those that go on |

@@ -38,6 +38,7 @@ examples! {
     embed_config "../embed_config.rs"
     embed_core "../embed_core.rs"
     embed_layers "../embed_layers.rs"
+    external_auth "../external_auth.rs"
     failover "../failover.rs"
     grpc "../grpc.rs"
     hedging "../hedging.rs"
@@ -570,4 +571,35 @@ async fn signing_lets_partners_pass_and_signs_what_goes_on() {
         assert!(text.starts_with("acme gateway=("), "{text}");
         assert!(text.contains("keyid=\"gateway-2026\""), "{text}");
     }
+}
+
+#[tokio::test]
+async fn external_auth_lets_pass_whom_the_service_knows() {
+    let decides = module_fn(async |request: Request| {
+        let asked = format!("{} {}", request.method(), request.uri());
+        assert_eq!(asked, "GET /check");
+        let mut answer = Response::new("not you\n".into());
+        let token = request.headers().get("authorization");
+        if token.is_some_and(|token| token == "Bearer ada") {
+            answer.headers_mut().insert("x-user-id", "ada".parse().unwrap());
+        } else {
+            *answer.status_mut() = http::StatusCode::FORBIDDEN;
+        }
+        Ok::<_, Error>(answer)
+    });
+    let (service, decider) = upstream_of(decides);
+    let told = module_fn(async |request: Request| {
+        let user = request.headers().get("x-user-id").map(|user| user.to_str().unwrap().to_owned());
+        Ok::<_, Error>(Response::new(format!("{user:?}\n").into()))
+    });
+    let (_upstream, url) = upstream_of(told);
+    let (listener, address) = listener();
+    let _example = start(async move { external_auth::run(listener, &decider, &url).await });
+    let head = "GET /a HTTP/1.1\r\nauthorization: Bearer ada\r\nx-user-id: root";
+    assert_answer(&ask(&address, head, "").await, "200", "Some(\"ada\")");
+    let head = "GET /a HTTP/1.1\r\nauthorization: Bearer eve\r\nx-user-id: root";
+    assert_answer(&ask(&address, head, "").await, "403", "not you\n");
+    drop(service);
+    let head = "GET /a HTTP/1.1\r\nauthorization: Bearer ada";
+    until(async || ask(&address, head, "").await.contains("identity_unavailable")).await;
 }

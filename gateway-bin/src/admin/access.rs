@@ -1,16 +1,31 @@
 //! How callers are known, and how much they have used, as JSON.
 
 use gateway_layers::auth::jwt::{Freshness, KeysStatus};
+use gateway_layers::auth::remote::RemoteStatus;
 use gateway_layers::rate_limit::{LimitStatus, RateLimitStatus};
 use serde_json::{Value, json};
 
 use crate::assemble::Parts;
 
-/// The keys of every issuer that a route takes tokens of.
+/// The keys of every issuer that a route takes tokens of, and the servers that are asked about some.
 pub(super) fn identity(parts: &Parts) -> Value {
     let keys = parts.identity.keys().into_iter();
     let jwt: serde_json::Map<_, _> = keys.map(|(name, status)| (name, shown(&status))).collect();
-    json!({ "jwt": jwt })
+    let remotes = parts.identity.remotes().into_iter();
+    let asked: serde_json::Map<_, _> = remotes.map(|(path, one)| (path, server(&one))).collect();
+    json!({ "jwt": jwt, "asked": asked })
+}
+
+fn server(status: &RemoteStatus) -> Value {
+    json!({
+        "server": status.server,
+        "well": status.well,
+        "failure": status.failure,
+        "asked": status.asked,
+        "failed": status.failed,
+        "known": status.known,
+        "refused": status.refused,
+    })
 }
 
 fn shown(status: &KeysStatus) -> Value {

@@ -8,9 +8,12 @@ use gateway_layers::auth::jwt::{
     JwtAuthenticator, JwtProvider, JwtVerifier, KeyStores, Keys, KeysStatus,
 };
 use gateway_layers::auth::mtls::MtlsAuthenticator;
+use gateway_layers::auth::remote::{RemoteAuthenticator, RemoteStatus};
 use gateway_layers::auth::signature::SignatureVerifier;
 use gateway_layers::auth::{Authenticate, Authenticator};
 
+use super::parts::Leads;
+use super::remote;
 use super::signature::SignatureParts;
 use crate::config::{
     self, Access, IdentityKind, IdentityMode, IdentityProvider, IdentitySettings, IdentityUse,
@@ -23,27 +26,37 @@ pub(crate) struct IdentityParts {
     providers: Vec<IdentityProvider>,
     /// Issuers that routes take tokens of together, and what verifies those.
     verifiers: Vec<(Vec<String>, JwtAuthenticator)>,
+    /// Who asks a server about tokens, by its place in the document.
+    remotes: Vec<(String, RemoteAuthenticator)>,
     keys: KeyStores,
     signatures: SignatureParts,
 }
 
 impl IdentityParts {
     /// What `providers` say, to be built where routes use it. What is the same as in `before` is
-    /// taken from there, with its keys and the tokens it has verified.
+    /// taken from there, with its keys and the tokens it has verified; not what asks one of the
+    /// clusters that have `changed`.
     pub(super) fn new(
         providers: &[IdentityProvider],
         redis: Option<&Redis>,
         before: &Self,
+        changed: &[&str],
     ) -> Self {
         let mut parts = Self {
             providers: providers.to_vec(),
             verifiers: Vec::new(),
+            remotes: Vec::new(),
             keys: before.keys.clone(),
             signatures: SignatureParts::new(redis, &before.signatures),
         };
         let same = |name: &String| parts.provider(name) == before.provider(name);
         let kept = before.verifiers.iter().filter(|(names, _)| names.iter().all(same));
         parts.verifiers = kept.cloned().collect();
+        let kept = before.remotes.iter().filter(|(path, _)| {
+            let provider = parts.at(path);
+            provider == before.at(path) && !provider.is_some_and(|one| asks(one, changed))
+        });
+        parts.remotes = kept.cloned().collect();
         parts
     }
 
@@ -54,32 +67,46 @@ impl IdentityParts {
         })
     }
 
+    /// The provider at this place of the document.
+    fn at(&self, path: &str) -> Option<&IdentityProvider> {
+        self.providers.iter().find(|provider| provider.path() == path)
+    }
+
     /// True where nobody is ever known.
     pub(super) fn is_empty(&self) -> bool {
         self.providers.is_empty()
     }
 
-    /// The names of the providers whose settings are not as in `before`.
-    pub(super) fn changed<'p>(&'p self, before: &'p Self) -> impl Iterator<Item = &'p str> {
+    /// The names of the providers whose settings are not as in `before`, or who ask one of the
+    /// `clusters`, which have changed.
+    pub(super) fn changed<'p>(
+        &'p self,
+        before: &'p Self,
+        clusters: &'p [&str],
+    ) -> impl Iterator<Item = &'p str> {
         let all = self.providers.iter().chain(&before.providers);
         let moved = |one: &IdentityProvider| match &one.settings {
             IdentitySettings::Signature(settings) => {
                 self.signatures.moved(&before.signatures, settings)
             }
-            IdentitySettings::Jwt(_) | IdentitySettings::Mtls(_) => false,
+            _ => asks(one, clusters),
         };
         let same = |one| self.providers.contains(one) && before.providers.contains(one);
         all.filter(move |one| !same(*one) || moved(one)).map(|provider| provider.name.as_str())
     }
 
     /// Who lets requests pass to a route; `None` where callers need not be known.
-    pub(super) fn guard(&mut self, access: &Access) -> Result<Option<Authenticate>, BoxError> {
+    pub(super) fn guard(
+        &mut self,
+        access: &Access,
+        leads: &Leads<'_>,
+    ) -> Result<Option<Authenticate>, BoxError> {
         if self.providers.is_empty() || (access.public && access.identities.is_empty()) {
             return Ok(None);
         }
         let mut authenticators: Vec<Arc<dyn Authenticator>> = Vec::new();
         for used in &access.identities {
-            let authenticator = self.authenticator(used)?;
+            let authenticator = self.authenticator(used, leads)?;
             let asked = used.requirements().filter(|_| access.has_several_kinds());
             authenticators.push(match asked {
                 Some(asked) => Arc::new(Restricted::new(authenticator, asked)),
@@ -94,12 +121,38 @@ impl IdentityParts {
         Ok(Some(guard.optional(access.public).strips(false)))
     }
 
-    fn authenticator(&mut self, used: &IdentityUse) -> Result<Arc<dyn Authenticator>, BoxError> {
+    fn authenticator(
+        &mut self,
+        used: &IdentityUse,
+        leads: &Leads<'_>,
+    ) -> Result<Arc<dyn Authenticator>, BoxError> {
         match used.kind {
             IdentityKind::Mtls => Ok(Arc::new(self.mtls(&used.providers)?)),
             IdentityKind::Jwt => Ok(Arc::new(self.jwt(&used.providers)?)),
+            IdentityKind::Introspection | IdentityKind::Delegated => {
+                Ok(Arc::new(self.remote(used, leads)?))
+            }
             IdentityKind::Signature => Ok(Arc::new(self.signature(&used.providers)?)),
         }
+    }
+
+    /// Who asks a server about tokens.
+    fn remote(
+        &mut self,
+        used: &IdentityUse,
+        leads: &Leads<'_>,
+    ) -> Result<RemoteAuthenticator, BoxError> {
+        let [name] = used.providers.as_slice() else {
+            return Err("a token does not say whom to ask, expected one provider".into());
+        };
+        let path = config::identity_path(used.kind, name);
+        if let Some((_, known)) = self.remotes.iter().find(|(known, _)| *known == path) {
+            return Ok(known.clone());
+        }
+        let provider = self.at(&path).ok_or("leads to nobody who could be built")?;
+        let built = remote::build(&provider.settings, leads)?;
+        self.remotes.push((path, built.clone()));
+        Ok(built)
     }
 
     /// What verifies tokens of these issuers.
@@ -158,6 +211,10 @@ impl IdentityParts {
     pub(super) fn retain(&mut self, used: &[&Access]) {
         let uses = || used.iter().flat_map(|access| &access.identities);
         self.verifiers.retain(|(names, _)| uses().any(|one| one.providers == *names));
+        let names = |one: &IdentityUse, path: &str| {
+            one.providers.iter().any(|name| config::identity_path(one.kind, name) == *path)
+        };
+        self.remotes.retain(|(path, _)| uses().any(|one| names(one, path)));
     }
 
     /// The fields that upstreams are told of callers: nobody else may say them.
@@ -178,6 +235,11 @@ impl IdentityParts {
         }
     }
 
+    /// How it goes with each server that is asked about tokens, by its place in the document.
+    pub(crate) fn remotes(&self) -> Vec<(String, RemoteStatus)> {
+        self.remotes.iter().map(|(path, one)| (path.clone(), one.status())).collect()
+    }
+
     /// How good the keys of each issuer are, by its name.
     pub(crate) fn keys(&self) -> Vec<(String, KeysStatus)> {
         let all = self
@@ -192,6 +254,12 @@ impl IdentityParts {
         }
         found
     }
+}
+
+/// True where `provider` asks one of these clusters.
+fn asks(provider: &IdentityProvider, clusters: &[&str]) -> bool {
+    let asked = provider.settings.remote().and_then(|remote| remote.to.cluster());
+    asked.is_some_and(|asked| clusters.contains(&asked))
 }
 
 /// An issuer as the layer has it.

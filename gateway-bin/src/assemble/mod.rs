@@ -2,6 +2,7 @@
 
 mod cluster;
 mod describe;
+mod external_auth;
 mod identity;
 mod limits;
 mod listener;
@@ -10,6 +11,7 @@ mod listener_tls;
 mod parts;
 mod registry;
 mod reload;
+mod remote;
 mod route;
 mod signature;
 mod source;

@@ -149,8 +149,10 @@ impl Parts {
         let mut problems = Vec::new();
         let document = &reading.document;
         let redis = document.stores.redis.as_ref();
-        let mut identity = IdentityParts::new(&document.identities, redis, &before.identity);
-        let otherwise: Vec<_> = identity.changed(&before.identity).map(ToOwned::to_owned).collect();
+        let mut identity =
+            IdentityParts::new(&document.identities, redis, &before.identity, changed);
+        let otherwise: Vec<_> =
+            identity.changed(&before.identity, changed).map(ToOwned::to_owned).collect();
         // Whether callers must be known changes with the first provider, and with the last.
         let closed_otherwise = before.identity.is_empty() != identity.is_empty();
         let counted_elsewhere = self.limits.differ(&before.limits);
@@ -205,7 +207,10 @@ impl Parts {
 
     /// The fields that nobody but the gateway says to upstreams and modules.
     pub(super) fn owned_fields(&self) -> Vec<HeaderName> {
-        self.identity.owned_fields()
+        let routes = self.routes.iter();
+        let external = routes.filter_map(|part| part.config.policy.external_auth.as_ref());
+        let external = external.flat_map(config::ExternalAuth::owned_fields).cloned();
+        self.identity.owned_fields().into_iter().chain(external).collect()
     }
 
     /// Lets listeners go by what was loaded for them.

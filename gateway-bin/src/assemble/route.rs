@@ -2,10 +2,12 @@
 
 use gateway_core::split::{Split, SplitEntry, SplitError};
 use gateway_core::{BoxError, FixedResponse, Module, Redirection, Route};
+use gateway_layers::auth::external::ExternalAuthError;
 use gateway_layers::fallback::FallbackLayer;
 use gateway_layers::mirror::{Mirror, MirrorLayer};
 use gateway_layers::registry::{CapabilityModule, Choice, Registry};
 
+use super::external_auth;
 use super::identity::IdentityParts;
 use super::parts::{Leads, RoutePart};
 use crate::config::{
@@ -24,6 +26,8 @@ pub(super) enum RouteProblem {
     Identity(BoxError),
     #[error("{0}")]
     Limits(BoxError),
+    #[error(transparent)]
+    External(#[from] ExternalAuthError),
 }
 
 impl RouteProblem {
@@ -33,6 +37,7 @@ impl RouteProblem {
             Self::Nowhere | Self::Split(_) => "target",
             Self::Identity(_) => "policy",
             Self::Limits(_) => "policy.rate_limit",
+            Self::External(_) => "policy.external_auth",
         }
     }
 }
@@ -57,7 +62,11 @@ pub(super) fn part(
     let limiter = limit.map(|limit| leads.limits.limiter(&config.id, limit)).transpose();
     asides.rate_limit = limiter.map_err(RouteProblem::Limits)?;
     let access = &config.policy.access;
-    asides.identity = identity.guard(access).map_err(RouteProblem::Identity)?;
+    asides.identity = identity.guard(access, leads).map_err(RouteProblem::Identity)?;
+    if let Some(external) = &config.policy.external_auth {
+        let built = external_auth::build(external, leads).ok_or(RouteProblem::Nowhere)?;
+        asides.external_auth = Some(built?);
+    }
     let limiter = asides.rate_limit.clone();
     let mirrors: Vec<Mirror> = asides.mirrors.iter().map(MirrorLayer::handle).collect();
     let module = rings::route(&config.policy, target, &asides);

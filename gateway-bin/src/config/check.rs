@@ -16,6 +16,7 @@ pub(super) fn check(parts: &Parts, modules: &Modules, places: &Places) -> Vec<Pr
     let mut check = Check { parts, places, problems: Vec::new() };
     check.listeners();
     check.clusters();
+    check.asked();
     check.ids();
     for (path, route) in &parts.routes {
         check.listener_names(path, route);
@@ -101,7 +102,7 @@ impl Check<'_> {
                 self.warn(&format!("{path}.endpoints"), message);
             }
             let mut routes = self.parts.routes.iter();
-            let used = routes.any(|(_, route)| leads_to(route, cluster));
+            let used = routes.any(|(_, route)| leads_to(route, cluster)) || self.is_asked(cluster);
             if !used {
                 self.warn(path, "no route leads to this cluster");
             }
@@ -119,6 +120,23 @@ impl Check<'_> {
         }
         if !cluster.speaks_tls() {
             self.warn(&format!("{path}.tls"), "no endpoint is `https`: it is used for nothing");
+        }
+    }
+
+    /// True where a provider asks this cluster about tokens.
+    fn is_asked(&self, cluster: &Cluster) -> bool {
+        let remotes = self.parts.identities.iter().filter_map(|one| one.settings.remote());
+        let mut names = remotes.filter_map(|remote| remote.to.cluster());
+        names.any(|name| name == cluster.name)
+    }
+
+    /// The clusters that providers ask about tokens.
+    fn asked(&mut self) {
+        for provider in &self.parts.identities {
+            let remote = provider.settings.remote();
+            if let Some(name) = remote.and_then(|remote| remote.to.cluster()) {
+                self.cluster(&provider.path(), name);
+            }
         }
     }
 
@@ -199,6 +217,9 @@ impl Check<'_> {
         if let Some(to) = fallback.and_then(|fallback| fallback.to.destination()) {
             self.destination(&format!("{path}.policy.fallback"), to, modules);
         }
+        if let Some(external) = &policy.external_auth {
+            self.destination(&format!("{path}.policy.external_auth"), &external.to, modules);
+        }
     }
 
     fn destination(&mut self, path: &str, to: &Destination, modules: &Modules) {
@@ -208,8 +229,8 @@ impl Check<'_> {
         }
     }
 
-    fn cluster(&mut self, path: &str, name: &String) {
-        if !self.parts.cluster_names.contains(name) {
+    fn cluster(&mut self, path: &str, name: &str) {
+        if !self.parts.cluster_names.iter().any(|known| known == name) {
             let known = self.parts.cluster_names.iter().map(String::as_str);
             let message = unknown(name, "a cluster", known);
             self.error(&format!("{path}.cluster"), message);

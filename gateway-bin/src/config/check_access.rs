@@ -2,7 +2,7 @@
 
 use super::check::{Check, unknown};
 use super::identity::{IdentityKind, IdentitySettings, path as provider_path};
-use super::{Access, ClientAuth, IdentityMode, JwtProvider, LimitStore, Route};
+use super::{Access, ClientAuth, ExternalAuth, IdentityMode, JwtProvider, LimitStore, Route};
 
 impl Check<'_> {
     /// Whether whoever a route wants to know can be known.
@@ -19,8 +19,14 @@ impl Check<'_> {
                     self.error(&at, unknown(name, &what, known.into_iter()));
                 }
             }
-            if used.kind == IdentityKind::Jwt {
-                self.one_reading(&at, &used.providers);
+            match used.kind {
+                IdentityKind::Jwt => self.one_reading(&at, &used.providers),
+                IdentityKind::Introspection | IdentityKind::Delegated
+                    if used.providers.len() > 1 =>
+                {
+                    self.error(&at, "a token does not say whom to ask, expected one provider");
+                }
+                _ => {}
             }
             if used.kind == IdentityKind::Mtls && !self.asks_for_certificates(route) {
                 let message = "no listener of this route asks clients for a certificate, expected \
@@ -36,7 +42,9 @@ impl Check<'_> {
             self.warn(path, message);
         }
         let asks = route.policy.authorize.is_some();
-        if asks && access.identities.is_empty() {
+        let external = route.policy.external_auth.as_ref();
+        let says_who = external.is_some_and(ExternalAuth::knows_callers);
+        if asks && access.identities.is_empty() && !says_who {
             let at = format!("{path}.policy.authorize");
             self.error(&at, "nobody is known on this route, expected a provider beside it");
         }

@@ -45,14 +45,16 @@ use gateway_core::DrainSettings;
 pub use self::admin::Admin;
 pub use self::cluster::{Balance, Cluster, Discover, Registered, Sign};
 pub use self::destination::Destination;
+pub(crate) use self::identity::path as identity_path;
 pub use self::identity::{
-    IdentityKind, IdentityProvider, IdentitySettings, JwtClaims, JwtKeys, JwtKeysFrom, JwtProvider,
-    KeyEncoding, KeySettings, MtlsProvider, PartnerKey, SignatureProvider,
+    DelegatedProvider, IdentityKind, IdentityProvider, IdentitySettings, IntrospectionCredentials,
+    IntrospectionProvider, JwtClaims, JwtKeys, JwtKeysFrom, JwtProvider, KeyEncoding, KeySettings,
+    MtlsProvider, PartnerKey, RemoteProvider, RemoteTo, SignatureProvider,
 };
 pub use self::listener::Listener;
 pub use self::policy::{
-    Access, DEFAULT_BODY_LIMIT, DEFAULT_TIMEOUT, Fallback, FallbackTo, IdentityMode, IdentityUse,
-    LimitStore, Mirror, Policy, RateLimit, Retry,
+    Access, DEFAULT_BODY_LIMIT, DEFAULT_TIMEOUT, ExternalAuth, Fallback, FallbackTo, IdentityMode,
+    IdentityUse, LimitStore, Mirror, Policy, RateLimit, Retry,
 };
 pub use self::problem::{Place, Problem, Problems, Severity};
 use self::reader::{Field, hint};

@@ -4,6 +4,7 @@ use gateway_core::Module;
 use gateway_core::budget::RetryBudget;
 use gateway_layers::auth::Authenticate;
 use gateway_layers::auth::authorize::AuthorizeFilter;
+use gateway_layers::auth::external::ExternalAuth;
 use gateway_layers::body_limit::BodyLimitLayer;
 use gateway_layers::fallback::FallbackLayer;
 use gateway_layers::filter::FilterChain;
@@ -15,12 +16,13 @@ use gateway_layers::retry::RetryLayer;
 use gateway_layers::timeout::{TimeoutLayer, TryTimeoutLayer};
 use tower::{Layer, ServiceBuilder};
 
-use crate::config::Policy;
+use crate::config::{self, Policy};
 
 /// What a route's policy leads to, beside its target.
 #[derive(Debug, Default)]
 pub(crate) struct Asides {
     pub(crate) identity: Option<Authenticate>,
+    pub(crate) external_auth: Option<ExternalAuth>,
     pub(crate) rate_limit: Option<RateLimiter>,
     pub(crate) fallback: Option<FallbackLayer>,
     pub(crate) mirrors: Vec<MirrorLayer>,
@@ -62,6 +64,11 @@ fn guards(policy: &Policy, asides: &Asides) -> GuardChain {
     if let Some(identity) = &asides.identity {
         guards = guards.then(identity.clone());
     }
+    let external = || asides.external_auth.clone();
+    let says_who = policy.external_auth.as_ref().is_some_and(config::ExternalAuth::knows_callers);
+    if let Some(external) = external().filter(|_| says_who) {
+        guards = guards.then(external);
+    }
     // Behind identity: who is known is counted as himself.
     if let Some(limiter) = &asides.rate_limit {
         guards = guards.then(limiter.clone());
@@ -69,6 +76,10 @@ fn guards(policy: &Policy, asides: &Asides) -> GuardChain {
     // Behind the limits: who tries what he may not is counted as well.
     for requirements in policy.requirements() {
         guards = guards.then(AuthorizeFilter::new(requirements));
+    }
+    // Nobody else is asked about what is refused anyway.
+    if let Some(external) = external().filter(|_| !says_who) {
+        guards = guards.then(external);
     }
     guards
 }

@@ -21,6 +21,7 @@ type Accepted = dyn Fn(usize) -> Answer + Send + Sync;
 pub struct Http1Builder {
     script: Arc<Script>,
     accepted: Arc<Accepted>,
+    reads_first: bool,
     idle: Option<Duration>,
     requests: usize,
     at: Option<SocketAddr>,
@@ -31,6 +32,7 @@ impl Default for Http1Builder {
         Self {
             script: Arc::new(|_| Answer::ok("ok")),
             accepted: Arc::new(|_| Answer::unread()),
+            reads_first: false,
             idle: None,
             requests: usize::MAX,
             at: None,
@@ -60,6 +62,15 @@ impl Http1Builder {
     pub fn script(mut self, script: impl Fn(&Seen) -> Answer + Send + Sync + 'static) -> Self {
         self.script = Arc::new(script);
         self
+    }
+
+    /// Decides for each request once its body is there.
+    #[must_use]
+    pub fn script_after_body(
+        self,
+        script: impl Fn(&Seen) -> Answer + Send + Sync + 'static,
+    ) -> Self {
+        Self { reads_first: true, ..self.script(script) }
     }
 
     /// Does this with every new connection, before its first request.
@@ -119,13 +130,19 @@ async fn serve(mut wire: Wire, builder: Http1Builder, connection: usize) {
         seen.head = head.to_vec();
         seen.complete = body.is_done();
         let fresh = seen.target.ends_with(FRESH);
-        let steps = match fresh || wire.recorder.is_healed() {
-            true => Answer::ok("fresh").steps,
-            false => (builder.script)(&seen).steps,
-        };
         let seen = match fresh {
             true => Arc::new(Mutex::new(seen)),
             false => wire.recorder.begin(seen),
+        };
+        if builder.reads_first && !wire.body(&mut body, &seen).await {
+            return;
+        }
+        let steps = match fresh || wire.recorder.is_healed() {
+            true => Answer::ok("fresh").steps,
+            false => {
+                let seen = lock(&seen).clone();
+                (builder.script)(&seen).steps
+            }
         };
         let flow = wire.run(&steps, &mut body, &seen).await;
         if flow.is_break() || !wire.body(&mut body, &seen).await {

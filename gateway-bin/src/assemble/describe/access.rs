@@ -3,14 +3,21 @@
 use gateway_layers::auth::authorize::Requirements;
 use gateway_layers::rate_limit::KeyPart;
 
-use crate::config::{Access, IdentityMode, LimitStore, Policy, RateLimit, show_duration};
+use crate::config::{
+    Access, Destination, ExternalAuth, IdentityMode, LimitStore, Policy, RateLimit, show_duration,
+};
 
 /// A line for each guard. `known`: the document knows callers at all.
 pub(super) fn describe(policy: &Policy, known: bool) -> Vec<String> {
     let mut lines = Vec::new();
     lines.extend(identity(&policy.access, known));
+    let external = policy.external_auth.as_ref();
+    // In the order of the ring: it says who is calling, or decides last.
+    let says_who = external.filter(|external| external.knows_callers());
+    lines.extend(says_who.map(external_auth));
     lines.extend(policy.rate_limit.as_ref().map(rate_limit));
     lines.extend(policy.requirements().iter().map(authorize));
+    lines.extend(external.filter(|external| !external.knows_callers()).map(external_auth));
     lines
 }
 
@@ -48,6 +55,16 @@ fn rate_limit(limit: &RateLimit) -> String {
         LimitStore::Redis => "redis",
     };
     format!("rate_limit {}, counted in {place}", limits.join("; "))
+}
+
+fn external_auth(external: &ExternalAuth) -> String {
+    let (Destination::Cluster(name) | Destination::Module(name)) = &external.to;
+    let cached = match external.cache {
+        Some((ttl, _)) => format!(", kept for {}", show_duration(ttl)),
+        None => String::new(),
+    };
+    let timeout = show_duration(external.timeout);
+    format!("external_auth {name} {}, {timeout}{cached}", external.path)
 }
 
 /// What is asked of callers; of claims the names alone.

@@ -222,7 +222,7 @@ impl JwtProvider {
     }
 }
 
-fn claims(field: Field<'_>) -> Option<JwtClaims> {
+pub(super) fn claims(field: Field<'_>) -> Option<JwtClaims> {
     let mut table = field.table("{ roles = \"realm_access.roles\", tier = \"plan\" }")?;
     let mut claims = JwtClaims::default();
     let name = |field: &Field<'_>| field.name("the name of a claim");

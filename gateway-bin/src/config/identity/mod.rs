@@ -1,14 +1,20 @@
 //! `[identity.KIND.NAME]`: how callers are known.
 
+mod delegated;
+mod introspection;
 mod jwt;
 mod mtls;
+mod remote;
 mod signature;
 
 use gateway_layers::auth::{CredentialSource, Forward};
 use http::HeaderName;
 
+pub use self::delegated::DelegatedProvider;
+pub use self::introspection::{IntrospectionCredentials, IntrospectionProvider};
 pub use self::jwt::{JwtClaims, JwtKeys, JwtKeysFrom, JwtProvider};
 pub use self::mtls::MtlsProvider;
+pub use self::remote::{RemoteProvider, RemoteTo};
 pub(in crate::config) use self::signature::covered;
 pub use self::signature::{KeyEncoding, KeySettings, PartnerKey, SignatureProvider};
 use super::reader::{Field, Table};
@@ -22,19 +28,26 @@ pub enum IdentityKind {
     Mtls,
     /// Signed tokens (RFC 7519).
     Jwt,
+    /// Tokens that their issuer is asked about (RFC 7662).
+    Introspection,
+    /// Tokens that a service verifies in its own way.
+    Delegated,
     /// Signed requests (RFC 9421).
     Signature,
 }
 
 impl IdentityKind {
     /// Every kind there is, in order.
-    pub const ALL: &'static [Self] = &[Self::Mtls, Self::Jwt, Self::Signature];
+    pub const ALL: &'static [Self] =
+        &[Self::Mtls, Self::Jwt, Self::Introspection, Self::Delegated, Self::Signature];
 
     /// Its key, below `identity` and in policies.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Mtls => "mtls",
             Self::Jwt => "jwt",
+            Self::Introspection => "introspection",
+            Self::Delegated => "delegated",
             Self::Signature => "signature",
         }
     }
@@ -58,6 +71,10 @@ pub enum IdentitySettings {
     Mtls(MtlsProvider),
     /// `[identity.jwt.NAME]`.
     Jwt(Box<JwtProvider>),
+    /// `[identity.introspection.NAME]`.
+    Introspection(Box<IntrospectionProvider>),
+    /// `[identity.delegated.NAME]`.
+    Delegated(Box<DelegatedProvider>),
     /// `[identity.signature.NAME]`.
     Signature(SignatureProvider),
 }
@@ -68,6 +85,8 @@ impl IdentitySettings {
         match self {
             Self::Mtls(_) => IdentityKind::Mtls,
             Self::Jwt(_) => IdentityKind::Jwt,
+            Self::Introspection(_) => IdentityKind::Introspection,
+            Self::Delegated(_) => IdentityKind::Delegated,
             Self::Signature(_) => IdentityKind::Signature,
         }
     }
@@ -77,7 +96,18 @@ impl IdentitySettings {
         match self {
             Self::Mtls(provider) => &provider.forward,
             Self::Jwt(provider) => &provider.forward,
+            Self::Introspection(provider) => &provider.remote.forward,
+            Self::Delegated(provider) => &provider.remote.forward,
             Self::Signature(provider) => &provider.forward,
+        }
+    }
+
+    /// Who is asked about tokens, where somebody is.
+    pub fn remote(&self) -> Option<&RemoteProvider> {
+        match self {
+            Self::Introspection(provider) => Some(&provider.remote),
+            Self::Delegated(provider) => Some(&provider.remote),
+            _ => None,
         }
     }
 
@@ -85,6 +115,12 @@ impl IdentitySettings {
         match kind {
             IdentityKind::Mtls => MtlsProvider::read(name, field).map(Self::Mtls),
             IdentityKind::Jwt => JwtProvider::read(name, field).map(Box::new).map(Self::Jwt),
+            IdentityKind::Introspection => {
+                IntrospectionProvider::read(field).map(Box::new).map(Self::Introspection)
+            }
+            IdentityKind::Delegated => {
+                DelegatedProvider::read(field).map(Box::new).map(Self::Delegated)
+            }
             IdentityKind::Signature => SignatureProvider::read(name, field).map(Self::Signature),
         }
     }
@@ -103,7 +139,7 @@ impl IdentityProvider {
 }
 
 /// The place of `[identity.KIND.NAME]`.
-pub(super) fn path(kind: IdentityKind, name: &str) -> String {
+pub(crate) fn path(kind: IdentityKind, name: &str) -> String {
     key_path(&key_path("identity", kind.name()), name)
 }
 
@@ -158,7 +194,7 @@ fn is_name(name: &str) -> bool {
 }
 
 /// `forward`: an attribute for each header field.
-fn forward(field: &Field<'_>) -> Option<Forward> {
+pub(in crate::config) fn forward(field: &Field<'_>) -> Option<Forward> {
     let mut forward = Forward::new();
     for (name, field) in field.entries("a table such as { x-user-id = \"sub\" }") {
         let Ok(header) = name.parse::<HeaderName>() else {

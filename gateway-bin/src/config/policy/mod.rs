@@ -4,6 +4,7 @@ mod authorize;
 mod content;
 mod cors;
 mod csrf;
+mod external_auth;
 mod fallback;
 pub(super) mod header_edits;
 mod identity;
@@ -25,6 +26,7 @@ use gateway_layers::ip_filter::IpFilter;
 use gateway_layers::method_filter::MethodFilter;
 use gateway_layers::security_headers::SecurityHeadersFilter;
 
+pub use self::external_auth::ExternalAuth;
 pub use self::fallback::{Fallback, FallbackTo};
 pub use self::identity::{Access, IdentityMode, IdentityUse};
 pub use self::mirror::Mirror;
@@ -49,6 +51,8 @@ pub struct Policy {
     /// `authorize`: an expression, or a table of `roles_any`, `roles_all`, `scopes_any`,
     /// `scopes_all`, `claims` and `expression`. Default: whoever is known may.
     pub authorize: Option<Requirements>,
+    /// `external_auth`. Default: nobody else is asked.
+    pub external_auth: Option<ExternalAuth>,
     /// `rate_limit`. Default: none.
     pub rate_limit: Option<RateLimit>,
     /// `security_headers`: `true` or a table. Default: none.
@@ -90,6 +94,7 @@ impl Default for Policy {
         Self {
             access: Access::default(),
             authorize: None,
+            external_auth: None,
             rate_limit: None,
             security_headers: None,
             cors: None,
@@ -122,13 +127,17 @@ impl Policy {
     pub fn clusters(&self) -> impl Iterator<Item = &str> {
         let mirrors = self.mirrors.iter().map(|mirror| &mirror.to);
         let fallback = self.fallback.iter().filter_map(|fallback| fallback.to.destination());
-        mirrors.chain(fallback).filter_map(Destination::cluster)
+        let external = self.external_auth.iter().map(|external| &external.to);
+        mirrors.chain(fallback).chain(external).filter_map(Destination::cluster)
     }
 
     pub(super) fn read(field: Field<'_>) -> Option<Self> {
         let mut table = field.table("{ timeout = \"30s\" }")?;
         let mut policy = Self { access: Access::read(&mut table), ..Self::default() };
         table.set("authorize", &mut policy.authorize, |field| authorize::read(field).map(Some));
+        table.set("external_auth", &mut policy.external_auth, |field| {
+            ExternalAuth::read(field).map(Some)
+        });
         table.set("rate_limit", &mut policy.rate_limit, |field| RateLimit::read(&field).map(Some));
         table.set("timeout", &mut policy.timeout, |field| {
             Some(Some(duration(&field)?).filter(|timeout| !timeout.is_zero()))

@@ -16,7 +16,7 @@
 //! # let users = Module::new(FixedResponse::new(http::StatusCode::UNAUTHORIZED));
 //! # let tasks = Module::new(FixedResponse::new(http::StatusCode::NO_CONTENT));
 //! let tokens = Delegated::new(RemoteServer::module(users, "/auth/verify"))
-//!     .present(Presentation::Json("token".to_owned()))
+//!     .send(Presentation::Json("token".to_owned()))
 //!     .subject_claim("user.id")
 //!     .roles_claims(["user.roles"])
 //!     .forward(Forward::new().field(http::HeaderName::from_static("x-user-id"), "subject"))
@@ -116,7 +116,7 @@ impl Delegated {
     }
 
     /// How a token is shown to the service. Default: as a bearer token in `Authorization`.
-    pub fn present(mut self, presentation: Presentation) -> Self {
+    pub fn send(mut self, presentation: Presentation) -> Self {
         self.settings.question.presentation = match presentation {
             Presentation::Bearer => remote::Presentation::Bearer,
             Presentation::Header(name) => remote::Presentation::Header(name),

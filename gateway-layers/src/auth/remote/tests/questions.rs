@@ -47,7 +47,7 @@ async fn a_service_gets_the_token_where_it_looks_for_it() {
             r#"{"token":"t\"k"}"#,
         ),
     ] {
-        let tokens = delegated().present(presentation).build().unwrap();
+        let tokens = delegated().send(presentation).build().unwrap();
         said(&tokens, "t\"k").await.unwrap();
         let asked = server.last();
         assert_eq!((asked.method, &*asked.target), (Method::POST, "/verify?v=1"));
