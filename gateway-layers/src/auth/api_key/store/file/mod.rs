@@ -1,7 +1,6 @@
 //! [`FileKeyStore`]: keys in a file.
 
 mod format;
-mod look;
 #[cfg(test)]
 mod tests;
 
@@ -19,7 +18,7 @@ use tokio::runtime::Handle;
 use tokio::task::spawn_blocking;
 use tokio::time::{sleep, timeout};
 
-use self::look::{Seen, look};
+use super::super::super::file::{self, Looked, Seen};
 use super::super::digest::KeyDigest;
 use super::super::record::KeyRecord;
 use super::table::Table;
@@ -27,6 +26,9 @@ use super::{KeyChange, KeyChanges, KeyStore, StoreError};
 
 /// The file is looked at so often: a key that is taken out of it is refused within a second.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// The largest file: 32 MiB. A hundred thousand keys with what is usually said of them.
+const MAX_FILE: u64 = 32 * 1024 * 1024;
 
 /// A file system that takes longer than this is reported.
 const READ_WITHIN: Duration = Duration::from_secs(10);
@@ -75,15 +77,14 @@ impl FileKeyStore {
     /// When it cannot be read or understood.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, StoreError> {
         let path = path.into();
-        let looked = look(&path, &Seen::default());
-        let table = match looked.found {
-            Some(found) => found.map_err(StoreError::Unreadable)?,
-            None => Table::default(),
-        };
+        let looked = file::look(&path, &Seen::default(), MAX_FILE);
+        let seen = looked.seen.clone();
+        let table = understood(&path, looked).unwrap_or_else(|| Ok(Table::default()));
+        let table = table.map_err(StoreError::Unreadable)?;
         let shared = Shared {
             path,
             table: Live::new(table),
-            seen: Mutex::new(looked.seen),
+            seen: Mutex::new(seen),
             looking: tokio::sync::Mutex::new(()),
             trouble: Mutex::new(None),
             changes: KeyChanges::new(),
@@ -134,13 +135,21 @@ impl FileKeyStore {
     }
 }
 
+/// What a look has found.
+fn understood(path: &Path, looked: Looked) -> Option<Result<Table, String>> {
+    let text = looked.found?.map_err(|error| error.to_string());
+    Some(text.and_then(|text| format::read(path, &text)))
+}
+
 async fn look_again(shared: &Arc<Shared>) {
     let _one = shared.looking.lock().await;
     let before = lock(&shared.trouble).clone();
     let own = Arc::clone(shared);
     let mut looking = spawn_blocking(move || {
         let before = lock(&own.seen).clone();
-        (look(&own.path, &before), own)
+        let looked = file::look(&own.path, &before, MAX_FILE);
+        *lock(&own.seen) = looked.seen.clone();
+        (understood(&own.path, looked), own)
     });
     let looked = match timeout(READ_WITHIN, &mut looking).await {
         Ok(looked) => looked,
@@ -150,9 +159,8 @@ async fn look_again(shared: &Arc<Shared>) {
             looking.await
         }
     };
-    let Ok((looked, own)) = looked else { return };
-    *lock(&own.seen) = looked.seen;
-    match looked.found {
+    let Ok((found, own)) = looked else { return };
+    match found {
         // As it was, whether it took long or not.
         None => report(&own, before),
         Some(Err(problem)) => report(&own, Some(problem)),
@@ -191,10 +199,8 @@ fn rewrite<T>(
         PathBuf::from(name)
     };
     let _lock = locked(&beside(".lock"))?;
-    let table = match look(path, &Seen::default()).found {
-        Some(found) => found.map_err(StoreError::Unreadable)?,
-        None => Table::default(),
-    };
+    let found = understood(path, file::look(path, &Seen::default(), MAX_FILE));
+    let table = found.unwrap_or_else(|| Ok(Table::default())).map_err(StoreError::Unreadable)?;
     let (table, done) = change(&table)?;
     let text = format::write(&real, &table)?;
     let new = beside(".new");
