@@ -42,6 +42,7 @@ mod alarm;
 mod extended_connect;
 mod http1;
 mod stream;
+mod stripped;
 mod tunnel;
 mod watched;
 mod websocket;

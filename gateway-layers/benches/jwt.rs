@@ -21,7 +21,8 @@ use futures_util::FutureExt;
 use gateway_core::{
     Body, ConnectionInfo, Error, ListenerInfo, Outcome, Request, RequestContext, Response,
 };
-use gateway_layers::auth::jwt::{JwtLayer, JwtProvider, JwtVerifier, Keys};
+use gateway_layers::auth::Authenticate;
+use gateway_layers::auth::jwt::{JwtAuthenticator, JwtProvider, JwtVerifier, Keys};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 use tower::{Layer, Service};
@@ -123,7 +124,7 @@ fn benches(criterion: &mut Criterion) {
         request.extensions_mut().insert(context);
         request
     };
-    let mut service = JwtLayer::new(verifier(&keys, 100)).layer(Answers);
+    let mut service = Authenticate::new(JwtAuthenticator::new(verifier(&keys, 100))).layer(Answers);
     criterion.bench_function("jwt/layer/cached/RS256", |bencher| {
         let call = |request| service.call(request).now_or_never().expect("it does not wait");
         bencher.iter_batched(request, call, BatchSize::SmallInput);

@@ -14,6 +14,7 @@
 //! | what | is | in |
 //! | --- | --- | --- |
 //! | many small decisions in one layer | layer of filters | [`filter`] |
+//! | decisions that may have to wait, in one layer | layer of guards | [`guard`] |
 //! | the time a request has in all | layer | [`timeout`] |
 //! | sending again what failed | layer | [`retry`] |
 //! | a second try beside a slow one | layer | [`hedge`] |
@@ -24,7 +25,8 @@
 //! | copies of requests to a second module | layer | `mirror` (feature of that name) |
 //! | nothing for who fails all the time | layer | [`circuit_breaker`] |
 //! | somebody else for who fails | layer | [`fallback`] |
-//! | who is calling, by a signed token | layer | `auth::jwt` (feature `jwt`) |
+//! | who is calling | layer | [`auth`] |
+//! | by a signed token | authenticator | `auth::jwt` (feature `jwt`) |
 //! | one line for each request | observer | [`access_log`] |
 //! | services register themselves and are found by what they take | modules | `registry` |
 //! | where endpoints come from: files, DNS, registries | sources | `discovery` |
@@ -68,6 +70,7 @@ pub mod concurrency;
 pub mod discovery;
 pub mod fallback;
 pub mod filter;
+pub mod guard;
 pub mod hedge;
 #[cfg(feature = "mirror")]
 pub mod mirror;

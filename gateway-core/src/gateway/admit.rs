@@ -5,14 +5,15 @@
 
 use std::borrow::Cow;
 
-use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::header::{self, HeaderMap, HeaderValue};
 use http::uri::{Authority, PathAndQuery, Uri};
 use http::{Method, Version};
 
+use super::owned::OwnedFields;
 use super::{Choice, Snapshot, decide};
 use crate::context::{Admitted, ConnectionInfo, RequestContext};
 use crate::error::{Error, Reason};
-use crate::forwarded::{Hop, original_host, resolve_client, strip_owned};
+use crate::forwarded::{Hop, original_host, resolve_client};
 use crate::message::Request;
 use crate::path::{PathOptions, normalize};
 use crate::route::{Lookup, RouteHit};
@@ -49,7 +50,7 @@ fn choose(
 ) -> Result<Choice, Error> {
     understand(request, &connection.listener.path)?;
     admitted.target = request.uri().clone();
-    clean_fields(request, connection, admitted.from_trusted_peer);
+    clean_fields(request, connection, &snapshot.owned, admitted.from_trusted_peer);
     let Some(hit) = decide(snapshot, &lookup(request, connection))? else {
         return Ok(Choice { route: None });
     };
@@ -148,10 +149,14 @@ fn with_path(uri: &Uri, path: &str) -> Result<Uri, Error> {
 }
 
 /// Removes the fields of the client's hop and those the gateway owns, and writes ours.
-fn clean_fields(request: &mut Request, connection: &ConnectionInfo, trusted_peer: bool) {
+fn clean_fields(
+    request: &mut Request,
+    connection: &ConnectionInfo,
+    owned: &OwnedFields,
+    trusted_peer: bool,
+) {
     let hop = hop_headers::strip_request(request.headers_mut());
-    let unsaid: &[_] = if trusted_peer { &[] } else { &[REQUEST_ID] };
-    strip_owned(request.headers_mut(), unsaid, trusted_peer);
+    owned.strip(request, trusted_peer);
     let host = original_host(request.headers(), request.uri());
     let version = request.version();
     let headers = request.headers_mut();
@@ -175,9 +180,6 @@ fn clean_fields(request: &mut Request, connection: &ConnectionInfo, trusted_peer
         offer_upgrade(headers, protocol);
     }
 }
-
-/// Names a request across systems: only a trusted peer may have given it.
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The client's wish to switch protocols, in the one form everything behind the door knows.
 fn offer_upgrade(headers: &mut HeaderMap, protocol: HeaderValue) {

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use http::HeaderName;
+
 use super::{Gateway, Shared, Snapshot};
 use crate::context::{ConnectionInfo, ListenerInfo};
 use crate::live::Live;
@@ -17,6 +19,7 @@ pub struct GatewayBuilder {
     fallback: Option<Module>,
     observers: Vec<Arc<dyn Observer>>,
     listener: ListenerInfo,
+    owned: Vec<HeaderName>,
 }
 
 impl GatewayBuilder {
@@ -44,6 +47,15 @@ impl GatewayBuilder {
         self
     }
 
+    /// Fields that nobody but the gateway says to upstreams and modules, such as those that tell
+    /// who is calling: what clients send under these names is removed from every request, from its
+    /// head and its trailers, in every spelling, before anything else is done with it. Default:
+    /// none but those of [`is_owned`](crate::forwarded::is_owned).
+    pub fn owned_fields(mut self, names: impl IntoIterator<Item = HeaderName>) -> Self {
+        self.owned.extend(names);
+        self
+    }
+
     /// How requests are understood that come from another server than ours. Default: paths are
     /// normalised as on any listener, nobody is trusted about the client.
     pub fn embedded(mut self, listener: ListenerInfo) -> Self {
@@ -58,8 +70,9 @@ impl GatewayBuilder {
     /// Everything that is wrong with the routes, at once: duplicates, ambiguities, rewrites that
     /// do not fit.
     pub fn build(self) -> Result<Gateway, TableProblems> {
+        let snapshot = Snapshot::build(self.routes, self.fallback)?.owned_fields(self.owned);
         let shared = Shared {
-            snapshot: Live::new(Snapshot::build(self.routes, self.fallback)?),
+            snapshot: Live::new(snapshot),
             observers: Observers::new(self.observers),
             foreign: Arc::new(ConnectionInfo::new(Arc::new(self.listener), None, None)),
         };

@@ -4,6 +4,7 @@ mod admit;
 mod builder;
 mod embed;
 mod explain;
+mod owned;
 mod redirection;
 mod snapshot;
 

@@ -3,6 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
+use http::HeaderName;
+
+use super::owned::OwnedFields;
 use crate::context::RouteInfo;
 use crate::module::Module;
 use crate::route::{Route, RouteTable, TableProblems};
@@ -12,6 +15,7 @@ pub struct Snapshot {
     pub(super) table: RouteTable<Module>,
     pub(super) infos: Vec<Arc<RouteInfo>>,
     pub(super) fallback: Option<Module>,
+    pub(super) owned: OwnedFields,
     pub(super) generation: u64,
 }
 
@@ -31,7 +35,14 @@ impl Snapshot {
             .iter()
             .map(|route| Arc::new(RouteInfo::new(route.id.as_str(), route.metadata.clone())))
             .collect();
-        Ok(Self { table, infos, fallback, generation: 1 })
+        Ok(Self { table, infos, fallback, owned: OwnedFields::default(), generation: 1 })
+    }
+
+    /// As [`GatewayBuilder::owned_fields`](super::GatewayBuilder::owned_fields).
+    #[must_use]
+    pub fn owned_fields(mut self, names: impl IntoIterator<Item = HeaderName>) -> Self {
+        self.owned = OwnedFields::new(names);
+        self
     }
 
     /// How many snapshots there were before this one, plus one.

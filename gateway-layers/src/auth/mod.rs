@@ -1,14 +1,62 @@
-//! Who is calling: what finds it out, each way behind a feature of its own.
+//! Who is calling, what he may, and what upstreams are told of it.
+//!
+//! An [`Authenticator`] finds out who is calling by credentials of one kind; each stands behind a
+//! feature of its own. [`Authenticate`] is the layer that wants one of several kinds, or all of
+//! them, and makes whoever is known the request's
+//! [`principal`](gateway_core::RequestContext::principal).
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use gateway_core::context::Principal;
+//! use gateway_core::{FixedResponse, Module, Reason, Request};
+//! use gateway_layers::auth::{Authenticate, Authentication, Authenticator, Identity};
+//! use tower::ServiceBuilder;
+//!
+//! /// Knows whoever says the magic word.
+//! struct Magic;
+//!
+//! impl Authenticator for Magic {
+//!     fn authenticate(&self, request: &Request) -> Authentication {
+//!         match request.headers().get("x-magic") {
+//!             None => Authentication::Missing,
+//!             Some(word) if word == "please" => {
+//!                 Authentication::Known(Identity::new(Principal::new("a friend", "magic")))
+//!             }
+//!             Some(_) => Authentication::Refused(Reason::CredentialsInvalid.into()),
+//!         }
+//!     }
+//! }
+//!
+//! let module = Module::new(FixedResponse::new(http::StatusCode::NO_CONTENT));
+//! let known = Module::from_service(
+//!     ServiceBuilder::new().layer(Authenticate::new(Magic)).service(module),
+//! );
+//! ```
 
 #[cfg(feature = "api_key")]
 pub mod api_key;
+mod authenticate;
+mod authenticator;
 #[cfg(feature = "basic")]
 pub mod basic;
+mod challenge;
+pub(crate) mod claims;
+mod credentials;
 #[cfg(any(feature = "api_key", feature = "basic"))]
 mod file;
 #[cfg(any(feature = "api_key", feature = "basic"))]
 mod flights;
+mod forward;
 #[cfg(feature = "jwt")]
 pub mod jwt;
 #[cfg(feature = "service_token")]
 pub mod service_token;
+#[cfg(test)]
+mod tests;
+
+pub use self::authenticate::Authenticate;
+pub use self::authenticator::{Authentication, Authenticator, Identity, Pending};
+pub use self::challenge::Challenge;
+pub use self::credentials::{CredentialFault, CredentialSource, find_credential};
+pub use self::forward::{Forward, Unsafe};

@@ -4,7 +4,7 @@ use tower_layer::Layer;
 
 use super::config::{ConfigError, RateLimitSettings};
 use super::limiter::RateLimiter;
-use super::service::RateLimit;
+use crate::guard::{GuardLayer, GuardService};
 
 /// Keeps requests to limits; see the [module](super).
 ///
@@ -39,9 +39,9 @@ impl From<RateLimiter> for RateLimitLayer {
 }
 
 impl<S> Layer<S> for RateLimitLayer {
-    type Service = RateLimit<S>;
+    type Service = GuardService<S, RateLimiter>;
 
-    fn layer(&self, inner: S) -> RateLimit<S> {
-        RateLimit::new(inner, self.limiter.clone())
+    fn layer(&self, inner: S) -> Self::Service {
+        GuardLayer::new(self.limiter.clone()).layer(inner)
     }
 }

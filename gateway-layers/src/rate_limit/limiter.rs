@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use gateway_core::{Error, Reason, Request, RequestContext};
+use gateway_core::{Error, Reason, Request, RequestContext, RequestExt};
 use http::HeaderValue;
 
 use super::config::{ConfigError, Limit, MOST_LIMITS, RateLimitSettings};
@@ -15,6 +15,7 @@ use super::headers::{self, RATE_LIMIT, RATE_LIMIT_POLICY};
 use super::key::{KeyPart, Subject, seed};
 use super::rule::{Level, Rule};
 use super::store::{Ask, Charge, Decided, Decision, MemoryStore, Store, StoreStatus};
+use crate::guard::{Checked, Guard};
 
 /// Limits that requests are counted by. Cheap to clone; clones are the same limits. See the
 /// [module](super).
@@ -54,7 +55,7 @@ struct Counted {
 
 /// Which rule of each limit holds for a request.
 #[derive(Clone, Copy)]
-pub(super) struct Chosen([u16; MOST_LIMITS]);
+struct Chosen([u16; MOST_LIMITS]);
 
 /// Makes a [`RateLimiter`].
 #[must_use]
@@ -244,7 +245,7 @@ impl RateLimiter {
     }
 
     /// Decides about `request`, and charges it if it `spends`.
-    pub(super) fn ask(&self, request: &Request, spends: bool) -> (Chosen, Decided) {
+    fn ask(&self, request: &Request, spends: bool) -> (Chosen, Decided) {
         let shared = &*self.shared;
         let subject = Subject::of(request);
         let cost = shared.cost_of.as_ref().map(|function| function(request));
@@ -265,7 +266,7 @@ impl RateLimiter {
     }
 
     /// What comes of a decision: the answer's fields, the counts, and why it is refused.
-    pub(super) fn settle(
+    fn settle(
         &self,
         chosen: &Chosen,
         decision: Result<Decision, Error>,
@@ -298,6 +299,24 @@ impl RateLimiter {
             }
             _ => error,
         })
+    }
+}
+
+impl Guard for RateLimiter {
+    fn check(&self, request: &mut Request) -> Checked {
+        let (chosen, decided) = self.ask(request, true);
+        match decided {
+            Decided::Now(decision) => self.settle(&chosen, decision, request.context()).into(),
+            Decided::Later(deciding) => {
+                let limiter = self.clone();
+                Checked::wait(async move {
+                    let decision = deciding.await;
+                    move |request: &mut Request| {
+                        limiter.settle(&chosen, decision, request.context()).into()
+                    }
+                })
+            }
+        }
     }
 }
 

@@ -65,7 +65,6 @@ mod limiter;
 #[cfg(test)]
 mod property;
 mod rule;
-mod service;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -79,7 +78,6 @@ pub use self::limiter::{
     LimitOutlook, LimitStatus, Outlook, RateLimitStatus, RateLimiter, RateLimiterBuilder,
 };
 pub use self::rule::{Level, Rule};
-pub use self::service::{RateLimit, ResponseFuture};
 pub use self::store::{
     Ask, Charge, DEFAULT_KEYS, Decided, Deciding, Decision, MemoryStore, Store, StoreStatus,
 };

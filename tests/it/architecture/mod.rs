@@ -19,7 +19,7 @@ const CORE: &[&[&str]] = &[
     &["hop_headers", "hygiene"],
     &["trailers"],
     &["body", "http1", "websocket"],
-    &["replay", "watched"],
+    &["replay", "stripped", "watched"],
     // What is known about a request.
     &["context"],
     &["message", "observe"],
@@ -33,6 +33,7 @@ const CORE: &[&[&str]] = &[
 /// The levels of `gateway-layers`. All capabilities are on one level, so none imports another.
 const LAYERS: &[&[&str]] = &[
     &["filter", "head_copy"],
+    &["guard"],
     &[
         "access_log",
         "auth",

@@ -5,14 +5,13 @@ use std::sync::Arc;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use gateway_core::context::Principal;
-use http::header::{HeaderName, HeaderValue};
 
 use super::key::Key;
+use crate::auth::Identity;
 
 /// A token that has been verified: who it is, and what the upstream is told.
 pub struct VerifiedToken {
-    pub(super) principal: Arc<Principal>,
-    pub(super) fields: Vec<(HeaderName, HeaderValue)>,
+    pub(super) identity: Identity,
     pub(super) key: Arc<Key>,
     /// In seconds since 1970.
     pub(super) dies: Option<i64>,
@@ -21,14 +20,16 @@ pub struct VerifiedToken {
 impl VerifiedToken {
     /// Who it is.
     pub fn principal(&self) -> &Arc<Principal> {
-        &self.principal
+        &self.identity.principal
     }
 }
 
 impl fmt::Debug for VerifiedToken {
     /// Without what its claims say.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("VerifiedToken").field("principal", &self.principal).finish_non_exhaustive()
+        f.debug_struct("VerifiedToken")
+            .field("principal", &self.identity.principal)
+            .finish_non_exhaustive()
     }
 }
 

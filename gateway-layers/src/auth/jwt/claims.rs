@@ -1,6 +1,5 @@
 //! What a token says, held against what it must say.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +8,7 @@ use gateway_core::context::{Claim, Principal};
 use super::fault::TokenFault;
 use super::json::Object;
 use super::jws::is_type;
+use crate::auth::claims::find;
 
 /// The year 10000: nothing that is meant as a time lies behind it.
 const LAST_SECOND: i64 = 253_402_300_800;
@@ -142,18 +142,6 @@ fn gathered(
         }
     }
     all
-}
-
-/// The claim under `name`, which may be a path with dots where no claim has this name itself.
-pub(super) fn find<'a>(claims: &'a BTreeMap<String, Claim>, name: &str) -> Option<&'a Claim> {
-    if let Some(claim) = claims.get(name) {
-        return Some(claim);
-    }
-    let (first, rest) = name.split_once('.')?;
-    match claims.get(first)? {
-        Claim::Map(inner) => find(inner, rest),
-        _ => None,
-    }
 }
 
 fn as_text(claim: &Claim) -> Option<&str> {

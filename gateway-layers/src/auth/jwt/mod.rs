@@ -1,4 +1,4 @@
-//! [`JwtLayer`]: who is calling, by a signed token.
+//! [`JwtAuthenticator`]: who is calling, by a signed token.
 //!
 //! A token is a JSON Web Token (RFC 7519) in `Authorization: Bearer`, signed by an issuer
 //! ([`JwtProvider`]) whose keys stand in a JWK set: at a URL, in a file, or in the settings
@@ -8,14 +8,14 @@
 //!
 //! | what | answer |
 //! | --- | --- |
-//! | no token | 401 [`Unauthenticated`](gateway_core::Reason::Unauthenticated), or it passes as nobody where tokens are [`optional`](JwtLayer::optional) |
+//! | no token | 401 [`Unauthenticated`](gateway_core::Reason::Unauthenticated), or it passes as nobody where that is [`optional`](super::Authenticate::optional) |
 //! | a token that is not valid | 401 [`TokenInvalid`](gateway_core::Reason::TokenInvalid), with a [`TokenFault`] |
 //! | no keys to tell | 503 [`KeysUnavailable`](gateway_core::Reason::KeysUnavailable) |
-//! | not the roles or scopes asked for | 403 [`Forbidden`](gateway_core::Reason::Forbidden) |
 //!
 //! ```
 //! use gateway_core::{FixedResponse, Module};
-//! use gateway_layers::auth::jwt::{JwtLayer, JwtProvider, JwtVerifier, Keys};
+//! use gateway_layers::auth::Authenticate;
+//! use gateway_layers::auth::jwt::{JwtAuthenticator, JwtProvider, JwtVerifier, Keys};
 //! use tower::ServiceBuilder;
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -23,10 +23,10 @@
 //! let provider = JwtProvider::new("https://issuer.example", keys)
 //!     .audience("orders")
 //!     .forward(http::HeaderName::from_static("x-user-id"), "sub");
-//! let verifier = JwtVerifier::new(provider)?;
+//! let tokens = JwtAuthenticator::new(JwtVerifier::new(provider)?);
 //! let module = Module::new(FixedResponse::new(http::StatusCode::NO_CONTENT));
 //! let known = Module::from_service(
-//!     ServiceBuilder::new().layer(JwtLayer::new(verifier)).service(module),
+//!     ServiceBuilder::new().layer(Authenticate::new(tokens)).service(module),
 //! );
 //! # Ok(())
 //! # }
@@ -49,20 +49,17 @@
 //! ```
 
 mod algorithm;
+mod authenticator;
 mod cache;
 mod claims;
 mod fault;
 mod fetch;
-mod forward;
 mod json;
 mod jws;
 mod key;
 mod key_set;
 mod keys;
-mod layer;
 mod provider;
-mod service;
-mod source;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -70,15 +67,13 @@ mod url;
 mod verifier;
 
 pub use self::algorithm::{Algorithm, AlgorithmUnknown};
+pub use self::authenticator::{Authorization, JwtAuthenticator};
 pub use self::cache::VerifiedToken;
 pub use self::fault::TokenFault;
 pub use self::keys::{
     DEFAULT_COOLDOWN, DEFAULT_MAX_BYTES, DEFAULT_MAX_KEYS, DEFAULT_STALE, DEFAULT_TIMEOUT,
     DEFAULT_TTL, Keys,
 };
-pub use self::layer::{Authorization, JwtLayer};
 pub use self::provider::{DEFAULT_SKEW, JwtError, JwtProvider};
-pub use self::service::{Jwt, ResponseFuture};
-pub use self::source::TokenSource;
 pub use self::store::{Freshness, KeyStores, KeysStatus};
 pub use self::verifier::{DEFAULT_CACHED_TOKENS, JwtVerifier, JwtVerifierBuilder, VerifyError};

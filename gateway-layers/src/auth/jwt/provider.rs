@@ -8,8 +8,8 @@ use http::header::HeaderName;
 
 use super::algorithm::Algorithm;
 use super::claims::{Names, Rules};
-use super::forward;
 use super::keys::Keys;
+use crate::auth::Forward;
 
 /// Clocks that differ by this much are one. Default: 60 s.
 pub const DEFAULT_SKEW: Duration = Duration::from_secs(60);
@@ -28,7 +28,7 @@ pub struct JwtProvider {
     pub(super) names: Names,
     pub(super) keys: Keys,
     pub(super) algorithms: Vec<Algorithm>,
-    pub(super) forward: Vec<(HeaderName, String)>,
+    pub(super) forward: Forward,
     any_audience: bool,
 }
 
@@ -82,7 +82,7 @@ impl JwtProvider {
             },
             keys,
             algorithms: DEFAULT_ALGORITHMS.to_vec(),
-            forward: Vec::new(),
+            forward: Forward::new(),
             any_audience: false,
         }
     }
@@ -169,10 +169,10 @@ impl JwtProvider {
     /// Tells the upstream what stands in `claim` as the field `name`. Lists are joined by commas.
     ///
     /// A client's own fields of this name are removed from every request, in every spelling, with
-    /// a token or without. A token whose claim cannot stand in a field as what it is, because of
-    /// control characters, blanks at its ends, or commas in what a list holds, is refused.
+    /// a token or without. A token whose claim cannot stand in a field as what it is is refused;
+    /// see [`Forward`].
     pub fn forward(mut self, name: HeaderName, claim: impl Into<String>) -> Self {
-        self.forward.push((name, claim.into()));
+        self.forward = self.forward.field(name, claim);
         self
     }
 
@@ -191,8 +191,8 @@ impl JwtProvider {
         if self.rules.skew > MAX_SKEW {
             return Err(JwtError::Skew(issuer()));
         }
-        match self.forward.iter().find(|(name, _)| !forward::is_free(name)) {
-            Some((name, _)) => Err(JwtError::Forward(issuer(), name.clone())),
+        match self.forward.reserved() {
+            Some(name) => Err(JwtError::Forward(issuer(), name.clone())),
             None => Ok(()),
         }
     }

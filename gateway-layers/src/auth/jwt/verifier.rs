@@ -10,12 +10,12 @@ use http::header::HeaderName;
 
 use super::cache::{self, Cache, TokenHash, VerifiedToken};
 use super::fault::TokenFault;
-use super::forward;
 use super::json;
 use super::jws::{Jws, MAX_TOKEN, Unverified};
 use super::key::{Key, install_backend};
 use super::provider::{JwtError, JwtProvider};
 use super::store::{Flight, KeyStore, KeyStores, KeysStatus, Wanted};
+use crate::auth::Identity;
 
 /// Most verified tokens that are remembered. Default: 10,000, of about 1 KiB each.
 pub const DEFAULT_CACHED_TOKENS: usize = 10_000;
@@ -121,7 +121,7 @@ impl JwtVerifierBuilder {
             if providers.iter().any(|other| other.settings.rules.issuer == settings.rules.issuer) {
                 return Err(JwtError::IssuerTwice(issuer));
             }
-            owned.extend(settings.forward.iter().map(|(name, _)| name.clone()));
+            owned.extend(settings.forward.names().iter().cloned());
             let store = self.stores.store(&settings.keys, &issuer).map_err(wrong)?;
             providers.push(Provider { settings, store });
         }
@@ -242,9 +242,10 @@ impl JwtVerifier {
             Found::Key(key) => key,
             Found::Nothing(checked) => return Ok(checked),
         };
-        let fields = forward::fields(&settings.forward, &claims)?;
         let principal = settings.names.principal(&settings.rules.issuer, claims);
-        let token = VerifiedToken { principal: Arc::new(principal), fields, key, dies };
+        let fields = settings.forward.of(&principal).map_err(|_| TokenFault::ClaimUnsafe)?;
+        let identity = Identity::new(principal).with_fields(fields);
+        let token = VerifiedToken { identity, key, dies };
         let token = Arc::new(token);
         self.inner.cache.keep(hash, &token);
         Ok(Checked::Verified(token))

@@ -13,7 +13,8 @@ async fn no_secret_is_in_anything_that_is_printed() {
     let verified = verifier.verify(&token).await.unwrap();
     let inline = Keys::inline(set(&[signer.jwk(PLANTED)]));
     let url = Keys::url(&format!("https://issuer.example/jwks?key={PLANTED}"));
-    let layer = JwtLayer::new(verifier.clone());
+    let layer = crate::auth::Authenticate::new(JwtAuthenticator::new(verifier.clone()));
+    let tokens = JwtAuthenticator::new(verifier.clone());
     let broken = format!("{PLANTED}.{PLANTED}.{PLANTED}");
     let malformed = verifier.verify(&broken).await.unwrap_err();
     let (rest, _) = token.rsplit_once('.').unwrap();
@@ -23,7 +24,9 @@ async fn no_secret_is_in_anything_that_is_printed() {
     let bad_url = Keys::url(&format!("https://user:{PLANTED}@issuer.example"));
     let bad_url_error = JwtVerifier::new(super::provider(bad_url.clone()));
     let printed = [
-        format!("{keys:?} {provider:?} {verifier:?} {verified:?} {inline:?} {url:?} {layer:?}"),
+        format!(
+            "{keys:?} {provider:?} {verifier:?} {verified:?} {inline:?} {url:?} {layer:?} {tokens:?}"
+        ),
         format!("{malformed} {malformed:?} {forged} {forged:?} {bad_url:?}"),
         format!("{:?} {:?} {:?}", short.err(), bad_set.err(), bad_url_error.err()),
         format!("{:?} {:?}", verifier.status(), JwtVerifier::builder().provider(provider)),

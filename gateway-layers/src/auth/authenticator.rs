@@ -1,0 +1,120 @@
+//! [`Authenticator`]: finds out who is calling, by credentials of one kind.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use gateway_core::context::Principal;
+use gateway_core::{Error, Request};
+use http::{HeaderName, HeaderValue};
+
+/// Finds out who is calling, by credentials of one kind.
+///
+/// It runs on the request path and must not block: what has to ask somebody is
+/// [`Pending`](Authentication::Pending), with a deadline of its own.
+pub trait Authenticator: Send + Sync + 'static {
+    /// Looks for credentials of its kind in `request`, and says whose they are.
+    fn authenticate(&self, request: &Request) -> Authentication;
+
+    /// Edits a request that goes on as this identity's: drops its credentials, wraps its body.
+    /// Default: nothing.
+    fn admitted(&self, request: &mut Request, identity: &Identity) {
+        let _ = (request, identity);
+    }
+
+    /// What `WWW-Authenticate` says where there are no credentials (RFC 9110, section 11.6.1).
+    /// Default: nothing.
+    fn challenge(&self) -> Option<HeaderValue> {
+        None
+    }
+
+    /// The fields that identities of this kind are told to upstreams as: nobody else may say them.
+    /// Default: none.
+    fn owned_fields(&self) -> &[HeaderName] {
+        &[]
+    }
+}
+
+impl<A: Authenticator + ?Sized> Authenticator for Arc<A> {
+    fn authenticate(&self, request: &Request) -> Authentication {
+        (**self).authenticate(request)
+    }
+
+    fn admitted(&self, request: &mut Request, identity: &Identity) {
+        (**self).admitted(request, identity);
+    }
+
+    fn challenge(&self) -> Option<HeaderValue> {
+        (**self).challenge()
+    }
+
+    fn owned_fields(&self) -> &[HeaderName] {
+        (**self).owned_fields()
+    }
+}
+
+/// What is known of a request by its credentials of one kind.
+#[non_exhaustive]
+pub enum Authentication {
+    /// It has none of this kind.
+    Missing,
+    /// Whose they are.
+    Known(Identity),
+    /// They are not good (401), not good here (403), or nobody can tell now (503).
+    Refused(Error),
+    /// Somebody is asked.
+    Pending(Pending),
+}
+
+/// Somebody who is asked whose credentials these are.
+pub type Pending = Pin<Box<dyn Future<Output = Result<Identity, Error>> + Send>>;
+
+impl From<Result<Identity, Error>> for Authentication {
+    fn from(found: Result<Identity, Error>) -> Self {
+        found.map_or_else(Self::Refused, Self::Known)
+    }
+}
+
+/// Who is calling, and what the upstream is told of it. Made once for a credential, and shared by
+/// all requests that carry it.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct Identity {
+    /// Who it is.
+    pub principal: Arc<Principal>,
+    /// Header fields for the upstream; see [`Forward`](super::Forward).
+    pub fields: Arc<[(HeaderName, HeaderValue)]>,
+}
+
+impl Identity {
+    /// `principal`, of whom the upstream is told nothing.
+    pub fn new(principal: Principal) -> Self {
+        Self { principal: Arc::new(principal), fields: Arc::default() }
+    }
+
+    /// Tells the upstream these fields.
+    #[must_use]
+    pub fn with_fields(mut self, fields: impl Into<Arc<[(HeaderName, HeaderValue)]>>) -> Self {
+        self.fields = fields.into();
+        self
+    }
+}
+
+impl fmt::Debug for Identity {
+    /// Without what the upstream is told, which may be anything.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Identity").field("principal", &self.principal).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Authentication {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing => f.write_str("Missing"),
+            Self::Known(identity) => f.debug_tuple("Known").field(identity).finish(),
+            Self::Refused(error) => f.debug_tuple("Refused").field(error).finish(),
+            Self::Pending(_) => f.write_str("Pending"),
+        }
+    }
+}

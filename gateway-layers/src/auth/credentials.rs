@@ -1,0 +1,290 @@
+//! [`CredentialSource`]: where in a request a credential stands.
+
+use std::borrow::Cow;
+
+use gateway_core::Request;
+use http::Uri;
+use http::header::{AUTHORIZATION, COOKIE, HeaderName, HeaderValue};
+use http::uri::PathAndQuery;
+
+/// Where in a request a credential stands.
+///
+/// There is one in a request, in one place: two are refused, since nobody could say which of them
+/// others look at.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum CredentialSource {
+    /// `Authorization` with this scheme, whose case does not count (RFC 9110, section 11.1).
+    Authorization(Cow<'static, str>),
+    /// The field of this name.
+    Header(HeaderName),
+    /// The cookie of this name. Whoever takes credentials from cookies has to keep other sites from
+    /// sending them.
+    Cookie(String),
+    /// The parameter of this name in the query, as it stands there. Addresses are logged and passed
+    /// on; where there is a choice, take another place.
+    Query(String),
+}
+
+/// Why a credential cannot be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum CredentialFault {
+    /// There are several.
+    #[error("more than one credential")]
+    Several,
+    /// It is empty, or no text.
+    #[error("the credential is malformed")]
+    Malformed,
+}
+
+impl CredentialSource {
+    /// `Authorization: Bearer` (RFC 6750, section 2.1).
+    pub const fn bearer() -> Self {
+        Self::Authorization(Cow::Borrowed("Bearer"))
+    }
+
+    /// The credential that stands there; `None`: none does.
+    ///
+    /// # Errors
+    ///
+    /// When there are several, or it is no text.
+    pub fn find<'a>(&self, request: &'a Request) -> Result<Option<&'a str>, CredentialFault> {
+        match self {
+            Self::Authorization(scheme) => authorization(request, scheme),
+            Self::Header(name) => header(request, name),
+            Self::Cookie(name) => one(cookies(request), name),
+            Self::Query(name) => {
+                let pairs = request.uri().query().unwrap_or_default().split('&');
+                one(pairs.map(Ok), name)
+            }
+        }
+    }
+
+    /// Removes what stands there, so that nobody behind sees it.
+    pub fn remove(&self, request: &mut Request) {
+        match self {
+            Self::Authorization(_) => drop(request.headers_mut().remove(AUTHORIZATION)),
+            Self::Header(name) => drop(request.headers_mut().remove(name)),
+            Self::Cookie(name) => remove_cookie(request, name),
+            Self::Query(name) => remove_parameter(request, name),
+        }
+    }
+}
+
+/// The one credential that stands in one of `sources`, and its place.
+///
+/// # Errors
+///
+/// When there are several, or it is no text.
+pub fn find_credential<'a, 's>(
+    sources: &'s [CredentialSource],
+    request: &'a Request,
+) -> Result<Option<(&'s CredentialSource, &'a str)>, CredentialFault> {
+    let mut found = None;
+    for source in sources {
+        if let Some(credential) = source.find(request)? {
+            if found.is_some() {
+                return Err(CredentialFault::Several);
+            }
+            found = Some((source, credential));
+        }
+    }
+    Ok(found)
+}
+
+fn authorization<'a>(
+    request: &'a Request,
+    wanted: &str,
+) -> Result<Option<&'a str>, CredentialFault> {
+    let mut lines = request.headers().get_all(AUTHORIZATION).iter();
+    let Some(line) = lines.next() else { return Ok(None) };
+    if lines.next().is_some() {
+        return Err(CredentialFault::Several);
+    }
+    let line = line.to_str().map_err(|_| CredentialFault::Malformed)?.trim_ascii();
+    let (scheme, credential) = line.split_once([' ', '\t']).unwrap_or((line, ""));
+    if !scheme.eq_ignore_ascii_case(wanted) {
+        // Somebody else's credentials, unless ours follow in the same line.
+        let mut rest = line.split(',').skip(1);
+        let hidden = rest.any(|part| {
+            let start = part.trim_ascii_start().get(..wanted.len());
+            start.is_some_and(|start| start.eq_ignore_ascii_case(wanted))
+        });
+        let joined = scheme.contains(',');
+        return if hidden || joined { Err(CredentialFault::Several) } else { Ok(None) };
+    }
+    let credential = credential.trim_ascii_start();
+    if credential.contains([',', ' ', '\t']) {
+        return Err(CredentialFault::Several);
+    }
+    if credential.is_empty() { Err(CredentialFault::Malformed) } else { Ok(Some(credential)) }
+}
+
+fn header<'a>(request: &'a Request, name: &HeaderName) -> Result<Option<&'a str>, CredentialFault> {
+    let mut lines = request.headers().get_all(name).iter();
+    let Some(line) = lines.next() else { return Ok(None) };
+    if lines.next().is_some() {
+        return Err(CredentialFault::Several);
+    }
+    let text = line.to_str().map_err(|_| CredentialFault::Malformed)?.trim_ascii();
+    if text.is_empty() { Err(CredentialFault::Malformed) } else { Ok(Some(text)) }
+}
+
+fn cookies(request: &Request) -> impl Iterator<Item = Result<&str, CredentialFault>> {
+    let lines = request.headers().get_all(COOKIE).iter();
+    lines.flat_map(|line| {
+        let text = line.to_str().map_err(|_| CredentialFault::Malformed);
+        let (pairs, broken) = match text {
+            Ok(text) => (text, None),
+            Err(fault) => ("", Some(Err(fault))),
+        };
+        broken.into_iter().chain(pairs.split(';').map(|pair| Ok(pair.trim_ascii())))
+    })
+}
+
+/// The value of the pair called `name`, which stands once.
+fn one<'a>(
+    pairs: impl Iterator<Item = Result<&'a str, CredentialFault>>,
+    name: &str,
+) -> Result<Option<&'a str>, CredentialFault> {
+    let mut found = None;
+    let mut broken = None;
+    for pair in pairs {
+        match pair {
+            Err(fault) => broken = Some(fault),
+            Ok(pair) => match pair.split_once('=') {
+                Some((own, _)) if own == name && found.is_some() => {
+                    return Err(CredentialFault::Several);
+                }
+                Some((own, value)) if own == name => found = Some(value),
+                _ => {}
+            },
+        }
+    }
+    match (found, broken) {
+        // A line that cannot be read may hold a second one.
+        (Some(_), Some(fault)) => Err(fault),
+        (Some(""), None) => Err(CredentialFault::Malformed),
+        (found, _) => Ok(found),
+    }
+}
+
+fn is_called(pair: &str, name: &str) -> bool {
+    pair.trim_ascii().split_once('=').is_some_and(|(own, _)| own == name)
+}
+
+fn remove_cookie(request: &mut Request, name: &str) {
+    let lines = request.headers().get_all(COOKIE);
+    let holds = |line: &HeaderValue| {
+        line.to_str().is_ok_and(|text| text.split(';').any(|pair| is_called(pair, name)))
+    };
+    if !lines.iter().any(holds) {
+        return;
+    }
+    let without = |line: &HeaderValue| -> Option<HeaderValue> {
+        let Ok(text) = line.to_str() else { return Some(line.clone()) };
+        let left = text.split(';').map(str::trim_ascii).filter(|pair| !is_called(pair, name));
+        let left = left.collect::<Vec<_>>().join("; ");
+        if left.is_empty() { None } else { HeaderValue::try_from(left).ok() }
+    };
+    let left: Vec<HeaderValue> = lines.iter().filter_map(without).collect();
+    let headers = request.headers_mut();
+    headers.remove(COOKIE);
+    for line in left {
+        headers.append(COOKIE, line);
+    }
+}
+
+fn remove_parameter(request: &mut Request, name: &str) {
+    let Some(query) = request.uri().query() else { return };
+    if !query.split('&').any(|pair| is_called(pair, name)) {
+        return;
+    }
+    let left = query.split('&').filter(|pair| !is_called(pair, name)).collect::<Vec<_>>();
+    let path = request.uri().path();
+    let target =
+        if left.is_empty() { path.to_owned() } else { format!("{path}?{}", left.join("&")) };
+    let mut parts = request.uri().clone().into_parts();
+    // A part of what was an address is one.
+    if let Ok(target) = PathAndQuery::try_from(target) {
+        parts.path_and_query = Some(target);
+        if let Ok(uri) = Uri::from_parts(parts) {
+            *request.uri_mut() = uri;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use gateway_core::Body;
+
+    use super::*;
+
+    fn request(uri: &str, fields: &[(&str, &str)]) -> Request {
+        let mut request = Request::new(Body::empty());
+        *request.uri_mut() = uri.parse().unwrap();
+        for (name, value) in fields {
+            let name: HeaderName = name.parse().unwrap();
+            request.headers_mut().append(name, value.parse().unwrap());
+        }
+        request
+    }
+
+    fn sources() -> [CredentialSource; 4] {
+        [
+            CredentialSource::bearer(),
+            CredentialSource::Header(HeaderName::from_static("x-api-key")),
+            CredentialSource::Cookie("key".to_owned()),
+            CredentialSource::Query("key".to_owned()),
+        ]
+    }
+
+    #[test]
+    fn each_place_is_found_and_its_credential_removed() {
+        let everywhere = [
+            request("/a?x=1", &[("authorization", "bEARER  s3cret")]),
+            request("/a?x=1", &[("x-api-key", "s3cret ")]),
+            request("/a?x=1", &[("cookie", "a=b; key=s3cret;c=d"), ("cookie", "e=f")]),
+            request("/a?x=1&key=s3cret", &[]),
+        ];
+        for (place, mut request) in everywhere.into_iter().enumerate() {
+            let sources = sources();
+            let (source, credential) = find_credential(&sources, &request).unwrap().unwrap();
+            assert_eq!((source, credential), (&sources[place], "s3cret"));
+            source.remove(&mut request);
+            assert_eq!(find_credential(&sources, &request), Ok(None));
+            assert_eq!(request.uri(), "/a?x=1");
+            assert!(!format!("{request:?}").contains("s3cret"));
+        }
+    }
+
+    #[test]
+    fn what_is_beside_a_removed_credential_stays() {
+        let mut asked = request("/?key=s", &[("cookie", "a=b; key=s;c=d"), ("cookie", "key=s")]);
+        sources().iter().for_each(|source| source.remove(&mut asked));
+        assert_eq!(asked.uri(), "/");
+        let left: Vec<_> = asked.headers().get_all(COOKIE).iter().collect();
+        assert_eq!(left, ["a=b; c=d"]);
+    }
+
+    #[test]
+    fn two_of_them_are_none() {
+        let several = [
+            request("/", &[("x-api-key", "a"), ("x-api-key", "a")]),
+            request("/?key=a", &[("x-api-key", "a")]),
+            request("/?key=a&key=b", &[]),
+            request("/", &[("cookie", "key=a; key=b")]),
+            request("/", &[("authorization", "Bearer a, Bearer b")]),
+            request("/", &[("authorization", "Bearer a"), ("authorization", "Basic b")]),
+        ];
+        for request in several {
+            let found = find_credential(&sources(), &request).map(|_| ());
+            assert_eq!(found, Err(CredentialFault::Several), "{request:?}");
+        }
+        for empty in [request("/?key=", &[]), request("/", &[("x-api-key", " ")])] {
+            let found = find_credential(&sources(), &empty).map(|_| ());
+            assert_eq!(found, Err(CredentialFault::Malformed), "{empty:?}");
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! [`JwtAuthenticator`].
+
+use std::sync::Arc;
+
+use gateway_core::{Error, Reason, Request};
+use http::header::{HeaderName, HeaderValue, WWW_AUTHENTICATE};
+
+use super::fault::TokenFault;
+use super::verifier::{Checked, JwtVerifier, VerifyError};
+use crate::auth::{
+    Authentication, Authenticator, Challenge, CredentialFault, CredentialSource, Identity,
+    find_credential,
+};
+
+/// What becomes of a credential once it has been verified.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Authorization {
+    /// The upstream gets it, to verify it itself.
+    #[default]
+    Keep,
+    /// The upstream does not get it, wherever it stood: it cannot be used or logged there.
+    Drop,
+}
+
+/// Knows callers by a token that a [`JwtVerifier`] takes; see the [module](super). Cheap to clone.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct JwtAuthenticator {
+    settings: Arc<Settings>,
+}
+
+#[derive(Clone, Debug)]
+struct Settings {
+    verifier: JwtVerifier,
+    sources: Vec<CredentialSource>,
+    authorization: Authorization,
+    realm: String,
+}
+
+impl JwtAuthenticator {
+    /// Tokens that `verifier` takes.
+    pub fn new(verifier: JwtVerifier) -> Self {
+        let settings = Settings {
+            verifier,
+            sources: vec![CredentialSource::bearer()],
+            authorization: Authorization::default(),
+            realm: "gateway".to_owned(),
+        };
+        Self { settings: Arc::new(settings) }
+    }
+
+    /// Where tokens may stand. Default: in `Authorization: Bearer` only. A request with two is
+    /// refused.
+    pub fn from(mut self, sources: impl IntoIterator<Item = CredentialSource>) -> Self {
+        self.own().sources = sources.into_iter().collect();
+        self
+    }
+
+    /// What becomes of a token once it has been verified. Default: the upstream gets it.
+    pub fn authorization(mut self, authorization: Authorization) -> Self {
+        self.own().authorization = authorization;
+        self
+    }
+
+    /// What `WWW-Authenticate` calls what is protected. Default: `gateway`.
+    pub fn realm(mut self, realm: impl Into<String>) -> Self {
+        self.own().realm = realm.into();
+        self
+    }
+
+    /// The verifier, to look at it or to share it.
+    pub fn verifier(&self) -> &JwtVerifier {
+        &self.settings.verifier
+    }
+
+    fn own(&mut self) -> &mut Settings {
+        Arc::make_mut(&mut self.settings)
+    }
+}
+
+impl Authenticator for JwtAuthenticator {
+    fn authenticate(&self, request: &Request) -> Authentication {
+        let settings = &self.settings;
+        let token = match find_credential(&settings.sources, request) {
+            Ok(Some((_, token))) => token,
+            Ok(None) => return Authentication::Missing,
+            Err(fault) => {
+                return Authentication::Refused(settings.refused(&TokenFault::from(fault).into()));
+            }
+        };
+        match settings.verifier.check(token) {
+            Checked::Verified(token) => Authentication::Known(token.identity.clone()),
+            Checked::Refused(why) => Authentication::Refused(settings.refused(&why)),
+            Checked::Waits(flight) => {
+                let (settings, token) = (Arc::clone(settings), token.to_owned());
+                Authentication::Pending(Box::pin(async move {
+                    flight.land().await;
+                    let checked = settings.verifier.check_again(&token);
+                    checked
+                        .map(|token| token.identity.clone())
+                        .map_err(|why| settings.refused(&why))
+                }))
+            }
+        }
+    }
+
+    fn admitted(&self, request: &mut Request, _: &Identity) {
+        if self.settings.authorization == Authorization::Drop {
+            self.settings.sources.iter().for_each(|source| source.remove(request));
+        }
+    }
+
+    fn challenge(&self) -> Option<HeaderValue> {
+        Some(Challenge::new("Bearer", &self.settings.realm).value())
+    }
+
+    fn owned_fields(&self) -> &[HeaderName] {
+        self.settings.verifier.owned_fields()
+    }
+}
+
+impl Settings {
+    /// Why a token is of no use (RFC 6750, section 3.1).
+    fn refused(&self, why: &VerifyError) -> Error {
+        match why {
+            VerifyError::Token(fault) => {
+                let code = match fault {
+                    TokenFault::Several => "invalid_request",
+                    _ => "invalid_token",
+                };
+                let challenge = Challenge::new("Bearer", &self.realm).parameter("error", code);
+                let challenge = challenge.parameter("error_description", fault.text());
+                Error::new(Reason::TokenInvalid)
+                    .with_detail(fault.text())
+                    .with_field(WWW_AUTHENTICATE, challenge.value())
+            }
+            VerifyError::KeysUnavailable(after) => {
+                let error = Error::new(Reason::KeysUnavailable);
+                if after.is_zero() { error } else { error.with_retry_after(*after) }
+            }
+        }
+    }
+}
+
+impl From<CredentialFault> for TokenFault {
+    fn from(fault: CredentialFault) -> Self {
+        match fault {
+            CredentialFault::Several => Self::Several,
+            CredentialFault::Malformed => Self::Malformed,
+        }
+    }
+}

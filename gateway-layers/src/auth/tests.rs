@@ -1,0 +1,211 @@
+//! Several kinds of credentials at one route.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use gateway_core::context::Principal;
+use gateway_core::{
+    Body, ConnectionInfo, Error, ListenerInfo, Module, Outcome, Reason, Request, RequestContext,
+    RequestExt, Response, module_fn,
+};
+use http::header::{HeaderName, HeaderValue, WWW_AUTHENTICATE};
+use tokio::time::Instant;
+use tower::{Layer, ServiceExt};
+
+use super::*;
+
+/// Knows whoever says who he is in a field; `bad` is not good, and `x` waits first.
+struct Says {
+    field: HeaderName,
+    owned: [HeaderName; 1],
+    waits: bool,
+}
+
+fn says(field: &'static str) -> Says {
+    let owned = HeaderName::try_from(format!("{field}-known")).unwrap();
+    Says { field: HeaderName::from_static(field), owned: [owned], waits: false }
+}
+
+fn waits(field: &'static str) -> Says {
+    Says { waits: true, ..says(field) }
+}
+
+impl Says {
+    fn known(&self, name: &str) -> Result<Identity, Error> {
+        match name {
+            "bad" => Err(Reason::CredentialsInvalid.into()),
+            name => {
+                let fields = [(self.owned[0].clone(), HeaderValue::from_str(name).unwrap())];
+                Ok(Identity::new(Principal::new(name, "says")).with_fields(fields))
+            }
+        }
+    }
+}
+
+impl Authenticator for Says {
+    fn authenticate(&self, request: &Request) -> Authentication {
+        let Some(name) = request.headers().get(&self.field) else {
+            return Authentication::Missing;
+        };
+        let found = self.known(name.to_str().unwrap());
+        if !self.waits {
+            return found.into();
+        }
+        Authentication::Pending(Box::pin(async move {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            found
+        }))
+    }
+
+    fn admitted(&self, request: &mut Request, _: &Identity) {
+        request.headers_mut().remove(&self.field);
+    }
+
+    fn challenge(&self) -> Option<HeaderValue> {
+        Some(Challenge::new("Says", self.field.as_str()).value())
+    }
+
+    fn owned_fields(&self) -> &[HeaderName] {
+        &self.owned
+    }
+}
+
+fn kinds<const N: usize>(kinds: [Says; N]) -> [Arc<dyn Authenticator>; N] {
+    kinds.map(|kind| Arc::new(kind) as Arc<dyn Authenticator>)
+}
+
+/// Answers with who it is, and with every field it got.
+fn echo() -> Module {
+    Module::new(module_fn(|request: Request| async move {
+        let who = request.context().and_then(RequestContext::principal);
+        let who = who.map_or_else(String::new, |known| known.subject.to_string());
+        let mut response = Response::new(Body::full(who));
+        *response.headers_mut() = request.headers().clone();
+        Ok::<_, Error>(response)
+    }))
+}
+
+async fn sends(layer: Authenticate, fields: &[(&str, &str)]) -> Outcome {
+    let connection = ConnectionInfo::new(Arc::new(ListenerInfo::default()), None, None);
+    let mut request = Request::new(Body::empty());
+    for (name, value) in fields {
+        let name: HeaderName = name.parse().unwrap();
+        request.headers_mut().append(name, value.parse().unwrap());
+    }
+    request.extensions_mut().insert(RequestContext::new(Arc::new(connection), Instant::now()));
+    layer.layer(echo()).oneshot(request).await
+}
+
+/// Who it was, and which fields arrived.
+async fn passes(layer: Authenticate, fields: &[(&str, &str)]) -> (String, Vec<String>) {
+    let mut answer = sends(layer, fields).await.unwrap();
+    let who = answer.body_mut().take_full().unwrap_or_default();
+    let fields = answer.headers().iter();
+    let fields = fields.map(|(name, value)| format!("{name}={}", value.to_str().unwrap()));
+    (String::from_utf8(who.to_vec()).unwrap(), fields.collect())
+}
+
+async fn refused(layer: Authenticate, fields: &[(&str, &str)]) -> Reason {
+    sends(layer, fields).await.unwrap_err().reason()
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_of_several_kinds_is_enough_and_the_first_decides() {
+    for second in [says("x-b"), waits("x-b")] {
+        let layer = Authenticate::any_of(kinds([says("x-a"), second]));
+        let (who, fields) = passes(layer.clone(), &[("x-b", "bo"), ("x-a", "al")]).await;
+        assert_eq!((who.as_str(), fields), ("al", vec!["x-b=bo".into(), "x-a-known=al".into()]));
+        let (who, fields) = passes(layer.clone(), &[("x-b", "bo")]).await;
+        assert_eq!((who.as_str(), fields), ("bo", vec!["x-b-known=bo".into()]));
+        assert_eq!(refused(layer.clone(), &[("x-b", "bad")]).await, Reason::CredentialsInvalid);
+        let bad_first = [("x-a", "bad"), ("x-b", "bo")];
+        assert_eq!(refused(layer.clone(), &bad_first).await, Reason::CredentialsInvalid);
+        let error = sends(layer, &[]).await.unwrap_err();
+        assert_eq!(error.reason(), Reason::Unauthenticated);
+        let challenges = error.fields().iter().filter(|(name, _)| *name == WWW_AUTHENTICATE);
+        let challenges: Vec<_> = challenges.map(|(_, value)| value.to_str().unwrap()).collect();
+        assert_eq!(challenges, ["Says realm=\"x-a\"", "Says realm=\"x-b\""]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_of_several_kinds_are_wanted_and_the_first_is_the_principal() {
+    for (first, second) in
+        [(says("x-a"), says("x-b")), (waits("x-a"), waits("x-b")), (says("x-a"), waits("x-b"))]
+    {
+        let layer = Authenticate::all_of(kinds([first, second]));
+        let (who, fields) = passes(layer.clone(), &[("x-a", "al"), ("x-b", "bo")]).await;
+        let told = vec!["x-a-known=al".to_owned(), "x-b-known=bo".to_owned()];
+        assert_eq!((who.as_str(), fields), ("al", told));
+        for some in [[("x-a", "al")], [("x-b", "bo")]] {
+            assert_eq!(refused(layer.clone(), &some).await, Reason::Unauthenticated);
+            let optional = layer.clone().optional(true);
+            assert_eq!(refused(optional, &some).await, Reason::Unauthenticated);
+        }
+        let bad = [("x-a", "al"), ("x-b", "bad")];
+        assert_eq!(refused(layer.clone(), &bad).await, Reason::CredentialsInvalid);
+        assert_eq!(passes(layer.optional(true), &[]).await, (String::new(), vec![]));
+    }
+}
+
+#[tokio::test]
+async fn where_nobody_need_be_known_bad_credentials_are_refused_all_the_same() {
+    let layer = Authenticate::new(says("x-a")).optional(true);
+    assert_eq!(passes(layer.clone(), &[]).await, (String::new(), vec![]));
+    assert_eq!(refused(layer, &[("x-a", "bad")]).await, Reason::CredentialsInvalid);
+}
+
+#[tokio::test]
+async fn nobody_else_says_what_only_authenticators_say() {
+    let layer = Authenticate::any_of(kinds([says("x-a"), says("x-b")])).optional(true);
+    assert_eq!(layer.owned_fields().len(), 2);
+    let forged = [("x-a-known", "eve"), ("X_B-Known", "eve"), ("x-c", "1")];
+    assert_eq!(passes(layer.clone(), &forged).await, (String::new(), vec!["x-c=1".into()]));
+    let at_the_door = layer.strips(false);
+    let left = passes(at_the_door, &forged).await.1;
+    assert_eq!(left.len(), 3);
+}
+
+#[test]
+fn what_cannot_be_told_in_a_field_is_not_told_as_something_else() {
+    let mut principal = Principal::new("ada", "says");
+    principal.roles = vec!["reader".into(), "writer".into()];
+    principal.tier = Some("gold".into());
+    principal.claims.insert("n".into(), gateway_core::context::Claim::Integer(7));
+    let name = HeaderName::from_static;
+    let forward = Forward::new()
+        .field(name("x-user-id"), "subject")
+        .field(name("x-user-roles"), "roles")
+        .field(name("x-tier"), "tier")
+        .field(name("x-tenant"), "tenant")
+        .field(name("x-method"), "method")
+        .field(name("x-n"), "n");
+    let told = forward.of(&principal).unwrap();
+    let told: Vec<_> = told.iter().map(|(n, v)| (n.as_str(), v.to_str().unwrap())).collect();
+    let wanted = [
+        ("x-user-id", "ada"),
+        ("x-user-roles", "reader,writer"),
+        ("x-tier", "gold"),
+        ("x-method", "says"),
+        ("x-n", "7"),
+    ];
+    assert_eq!(told, wanted);
+    assert_eq!(forward.reserved(), None);
+    for hostile in ["a\r\nb", " a", "a ", "a\0"] {
+        principal.subject = hostile.into();
+        assert_eq!(forward.of(&principal), Err(Unsafe), "{hostile:?}");
+    }
+    principal.subject = "ada".into();
+    principal.roles = vec!["reader,admin".into()];
+    assert_eq!(forward.of(&principal), Err(Unsafe));
+    let reserved = Forward::new().field(name("host"), "subject");
+    assert_eq!(reserved.reserved(), Some(&name("host")));
+    let reserved = Forward::new().field(name("x-forwarded-for"), "subject");
+    assert!(reserved.reserved().is_some());
+}
+
+#[test]
+fn a_challenge_holds_nothing_that_ends_it() {
+    let challenge = Challenge::new("Be\"arer", "or\"de\\rs\r\n").parameter("error", "a\"b\nc");
+    assert_eq!(challenge.value(), "Bearer realm=\"orders\", error=\"abc\"");
+}
