@@ -4,18 +4,19 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use gateway_core::context::Principal;
 use tokio::time::Instant;
 
 use super::digest::KeyDigest;
 use super::record::KeyRecord;
 use super::store::KeyChange;
+use crate::auth::Identity;
 
 /// A key that has been looked up, and whose it is.
 #[derive(Debug)]
 pub(super) struct Known {
     pub(super) record: KeyRecord,
-    pub(super) principal: Arc<Principal>,
+    /// `None`: it cannot be told to upstreams as it should be.
+    pub(super) identity: Option<Identity>,
     until: Instant,
     generation: u64,
 }
@@ -92,12 +93,12 @@ impl Cache {
         Since { changes: *changes, generation: self.generation.load(Ordering::Acquire) }
     }
 
-    /// Remembers `record` and its holder, unless something has changed `since`.
+    /// Remembers `record` and who has it, unless something has changed `since`.
     pub(super) fn keep(&self, since: Since, record: KeyRecord, principal: Principal) -> Arc<Known> {
         let digest = record.digest;
         let known = Arc::new(Known {
             record,
-            principal: Arc::new(principal),
+            identity,
             until: Instant::now() + self.bounds.ttl,
             generation: since.generation,
         });
@@ -173,8 +174,7 @@ mod tests {
     fn keep(cache: &Cache, since: Since, key: &str) -> KeyDigest {
         let digest = KeyDigest::of(key.as_bytes());
         let record = KeyRecord::new("id", digest, KeyGrant::new("acme"));
-        let principal = record.principal(&"partners".into());
-        cache.keep(since, record, principal);
+        cache.keep(since, record, None);
         digest
     }
 

@@ -28,6 +28,8 @@ pub enum KeyFault {
     Network,
     /// Its holder may not call this.
     Route,
+    /// What it gives cannot be told to the upstream as it should be.
+    Untold,
     /// The store of keys does not answer.
     Unavailable,
 }
@@ -44,6 +46,7 @@ impl KeyFault {
             Self::NotYet => "the key is not valid yet",
             Self::Network => "the key is not taken from this address",
             Self::Route => "the key is not taken on this route",
+            Self::Untold => "what the key gives cannot be told in a header field",
             Self::Unavailable => "keys cannot be looked up now",
         }
     }

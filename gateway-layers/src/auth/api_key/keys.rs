@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::net::IpAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
@@ -11,12 +12,14 @@ use gateway_core::context::Principal;
 use gateway_core::{Clock, SystemClock};
 use tokio::time::timeout;
 
-use super::super::flights::Flights;
 use super::cache::{Bounds, Cache, Found, Known, Since};
 use super::digest::KeyDigest;
 use super::fault::KeyFault;
 use super::format::{KeyFormat, MAX_KEY, Shape};
+use super::record::KeyRecord;
 use super::store::{Erased, KeyChange, KeyStore, StoreError};
+use crate::auth::flights::Flights;
+use crate::auth::{Forward, Identity};
 
 /// So many keys are remembered. One takes about 1 KiB.
 pub const DEFAULT_CACHED_KEYS: usize = 10_000;
@@ -62,7 +65,8 @@ pub(super) struct Shared {
     pub(super) store: Arc<dyn Erased>,
     pub(super) format: KeyFormat,
     pub(super) clock: Arc<dyn Clock>,
-    pub(super) deadline: Duration,
+    pub(super) forward: Forward,
+    deadline: Duration,
     foreign: bool,
     cache: Arc<Cache>,
     flights: Flights<KeyDigest, Looked>,
@@ -88,6 +92,7 @@ pub struct ApiKeysBuilder {
     store: Arc<dyn Erased>,
     format: KeyFormat,
     clock: Arc<dyn Clock>,
+    forward: Forward,
     deadline: Duration,
     foreign: bool,
     bounds: Bounds,
@@ -132,6 +137,12 @@ impl ApiKeysBuilder {
         self
     }
 
+    /// What upstreams are told of who has a key. Default: nothing.
+    pub fn forward(mut self, forward: Forward) -> Self {
+        self.forward = forward;
+        self
+    }
+
     /// Asks `clock` for the time. Default: the system's.
     pub fn with_clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
@@ -151,6 +162,7 @@ impl ApiKeysBuilder {
             store: self.store,
             format: self.format,
             clock: self.clock,
+            forward: self.forward,
             deadline: self.deadline,
             foreign: self.foreign,
             cache,
@@ -215,6 +227,7 @@ impl ApiKeys {
             store: Arc::new(store),
             format: KeyFormat::default(),
             clock: Arc::new(SystemClock),
+            forward: Forward::new(),
             deadline: DEFAULT_DEADLINE,
             foreign: true,
             bounds: Bounds {
@@ -270,18 +283,18 @@ impl ApiKeys {
             Checked::Refused(fault) => return Err(fault),
             Checked::Waits(lookup) => lookup.land().await?,
         };
-        self.permits(&known, client, route)?;
-        Ok(Arc::clone(&known.principal))
+        Ok(self.permitted(&known, client, route)?.principal)
     }
 
-    /// Whether a key that is there is taken.
-    pub(super) fn permits(
+    /// Who has a key that is there, if it is taken.
+    pub(super) fn permitted(
         &self,
         known: &Known,
         client: IpAddr,
         route: Option<&str>,
-    ) -> Result<(), KeyFault> {
-        known.record.permits(|| self.now(), client, route)
+    ) -> Result<Identity, KeyFault> {
+        known.record.permits(|| self.now(), client, route)?;
+        known.identity.clone().ok_or(KeyFault::Untold)
     }
 
     pub(super) fn now(&self) -> SystemTime {
@@ -325,6 +338,7 @@ impl Shared {
     fn look_up(&self, digest: KeyDigest) -> impl Future<Output = Looked> + Send + use<> {
         let (store, cache) = (Arc::clone(&self.store), Arc::clone(&self.cache));
         let (name, counts) = (Arc::clone(&self.name), Arc::clone(&self.counts));
+        let forward = self.forward.clone();
         let deadline = self.deadline;
         async move {
             counts.lookups.fetch_add(1, Ordering::Relaxed);
@@ -334,8 +348,8 @@ impl Shared {
             match answer {
                 // Whatever the store does, only who has the key has the record.
                 Ok(Some(record)) if record.digest.is_same(&digest) => {
-                    let principal = record.principal(&name);
-                    Ok(Some(cache.keep(since, record, principal)))
+                    let identity = identity(&record, &name, &forward);
+                    Ok(Some(cache.keep(since, record, identity)))
                 }
                 Ok(None) => {
                     cache.keep_unknown(since, digest);
@@ -360,9 +374,21 @@ impl Shared {
     }
 }
 
+/// Who has this key; `None`: it cannot be told to upstreams as it should be.
+fn identity(record: &KeyRecord, store: &Arc<str>, forward: &Forward) -> Option<Identity> {
+    let principal = record.principal(store);
+    match forward.of(&principal) {
+        Ok(fields) => Some(Identity::new(principal).with_fields(fields)),
+        Err(error) => {
+            tracing::warn!(store = &**store, id = record.id, %error, "a key is not taken");
+            None
+        }
+    }
+}
+
 /// A key that is being looked up.
 pub(super) struct Lookup {
-    flight: std::pin::Pin<Box<dyn Future<Output = Looked> + Send>>,
+    flight: Pin<Box<dyn Future<Output = Looked> + Send>>,
     doubtful: Option<Arc<Known>>,
 }
 

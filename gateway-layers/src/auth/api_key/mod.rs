@@ -1,5 +1,6 @@
 //! API keys.
 
+mod authenticator;
 mod cache;
 mod digest;
 mod fault;
@@ -13,6 +14,7 @@ mod tests;
 mod time;
 mod written;
 
+pub use self::authenticator::ApiKeyAuthenticator;
 pub use self::digest::KeyDigest;
 pub use self::fault::KeyFault;
 pub use self::format::{IssuedKey, KeyFormat, MAX_KEY, MIN_KEY};

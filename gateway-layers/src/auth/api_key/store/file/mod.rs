@@ -18,11 +18,11 @@ use tokio::runtime::Handle;
 use tokio::task::spawn_blocking;
 use tokio::time::{sleep, timeout};
 
-use super::super::super::file::{self, Looked, Seen};
 use super::super::digest::KeyDigest;
 use super::super::record::KeyRecord;
 use super::table::Table;
 use super::{KeyChange, KeyChanges, KeyStore, StoreError};
+use crate::auth::file::{self, Looked, Seen};
 
 /// The file is looked at so often: a key that is taken out of it is refused within a second.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
