@@ -182,9 +182,11 @@ impl Bound {
     /// Binds `listener` for every worker, `connections` for all of them together.
     fn listen(&mut self, listener: &Listener, connections: usize) -> io::Result<Address> {
         let count = self.workers.len();
+        let parts = self.reloader.parts();
         if count == 1 || !is_tcp(listener) {
             // A Unix socket cannot be shared by address; the first worker serves it.
-            let bound = build_listener(listener, listener.address.clone(), connections).bind()?;
+            let address = listener.address.clone();
+            let bound = build_listener(listener, address, connections, &parts).bind()?;
             let address = bound.local_address();
             if let Some(first) = self.workers.first_mut() {
                 first.push(bound);
@@ -193,11 +195,11 @@ impl Bound {
         }
         // Sockets that share a port share it with every process of this user. A gateway started
         // twice must hear that, so whoever is there already is looked for first.
-        drop(build_listener(listener, listener.address.clone(), connections).bind()?);
         let mut address = listener.address.clone();
+        drop(build_listener(listener, address.clone(), connections, &parts).bind()?);
         let each = connections.div_ceil(count);
         for worker in &mut self.workers {
-            let one = build_listener(listener, address, each).reuse_port(true).bind()?;
+            let one = build_listener(listener, address, each, &parts).reuse_port(true).bind()?;
             // The first one may have asked for any port; the others take the same.
             address = one.local_address();
             worker.push(one);
@@ -252,6 +254,7 @@ impl Bound {
             for part in &parts.clusters {
                 part.cluster.ready().await;
             }
+            parts.identity.ready().await;
         };
         if !self.startup.wait.is_zero() && timeout(self.startup.wait, all).await.is_err() {
             let wait = self.startup.wait;

@@ -81,6 +81,9 @@ reasons! {
     FramingInvalid "framing_invalid" 400 Internal http_request_error "The request's length is ambiguous";
     /// `Host` is missing, repeated, malformed or contradicts the request target.
     HostInvalid "host_invalid" 400 Internal http_request_error "The request's host is invalid";
+    /// The certificates of the connection are not for this host (RFC 9110, section 15.5.20): ask
+    /// again on a connection that was made for it.
+    MisdirectedRequest "misdirected_request" 421 Unavailable http_request_denied "This host is not served on this connection";
     /// The path cannot be understood in one way only.
     PathInvalid "path_invalid" 400 Internal http_request_error "The request's path is invalid";
     /// The request target is longer than the listener's limit.
@@ -112,7 +115,9 @@ reasons! {
     Forbidden "forbidden" 403 PermissionDenied http_request_denied "This is not allowed";
     /// The client's address may not call this.
     AddressDenied "address_denied" 403 PermissionDenied http_request_denied "The address is not allowed";
-    /// A request of another site that carries this site's cookie.
+    /// The route's CORS does not allow this origin, method or header field.
+    PreflightRefused "preflight_refused" 403 PermissionDenied http_request_denied "Another origin may not ask for this";
+    /// A request that another site made a browser send, or that does not say which site did.
     CrossSite "cross_site" 403 PermissionDenied http_request_denied "The request comes from another site";
     /// The body is of a kind that the route does not take.
     MediaTypeNotAllowed "media_type_not_allowed" 415 Internal http_request_denied "The content type is not allowed";

@@ -49,14 +49,15 @@ mod websocket;
 
 pub use self::body::{Body, End};
 pub use self::clock::{Clock, SystemClock};
-pub use self::context::{ConnectionInfo, ListenerInfo, RequestContext};
+pub use self::context::{AnswerEdit, ConnectionInfo, ListenerInfo, RequestContext};
 pub use self::error::{BoxError, Error, GrpcStatus, Reason, Verdict};
 pub use self::gateway::{Explanation, Gateway, GatewayBuilder, GatewayLayer, Redirection};
 pub use self::live::Live;
 pub use self::message::{Outcome, Request, RequestExt, Response, Tunnel};
 pub use self::module::{FixedResponse, Health, Module, ModuleService, Modules, module_fn};
 pub use self::observe::{
-    AttemptFinished, Observer, Observers, RequestFinished, RequestRefused, StateChanged,
+    AttemptFinished, HandshakeFailed, Observer, Observers, RequestFinished, RequestRefused,
+    StateChanged,
 };
 pub use self::route::{Route, RouteMatch, RouteTable};
 pub use self::server::{

@@ -21,6 +21,11 @@ pub trait Observer: Send + Sync + 'static {
         let _ = event;
     }
 
+    /// A client did not come through the TLS handshake.
+    fn handshake_failed(&self, event: &HandshakeFailed<'_>) {
+        let _ = event;
+    }
+
     /// One try at an endpoint is over: its answer's head came, or it failed.
     fn attempt_finished(&self, event: &AttemptFinished<'_>) {
         let _ = event;
@@ -74,6 +79,23 @@ impl<'a> RequestRefused<'a> {
     /// What came on `connection` was refused for `error`.
     pub fn new(connection: &'a ConnectionInfo, error: &'a Error) -> Self {
         Self { connection, error }
+    }
+}
+
+/// A client did not come through the TLS handshake.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct HandshakeFailed<'a> {
+    /// The connection, which is closed.
+    pub connection: &'a ConnectionInfo,
+    /// Why, for people.
+    pub cause: &'a str,
+}
+
+impl<'a> HandshakeFailed<'a> {
+    /// The handshake on `connection` came to nothing because of `cause`.
+    pub fn new(connection: &'a ConnectionInfo, cause: &'a str) -> Self {
+        Self { connection, cause }
     }
 }
 
@@ -171,6 +193,10 @@ impl Observer for Observers {
 
     fn request_refused(&self, event: &RequestRefused<'_>) {
         self.each().for_each(|observer| observer.request_refused(event));
+    }
+
+    fn handshake_failed(&self, event: &HandshakeFailed<'_>) {
+        self.each().for_each(|observer| observer.handshake_failed(event));
     }
 
     fn attempt_finished(&self, event: &AttemptFinished<'_>) {

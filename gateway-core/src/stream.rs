@@ -4,6 +4,7 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
@@ -15,7 +16,10 @@ pub(crate) enum NetStream {
     Tcp(TcpStream),
     /// A Unix socket.
     Unix(UnixStream),
-    /// Anything else that reads and writes: TLS, memory.
+    /// TLS with a client, over one of the two. Boxed: most connections have none.
+    #[cfg(feature = "tls")]
+    Tls(Box<tokio_rustls::server::TlsStream<Rewound>>),
+    /// Anything else that reads and writes: TLS with an upstream, memory.
     Other(Box<dyn Stream>),
 }
 
@@ -26,6 +30,9 @@ impl NetStream {
         match self {
             Self::Tcp(stream) => stream.poll_read_ready(cx),
             Self::Unix(stream) => stream.poll_read_ready(cx),
+            // Whoever waits has read all there was before, so that nothing is left inside.
+            #[cfg(feature = "tls")]
+            Self::Tls(stream) => stream.get_ref().0.stream.poll_readable(cx),
             Self::Other(_) => Poll::Pending,
         }
     }
@@ -38,8 +45,25 @@ impl NetStream {
     /// Makes the end of the connection a reset instead of an orderly close, so that a reader who
     /// takes the end for the end of a message cannot be deceived.
     pub(crate) fn reset_on_close(&self) {
-        if let Self::Tcp(stream) = self {
-            let _ = socket2::SockRef::from(stream).set_linger(Some(std::time::Duration::ZERO));
+        match self {
+            Self::Tcp(stream) => {
+                let _ = socket2::SockRef::from(stream).set_linger(Some(std::time::Duration::ZERO));
+            }
+            #[cfg(feature = "tls")]
+            Self::Tls(stream) => stream.get_ref().0.stream.reset_on_close(),
+            _ => {}
+        }
+    }
+
+    /// Says goodbye where the transport has a word for it, as far as that needs no waiting: a
+    /// `close_notify` tells the client that nothing was cut off (RFC 8446, section 6.1). Only for
+    /// connections that end where they may.
+    pub(crate) fn say_goodbye(&mut self) {
+        #[cfg(feature = "tls")]
+        if let Self::Tls(stream) = self {
+            stream.get_mut().1.send_close_notify();
+            let mut cx = Context::from_waker(std::task::Waker::noop());
+            let _ = Pin::new(&mut **stream).poll_flush(&mut cx);
         }
     }
 }
@@ -49,6 +73,8 @@ macro_rules! each {
         match $stream.get_mut() {
             NetStream::Tcp($inner) => $call,
             NetStream::Unix($inner) => $call,
+            #[cfg(feature = "tls")]
+            NetStream::Tls($inner) => $call,
             NetStream::Other($inner) => $call,
         }
     };
@@ -85,6 +111,8 @@ impl AsyncWrite for NetStream {
         match self {
             Self::Tcp(stream) => stream.is_write_vectored(),
             Self::Unix(stream) => stream.is_write_vectored(),
+            #[cfg(feature = "tls")]
+            Self::Tls(stream) => stream.is_write_vectored(),
             Self::Other(stream) => stream.is_write_vectored(),
         }
     }
@@ -103,7 +131,64 @@ impl std::fmt::Debug for NetStream {
         f.write_str(match self {
             Self::Tcp(_) => "Tcp",
             Self::Unix(_) => "Unix",
+            #[cfg(feature = "tls")]
+            Self::Tls(_) => "Tls",
             Self::Other(_) => "Other",
         })
+    }
+}
+
+/// A stream that starts with what was read from it before.
+pub(crate) struct Rewound {
+    pub(crate) stream: NetStream,
+    pub(crate) read: BytesMut,
+}
+
+impl AsyncRead for Rewound {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.read.is_empty() {
+            return Pin::new(&mut self.stream).poll_read(cx, buffer);
+        }
+        let size = self.read.len().min(buffer.remaining());
+        buffer.put_slice(&self.read[..size]);
+        self.read.advance(size);
+        if self.read.is_empty() {
+            self.read = BytesMut::new();
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Rewound {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }

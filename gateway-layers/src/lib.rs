@@ -19,6 +19,10 @@
 //! | sending again what failed | layer | [`retry`] |
 //! | a second try beside a slow one | layer | [`hedge`] |
 //! | how much of both there may be | value | [`budget`](gateway_core::budget) |
+//! | which other origins may ask, and read the answer | filter | [`cors`] |
+//! | what browsers are told to be careful about | filter | [`security_headers`] |
+//! | which addresses, methods, kinds of body are taken | filters | [`ip_filter`], [`method_filter`], [`content_type`] |
+//! | nothing that another site makes a browser send | filter | [`csrf`] |
 //! | how large a body may be | layer | [`body_limit`] |
 //! | how many requests are under way, and who goes first | layer | [`concurrency`] |
 //! | how many requests may pass in a time | layer | [`rate_limit`] |
@@ -66,18 +70,25 @@ pub mod auth;
 pub mod body_limit;
 pub mod circuit_breaker;
 pub mod concurrency;
+pub mod content_type;
+pub mod cors;
+pub mod csrf;
 #[cfg(feature = "discovery")]
 pub mod discovery;
 pub mod fallback;
 pub mod filter;
 pub mod guard;
 pub mod hedge;
+pub mod ip_filter;
+pub mod method_filter;
 #[cfg(feature = "mirror")]
 pub mod mirror;
+pub mod origin;
 pub mod rate_limit;
 #[cfg(feature = "registry")]
 pub mod registry;
 pub mod retry;
+pub mod security_headers;
 pub mod timeout;
 
 mod head_copy;

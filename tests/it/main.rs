@@ -29,5 +29,6 @@ mod routing;
 mod smuggling;
 mod sockets;
 mod targets;
+mod tls;
 mod upstream_tls;
 mod websocket;

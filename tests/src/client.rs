@@ -16,6 +16,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpStream;
 use tokio::task::AbortHandle;
 
+use crate::certs::ClientTls;
 use crate::payload::Payload;
 use crate::reply::{End, Reply, chain, lines};
 
@@ -37,6 +38,7 @@ enum Sender {
 pub struct Client {
     addr: SocketAddr,
     protocol: Protocol,
+    tls: Option<ClientTls>,
     sender: Option<Sender>,
     connection: Option<Arc<Connection>>,
     connected: usize,
@@ -62,7 +64,22 @@ impl Client {
     }
 
     fn new(addr: SocketAddr, protocol: Protocol) -> Self {
-        Self { addr, protocol, sender: None, connection: None, connected: 0 }
+        Self { addr, protocol, tls: None, sender: None, connection: None, connected: 0 }
+    }
+
+    /// Over TLS, offering its protocol.
+    #[must_use]
+    pub fn over(mut self, tls: &ClientTls) -> Self {
+        let offered = if self.protocol == Protocol::Http2 { "h2" } else { "http/1.1" };
+        self.tls = Some(tls.clone().offering(&[offered]));
+        self
+    }
+
+    /// Over TLS, offering what `tls` says.
+    #[must_use]
+    pub fn over_as_is(mut self, tls: &ClientTls) -> Self {
+        self.tls = Some(tls.clone());
+        self
     }
 
     /// How many connections this client has opened.
@@ -78,13 +95,18 @@ impl Client {
             _ => panic!("only an open HTTP/2 connection has neighbours"),
         };
         let connection = self.connection.clone();
-        Self { addr: self.addr, protocol: self.protocol, sender, connection, connected: 0 }
+        let (addr, protocol, tls) = (self.addr, self.protocol, self.tls.clone());
+        Self { addr, protocol, tls, sender, connection, connected: 0 }
     }
 
     /// Opens the connection now.
     pub async fn connect(&mut self) {
         let socket = TcpStream::connect(self.addr).await.expect("connect");
         socket.set_nodelay(true).expect("nodelay");
+        let socket: Box<dyn gateway_core::message::Stream> = match &self.tls {
+            None => Box::new(socket),
+            Some(tls) => Box::new(tls.handshake(socket).await.expect("a TLS handshake")),
+        };
         let socket = TokioIo::new(socket);
         let (sender, task) = match self.protocol {
             Protocol::Http1 => {
@@ -167,7 +189,8 @@ impl Client {
                 request.headers_mut().remove(HOST);
                 let host = host.as_ref().and_then(|host| host.to_str().ok()).unwrap_or(HOST_NAME);
                 let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
-                let uri = Uri::builder().scheme("http").authority(host).path_and_query(path);
+                let scheme = if self.tls.is_some() { "https" } else { "http" };
+                let uri = Uri::builder().scheme(scheme).authority(host).path_and_query(path);
                 *request.uri_mut() = uri.build().expect("an uri");
             }
             Protocol::Http2 => {}

@@ -28,6 +28,7 @@
 mod admin;
 mod answer;
 mod binary;
+pub mod certs;
 mod client;
 mod document;
 mod extended_connect;

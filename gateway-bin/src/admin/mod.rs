@@ -3,7 +3,7 @@
 //! | request | answer |
 //! | --- | --- |
 //! | `GET /ready` | 200 when every cluster has somebody to send to, else 503, with their names |
-//! | `GET /status` | version, generation, why the latest reload was refused |
+//! | `GET /status` | version, generation, why the latest reload was refused, TLS of listeners |
 //! | `GET /clusters` | endpoints with health, ejections, requests in flight; circuit breakers, limits |
 //! | `GET /splits` | weights of every split, and what each entry took |
 //! | `PUT /splits/ROUTE` | changes weights while requests come: `{ "orders": 0, "next": 100 }` |
@@ -105,6 +105,7 @@ impl Admin {
                 "version": env!("CARGO_PKG_VERSION"),
                 "generation": self.gateway.snapshot().generation(),
                 "reload_refused": self.reloader.failure(),
+                "tls_listeners": status::listeners(&self.reloader.parts()),
             }),
         )
     }

@@ -10,17 +10,46 @@ use gateway_core::upstream::{ClusterStatus, EndpointStatus, PickMode};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+#[cfg(feature = "tls")]
+use crate::assemble::SecureListener;
 use crate::assemble::{ClusterPart, Parts};
 
 /// Every cluster with its endpoints.
 pub(super) fn clusters(parts: &Parts) -> Value {
     let cluster = |part: &ClusterPart| {
         let mut shown = cluster(&part.cluster.status());
+        let speaks_tls = part.config.speaks_tls();
+        shown["tls"] = json!(speaks_tls.then(|| json!({ "verified": part.config.verifies() })));
         shown["circuit_breaker"] = json!(part.breaker.as_ref().map(|one| breaker(&one.status())));
         shown["concurrency"] = json!(part.limit.as_ref().map(|one| concurrency(&one.status())));
         shown
     };
     parts.clusters.iter().map(cluster).collect()
+}
+
+/// Every listener that speaks TLS, with its certificates.
+pub(super) fn listeners(parts: &Parts) -> Value {
+    #[cfg(feature = "tls")]
+    let shown = parts.listeners.iter().map(secure_listener).collect();
+    #[cfg(not(feature = "tls"))]
+    let shown = json!([]);
+    let _ = parts;
+    shown
+}
+
+#[cfg(feature = "tls")]
+fn secure_listener(listener: &SecureListener) -> Value {
+    let certificates = listener.tls().certificates().certificates();
+    let certificates = certificates.iter().map(
+        |certificate| json!({ "names": certificate.names(), "expires": certificate.expires() }),
+    );
+    json!({
+        "name": listener.name,
+        "client_auth": listener.tls().client_auth(),
+        "min_version": listener.tls().min_version().as_str(),
+        "certificates": certificates.collect::<Value>(),
+        "files_refused": listener.failure(),
+    })
 }
 
 /// Every split by its route, with what each entry took.

@@ -8,6 +8,7 @@ use gateway_layers::concurrency::ConcurrencyLimit;
 use super::parts::ClusterPart;
 use super::registry::RegistryPart;
 use super::source::source;
+use super::upstream_tls::UpstreamTls;
 use crate::{config, rings};
 
 /// Builds `config` with its ring. What did not change of `before` keeps its state.
@@ -15,10 +16,11 @@ pub(super) fn part(
     config: &config::Cluster,
     observers: &Observers,
     registry: Option<&RegistryPart>,
+    tls: Option<UpstreamTls>,
     before: Option<&ClusterPart>,
 ) -> Result<ClusterPart, BoxError> {
     let before_cluster = before.map(|before| &before.cluster);
-    let cluster = build(config, observers, registry, before_cluster)?;
+    let cluster = build(config, observers, registry, tls, before_cluster)?;
     let same = |before: &&ClusterPart| before.config.circuit_breaker == config.circuit_breaker;
     let breaker = match (&config.circuit_breaker, before.filter(same)) {
         (_, Some(before)) => before.breaker.clone(),
@@ -42,6 +44,7 @@ fn build(
     cluster: &config::Cluster,
     observers: &Observers,
     registry: Option<&RegistryPart>,
+    tls: Option<UpstreamTls>,
     before: Option<&Cluster>,
 ) -> Result<Cluster, BoxError> {
     let mut builder = Cluster::builder(cluster.name.as_str());
@@ -70,13 +73,9 @@ fn build(
     if let Some(sticky) = &cluster.sticky {
         builder = builder.sticky(sticky.clone());
     }
-    #[cfg(feature = "tls")]
-    let discovers = cluster.discover.as_ref().is_some_and(config::Discover::needs_tls);
-    #[cfg(feature = "tls")]
-    let builder = if discovers || cluster.endpoints.iter().any(is_https) {
-        builder.tls(super::tls::client()?)
-    } else {
-        builder
+    let builder = match tls {
+        Some(tls) => tls.secure(builder),
+        None => builder,
     };
     Ok(builder
         .host(cluster.host.clone())
@@ -86,9 +85,4 @@ fn build(
         .panic_threshold(cluster.panic_threshold)
         .observers(observers.clone())
         .build()?)
-}
-
-#[cfg(feature = "tls")]
-fn is_https(endpoint: &gateway_core::upstream::EndpointSpec) -> bool {
-    endpoint.address.transport() == gateway_core::upstream::Transport::Https
 }

@@ -1,22 +1,35 @@
 //! A listener of a document into one that can be bound.
 
+use gateway_core::context::Scheme;
 use gateway_core::{Address, Limits, Listener, ListenerInfo};
 
+use super::parts::Parts;
 use crate::config;
 
 /// The listener as one worker binds it: on `address`, taking `connections` at most.
-pub(crate) fn build(listener: &config::Listener, address: Address, connections: usize) -> Listener {
+pub(crate) fn build(
+    listener: &config::Listener,
+    address: Address,
+    connections: usize,
+    parts: &Parts,
+) -> Listener {
     let limits = {
         let mut limits: Limits = listener.limits;
         limits.connections = connections;
         limits
     };
-    Listener::new(address)
+    let built = Listener::new(address)
         .protocol(listener.protocol)
         .proxy_protocol(listener.proxy_protocol.clone())
         .limits(limits)
         .timeouts(listener.timeouts)
-        .info(|to| *to = info(listener))
+        .info(|to| *to = info(listener));
+    #[cfg(feature = "tls")]
+    if let Some(secure) = parts.listeners.iter().find(|one| one.name == listener.name) {
+        return built.tls(secure.tls().clone());
+    }
+    let _ = parts;
+    built
 }
 
 /// What requests learn about the listener.
@@ -26,5 +39,9 @@ pub(super) fn info(listener: &config::Listener) -> ListenerInfo {
     info.path = listener.path;
     info.trusted = listener.trusted.clone();
     info.forwarded = listener.forwarded;
+    info.redirect = listener.redirect;
+    if listener.tls.is_some() {
+        info.scheme = Scheme::Https;
+    }
     info
 }

@@ -2,7 +2,11 @@
 
 mod cluster;
 mod describe;
+mod identity;
+mod limits;
 mod listener;
+#[cfg(feature = "tls")]
+mod listener_tls;
 mod parts;
 mod registry;
 mod reload;
@@ -10,6 +14,7 @@ mod route;
 mod source;
 #[cfg(feature = "tls")]
 mod tls;
+mod upstream_tls;
 
 use std::fmt;
 use std::sync::Arc;
@@ -21,6 +26,8 @@ use crate::config::{Document, Problem, Problems, Reading, Source};
 use crate::rings;
 
 pub(crate) use self::listener::build as build_listener;
+#[cfg(feature = "tls")]
+pub(crate) use self::listener_tls::SecureListener;
 pub(crate) use self::parts::{ClusterPart, Parts};
 pub use self::reload::{Reloaded, Reloader};
 
@@ -104,9 +111,10 @@ impl Assembly {
         let observers = Observers::new(self.observers.0);
         let parts = Parts::build(&reading, &self.modules, &observers, &Parts::default());
         let parts = parts.map_err(Problems::new)?;
-        let gateway = rings::edge(parts.table(), &observers)
+        let gateway = rings::edge(parts.table(), parts.owned_fields(), &observers)
             .map_err(|problems| Problems::new(table_problems(&reading, problems)))?;
-        let Reading { document, warnings, .. } = reading;
+        let Reading { document, mut warnings, .. } = reading;
+        warnings.extend(parts.warnings.iter().cloned());
         let document = Arc::new(document);
         let reloader = Reloader::new(
             self.origin,
@@ -166,6 +174,11 @@ impl Assembled {
     /// its target, and the endpoints that may take them as they are now. Empty when there is none.
     pub fn describe(&self, id: &str) -> String {
         self.reloader.parts().describe(id)
+    }
+
+    /// The TLS of the listener `name` in a line, for people; `None`: it speaks none.
+    pub fn describe_listener(&self, name: &str) -> Option<String> {
+        self.reloader.parts().describe_listener(name)
     }
 
     /// What requests learn about the listener `name`; `None`: there is no such listener.

@@ -8,8 +8,15 @@ use gateway_core::{Cluster, Module, Modules, Observers, Route};
 use gateway_layers::circuit_breaker::CircuitBreaker;
 use gateway_layers::concurrency::ConcurrencyLimit;
 use gateway_layers::mirror::Mirror;
+use gateway_layers::rate_limit::RateLimiter;
+use http::HeaderName;
 
+use super::identity::IdentityParts;
+use super::limits::LimitStores;
+#[cfg(feature = "tls")]
+use super::listener_tls::{self, SecureListener};
 use super::registry::RegistryPart;
+use super::upstream_tls::UpstreamTls;
 use super::{cluster, route};
 use crate::config::{self, Destination, Problem, Reading};
 
@@ -19,6 +26,13 @@ pub(crate) struct Parts {
     pub(crate) clusters: Vec<ClusterPart>,
     pub(crate) routes: Vec<RoutePart>,
     pub(crate) registry: Option<RegistryPart>,
+    pub(crate) identity: IdentityParts,
+    pub(crate) limits: LimitStores,
+    /// The listeners that speak TLS.
+    #[cfg(feature = "tls")]
+    pub(crate) listeners: Vec<SecureListener>,
+    /// What only showed now.
+    pub(super) warnings: Vec<Problem>,
 }
 
 /// A cluster with its ring.
@@ -38,6 +52,7 @@ pub(crate) struct RoutePart {
     pub(crate) module: Module,
     pub(crate) split: Option<Split>,
     pub(crate) mirrors: Vec<Mirror>,
+    pub(crate) limiter: Option<RateLimiter>,
 }
 
 /// What a route's target and policy can lead to.
@@ -45,6 +60,7 @@ pub(super) struct Leads<'p> {
     clusters: HashMap<&'p str, &'p ClusterPart>,
     modules: &'p Modules,
     pub(super) registry: Option<&'p RegistryPart>,
+    pub(super) limits: &'p LimitStores,
 }
 
 impl Leads<'_> {
@@ -90,6 +106,11 @@ impl Parts {
             },
         };
         let mut parts = Self { registry: registry.clone(), ..Self::default() };
+        #[cfg(feature = "tls")]
+        match listener_tls::build(reading, observers, &before.listeners) {
+            Ok((listeners, warnings)) => (parts.listeners, parts.warnings) = (listeners, warnings),
+            Err(more) => problems.extend(more),
+        }
         let mut changed = Vec::new();
         for config in &reading.document.clusters {
             let old = before.clusters.iter().find(|old| old.config.name == config.name);
@@ -98,29 +119,60 @@ impl Parts {
                 continue;
             }
             changed.push(config.name.as_str());
-            match cluster::part(config, observers, registry.as_ref(), old) {
+            let built = UpstreamTls::of(reading, config).and_then(|tls| {
+                cluster::part(config, observers, registry.as_ref(), tls, old).map_err(|error| {
+                    reading.problem(&format!("clusters.{}", config.name), error.to_string())
+                })
+            });
+            match built {
                 Ok(part) => parts.clusters.push(part),
-                Err(error) => problems
-                    .push(reading.problem(&format!("clusters.{}", config.name), error.to_string())),
+                Err(problem) => problems.push(problem),
             }
         }
+        let mut identity = IdentityParts::new(&reading.document.identities, &before.identity);
+        let known_otherwise: Vec<_> =
+            identity.changed(&before.identity).map(ToOwned::to_owned).collect();
+        // Whether callers must be known changes with the first provider, and with the last.
+        let closed_otherwise = before.identity.is_empty() != identity.is_empty();
+        match LimitStores::build(&reading.document.stores, observers, &before.limits) {
+            Ok(limits) => parts.limits = limits,
+            Err(error) => problems.push(reading.problem("stores.redis.url", error.to_string())),
+        }
+        let counted_elsewhere = parts.limits.differ(&before.limits);
         let clusters = parts.clusters.iter().map(|part| (part.config.name.as_str(), part));
-        let leads = Leads { clusters: clusters.collect(), modules, registry: registry.as_ref() };
+        let leads = Leads {
+            clusters: clusters.collect(),
+            modules,
+            registry: registry.as_ref(),
+            limits: &parts.limits,
+        };
         let mut routes = Vec::new();
         for (index, config) in reading.document.routes.iter().enumerate() {
             let same = |old: &&RoutePart| {
-                old.config == *config && !config.clusters().any(|name| changed.contains(&name))
+                let policy = &config.policy;
+                let mut providers =
+                    policy.access.identities.iter().flat_map(|used| &used.providers);
+                old.config == *config
+                    && !config.clusters().any(|name| changed.contains(&name))
+                    && !providers.any(|name| known_otherwise.contains(name))
+                    && !closed_otherwise
+                    && !(counted_elsewhere && policy.rate_limit.is_some())
             };
             if let Some(old) = before.routes.iter().find(same) {
                 routes.push(old.clone());
                 continue;
             }
-            match route::part(config, &leads) {
+            match route::part(config, &leads, &mut identity) {
                 Ok(part) => routes.push(part),
-                Err(error) => problems
-                    .push(reading.problem(&format!("routes[{index}].target"), error.to_string())),
+                Err(error) => {
+                    let path = format!("routes[{index}].{}", error.place());
+                    problems.push(reading.problem(&path, error.to_string()));
+                }
             }
         }
+        let used: Vec<_> = routes.iter().map(|part| &part.config.policy.access).collect();
+        identity.retain(&used);
+        parts.identity = identity;
         parts.routes = routes;
         if problems.is_empty() { Ok(parts) } else { Err(problems) }
     }
@@ -131,6 +183,30 @@ impl Parts {
             part.registry.start();
         }
         self.clusters.iter().for_each(|part| part.cluster.start());
+        self.identity.start();
+        #[cfg(feature = "tls")]
+        self.listeners.iter().for_each(SecureListener::start);
+    }
+
+    /// The fields that nobody but the gateway says to upstreams and modules.
+    pub(super) fn owned_fields(&self) -> Vec<HeaderName> {
+        self.identity.owned_fields()
+    }
+
+    /// Lets listeners go by what was loaded for them.
+    pub(super) fn take_over(&self, reading: &Reading) -> Result<(), Vec<Problem>> {
+        #[cfg(feature = "tls")]
+        listener_tls::take_over(reading, &self.listeners)?;
+        let _ = reading;
+        Ok(())
+    }
+
+    /// The TLS of the listener `name`, in a line.
+    pub(crate) fn describe_listener(&self, name: &str) -> Option<String> {
+        #[cfg(feature = "tls")]
+        return self.listeners.iter().find(|one| one.name == name).map(SecureListener::describe);
+        #[cfg(not(feature = "tls"))]
+        return Some(name).filter(|_| false).map(str::to_owned);
     }
 
     /// The routes for the table.

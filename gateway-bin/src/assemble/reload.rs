@@ -8,14 +8,15 @@ use gateway_core::{Gateway, Modules, Observer, Observers, StateChanged};
 
 use super::parts::Parts;
 use super::{Origin, table_problems};
-use crate::config::{Document, Problem, Problems, Reading};
+use crate::config::{Document, Listener, ListenerTls, Problem, Problems, Reading};
 
 /// Replaces what a running gateway does by what its document says now. Cheap to clone; clones
 /// belong to the same gateway.
 ///
 /// What did not change keeps its state: clusters with their connections and health, and what
 /// stands around them. A document with problems changes nothing. What cannot change while the
-/// gateway runs (listeners, workers, drain, admin) is a problem when it is different.
+/// gateway runs (listeners but for how they secure connections, workers, drain, admin) is a problem
+/// when it is different.
 #[derive(Clone)]
 pub struct Reloader {
     shared: Arc<Shared>,
@@ -98,11 +99,14 @@ impl Reloader {
         let parts = Parts::build(&reading, &shared.modules, &shared.observers, &state.parts)
             .map_err(Problems::new)?;
         let snapshot = Snapshot::build(parts.table(), None)
-            .map_err(|problems| Problems::new(table_problems(&reading, problems)))?;
+            .map_err(|problems| Problems::new(table_problems(&reading, problems)))?
+            .owned_fields(parts.owned_fields());
+        parts.take_over(&reading).map_err(Problems::new)?;
         parts.start();
         let generation = shared.gateway.replace(snapshot);
+        let Reading { document, mut warnings, .. } = reading;
+        warnings.extend(parts.warnings.iter().cloned());
         state.parts = Arc::new(parts);
-        let Reading { document, warnings, .. } = reading;
         state.document = Arc::new(document);
         Ok(Reloaded { generation, warnings })
     }
@@ -130,7 +134,7 @@ impl Reloader {
 fn fixed(reading: &Reading, before: &Document) -> Vec<Problem> {
     let after = &reading.document;
     let differs = [
-        ("listeners", after.listeners != before.listeners),
+        ("listeners", bare(&after.listeners) != bare(&before.listeners)),
         ("workers", after.workers != before.workers),
         ("drain", after.drain != before.drain),
         ("startup", after.startup != before.startup),
@@ -141,6 +145,14 @@ fn fixed(reading: &Reading, before: &Document) -> Vec<Problem> {
     differing
         .map(|(path, _)| reading.problem(path, "cannot change while the gateway runs: restart it"))
         .collect()
+}
+
+/// Listeners without what can change: how they secure connections, where they do.
+fn bare(listeners: &[Listener]) -> Vec<Listener> {
+    let mut listeners = listeners.to_vec();
+    let secured = listeners.iter_mut().filter_map(|listener| listener.tls.as_mut());
+    secured.for_each(|tls| *tls = ListenerTls::new(Vec::new()));
+    listeners
 }
 
 impl fmt::Debug for Reloader {

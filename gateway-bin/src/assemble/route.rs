@@ -1,11 +1,12 @@
 //! A route of a document into one of the table.
 
 use gateway_core::split::{Split, SplitEntry, SplitError};
-use gateway_core::{FixedResponse, Module, Redirection, Route};
+use gateway_core::{BoxError, FixedResponse, Module, Redirection, Route};
 use gateway_layers::fallback::FallbackLayer;
 use gateway_layers::mirror::{Mirror, MirrorLayer};
 use gateway_layers::registry::{CapabilityModule, Choice, Registry};
 
+use super::identity::IdentityParts;
 use super::parts::{Leads, RoutePart};
 use crate::config::{
     self, CapabilityTarget, Destination, FallbackTo, Policy, Respond, SplitTarget, Target,
@@ -19,10 +20,29 @@ pub(super) enum RouteProblem {
     Nowhere,
     #[error(transparent)]
     Split(#[from] SplitError),
+    #[error("callers cannot be known: {0}")]
+    Identity(BoxError),
+    #[error("{0}")]
+    Limits(BoxError),
+}
+
+impl RouteProblem {
+    /// Where in the route it is.
+    pub(super) const fn place(&self) -> &'static str {
+        match self {
+            Self::Nowhere | Self::Split(_) => "target",
+            Self::Identity(_) => "policy",
+            Self::Limits(_) => "policy.rate_limit",
+        }
+    }
 }
 
 /// Builds `config` with its ring.
-pub(super) fn part(config: &config::Route, leads: &Leads<'_>) -> Result<RoutePart, RouteProblem> {
+pub(super) fn part(
+    config: &config::Route,
+    leads: &Leads<'_>,
+    identity: &mut IdentityParts,
+) -> Result<RoutePart, RouteProblem> {
     let mut split = None;
     let target = match &config.target {
         Target::Split(entries) => {
@@ -32,10 +52,16 @@ pub(super) fn part(config: &config::Route, leads: &Leads<'_>) -> Result<RoutePar
         }
         _ => target(config, leads).ok_or(RouteProblem::Nowhere)?,
     };
-    let asides = asides(&config.policy, leads).ok_or(RouteProblem::Nowhere)?;
+    let mut asides = asides(&config.policy, leads).ok_or(RouteProblem::Nowhere)?;
+    let limit = config.policy.rate_limit.as_ref();
+    let limiter = limit.map(|limit| leads.limits.limiter(&config.id, limit)).transpose();
+    asides.rate_limit = limiter.map_err(RouteProblem::Limits)?;
+    let access = &config.policy.access;
+    asides.identity = identity.guard(access).map_err(RouteProblem::Identity)?;
+    let limiter = asides.rate_limit.clone();
     let mirrors: Vec<Mirror> = asides.mirrors.iter().map(MirrorLayer::handle).collect();
     let module = rings::route(&config.policy, target, &asides);
-    Ok(RoutePart { config: config.clone(), module, split, mirrors })
+    Ok(RoutePart { config: config.clone(), module, split, mirrors, limiter })
 }
 
 fn build_split(split: &SplitTarget, leads: &Leads<'_>) -> Result<Split, RouteProblem> {
@@ -57,7 +83,7 @@ fn asides(policy: &Policy, leads: &Leads<'_>) -> Option<Asides> {
         let layer = MirrorLayer::new(leads.destination(&mirror.to)?);
         Some(layer.settings(mirror.settings.clone()))
     });
-    let mut asides = Asides { fallback: None, mirrors: mirrors.collect::<Option<_>>()? };
+    let mut asides = Asides { mirrors: mirrors.collect::<Option<_>>()?, ..Asides::default() };
     if let Some(fallback) = &policy.fallback {
         let layer = match &fallback.to {
             FallbackTo::Destination(to) => {
@@ -117,6 +143,7 @@ pub(super) fn build(route: &config::Route, ring: Module) -> Route<Module> {
     let mut built = Route::new(&route.id, ring)
         .priority(route.priority)
         .enabled(route.enabled)
+        .preflight(route.policy.cors.is_some())
         .metadata(route.metadata.clone())
         .request_headers(route.policy.request_headers.clone())
         .response_headers(route.policy.response_headers.clone());

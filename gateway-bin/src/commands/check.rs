@@ -12,6 +12,11 @@ pub(crate) fn check(arguments: &Document) -> Result<(), Failure> {
     })?;
     warn(&assembled);
     let document = assembled.document();
+    for listener in &document.listeners {
+        if let Some(line) = assembled.describe_listener(&listener.name) {
+            say(&line);
+        }
+    }
     say(&format!(
         "{}: good ({} listeners, {} clusters, {} routes)",
         arguments.config.display(),

@@ -15,17 +15,29 @@ use crate::terminal::say;
 pub(crate) fn explain(arguments: &Explain) -> Result<(), Failure> {
     let assembled = gateway::load(&arguments.document.config).assemble()?;
     warn(&assembled);
-    let head = head(arguments, &assembled)?;
+    let listener = listener(arguments, &assembled);
+    if let Some(line) = assembled.describe_listener(&listener) {
+        say(&line);
+    }
+    let head = head(arguments, &listener, &assembled)?;
     let explanation = assembled.gateway().explain(&head);
     say(explanation.to_string().trim_end());
-    if let Ok(id) = &explanation.decision {
+    if let Ok(id) = &explanation.decision
+        && !explanation.redirected
+    {
         say(assembled.describe(id).trim_end());
     }
     Ok(())
 }
 
+/// The name of the listener that is meant: the first, unless said.
+fn listener(arguments: &Explain, assembled: &Assembled) -> String {
+    let first = assembled.document().listeners.first().map(|one| one.name.as_str());
+    arguments.listener.as_deref().or(first).unwrap_or_default().to_owned()
+}
+
 /// The head as a client of HTTP/1.1 would send it.
-fn head(arguments: &Explain, assembled: &Assembled) -> Result<request::Parts, Failure> {
+fn head(arguments: &Explain, name: &str, assembled: &Assembled) -> Result<request::Parts, Failure> {
     let (mut head, ()) = Request::new(()).into_parts();
     head.method = arguments.method.clone();
     head.uri = match arguments.url.path_and_query() {
@@ -41,11 +53,9 @@ fn head(arguments: &Explain, assembled: &Assembled) -> Result<request::Parts, Fa
             head.headers.append(name, value.clone());
         }
     }
-    let names: Vec<_> =
-        assembled.document().listeners.iter().map(|one| one.name.as_str()).collect();
-    let name = arguments.listener.as_deref().or(names.first().copied()).unwrap_or_default();
     let info = assembled.listener_info(name).ok_or_else(|| {
-        let names = names.join(", ");
+        let names = assembled.document().listeners.iter().map(|one| one.name.as_str());
+        let names = names.collect::<Vec<_>>().join(", ");
         format!("--listener: found `{name}`, expected the name of a listener: {names}")
     })?;
     let connection = ConnectionInfo::new(Arc::new(info), None, None);

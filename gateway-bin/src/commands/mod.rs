@@ -33,7 +33,10 @@ fn serve(assembled: &Assembled, ready: impl FnOnce(&Bound)) -> Result<(), Failur
     }
     for (name, address) in bound.addresses() {
         let shown = match address {
-            Address::Tcp(address) => format!("http://{address}"),
+            Address::Tcp(address) => {
+                let secured = assembled.describe_listener(name).is_some();
+                format!("{}://{address}", if secured { "https" } else { "http" })
+            }
             Address::Unix(_) => address.to_string(),
         };
         let named = if *name == address.to_string() { String::new() } else { format!(" ({name})") };

@@ -1,10 +1,11 @@
 //! What no part of a document can see alone: names that are used and not there, names twice,
 //! routes in each other's way.
 
-use gateway_core::route::{self, RouteTable, TableProblem};
+use gateway_core::route::{self, RouteMatch, RouteTable, TableProblem};
 use gateway_core::upstream::Transport;
 use gateway_core::{Address, Modules};
 use gateway_layers::concurrency::Priority;
+use http::{HeaderMap, HeaderName};
 
 use super::problem::{Problem, Severity};
 use super::value::Places;
@@ -22,6 +23,7 @@ pub(super) fn check(parts: &Parts, modules: &Modules, places: &Places) -> Vec<Pr
         check.destinations(path, route, modules);
         check.class(path, route);
         check.budget(path, route);
+        check.preflights(path, route);
     }
     check.table();
     check.problems
@@ -46,6 +48,11 @@ impl Check<'_> {
 
     fn listeners(&mut self) {
         let listeners = &self.parts.listeners;
+        for (path, listener) in listeners {
+            if listener.tls.is_some() && !cfg!(feature = "tls") {
+                self.error(&format!("{path}.tls"), "this build speaks no TLS");
+            }
+        }
         for (index, (path, listener)) in listeners.iter().enumerate() {
             let mut before = listeners.iter().take(index);
             let any_port = matches!(&listener.address, Address::Tcp(tcp) if tcp.port() == 0);
@@ -85,6 +92,7 @@ impl Check<'_> {
             if matches!(cluster.discover, Some(Discover::Registry(_))) && !self.has_registry() {
                 self.error(&format!("{path}.discover.registry"), NO_REGISTRY);
             }
+            self.cluster_tls(path, cluster);
             let given = &cluster.endpoints;
             if !given.is_empty() && given.iter().all(|endpoint| endpoint.weight == 0) {
                 let message = "every weight is 0: no endpoint takes a request";
@@ -95,6 +103,20 @@ impl Check<'_> {
             if !used {
                 self.warn(path, "no route leads to this cluster");
             }
+        }
+    }
+
+    fn cluster_tls(&mut self, path: &str, cluster: &Cluster) {
+        let Some(tls) = &cluster.tls else {
+            return;
+        };
+        if tls.dangerous_accept_any_certificate {
+            let message = "whoever answers is believed: anybody on the way can read and change \
+                           everything; give `ca` or `server_name` instead";
+            self.warn(&format!("{path}.tls.dangerous_accept_any_certificate"), message);
+        }
+        if !cluster.speaks_tls() {
+            self.warn(&format!("{path}.tls"), "no endpoint is `https`: it is used for nothing");
         }
     }
 
@@ -248,6 +270,21 @@ impl Check<'_> {
         }
     }
 
+    /// Preflights carry no header of the request that they ask for.
+    fn preflights(&mut self, path: &str, route: &Route) {
+        let nothing = HeaderMap::new();
+        let lacks = |matching: &RouteMatch| {
+            let mut headers = matching.headers.iter();
+            headers.any(|header| !header.takes(&nothing) && !is_sent_by_browsers(&header.name))
+        };
+        let none = !route.matches.is_empty() && route.matches.iter().all(lacks);
+        if route.policy.cors.is_some() && none {
+            let message = "no preflight gets here: it has none of the headers that every match of \
+                           the route asks for";
+            self.warn(&format!("{path}.policy.cors"), message);
+        }
+    }
+
     /// Problems of the route table, which knows routes by their ids and counts their matches.
     fn table(&mut self) {
         let bare = |(_, route): &(String, Route)| bare(route);
@@ -290,6 +327,14 @@ impl Check<'_> {
     }
 }
 
+/// True for what is in a preflight too.
+fn is_sent_by_browsers(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    let prefixes = ["accept", "access-control-request-", "sec-", "x-forwarded-"];
+    matches!(name, "host" | "origin" | "referer" | "user-agent" | "forwarded")
+        || prefixes.iter().any(|prefix| name.starts_with(prefix))
+}
+
 fn leads_to(route: &Route, cluster: &Cluster) -> bool {
     route.clusters().any(|name| name == cluster.name)
 }
@@ -305,7 +350,10 @@ fn only_prefixes(route: &Route) -> bool {
 
 /// The route as far as the table looks at it.
 fn bare(route: &Route) -> route::Route<()> {
-    let mut bare = route::Route::new(&route.id, ()).priority(route.priority).enabled(route.enabled);
+    let mut bare = route::Route::new(&route.id, ())
+        .priority(route.priority)
+        .enabled(route.enabled)
+        .preflight(route.policy.cors.is_some());
     bare.matches.clone_from(&route.matches);
     bare.listeners.clone_from(&route.listeners);
     bare.rewrite.clone_from(&route.rewrite);

@@ -2,12 +2,14 @@
 
 use std::net::IpAddr;
 
+use gateway_core::context::HttpsRedirect;
 use gateway_core::forwarded::{ForwardedPolicy, Mode, TrustedProxies};
 use gateway_core::path::{EncodedSlashes, PathOptions};
 use gateway_core::{Address, Limits, Protocol, Timeouts};
 use ipnet::IpNet;
 
 use super::reader::{Field, Table};
+use super::tls::{self, ListenerTls};
 use super::units::{some_size, timeout};
 
 const ADDRESS: &str = "\"IP:PORT\" such as \"127.0.0.1:8080\", or \"unix:/PATH\"";
@@ -26,6 +28,11 @@ pub struct Listener {
     pub protocol: Protocol,
     /// `proxy_protocol.trusted`: whose connections begin with a PROXY header. Default: nobody's.
     pub proxy_protocol: Vec<IpNet>,
+    /// `tls`. Default: none, plain text.
+    pub tls: Option<ListenerTls>,
+    /// `redirect`: `scheme` (`https`, required), `port` (443) and `status` (308): sends clients
+    /// there instead of answering them. Default: none.
+    pub redirect: Option<HttpsRedirect>,
     /// `path`: `encoded_slashes` (`refuse`, `keep`; default `refuse`) and `merge_slashes`
     /// (default `true`).
     pub path: PathOptions,
@@ -38,7 +45,7 @@ pub struct Listener {
     /// `limits`: `uri` (8 KiB), `headers` (64 KiB), `header_count` (100), `connections` (10,000; of
     /// all workers together).
     pub limits: Limits,
-    /// `timeouts`: `header` (10 s), `idle` (75 s), `body_idle` (60 s), `max_age` (10 min); `"0s"`
+    /// `timeouts`: `header` (10 s), `tls` (10 s), `idle` (75 s), `body_idle` (60 s), `max_age` (10 min); `"0s"`
     /// is off, which is a year.
     pub timeouts: Timeouts,
 }
@@ -51,6 +58,8 @@ impl Listener {
             address,
             protocol: Protocol::default(),
             proxy_protocol: Vec::new(),
+            tls: None,
+            redirect: None,
             path: PathOptions::default(),
             trusted: TrustedProxies::default(),
             forwarded: ForwardedPolicy::default(),
@@ -71,6 +80,14 @@ impl Listener {
             field.choice(&[("auto", auto), ("http1", http1), ("http2", http2)])
         });
         table.set("proxy_protocol", &mut listener.proxy_protocol, proxy_protocol);
+        table.set("tls", &mut listener.tls, |field| ListenerTls::read(field).map(Some));
+        let redirect = table.take("redirect");
+        if let (Some(field), Some(_)) = (&redirect, table.take("tls")) {
+            field.note::<()>(
+                "`redirect` together with `tls`, expected a listener in plain text".to_owned(),
+            );
+        }
+        listener.redirect = redirect.and_then(tls::redirect);
         table.set("path", &mut listener.path, path_options);
         if let Some((trusted, policy)) = table.take("forwarded").and_then(forwarded) {
             (listener.trusted, listener.forwarded) = (trusted, policy);
@@ -155,6 +172,7 @@ fn timeouts(field: Field<'_>) -> Option<Timeouts> {
     let mut table: Table<'_> = field.table("{ header = \"10s\", idle = \"75s\" }")?;
     let mut timeouts = Timeouts::default();
     table.set("header", &mut timeouts.header, |field| timeout(&field));
+    table.set("tls", &mut timeouts.tls, |field| timeout(&field));
     table.set("idle", &mut timeouts.idle, |field| timeout(&field));
     table.set("body_idle", &mut timeouts.body_idle, |field| timeout(&field));
     table.set("max_age", &mut timeouts.max_age, |field| timeout(&field));

@@ -18,6 +18,7 @@ mod check;
 mod cluster;
 mod destination;
 mod drain;
+mod identity;
 mod listener;
 mod matching;
 mod near;
@@ -26,9 +27,12 @@ mod problem;
 mod reader;
 mod registry;
 mod route;
+mod secret;
 mod source;
 mod startup;
+mod stores;
 mod target;
+mod tls;
 mod units;
 mod value;
 
@@ -40,17 +44,24 @@ use gateway_core::DrainSettings;
 pub use self::admin::Admin;
 pub use self::cluster::{Balance, Cluster, Discover, Registered};
 pub use self::destination::Destination;
+pub use self::identity::{
+    IdentityKind, IdentityProvider, IdentitySettings, JwtClaims, JwtKeys, JwtKeysFrom, JwtProvider,
+};
 pub use self::listener::Listener;
 pub use self::policy::{
-    DEFAULT_BODY_LIMIT, DEFAULT_TIMEOUT, Fallback, FallbackTo, Mirror, Policy, Retry,
+    Access, DEFAULT_BODY_LIMIT, DEFAULT_TIMEOUT, Fallback, FallbackTo, IdentityMode, IdentityUse,
+    LimitStore, Mirror, Policy, RateLimit, Retry,
 };
 pub use self::problem::{Place, Problem, Problems, Severity};
 use self::reader::{Field, hint};
 pub use self::registry::{RedisStore, Registry};
 pub use self::route::Route;
+pub use self::secret::Secret;
 pub use self::source::{Reading, Source};
 pub use self::startup::Startup;
+pub use self::stores::{Redis, Stores};
 pub use self::target::{CapabilityTarget, Respond, SplitEntry, SplitTarget, Target};
+pub use self::tls::{CertificatePaths, ClientAuth, ClusterTls, ListenerTls, PemFile};
 pub use self::units::{show_duration, show_size};
 use self::value::{index_path, key_path, quote};
 
@@ -74,6 +85,10 @@ pub struct Document {
     pub admin: Option<Admin>,
     /// `[registry]`. Default: none.
     pub registry: Option<Registry>,
+    /// `[identity.KIND.NAME]`: how callers are known.
+    pub identities: Vec<IdentityProvider>,
+    /// `[stores]`.
+    pub stores: Stores,
 }
 
 impl Document {
@@ -88,6 +103,8 @@ impl Document {
             startup: Startup::default(),
             admin: None,
             registry: None,
+            identities: Vec::new(),
+            stores: Stores::default(),
         }
     }
 }
@@ -110,6 +127,10 @@ struct Parts {
     startup: Startup,
     admin: Option<Admin>,
     registry: Option<Registry>,
+    identities: Vec<IdentityProvider>,
+    /// Also of those that could not be read.
+    identity_names: Vec<(IdentityKind, String)>,
+    stores: Stores,
 }
 
 impl Parts {
@@ -144,6 +165,10 @@ impl Parts {
         table.set("drain", &mut parts.drain, drain::read);
         table.set("startup", &mut parts.startup, Startup::read);
         table.set("registry", &mut parts.registry, |field| Registry::read(field).map(Some));
+        if let Some((providers, names)) = table.take("identity").and_then(identity::read) {
+            (parts.identities, parts.identity_names) = (providers, names);
+        }
+        table.set("stores", &mut parts.stores, Stores::read);
         table.set("admin", &mut parts.admin, |field| Admin::read(field).map(Some));
         table.finish();
         parts
@@ -183,6 +208,13 @@ impl Parts {
             startup: document.startup,
             admin: document.admin,
             registry: document.registry,
+            identity_names: document
+                .identities
+                .iter()
+                .map(|provider| (provider.settings.kind(), provider.name.clone()))
+                .collect(),
+            identities: document.identities,
+            stores: document.stores,
         }
     }
 
@@ -196,6 +228,8 @@ impl Parts {
             startup: self.startup,
             admin: self.admin,
             registry: self.registry,
+            identities: self.identities,
+            stores: self.stores,
         }
     }
 }

@@ -69,6 +69,14 @@ impl<'d> Field<'d> {
         matches!(self.value.data, Data::Table(_))
     }
 
+    /// True for a table with this key.
+    pub(super) fn has_key(&self, key: &str) -> bool {
+        match &self.value.data {
+            Data::Table(entries) => entries.iter().any(|entry| entry.name == key),
+            _ => false,
+        }
+    }
+
     pub(super) fn is_empty_list(&self) -> bool {
         matches!(&self.value.data, Data::List(values) if values.is_empty())
     }
@@ -92,6 +100,15 @@ impl<'d> Field<'d> {
             Data::Raw(text) if text == "true" => Some(true),
             Data::Raw(text) if text == "false" => Some(false),
             _ => self.refuse("true or false"),
+        }
+    }
+
+    /// The value when it is true or false; notes nothing.
+    pub(super) fn peek_boolean(&self) -> Option<bool> {
+        match &self.value.data {
+            Data::Boolean(value) => Some(*value),
+            Data::Raw(text) => text.parse().ok(),
+            _ => None,
         }
     }
 
@@ -146,6 +163,16 @@ impl<'d> Field<'d> {
             let names: Vec<_> = names.map(quote).collect();
             self.refuse(format_args!("one of {}{hint}", names.join(", ")))
         })
+    }
+
+    /// The value as JSON: a table, or a text that is JSON already.
+    pub(super) fn json(&self) -> Option<serde_json::Value> {
+        match self.peek_text() {
+            Some(text) => {
+                serde_json::from_str(text).ok().or_else(|| self.note("is no JSON".to_owned()))
+            }
+            None => self.value.to_json().or_else(|| self.note("is no JSON".to_owned())),
+        }
     }
 
     /// The text of the file that it names.
@@ -210,6 +237,14 @@ impl<'d> Field<'d> {
             Data::Table(entries) => Some(Table { field: self, entries, known: Vec::new() }),
             _ => self.refuse(format_args!("a table such as {example}")),
         }
+    }
+
+    /// As [`table`](Self::table), where `other` could stand in its place.
+    pub(super) fn table_or(self, example: &str, other: &str) -> Option<Table<'d>> {
+        if self.is_table() {
+            return self.table(example);
+        }
+        self.refuse(format_args!("{other} or a table such as {example}"))
     }
 
     fn below(&self, entry: &'d Entry) -> Self {

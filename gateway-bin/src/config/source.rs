@@ -62,6 +62,11 @@ impl Reading {
         Ok(Self { document: parts.into_document(), warnings, places })
     }
 
+    /// Something odd about the document that only showed when it was assembled.
+    pub(crate) fn warning(&self, path: &str, message: impl Into<String>) -> Problem {
+        self.places.problem(Severity::Warning, path, message)
+    }
+
     /// A problem of the document that only showed when it was assembled.
     pub(crate) fn problem(&self, path: &str, message: impl Into<String>) -> Problem {
         self.places.problem(Severity::Error, path, message)

@@ -2,14 +2,17 @@
 
 use gateway_core::route::TableProblems;
 use gateway_core::{Gateway, Module, Observers, Route};
+use http::HeaderName;
 
 pub(crate) fn edge(
     routes: Vec<Route<Module>>,
+    owned: Vec<HeaderName>,
     observers: &Observers,
 ) -> Result<Gateway, TableProblems> {
     let builder = Gateway::builder();
     // Outermost, so that it sees what became of everything below: refusals, panics, answers.
     let builder = if observers.is_empty() { builder } else { builder.observer(observers.clone()) };
     // Panics are caught and failures become answers inside the gateway, around the route ring.
-    builder.routes(routes).build()
+    // What only we may say is removed at the door, before anything else sees the request.
+    builder.routes(routes).owned_fields(owned).build()
 }

@@ -2,10 +2,15 @@
 
 use gateway_core::Module;
 use gateway_core::budget::RetryBudget;
+use gateway_layers::auth::Authenticate;
+use gateway_layers::auth::authorize::AuthorizeFilter;
 use gateway_layers::body_limit::BodyLimitLayer;
 use gateway_layers::fallback::FallbackLayer;
+use gateway_layers::filter::FilterChain;
+use gateway_layers::guard::{GuardChain, GuardLayer};
 use gateway_layers::hedge::HedgeLayer;
 use gateway_layers::mirror::MirrorLayer;
+use gateway_layers::rate_limit::RateLimiter;
 use gateway_layers::retry::RetryLayer;
 use gateway_layers::timeout::{TimeoutLayer, TryTimeoutLayer};
 use tower::{Layer, ServiceBuilder};
@@ -15,6 +20,8 @@ use crate::config::Policy;
 /// What a route's policy leads to, beside its target.
 #[derive(Debug, Default)]
 pub(crate) struct Asides {
+    pub(crate) identity: Option<Authenticate>,
+    pub(crate) rate_limit: Option<RateLimiter>,
     pub(crate) fallback: Option<FallbackLayer>,
     pub(crate) mirrors: Vec<MirrorLayer>,
 }
@@ -26,11 +33,15 @@ pub(crate) fn route(policy: &Policy, target: Module, asides: &Asides) -> Module 
         .mirrors
         .iter()
         .fold(tries, |inner, mirror| Module::from_service(mirror.layer(inner)));
-    if policy.body_limit.is_none() && policy.timeout.is_none() && asides.fallback.is_none() {
+    let guards = guards(policy, asides);
+    let bare = policy.body_limit.is_none() && policy.timeout.is_none() && asides.fallback.is_none();
+    if bare && guards.is_empty() {
         // No ring, no second allocation for the call through it.
         return mirrored;
     }
     let ring = ServiceBuilder::new()
+        // Before anything is spent on the request.
+        .option_layer((!guards.is_empty()).then(|| GuardLayer::new(guards)))
         // A length that says too much is refused before anything is spent on the request.
         .option_layer(policy.body_limit.map(BodyLimitLayer::new))
         // Outside of the timeout: it stands in for what was too late as well.
@@ -39,6 +50,53 @@ pub(crate) fn route(policy: &Policy, target: Module, asides: &Asides) -> Module 
         .option_layer(policy.timeout.map(TimeoutLayer::new))
         .service(mirrored);
     Module::from_service(ring)
+}
+
+/// Who stops requests before they go on, in order.
+fn guards(policy: &Policy, asides: &Asides) -> GuardChain {
+    let mut guards = GuardChain::new();
+    let filters = filters(policy);
+    if !filters.is_empty() {
+        guards = guards.then(filters);
+    }
+    if let Some(identity) = &asides.identity {
+        guards = guards.then(identity.clone());
+    }
+    // Behind identity: who is known is counted as himself.
+    if let Some(limiter) = &asides.rate_limit {
+        guards = guards.then(limiter.clone());
+    }
+    // Behind the limits: who tries what he may not is counted as well.
+    for requirements in policy.requirements() {
+        guards = guards.then(AuthorizeFilter::new(requirements));
+    }
+    guards
+}
+
+/// What a head suffices for, cheapest refusals first and all before anybody asks who is calling.
+fn filters(policy: &Policy) -> FilterChain {
+    let mut chain = FilterChain::new();
+    // First, so that it is said on whatever is answered below.
+    if let Some(filter) = &policy.security_headers {
+        chain = chain.then(filter.clone());
+    }
+    // Preflights carry no credentials: they are answered before anything asks for some.
+    if let Some(filter) = &policy.cors {
+        chain = chain.then(filter.clone());
+    }
+    if let Some(filter) = &policy.ip {
+        chain = chain.then(filter.clone());
+    }
+    if let Some(filter) = &policy.methods {
+        chain = chain.then(filter.clone());
+    }
+    if let Some(filter) = &policy.csrf {
+        chain = chain.then(filter.clone());
+    }
+    if let Some(filter) = &policy.content_types {
+        chain = chain.then(filter.clone());
+    }
+    chain
 }
 
 /// What is asked for again, and how long each time.

@@ -3,6 +3,9 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
+use http::StatusCode;
+
+use super::tls::TlsInfo;
 use crate::forwarded::{ForwardedPolicy, Peer, TrustedProxies};
 use crate::path::PathOptions;
 
@@ -16,6 +19,8 @@ pub struct ConnectionInfo {
     pub peer: Option<SocketAddr>,
     /// The local address, after the PROXY protocol; `None` on a Unix socket.
     pub local: Option<SocketAddr>,
+    /// How it is secured; `None` without TLS.
+    pub tls: Option<Arc<TlsInfo>>,
     hop: Peer,
 }
 
@@ -27,7 +32,14 @@ impl ConnectionInfo {
         local: Option<SocketAddr>,
     ) -> Self {
         let ip = peer.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |peer| peer.ip().to_canonical());
-        Self { listener, peer, local, hop: Peer::new(ip) }
+        Self { listener, peer, local, tls: None, hop: Peer::new(ip) }
+    }
+
+    /// The same, secured.
+    #[must_use]
+    pub fn with_tls(mut self, tls: TlsInfo) -> Self {
+        self.tls = Some(Arc::new(tls));
+        self
     }
 
     /// The peer as `X-Forwarded-For` names it, made once for the connection. Whoever connects
@@ -56,6 +68,27 @@ pub struct ListenerInfo {
     pub trusted: TrustedProxies,
     /// What upstreams are told about the client.
     pub forwarded: ForwardedPolicy,
+    /// Sends every request to `https` instead of answering it. Default: none.
+    pub redirect: Option<HttpsRedirect>,
+}
+
+/// A listener that answers nothing itself and sends clients to `https`: same host, path and query.
+///
+/// What proves that the host is ours (`/.well-known/acme-challenge/`, RFC 8555, section 8.3) is
+/// asked for in plain text, and goes to routes as ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct HttpsRedirect {
+    /// The port where `https` is spoken. Default: 443, which is not written.
+    pub port: u16,
+    /// 301, 302, 303, 307 or 308. Default: 308, which keeps method and body.
+    pub status: StatusCode,
+}
+
+impl Default for HttpsRedirect {
+    fn default() -> Self {
+        Self { port: 443, status: StatusCode::PERMANENT_REDIRECT }
+    }
 }
 
 /// The scheme clients use.

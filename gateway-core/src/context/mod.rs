@@ -3,28 +3,33 @@
 //! It is the only extension the gateway puts into a request, written on the way in and read by
 //! everyone inside: layers, modules, the forwarder, observers.
 
+mod answer;
 mod connection;
 mod interim;
 mod params;
 mod principal;
 mod record;
 mod route;
+mod tls;
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use tokio::time::Instant;
 
-pub use self::connection::{ConnectionInfo, ListenerInfo, Scheme};
+pub use self::answer::AnswerEdit;
+use self::answer::AnswerFields;
+pub use self::connection::{ConnectionInfo, HttpsRedirect, ListenerInfo, Scheme};
 pub use self::interim::{Interim, InterimSink};
 pub use self::params::PathParams;
 pub use self::principal::{Claim, Principal};
 pub use self::record::{Attempt, Fallback, Record};
 pub use self::route::{Metadata, RouteInfo};
+pub use self::tls::{ClientIdentity, ServedNames, TlsInfo, TlsVersion};
 
 /// The header field in which a gRPC caller states its time (gRPC over HTTP/2, "Requests").
 pub static GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
@@ -110,6 +115,26 @@ impl RequestContext {
         admitted
             .or_else(|| self.inner.connection.peer_ip())
             .unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
+    }
+
+    /// The scheme by which the client asks: the listener's, or what a trusted proxy in front of
+    /// the gateway says in `X-Forwarded-Proto`.
+    pub fn scheme(&self) -> Scheme {
+        let admitted = self.inner.admitted.get().map(|admitted| admitted.scheme);
+        admitted.unwrap_or(self.inner.connection.listener.scheme)
+    }
+
+    /// The host that the client asks for, where the request's `Host` is another one: the route's
+    /// rewrite replaced it, or a trusted proxy in front of the gateway did and says so in
+    /// `X-Forwarded-Host`.
+    pub fn asked_host(&self) -> Option<&HeaderValue> {
+        self.inner.admitted.get()?.asked_host.as_ref()
+    }
+
+    /// True when a body comes behind the request's head, whether its length is known or not;
+    /// `None` before a gateway read the request.
+    pub fn has_body(&self) -> Option<bool> {
+        self.inner.admitted.get().map(|admitted| admitted.has_body)
     }
 
     /// True when the peer is a proxy whose `X-Forwarded-*` fields are believed.
@@ -208,12 +233,19 @@ impl RequestContext {
     /// Adds a header field to the answer, whoever makes it: the target, or the gateway for a
     /// failure. It replaces a field of this name; see [`append_to_answer`](Self::append_to_answer).
     pub fn set_on_answer(&self, name: HeaderName, value: HeaderValue) {
-        self.whole().answer_fields.push(name, value, true);
+        self.whole().answer_fields.set(name, value);
     }
 
     /// As [`set_on_answer`](Self::set_on_answer), beside fields of this name.
     pub fn append_to_answer(&self, name: HeaderName, value: HeaderValue) {
-        self.whole().answer_fields.push(name, value, false);
+        self.whole().answer_fields.append(name, value);
+    }
+
+    /// Lets `edit` see the head of the answer, whoever makes it, and change its fields: what
+    /// depends on the fields that are there, or takes some away. Edits and fields that are added
+    /// come in the order in which layers asked for them.
+    pub fn edit_answer(&self, edit: Arc<dyn AnswerEdit>) {
+        self.whole().answer_fields.edit(edit);
     }
 
     /// Puts the fields that were added into the answer's.
@@ -283,47 +315,13 @@ struct Deadline {
     stated: bool,
 }
 
-/// Fields that layers add to the answer of a request.
-#[derive(Default)]
-struct AnswerFields {
-    any: AtomicBool,
-    list: Mutex<Vec<AnswerField>>,
-}
-
-struct AnswerField {
-    name: HeaderName,
-    value: HeaderValue,
-    replaces: bool,
-}
-
-impl AnswerFields {
-    fn push(&self, name: HeaderName, value: HeaderValue, replaces: bool) {
-        self.any.store(true, Ordering::Release);
-        self.lock().push(AnswerField { name, value, replaces });
-    }
-
-    fn apply(&self, headers: &mut HeaderMap) {
-        if !self.any.load(Ordering::Acquire) {
-            return;
-        }
-        for AnswerField { name, value, replaces } in self.lock().drain(..) {
-            if replaces {
-                headers.insert(name, value);
-            } else {
-                headers.append(name, value);
-            }
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Vec<AnswerField>> {
-        self.list.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 /// What the gateway finds out about a request before it hands it on.
 pub(crate) struct Admitted {
     pub(crate) target: Uri,
     pub(crate) client_ip: IpAddr,
+    pub(crate) scheme: Scheme,
+    pub(crate) asked_host: Option<HeaderValue>,
+    pub(crate) has_body: bool,
     pub(crate) from_trusted_peer: bool,
     pub(crate) generation: u64,
     pub(crate) route: Option<Arc<RouteInfo>>,
@@ -351,6 +349,9 @@ mod tests {
         Admitted {
             target: Uri::from_static("/"),
             client_ip: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)),
+            scheme: Scheme::Http,
+            asked_host: None,
+            has_body: false,
             from_trusted_peer: true,
             generation: 3,
             route: Some(Arc::new(RouteInfo::new(route, Metadata::default()))),

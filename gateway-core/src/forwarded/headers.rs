@@ -10,8 +10,8 @@ use http::uri::Uri;
 use super::client::X_FORWARDED_FOR;
 use super::owned::{strip_forwarding, strip_x_forwarded};
 
-const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+pub(super) const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+pub(super) const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
 /// What happens to a family of forwarding fields.
 ///

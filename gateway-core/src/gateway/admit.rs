@@ -11,12 +11,12 @@ use http::{Method, Version};
 
 use super::owned::OwnedFields;
 use super::{Choice, Snapshot, decide};
-use crate::context::{Admitted, ConnectionInfo, RequestContext};
+use crate::context::{Admitted, ConnectionInfo, RequestContext, Scheme};
 use crate::error::{Error, Reason};
-use crate::forwarded::{Hop, original_host, resolve_client};
+use crate::forwarded::{Hop, original_host, resolve_client, said_host, said_proto};
 use crate::message::Request;
 use crate::path::{PathOptions, normalize};
-use crate::route::{Lookup, RouteHit};
+use crate::route::{Lookup, RouteHit, preflight_method};
 use crate::{hop_headers, hygiene};
 
 /// Admits the request and chooses what answers it.
@@ -31,12 +31,19 @@ pub(super) fn admit(
     let mut admitted = Admitted {
         target: request.uri().clone(),
         client_ip: client.ip,
+        scheme: listener.scheme,
+        asked_host: None,
+        has_body: !http_body::Body::is_end_stream(request.body()),
         from_trusted_peer: client.trusted_peer,
         generation: snapshot.generation,
         route: None,
         params: crate::context::PathParams::default(),
         after_prefix: None,
     };
+    if client.trusted_peer {
+        admitted.scheme = said_scheme(request.headers()).unwrap_or(listener.scheme);
+        admitted.asked_host = said_host(request.headers());
+    }
     let choice = choose(request, connection, snapshot, &mut admitted);
     context.admit(admitted);
     choice
@@ -49,27 +56,34 @@ fn choose(
     admitted: &mut Admitted,
 ) -> Result<Choice, Error> {
     understand(request, &connection.listener.path)?;
+    is_served(request, connection)?;
     admitted.target = request.uri().clone();
+    if is_redirected(request.uri().path(), connection) {
+        return Ok(Choice::Redirect);
+    }
     clean_fields(request, connection, &snapshot.owned, admitted.from_trusted_peer);
-    let Some(hit) = decide(snapshot, &lookup(request, connection))? else {
-        return Ok(Choice { route: None });
+    let asked = preflight_method(request.method(), request.headers());
+    let Some(hit) = decide(snapshot, &lookup(request, connection, asked.as_ref()))? else {
+        return Ok(Choice::Fallback);
     };
     admitted.route = snapshot.infos.get(hit.index).cloned();
-    let choice = Choice { route: Some(hit.index) };
+    let choice = Choice::Route(hit.index);
     prepare(request, hit, admitted)?;
     Ok(choice)
 }
 
-/// What the route table is asked about `request`.
+/// What the route table is asked about `request`, a preflight for the method `asked`.
 pub(super) fn lookup<'r, B>(
     request: &'r http::Request<B>,
     connection: &'r ConnectionInfo,
+    asked: Option<&'r Method>,
 ) -> Lookup<'r> {
     Lookup {
         host: request.headers().get(header::HOST).and_then(|host| host.to_str().ok()),
         path: request.uri().path(),
         query: request.uri().query(),
         method: request.method(),
+        preflight: asked,
         headers: request.headers(),
         listener: &connection.listener.name,
     }
@@ -100,12 +114,21 @@ fn prepare(
         if let Some(host) = &rewrite.host {
             let host = HeaderValue::from_str(host.as_str())
                 .map_err(|_| Error::new(Reason::RewriteFailed))?;
-            request.headers_mut().insert(header::HOST, host);
+            let replaced = request.headers_mut().insert(header::HOST, host);
+            admitted.asked_host = admitted.asked_host.take().or(replaced);
         }
     }
     admitted.params = hit.params;
     route.request_headers.apply(request.headers_mut());
     Ok(())
+}
+
+/// The scheme by which the client asked, as a trusted proxy says.
+fn said_scheme(headers: &HeaderMap) -> Option<Scheme> {
+    let said = said_proto(headers)?;
+    [Scheme::Http, Scheme::Https]
+        .into_iter()
+        .find(|scheme| said.eq_ignore_ascii_case(scheme.as_str().as_bytes()))
 }
 
 /// Refuses what can be read in two ways, and brings the rest into its normal form.
@@ -115,6 +138,30 @@ pub(super) fn understand<B>(
 ) -> Result<(), Error> {
     hygiene::authority(request.version(), request.method(), request.uri(), request.headers())?;
     normalize_target(request, options)
+}
+
+/// Refuses what came over a connection that was made for others (RFC 9110, section 15.5.20).
+///
+/// Over HTTP/2 alone: there clients put requests for several hosts on one connection, and have to
+/// be told when they guessed wrong. Over HTTP/1.1 a host that no certificate has is a client that
+/// did not look at it, such as a probe that knows only the address; no route takes it, or one does.
+fn is_served<B>(request: &http::Request<B>, connection: &ConnectionInfo) -> Result<(), Error> {
+    let Some(tls) = connection.tls.as_ref().filter(|_| request.version() >= Version::HTTP_2) else {
+        return Ok(());
+    };
+    let (version, method) = (request.version(), request.method());
+    let host = hygiene::authority(version, method, request.uri(), request.headers())?;
+    match host {
+        Some(host) if !tls.served.contains(host.host) => Err(Reason::MisdirectedRequest.into()),
+        _ => Ok(()),
+    }
+}
+
+/// True when the listener sends requests for `path` to `https`.
+pub(super) fn is_redirected(path: &str, connection: &ConnectionInfo) -> bool {
+    connection.listener.redirect.is_some()
+        && !path.starts_with("/.well-known/acme-challenge/")
+        && path != "*"
 }
 
 /// Brings the request target into origin-form with a normal path, and the host into `Host`.

@@ -17,6 +17,7 @@ use super::{Gateway, admit, decide};
 use crate::body::Body;
 use crate::error::BoxError;
 use crate::message::{Response, Tunnel};
+use crate::route::preflight_method;
 use crate::task;
 use crate::tunnel;
 
@@ -40,9 +41,11 @@ impl Gateway {
         *head.headers_mut() = request.headers().clone();
         let connection = self.connection_of(request.extensions());
         // What cannot be understood is taken, to be refused.
-        admit::understand(&mut head, &connection.listener.path).is_err()
-            || decide(&self.snapshot(), &admit::lookup(&head, &connection))
-                .is_ok_and(|hit| hit.is_some())
+        admit::understand(&mut head, &connection.listener.path).is_err() || {
+            let asked = preflight_method(head.method(), head.headers());
+            let lookup = admit::lookup(&head, &connection, asked.as_ref());
+            decide(&self.snapshot(), &lookup).is_ok_and(|hit| hit.is_some())
+        }
     }
 
     /// Answers a request of another server, upgrades included.

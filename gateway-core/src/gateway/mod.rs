@@ -182,16 +182,25 @@ impl Seen {
     }
 }
 
-/// What takes a request: a route, by its place in the table, or else the fallback.
+/// What takes a request.
 #[derive(Clone, Copy, Debug)]
-struct Choice {
-    route: Option<usize>,
+enum Choice {
+    /// A route, by its place in the table.
+    Route(usize),
+    /// What takes the rest.
+    Fallback,
+    /// The listener, which sends everybody to `https`.
+    Redirect,
 }
 
 impl Choice {
     /// Lets what was chosen answer. A panic there is this request's failure and nobody else's.
     async fn call(self, snapshot: &Snapshot, request: Request) -> Outcome {
-        let route = self.route.and_then(|index| snapshot.table.routes().get(index));
+        let route = match self {
+            Self::Route(index) => snapshot.table.routes().get(index),
+            Self::Fallback => None,
+            Self::Redirect => return redirection::to_https(&request),
+        };
         let target = route.map(|route| &route.target).or(snapshot.fallback.as_ref());
         let called = target.ok_or(Reason::RouteNotFound)?.call(request);
         let outcome = AssertUnwindSafe(called).catch_unwind().await;

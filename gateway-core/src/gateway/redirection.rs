@@ -52,6 +52,20 @@ impl Redirection {
     }
 }
 
+/// Sends the client of `request` to where its listener says.
+pub(super) fn to_https(request: &Request) -> Outcome {
+    let context = request.context().map(RequestContext::connection);
+    let to = context.and_then(|connection| connection.listener.redirect).unwrap_or_default();
+    if !request.headers().contains_key(header::HOST) {
+        return Err(Error::new(Reason::HostInvalid).with_detail("no host to redirect to"));
+    }
+    let mut redirect = Redirect::new();
+    redirect.status = to.status;
+    redirect.scheme = Some(Scheme::Https.as_str().to_owned());
+    redirect.port = Some(to.port);
+    Redirection::new(redirect).answer(request)
+}
+
 impl ModuleService for Redirection {
     fn call(&self, request: Request) -> impl Future<Output = Outcome> + Send {
         ready(self.answer(&request))

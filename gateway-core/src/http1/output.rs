@@ -53,7 +53,7 @@ impl Output {
         self.after.clear();
     }
 
-    /// Writes everything. Ready with the number of bytes written in this call once all is out;
+    /// Writes everything. Ready once all is out, also of what the transport keeps (TLS does);
     /// `written` counts also what a pending or failed call got out.
     pub(crate) fn poll_write_all(
         &mut self,
@@ -78,7 +78,7 @@ impl Output {
             *written += size as u64;
             self.advance(size);
         }
-        Poll::Ready(Ok(()))
+        Pin::new(io).poll_flush(cx)
     }
 
     /// Writes everything.

@@ -167,7 +167,7 @@ fn consider<T>(index: usize, route: &Route<T>, lookup: &Lookup<'_>) -> Outcome {
     let mut best: Option<(Rank, usize)> = None;
     let mut furthest: Option<(Predicate, usize, String)> = None;
     for (matched, matching) in route.matches.iter().enumerate() {
-        match first_failure(matching, lookup) {
+        match first_failure(matching, route.preflight, lookup) {
             None => {
                 let rank = Rank::of(route, index, matching, matched);
                 if best.as_ref().is_none_or(|(known, _)| rank < *known) {
@@ -191,7 +191,11 @@ fn consider<T>(index: usize, route: &Route<T>, lookup: &Lookup<'_>) -> Outcome {
 }
 
 /// The first part of `matching` that does not hold, and that in words.
-fn first_failure(matching: &RouteMatch, lookup: &Lookup<'_>) -> Option<(Predicate, String)> {
+fn first_failure(
+    matching: &RouteMatch,
+    takes_preflights: bool,
+    lookup: &Lookup<'_>,
+) -> Option<(Predicate, String)> {
     if let Some(host) = &matching.host
         && !lookup.host.is_some_and(|name| host.takes(name))
     {
@@ -211,8 +215,10 @@ fn first_failure(matching: &RouteMatch, lookup: &Lookup<'_>) -> Option<(Predicat
         let name = query.name.clone();
         return Some((Predicate::Query { name }, format!("query: {query} does not hold")));
     }
-    if !matching.methods.takes(lookup.method) {
-        let text = format!("method: {} does not take {}", matching.methods, lookup.method);
+    let method = lookup.method_for(takes_preflights);
+    if !matching.methods.takes(method) {
+        let asked = if method == lookup.method { "" } else { ", which the preflight asks for" };
+        let text = format!("method: {} does not take {method}{asked}", matching.methods);
         return Some((Predicate::Method, text));
     }
     None

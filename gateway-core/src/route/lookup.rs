@@ -1,5 +1,6 @@
 //! The question put to a route table, and its answer.
 
+use http::header::{ACCESS_CONTROL_REQUEST_METHOD, ORIGIN};
 use http::{HeaderMap, Method};
 
 use super::{PathParams, Route};
@@ -13,8 +14,11 @@ pub struct Lookup<'r> {
     pub path: &'r str,
     /// The text after `?`.
     pub query: Option<&'r str>,
-    /// The method. For a CORS preflight: the method it asks for.
+    /// The method.
     pub method: &'r Method,
+    /// The method that a CORS preflight asks for, which counts for routes that take preflights
+    /// ([`Route::preflight`]); `None`: the request is none. See [`preflight_method`].
+    pub preflight: Option<&'r Method>,
     /// The header lines.
     pub headers: &'r HeaderMap,
     /// The name of the listener that took the connection.
@@ -25,7 +29,7 @@ impl<'r> Lookup<'r> {
     /// A lookup without host and query, on a listener without a name.
     #[must_use]
     pub const fn new(method: &'r Method, path: &'r str, headers: &'r HeaderMap) -> Self {
-        Self { host: None, path, query: None, method, headers, listener: "" }
+        Self { host: None, path, query: None, method, preflight: None, headers, listener: "" }
     }
 
     /// Sets the host.
@@ -42,12 +46,46 @@ impl<'r> Lookup<'r> {
         self
     }
 
+    /// Sets the method that a CORS preflight asks for.
+    #[must_use]
+    pub const fn preflight(mut self, asked: Option<&'r Method>) -> Self {
+        self.preflight = asked;
+        self
+    }
+
     /// Sets the name of the listener.
     #[must_use]
     pub const fn listener(mut self, listener: &'r str) -> Self {
         self.listener = listener;
         self
     }
+}
+
+impl Lookup<'_> {
+    /// The method that decides about a route: the one that is asked for, where the request is a
+    /// preflight and the route takes those.
+    pub(super) fn method_for(&self, takes_preflights: bool) -> &Method {
+        match self.preflight {
+            Some(asked) if takes_preflights => asked,
+            _ => self.method,
+        }
+    }
+}
+
+/// The method that a CORS preflight asks for (Fetch, "CORS-preflight fetch"); `None`: the request
+/// is no preflight.
+///
+/// A preflight is an `OPTIONS` with an `Origin` and with one line of
+/// `Access-Control-Request-Method` that is a method. Anything else is an ordinary request, so that
+/// nobody gets round what stands before a target by asking wrongly.
+#[must_use]
+pub fn preflight_method(method: &Method, headers: &HeaderMap) -> Option<Method> {
+    if method != Method::OPTIONS || !headers.contains_key(ORIGIN) {
+        return None;
+    }
+    let mut lines = headers.get_all(ACCESS_CONTROL_REQUEST_METHOD).iter();
+    let asked = Method::from_bytes(lines.next()?.as_bytes()).ok()?;
+    lines.next().is_none().then_some(asked)
 }
 
 /// What a route table says to a request.

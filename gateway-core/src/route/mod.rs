@@ -39,7 +39,7 @@ mod tests;
 pub use self::error::{Place, RouteError};
 pub use self::explain::{Considered, Predicate, Verdict};
 pub use self::headers::HeaderEdits;
-pub use self::lookup::{Found, Lookup, RouteHit};
+pub use self::lookup::{Found, Lookup, RouteHit, preflight_method};
 #[cfg(feature = "regex")]
 pub use self::matcher::RegexMatch;
 pub use self::matcher::{
@@ -69,6 +69,9 @@ pub struct Route<T> {
     pub metadata: Metadata,
     /// The names of the listeners it belongs to. Empty: every listener.
     pub listeners: Vec<String>,
+    /// Whether a CORS preflight is matched as the method it asks for, because something in front of
+    /// the target answers it. Default: `false`, where it is an `OPTIONS` like any other.
+    pub preflight: bool,
     /// How the request is rewritten for the target.
     pub rewrite: Option<Rewrite>,
     /// Edits of the request's header fields.
@@ -89,6 +92,7 @@ impl<T> Route<T> {
             enabled: true,
             metadata: Metadata::default(),
             listeners: Vec::new(),
+            preflight: false,
             rewrite: None,
             request_headers: HeaderEdits::default(),
             response_headers: HeaderEdits::default(),
@@ -128,6 +132,13 @@ impl<T> Route<T> {
     #[must_use]
     pub fn listener(mut self, listener: impl Into<String>) -> Self {
         self.listeners.push(listener.into());
+        self
+    }
+
+    /// Sets whether a CORS preflight is matched as the method it asks for.
+    #[must_use]
+    pub fn preflight(mut self, preflight: bool) -> Self {
+        self.preflight = preflight;
         self
     }
 

@@ -449,3 +449,66 @@ fn metadata_is_sorted_by_name() {
     assert_eq!(route.metadata.value("team"), Some("shop"));
     assert_eq!(route.metadata.iter().next(), Some(("area", "north")));
 }
+
+/// The id of the route that takes a preflight for `asked`, or the methods that would be taken.
+fn takes_preflight(table: &Table, asked: Method) -> Result<String, Vec<Method>> {
+    let headers = HeaderMap::new();
+    let lookup = Lookup::new(&Method::OPTIONS, "/a", &headers).preflight(Some(&asked));
+    match table.find(&lookup) {
+        Found::Route(hit) => Ok(hit.route.id.clone()),
+        Found::MethodNotAllowed(methods) => Err(methods),
+        Found::NotFound => Err(Vec::new()),
+    }
+}
+
+#[test]
+fn a_preflight_is_matched_as_the_method_it_asks_for_where_the_route_takes_them() {
+    let read = route("read", path("/a").method(Method::GET)).preflight(true);
+    let write = route("write", path("/a").method(Method::PUT));
+    let table = table(vec![read, write]);
+    assert_eq!(takes_preflight(&table, Method::GET), Ok("read".to_owned()));
+    let all = vec![Method::GET, Method::PUT];
+    assert_eq!(takes_preflight(&table, Method::PUT), Err(all.clone()), "an OPTIONS there");
+    assert_eq!(takes_preflight(&table, Method::OPTIONS), Err(all), "not its own method");
+    let headers = HeaderMap::new();
+    let lookup = Lookup::new(&Method::OPTIONS, "/a", &headers).preflight(Some(&Method::DELETE));
+    let said: Vec<_> = table.explain(&lookup).iter().map(ToString::to_string).collect();
+    assert_eq!(
+        said,
+        [
+            "read: method: GET does not take DELETE, which the preflight asks for",
+            "write: method: PUT does not take OPTIONS",
+        ]
+    );
+}
+
+#[test]
+fn preflights_that_nobody_in_front_answers_are_options() {
+    let table = table(vec![
+        route("get", path("/a").method(Method::GET)).preflight(true),
+        route("rest", path("/a")),
+    ]);
+    assert_eq!(takes_preflight(&table, Method::GET), Ok("get".to_owned()));
+    assert_eq!(takes_preflight(&table, Method::PUT), Ok("rest".to_owned()));
+}
+
+#[test]
+fn only_what_a_browser_asks_before_a_request_is_a_preflight() {
+    let origin = ("origin", "https://a.test");
+    let asks = ("access-control-request-method", "PUT");
+    for (method, lines, expected) in [
+        (Method::OPTIONS, &[origin, asks][..], Some(Method::PUT)),
+        (Method::GET, &[origin, asks], None),
+        (Method::OPTIONS, &[asks], None),
+        (Method::OPTIONS, &[origin], None),
+        (Method::OPTIONS, &[origin, asks, asks], None),
+        (Method::OPTIONS, &[origin, ("access-control-request-method", "P T")], None),
+        (Method::OPTIONS, &[origin, ("access-control-request-method", "")], None),
+    ] {
+        let mut headers = HeaderMap::new();
+        for (name, value) in lines {
+            headers.append(*name, HeaderValue::from_static(value));
+        }
+        assert_eq!(preflight_method(&method, &headers), expected, "{method} {lines:?}");
+    }
+}

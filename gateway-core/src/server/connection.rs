@@ -11,6 +11,8 @@ use std::time::Duration;
 use bytes::{Buf, BytesMut};
 use tokio::io::AsyncReadExt;
 use tokio::sync::OwnedSemaphorePermit;
+#[cfg(feature = "tls")]
+use tokio::time::timeout;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::http1::{self, Served};
@@ -18,9 +20,13 @@ use super::http2;
 use super::listener::{Accepted, Listener, Protocol};
 use super::proxy_protocol::{self, Parsed};
 use super::session::Session;
+#[cfg(feature = "tls")]
+use super::tls::{self, ServerTls};
 use crate::context::ConnectionInfo;
 use crate::http1::READ_SIZE;
 use crate::module::ModuleService;
+#[cfg(feature = "tls")]
+use crate::observe::{HandshakeFailed, Observer};
 use crate::stream::NetStream;
 
 /// How HTTP/2 connections begin (RFC 9113, section 3.4).
@@ -54,7 +60,7 @@ pub(super) async fn run<M: ModuleService>(
 
 /// Waits until the quiet client sends something; `None` when it is time to close instead.
 async fn asked_again<M>(
-    stream: NetStream,
+    mut stream: NetStream,
     session: &Session<M>,
     closes_at: Instant,
 ) -> Option<NetStream> {
@@ -73,7 +79,11 @@ async fn asked_again<M>(
         Poll::Ready(false)
     })
     .await;
-    readable.then_some(stream)
+    if !readable {
+        stream.say_goodbye();
+        return None;
+    }
+    Some(stream)
 }
 
 /// A connection whose protocol is known.
@@ -101,6 +111,7 @@ pub(super) async fn open<M>(
             }
         }
         match listener.protocol {
+            _ if listener.has_tls() => Some(false),
             Protocol::Http1 => Some(false),
             Protocol::Http2 => Some(true),
             Protocol::Auto => begins_with_preface(&mut stream, &mut read).await,
@@ -110,8 +121,42 @@ pub(super) async fn open<M>(
         opened = timeout_at(deadline, opening) => opened.ok().flatten()?,
         () = session.drain.started() => return None,
     };
-    let info = Arc::new(ConnectionInfo::new(Arc::clone(&session.listener), peer, local));
-    Some(Opened { stream, read, info, http2 })
+    let info = ConnectionInfo::new(Arc::clone(&session.listener), peer, local);
+    #[cfg(feature = "tls")]
+    if let Some(tls) = &listener.tls {
+        // In a box of its own: without TLS nobody needs the room.
+        return Box::pin(secure(stream, read, tls, listener.protocol, &session, info)).await;
+    }
+    Some(Opened { stream, read, info: Arc::new(info), http2 })
+}
+
+/// Does the TLS handshake, which says what is spoken.
+#[cfg(feature = "tls")]
+async fn secure<M>(
+    stream: NetStream,
+    read: BytesMut,
+    tls: &ServerTls,
+    protocol: Protocol,
+    session: &Session<M>,
+    info: ConnectionInfo,
+) -> Option<Opened> {
+    let handshake = timeout(session.timeouts.tls, tls::handshake(tls, protocol, stream, read));
+    let cause = tokio::select! {
+        done = handshake => match done {
+            Ok(Ok(Some(secured))) => {
+                let info = Arc::new(info.with_tls(secured.info));
+                let (stream, http2) = (secured.stream, secured.http2);
+                return Some(Opened { stream, read: BytesMut::new(), info, http2 });
+            }
+            Ok(Ok(None)) => return None,
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "it took too long".to_owned(),
+        },
+        () = session.drain.started() => return None,
+    };
+    tracing::debug!(listener = info.listener.name, peer = ?info.peer, cause, "no TLS handshake");
+    session.observers.handshake_failed(&HandshakeFailed::new(&info, &cause));
+    None
 }
 
 fn is_behind_proxy(listener: &Listener, peer: Option<SocketAddr>) -> bool {

@@ -15,7 +15,7 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::time::sleep;
 
 use super::settings::{Limits, Timeouts};
-use crate::context::ListenerInfo;
+use crate::context::{ListenerInfo, Scheme};
 use crate::stream::NetStream;
 
 /// Connections that the kernel holds before they are accepted.
@@ -90,6 +90,8 @@ pub struct Listener {
     pub(crate) timeouts: Timeouts,
     pub(crate) reuse_port: bool,
     pub(crate) info: ListenerInfo,
+    #[cfg(feature = "tls")]
+    pub(crate) tls: Option<super::tls::ServerTls>,
 }
 
 impl Listener {
@@ -104,6 +106,8 @@ impl Listener {
             timeouts: Timeouts::default(),
             reuse_port: false,
             info,
+            #[cfg(feature = "tls")]
+            tls: None,
         }
     }
 
@@ -149,6 +153,21 @@ impl Listener {
     pub fn info(mut self, edit: impl FnOnce(&mut ListenerInfo)) -> Self {
         edit(&mut self.info);
         self
+    }
+
+    /// Speaks TLS: which protocol is spoken over it the client chooses by ALPN among those of the
+    /// listener. Requests learn that they came by `https`. Default: plain text.
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, tls: super::tls::ServerTls) -> Self {
+        self.tls = Some(tls);
+        self
+    }
+
+    pub(super) fn has_tls(&self) -> bool {
+        #[cfg(feature = "tls")]
+        return self.tls.is_some();
+        #[cfg(not(feature = "tls"))]
+        return false;
     }
 
     /// Binds the socket.
@@ -216,7 +235,10 @@ impl BoundListener {
         &self.listener.info.name
     }
 
-    pub(crate) fn accepting(self) -> io::Result<(Arc<Listener>, Acceptor)> {
+    pub(crate) fn accepting(mut self) -> io::Result<(Arc<Listener>, Acceptor)> {
+        if self.listener.has_tls() {
+            self.listener.info.scheme = Scheme::Https;
+        }
         let local = match self.local_address() {
             Address::Tcp(local) if !local.ip().is_unspecified() => Some(local),
             _ => None,

@@ -12,6 +12,8 @@ mod listener;
 pub mod proxy_protocol;
 mod session;
 mod settings;
+#[cfg(feature = "tls")]
+pub mod tls;
 
 use std::future::Future;
 use std::io;

@@ -47,6 +47,8 @@ pub struct Timeouts {
     /// From the first byte of a request's head to its last; also for the first byte on a new
     /// connection and for the PROXY header. Default: 10 s.
     pub header: Duration,
+    /// For the whole TLS handshake. Default: 10 s.
+    pub tls: Duration,
     /// Between two requests on a connection. Default: 75 s.
     pub idle: Duration,
     /// A client that neither sends its body nor takes the answer for this long, in sum over a
@@ -64,6 +66,7 @@ impl Default for Timeouts {
     fn default() -> Self {
         Self {
             header: Duration::from_secs(10),
+            tls: Duration::from_secs(10),
             idle: Duration::from_secs(75),
             body_idle: Duration::from_secs(60),
             max_age: Duration::from_secs(600),

@@ -152,7 +152,7 @@ mod tests {
     use tokio::time::Instant;
 
     use super::*;
-    use crate::context::{Admitted, ConnectionInfo, PathParams, Principal};
+    use crate::context::{Admitted, ConnectionInfo, PathParams, Principal, Scheme};
 
     fn key(text: &str) -> HashKey {
         text.parse().unwrap()
@@ -166,6 +166,9 @@ mod tests {
         context.admit(Admitted {
             target: Uri::from_static("/orders/77/items"),
             client_ip: ip.parse().unwrap(),
+            scheme: Scheme::Http,
+            asked_host: None,
+            has_body: false,
             from_trusted_peer: false,
             generation: 1,
             route: None,

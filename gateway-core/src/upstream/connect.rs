@@ -66,6 +66,9 @@ pub(super) struct Connector {
     pub(super) custom: Option<Arc<dyn Erased>>,
     #[cfg(feature = "tls")]
     pub(super) tls: Option<Arc<rustls::ClientConfig>>,
+    /// The name that certificates must have; `None`: that of the endpoint's address.
+    #[cfg(feature = "tls")]
+    pub(super) server_name: Option<rustls::pki_types::ServerName<'static>>,
 }
 
 impl Connector {
@@ -81,7 +84,9 @@ impl Connector {
     pub(super) fn same_as(&self, other: &Self) -> bool {
         let custom = is_same(self.custom.as_ref(), other.custom.as_ref());
         #[cfg(feature = "tls")]
-        return custom && is_same(self.tls.as_ref(), other.tls.as_ref());
+        return custom
+            && is_same(self.tls.as_ref(), other.tls.as_ref())
+            && self.server_name == other.server_name;
         #[cfg(not(feature = "tls"))]
         return custom;
     }
@@ -131,8 +136,11 @@ impl Connector {
     ) -> Result<NetStream, Error> {
         let failed = || Error::new(Reason::TlsFailed);
         let config = self.tls.clone().ok_or_else(failed)?;
-        let name = rustls::pki_types::ServerName::try_from(address.host().to_owned())
-            .map_err(|error| failed().with_source(error))?;
+        let name = match &self.server_name {
+            Some(name) => name.clone(),
+            None => rustls::pki_types::ServerName::try_from(address.host().to_owned())
+                .map_err(|error| failed().with_source(error))?,
+        };
         let stream = tokio_rustls::TlsConnector::from(config)
             .connect(name, stream)
             .await

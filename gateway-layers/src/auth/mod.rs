@@ -38,11 +38,14 @@
 pub mod api_key;
 mod authenticate;
 mod authenticator;
+pub mod authorize;
 #[cfg(feature = "basic")]
 pub mod basic;
 mod challenge;
-pub(crate) mod claims;
+mod claims;
 mod credentials;
+#[cfg(any(feature = "api_key", feature = "service_token"))]
+mod digest;
 #[cfg(any(feature = "api_key", feature = "basic"))]
 mod file;
 #[cfg(any(feature = "api_key", feature = "basic"))]
@@ -59,4 +62,6 @@ pub use self::authenticate::Authenticate;
 pub use self::authenticator::{Authentication, Authenticator, Identity, Pending};
 pub use self::challenge::Challenge;
 pub use self::credentials::{CredentialFault, CredentialSource, find_credential};
+#[cfg(any(feature = "api_key", feature = "service_token"))]
+pub use self::digest::SecretDigest;
 pub use self::forward::{Forward, Unsafe};

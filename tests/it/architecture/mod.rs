@@ -32,7 +32,7 @@ const CORE: &[&[&str]] = &[
 
 /// The levels of `gateway-layers`. All capabilities are on one level, so none imports another.
 const LAYERS: &[&[&str]] = &[
-    &["filter", "head_copy"],
+    &["filter", "head_copy", "origin"],
     &["guard"],
     &[
         "access_log",
@@ -40,13 +40,19 @@ const LAYERS: &[&[&str]] = &[
         "body_limit",
         "circuit_breaker",
         "concurrency",
+        "content_type",
+        "cors",
+        "csrf",
         "discovery",
         "fallback",
         "hedge",
+        "ip_filter",
+        "method_filter",
         "mirror",
         "registry",
         "rate_limit",
         "retry",
+        "security_headers",
         "timeout",
     ],
 ];

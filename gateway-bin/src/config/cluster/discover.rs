@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use gateway_core::EndpointAddress;
 use gateway_core::upstream::Transport;
+use gateway_layers::discovery::dns::DnsRecords;
 use gateway_layers::discovery::kubernetes::{
     KubernetesConfig, KubernetesPort, NAMESPACE_FILE, TOKEN_FILE,
 };
@@ -65,6 +66,16 @@ impl Discover {
             Self::Registry(_) => Transport::Http,
         };
         transport == Transport::Https
+    }
+
+    /// The one name whose addresses are the endpoints, where there is one.
+    pub fn looked_up(&self) -> Option<&str> {
+        match self {
+            Self::Dns(config) if matches!(config.records, DnsRecords::Addresses { .. }) => {
+                Some(config.name.strip_suffix('.').unwrap_or(&config.name))
+            }
+            _ => None,
+        }
     }
 
     pub(super) fn read(field: Field<'_>) -> Option<Self> {

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use gateway_core::route::Rewrite;
 use gateway_core::upstream::health::{EjectionSettings, HealthCheck};
-use gateway_core::upstream::{EndpointSpec, Sticky};
+use gateway_core::upstream::{EndpointSpec, Sticky, Transport};
 use gateway_core::{ClusterTimeouts, HostPolicy, PoolSettings};
 use gateway_layers::circuit_breaker;
 use gateway_layers::concurrency::ConcurrencySettings;
@@ -20,6 +20,7 @@ pub use self::balance::Balance;
 pub(super) use self::balance::hash_keys;
 pub use self::discover::{Discover, Registered};
 use super::reader::Field;
+use super::tls::ClusterTls;
 use super::units::{duration, some_duration, timeout};
 
 const HOST: &str = "\"preserve\", \"endpoint\" or a host name with an optional port";
@@ -49,6 +50,8 @@ pub struct Cluster {
     /// `timeouts`: `connect` (3 s), `try` (as long as the request has), `idle` (5 min); `"0s"` is
     /// off, which is a year.
     pub timeouts: ClusterTimeouts,
+    /// `tls`, for `https` endpoints. Default: verified by what the system trusts.
+    pub tls: Option<ClusterTls>,
     /// `zone`: where requests are kept as far as its endpoints are well. Default: none.
     pub zone: Option<String>,
     /// `slow_start`: for how long an endpoint that came or recovered takes less than its share.
@@ -73,6 +76,18 @@ pub struct Cluster {
 }
 
 impl Cluster {
+    /// False where whoever answers is believed.
+    pub(crate) fn verifies(&self) -> bool {
+        !self.tls.as_ref().is_some_and(|tls| tls.dangerous_accept_any_certificate)
+    }
+
+    /// True where endpoints may be spoken to over TLS.
+    pub(crate) fn speaks_tls(&self) -> bool {
+        let is_https = |endpoint: &EndpointSpec| endpoint.address.transport() == Transport::Https;
+        let found = self.discover.as_ref().is_some_and(Discover::needs_tls);
+        found || self.endpoints.iter().any(is_https)
+    }
+
     /// A cluster with every default, as documents have them.
     pub fn new(name: impl Into<String>, endpoints: Vec<EndpointSpec>) -> Self {
         Self {
@@ -84,6 +99,7 @@ impl Cluster {
             host: HostPolicy::default(),
             pool: PoolSettings::default(),
             timeouts: ClusterTimeouts::default(),
+            tls: None,
             zone: None,
             slow_start: Duration::ZERO,
             panic_threshold: Some(0.0),
@@ -115,6 +131,7 @@ impl Cluster {
         table.set("host", &mut cluster.host, |field| host(&field));
         table.set("pool", &mut cluster.pool, pool);
         table.set("timeouts", &mut cluster.timeouts, timeouts);
+        table.set("tls", &mut cluster.tls, |field| ClusterTls::read(field).map(Some));
         table.set("zone", &mut cluster.zone, |field| field.name("the name of a zone").map(Some));
         table.set("slow_start", &mut cluster.slow_start, |field| duration(&field));
         table.set("panic_threshold", &mut cluster.panic_threshold, |field| {

@@ -1,20 +1,37 @@
 //! `policy`: what stands between a route and its target.
 
+mod authorize;
+mod content;
+mod cors;
+mod csrf;
 mod fallback;
 pub(super) mod header_edits;
+mod identity;
+mod ip;
 mod mirror;
+mod rate_limit;
 mod retries;
+mod security_headers;
 
 use std::time::Duration;
 
 use gateway_core::route::HeaderEdits;
+use gateway_layers::auth::authorize::Requirements;
+use gateway_layers::content_type::ContentTypeFilter;
+use gateway_layers::cors::CorsFilter;
+use gateway_layers::csrf::CsrfFilter;
 use gateway_layers::hedge;
+use gateway_layers::ip_filter::IpFilter;
+use gateway_layers::method_filter::MethodFilter;
+use gateway_layers::security_headers::SecurityHeadersFilter;
 
 pub use self::fallback::{Fallback, FallbackTo};
+pub use self::identity::{Access, IdentityMode, IdentityUse};
 pub use self::mirror::Mirror;
+pub use self::rate_limit::{LimitStore, RateLimit};
 pub use self::retries::Retry;
 use super::destination::Destination;
-use super::reader::Field;
+use super::reader::{Field, Table};
 use super::units::{duration, size};
 
 /// The time a request has in all, unless its route says otherwise.
@@ -27,6 +44,25 @@ pub const DEFAULT_BODY_LIMIT: u64 = 10 * 1024 * 1024;
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Policy {
+    /// `public`, `identity`, and the kinds of credentials that callers are known by.
+    pub access: Access,
+    /// `authorize`: an expression, or a table of `roles_any`, `roles_all`, `scopes_any`,
+    /// `scopes_all`, `claims` and `expression`. Default: whoever is known may.
+    pub authorize: Option<Requirements>,
+    /// `rate_limit`. Default: none.
+    pub rate_limit: Option<RateLimit>,
+    /// `security_headers`: `true` or a table. Default: none.
+    pub security_headers: Option<SecurityHeadersFilter>,
+    /// `cors`. Default: none.
+    pub cors: Option<CorsFilter>,
+    /// `ip`: `allow`, `deny`, `allow_file`, `deny_file`. Default: every address.
+    pub ip: Option<IpFilter>,
+    /// `methods`. Default: every one that the match lets through.
+    pub methods: Option<MethodFilter>,
+    /// `content_types`. Default: any.
+    pub content_types: Option<ContentTypeFilter>,
+    /// `csrf`: `true` or a table. Default: none.
+    pub csrf: Option<CsrfFilter>,
     /// `timeout`: from the request's head to the answer's, in all. `"0s"` is off. Default: 30 s.
     pub timeout: Option<Duration>,
     /// `try_timeout`: for one try at an endpoint, until the head of its answer. `"0s"` is off.
@@ -52,6 +88,15 @@ pub struct Policy {
 impl Default for Policy {
     fn default() -> Self {
         Self {
+            access: Access::default(),
+            authorize: None,
+            rate_limit: None,
+            security_headers: None,
+            cors: None,
+            ip: None,
+            methods: None,
+            content_types: None,
+            csrf: None,
             timeout: Some(DEFAULT_TIMEOUT),
             try_timeout: None,
             retry: None,
@@ -66,6 +111,16 @@ impl Default for Policy {
 }
 
 impl Policy {
+    /// What callers must be, by `authorize` and by what the kinds of credentials ask for.
+    pub(crate) fn requirements(&self) -> Vec<Requirements> {
+        let asked = self.access.identities.iter();
+        let asked = asked.filter(|used| !(used.scopes.is_empty() && used.roles.is_empty()));
+        let asked = asked.map(|used| {
+            Requirements::new().scopes_all(used.scopes.clone()).roles_any(used.roles.clone())
+        });
+        asked.chain(self.authorize.clone()).collect()
+    }
+
     /// The names of the clusters that it leads to.
     pub fn clusters(&self) -> impl Iterator<Item = &str> {
         let mirrors = self.mirrors.iter().map(|mirror| &mirror.to);
@@ -75,7 +130,9 @@ impl Policy {
 
     pub(super) fn read(field: Field<'_>) -> Option<Self> {
         let mut table = field.table("{ timeout = \"30s\" }")?;
-        let mut policy = Self::default();
+        let mut policy = Self { access: Access::read(&mut table), ..Self::default() };
+        table.set("authorize", &mut policy.authorize, |field| authorize::read(field).map(Some));
+        table.set("rate_limit", &mut policy.rate_limit, |field| RateLimit::read(field).map(Some));
         table.set("timeout", &mut policy.timeout, |field| {
             Some(Some(duration(&field)?).filter(|timeout| !timeout.is_zero()))
         });
@@ -94,7 +151,20 @@ impl Policy {
             Some("off") => Some(None),
             _ => size(&field).map(Some),
         });
+        policy.read_filters(&mut table);
         table.finish();
         Some(policy)
+    }
+
+    /// What looks at the head of a request.
+    fn read_filters(&mut self, table: &mut Table<'_>) {
+        table.set("security_headers", &mut self.security_headers, security_headers::read);
+        table.set("cors", &mut self.cors, |field| cors::read(field).map(Some));
+        table.set("ip", &mut self.ip, |field| ip::read(field).map(Some));
+        table.set("methods", &mut self.methods, |field| content::methods(field).map(Some));
+        table.set("content_types", &mut self.content_types, |field| {
+            content::content_types(field).map(Some)
+        });
+        table.set("csrf", &mut self.csrf, csrf::read);
     }
 }

@@ -184,3 +184,28 @@ fn tables() {
     let redis = registry.redis.unwrap();
     assert_eq!((redis.url.as_str(), redis.prefix.as_str()), ("redis://127.0.0.1:6379", "gateway"));
 }
+
+#[test]
+fn edge_hygiene() {
+    use gateway_layers::{cors, csrf, security_headers};
+
+    let policy = route("carts").policy;
+    let cors = policy.cors.unwrap();
+    let patterns = ["https://*.example.com", "http://localhost:*"];
+    let expected = cors::Config::new(patterns.map(|pattern| pattern.parse().unwrap()))
+        .allow_headers([http::header::CONTENT_TYPE])
+        .expose_headers([http::header::ETAG])
+        .max_age(seconds(300));
+    assert_eq!(*cors.config(), expected);
+    let security = policy.security_headers.unwrap();
+    assert_eq!(*security.config(), security_headers::Config::default());
+    let ip = policy.ip.unwrap();
+    assert_eq!((ip.allowed().unwrap().len(), ip.denied().len()), (2, 1));
+    assert_eq!(policy.methods.unwrap().methods().len(), 3);
+    assert_eq!(policy.content_types.unwrap().ranges().len(), 2);
+    let expected = csrf::Config::default()
+        .trusted_origins(["https://app.example.com".parse().unwrap()])
+        .cookies(["session"]);
+    assert_eq!(*policy.csrf.unwrap().config(), expected);
+    assert!(route("orders").policy.cors.is_none());
+}

@@ -5,6 +5,7 @@ mod discovery;
 mod environment;
 mod errors;
 mod full;
+mod hygiene;
 mod policies;
 mod registry;
 mod targets;

@@ -44,6 +44,25 @@ pub(super) struct Entry {
 }
 
 impl Value {
+    /// The same as JSON; `None` for what JSON does not have.
+    pub(super) fn to_json(&self) -> Option<serde_json::Value> {
+        Some(match &self.data {
+            Data::Text(text) | Data::Raw(text) => text.as_str().into(),
+            Data::Integer(number) => (*number).into(),
+            Data::Fraction(number) => serde_json::Number::from_f64(*number)?.into(),
+            Data::Boolean(value) => (*value).into(),
+            Data::Other(_) => return None,
+            Data::List(values) => {
+                values.iter().map(Self::to_json).collect::<Option<Vec<_>>>()?.into()
+            }
+            Data::Table(entries) => {
+                let entries =
+                    entries.iter().map(|entry| Some((entry.name.clone(), entry.value.to_json()?)));
+                entries.collect::<Option<serde_json::Map<_, _>>>()?.into()
+            }
+        })
+    }
+
     /// What an error says was found.
     pub(super) fn describe(&self) -> String {
         match &self.data {

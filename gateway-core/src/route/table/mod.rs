@@ -42,6 +42,7 @@ struct Entry {
     route: usize,
     matched: usize,
     methods: MethodMatch,
+    preflight: bool,
     /// Whether listener, headers or query have to be looked at.
     has_conditions: bool,
 }
@@ -141,11 +142,17 @@ impl Entry {
         let has_conditions = !route.listeners.is_empty()
             || !matching.headers.is_empty()
             || !matching.query.is_empty();
-        Self { route: index, matched, methods: matching.methods.clone(), has_conditions }
+        let (methods, preflight) = (matching.methods.clone(), route.preflight);
+        Self { route: index, matched, methods, preflight, has_conditions }
     }
 
     fn matching<'r, T>(&self, routes: &'r [Route<T>]) -> Option<&'r RouteMatch> {
         routes.get(self.route)?.matches.get(self.matched)
+    }
+
+    /// True when the method fits.
+    fn takes_method(&self, lookup: &Lookup<'_>) -> bool {
+        self.methods.takes(lookup.method_for(self.preflight))
     }
 
     /// True when listener, headers and query fit.

@@ -221,6 +221,7 @@ fn identity<T>(route: &Route<T>, matching: &RouteMatch) -> String {
         (
             route.priority,
             sorted(route.listeners.clone()),
+            route.preflight,
             &matching.host,
             path,
             &matching.methods,

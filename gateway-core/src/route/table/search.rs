@@ -31,8 +31,7 @@ impl<'t, T> Best<'t, T> {
     }
 
     fn takes(&self, entry: &Entry) -> bool {
-        entry.methods.takes(self.lookup.method)
-            && entry.conditions_hold(&self.table.routes, self.lookup)
+        entry.takes_method(self.lookup) && entry.conditions_hold(&self.table.routes, self.lookup)
     }
 }
 

@@ -5,6 +5,8 @@
 
 use std::collections::HashSet;
 
+use http::Method;
+
 use super::index::{Index, Node, Paths};
 use super::search::Visit;
 use super::{Entry, RouteTable, TableProblem};
@@ -73,6 +75,7 @@ impl<T> Visit for Cover<'_, T> {
             };
             if let Some((route, matching)) = parts(table, entry)
                 && covers_listeners(route, self.route)
+                && covers_preflights((route, matching), (self.route, self.matching))
                 && covers_conditions(matching, self.matching)
             {
                 self.limit = place;
@@ -173,6 +176,20 @@ fn includes(wider: &Segment, segment: &Segment) -> bool {
 fn covers_listeners<T>(wider: &Route<T>, route: &Route<T>) -> bool {
     wider.listeners.is_empty()
         || !route.listeners.is_empty() && route.listeners.iter().all(|name| wider.is_on(name))
+}
+
+/// True when `wider` takes the preflights that the other takes: each by the method that counts
+/// for it.
+fn covers_preflights<T>(
+    (wider_route, wider): (&Route<T>, &RouteMatch),
+    (route, matching): (&Route<T>, &RouteMatch),
+) -> bool {
+    match (wider_route.preflight, route.preflight) {
+        (false, false) | (true, true) => true,
+        // The other takes every preflight, or none.
+        (true, false) => wider.methods.is_empty() || !matching.methods.takes(&Method::OPTIONS),
+        (false, true) => wider.methods.takes(&Method::OPTIONS),
+    }
 }
 
 fn covers_conditions(wider: &RouteMatch, matching: &RouteMatch) -> bool {

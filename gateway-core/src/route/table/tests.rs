@@ -27,7 +27,7 @@ const PATTERNS: [&str; 10] = ["a", "b", "ab", "v1", "", "{x}", "{x}", "a{x}", "{
 const HOSTS: [&str; 6] = ["a.test", "b.a.test", "*.a.test", "*.test", "*.b.a.test", "c.test"];
 const REQUEST_HOSTS: [&str; 8] =
     ["a.test", "B.A.test:80", "x.b.a.test", "x.test.", "c.test", "other", "", ".a.test"];
-const METHODS: [Method; 3] = [Method::GET, Method::POST, Method::HEAD];
+const METHODS: [Method; 4] = [Method::GET, Method::POST, Method::HEAD, Method::OPTIONS];
 
 fn random_path_match(dice: &mut Dice) -> RouteMatch {
     let depth = dice.roll(4);
@@ -93,7 +93,8 @@ fn random_routes(size: usize, dice: &mut Dice) -> Vec<Route<usize>> {
             let priority = i32::try_from(dice.roll(priorities)).unwrap();
             let mut route = Route::new(format!("r{number}"), number)
                 .priority(priority)
-                .enabled(dice.roll(10) != 0);
+                .enabled(dice.roll(10) != 0)
+                .preflight(dice.roll(3) == 0);
             for _ in 0..=dice.roll(5) / 4 {
                 route = route.matching(random_match(dice));
             }
@@ -112,6 +113,7 @@ struct Ask {
     path: String,
     query: Option<&'static str>,
     method: Method,
+    preflight: Option<Method>,
     headers: HeaderMap,
     listener: &'static str,
 }
@@ -129,11 +131,14 @@ impl Ask {
                 headers.append(name, HeaderValue::from_static(["0", "1"][dice.roll(2)]));
             }
         }
+        let method = METHODS[dice.roll(4)].clone();
+        let asks = method == Method::OPTIONS && dice.roll(2) == 0;
         Self {
             host: (dice.roll(5) != 0).then(|| dice.pick(&REQUEST_HOSTS)),
             path,
             query: [None, Some("q=1"), Some("q=2&q=1")][dice.roll(3)],
-            method: [Method::GET, Method::POST, Method::HEAD, Method::PUT][dice.roll(4)].clone(),
+            method,
+            preflight: asks.then(|| [Method::GET, Method::POST, Method::PUT][dice.roll(3)].clone()),
             headers,
             listener: ["public", "private", ""][dice.roll(3)],
         }
@@ -145,6 +150,7 @@ impl Ask {
             path: &self.path,
             query: self.query,
             method: &self.method,
+            preflight: self.preflight.as_ref(),
             headers: &self.headers,
             listener: self.listener,
         }
@@ -177,7 +183,8 @@ fn naive(routes: &[Route<usize>], lookup: &Lookup<'_>) -> Answer {
             if !fits {
                 continue;
             }
-            if !matching.methods.takes(lookup.method) {
+            let method = lookup.preflight.filter(|_| route.preflight).unwrap_or(lookup.method);
+            if !matching.methods.takes(method) {
                 matching.methods.iter().for_each(|method| allowed.insert(method.clone()));
                 continue;
             }
@@ -417,6 +424,28 @@ fn conditions_and_listeners_let_others_through() {
     assert_eq!(shadows(vec![get, narrow]), [pair("narrow", "get")]);
     let public = prefix("public", "/").listener("public").priority(1);
     assert_eq!(shadows(vec![public, path("all", "/a")]), []);
+}
+
+#[test]
+fn who_takes_other_preflights_shadows_only_what_it_takes_all_of() {
+    let on = |id: &str, methods: &[Method], preflight: bool| {
+        let matching = RouteMatch::path("/a").unwrap().methods(methods.iter().cloned());
+        route(id, matching).preflight(preflight)
+    };
+    let (get, options) = ([Method::GET], [Method::GET, Method::OPTIONS]);
+    for (wide, narrow, expected) in [
+        (on("wide", &get, true), on("narrow", &get, true), true),
+        (on("wide", &get, false), on("narrow", &get, true), false),
+        (on("wide", &options, false), on("narrow", &get, true), true),
+        (on("wide", &options, true), on("narrow", &get, false), true),
+        (on("wide", &options, true), on("narrow", &options, false), false),
+        (on("wide", &[], true), on("narrow", &options, false), true),
+        (on("wide", &[], false), on("narrow", &get, true), true),
+    ] {
+        let text = format!("{wide:?} {narrow:?}");
+        let expected = if expected { vec![pair("narrow", "wide")] } else { Vec::new() };
+        assert_eq!(shadows(vec![narrow, wide.priority(1)]), expected, "{text}");
+    }
 }
 
 #[test]

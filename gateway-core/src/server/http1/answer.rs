@@ -83,7 +83,10 @@ impl<M: ModuleService> Http1<'_, M> {
                 Written::KeepAlive
             }
             // A client that asked for the end has nothing more to say: no reset can hit the answer.
-            Sent::Whole if asked.last && self.wire.lock().is_clean() => Written::Ended,
+            Sent::Whole if asked.last && self.wire.lock().is_clean() => {
+                self.wire.lock().stream.say_goodbye();
+                Written::Ended
+            }
             Sent::Whole => Written::Close,
             Sent::Failed | Sent::Broken | Sent::Unsent(_) => Written::Ended,
         }

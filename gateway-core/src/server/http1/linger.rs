@@ -6,7 +6,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use crate::alarm::Alarm;
 use crate::stream::NetStream;
@@ -22,7 +22,8 @@ const LINGER_SILENT: Duration = Duration::from_secs(1);
 /// Closing a socket with unread bytes in it resets the connection, and the reset destroys the
 /// answer on its way (RFC 9112, section 9.6).
 pub(super) async fn close(mut stream: NetStream, mut alarm: Alarm) {
-    if stream.shutdown().await.is_err() {
+    // Only TLS waits here, for room for its last words.
+    if !matches!(timeout(LINGER_SILENT, stream.shutdown()).await, Ok(Ok(()))) {
         return;
     }
     let until = Instant::now() + LINGER;

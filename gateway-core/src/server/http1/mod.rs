@@ -114,7 +114,10 @@ impl<M: ModuleService> Http1<'_, M> {
                         None => Served::Closed,
                     };
                 }
-                Next::Closed => return Served::Closed,
+                Next::Closed => {
+                    self.wire.lock().stream.say_goodbye();
+                    return Served::Closed;
+                }
             }
         }
     }

@@ -163,6 +163,15 @@ impl ClusterBuilder {
         self
     }
 
+    /// The name that `https` endpoints are asked for (SNI) and that their certificates must have.
+    /// Default: the host of each endpoint's address, which for one that was found by DNS is an IP
+    /// address.
+    #[cfg(feature = "tls")]
+    pub fn tls_server_name(mut self, name: rustls::pki_types::ServerName<'static>) -> Self {
+        self.connector.server_name = Some(name);
+        self
+    }
+
     /// How connections are made. Default: over TCP and Unix sockets.
     pub fn connector(mut self, connector: impl Connect) -> Self {
         self.connector.custom = Some(Arc::new(connector));

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::digest::KeyDigest;
 use super::record::KeyRecord;
 use super::store::KeyChange;
 use crate::auth::Identity;
+use crate::auth::SecretDigest;
 
 /// A key that has been looked up, and whose it is.
 #[derive(Debug)]
@@ -45,8 +45,8 @@ pub(super) struct Bounds {
 /// Keys that have been looked up. Those that are not there have a room of their own, so that who
 /// tries many keys pushes out none that is good.
 pub(super) struct Cache {
-    known: Option<quick_cache::sync::Cache<KeyDigest, Arc<Known>>>,
-    unknown: Option<quick_cache::sync::Cache<KeyDigest, Instant>>,
+    known: Option<quick_cache::sync::Cache<SecretDigest, Arc<Known>>>,
+    unknown: Option<quick_cache::sync::Cache<SecretDigest, Instant>>,
     bounds: Bounds,
     /// Counts changes. What was looked up before a change must not come in after it.
     changes: Mutex<u64>,
@@ -74,7 +74,7 @@ impl Cache {
         }
     }
 
-    pub(super) fn find(&self, digest: &KeyDigest) -> Found {
+    pub(super) fn find(&self, digest: &SecretDigest) -> Found {
         let now = Instant::now();
         if let Some(known) = self.known.as_ref().and_then(|known| known.get(digest)) {
             if now < known.until {
@@ -94,7 +94,12 @@ impl Cache {
     }
 
     /// Remembers `record` and who has it, unless something has changed `since`.
-    pub(super) fn keep(&self, since: Since, record: KeyRecord, principal: Principal) -> Arc<Known> {
+    pub(super) fn keep(
+        &self,
+        since: Since,
+        record: KeyRecord,
+        identity: Option<Identity>,
+    ) -> Arc<Known> {
         let digest = record.digest;
         let known = Arc::new(Known {
             record,
@@ -115,7 +120,7 @@ impl Cache {
     }
 
     /// Remembers that there is no such key, unless something has changed `since`.
-    pub(super) fn keep_unknown(&self, since: Since, digest: KeyDigest) {
+    pub(super) fn keep_unknown(&self, since: Since, digest: SecretDigest) {
         let changes = self.lock();
         if *changes != since.changes {
             return;
@@ -171,8 +176,8 @@ mod tests {
         Cache::new(Bounds { keys: 8, ttl: 60 * second, unknown_keys: 8, unknown_ttl: second })
     }
 
-    fn keep(cache: &Cache, since: Since, key: &str) -> KeyDigest {
-        let digest = KeyDigest::of(key.as_bytes());
+    fn keep(cache: &Cache, since: Since, key: &str) -> SecretDigest {
+        let digest = SecretDigest::of(key.as_bytes());
         let record = KeyRecord::new("id", digest, KeyGrant::new("acme"));
         cache.keep(since, record, None);
         digest
@@ -182,7 +187,7 @@ mod tests {
     async fn what_was_looked_up_before_a_change_does_not_come_in_after_it() {
         let cache = cache();
         let since = cache.since();
-        let digest = KeyDigest::of(b"key");
+        let digest = SecretDigest::of(b"key");
         // The store was asked, then the key was revoked, then the store's answer came.
         cache.change(KeyChange::Key(digest));
         keep(&cache, since, "key");
@@ -199,7 +204,7 @@ mod tests {
     async fn keys_are_known_for_their_time_and_unknown_for_theirs() {
         let cache = cache();
         let digest = keep(&cache, cache.since(), "key");
-        let other = KeyDigest::of(b"other");
+        let other = SecretDigest::of(b"other");
         cache.keep_unknown(cache.since(), other);
         assert!(matches!(cache.find(&other), Found::Unknown));
         tokio::time::advance(Duration::from_secs(1)).await;
@@ -217,7 +222,7 @@ mod tests {
         let cache = cache();
         let digest = keep(&cache, cache.since(), "key");
         for key in 0..10_000_u32 {
-            cache.keep_unknown(cache.since(), KeyDigest::of(&key.to_le_bytes()));
+            cache.keep_unknown(cache.since(), SecretDigest::of(&key.to_le_bytes()));
         }
         assert!(matches!(cache.find(&digest), Found::Known(_)));
         let (known, unknown) = cache.len();

@@ -4,7 +4,7 @@ use std::fmt;
 
 use aws_lc_rs::rand;
 
-use super::digest::KeyDigest;
+use crate::auth::SecretDigest;
 
 /// No key is longer than this, in bytes; what is longer is looked up nowhere.
 pub const MAX_KEY: usize = 1024;
@@ -137,8 +137,8 @@ impl IssuedKey {
         &self.text
     }
 
-    pub(super) fn digest(&self) -> KeyDigest {
-        KeyDigest::of(self.text.as_bytes())
+    pub(super) fn digest(&self) -> SecretDigest {
+        SecretDigest::of(self.text.as_bytes())
     }
 }
 

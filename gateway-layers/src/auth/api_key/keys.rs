@@ -13,11 +13,11 @@ use gateway_core::{Clock, SystemClock};
 use tokio::time::timeout;
 
 use super::cache::{Bounds, Cache, Found, Known, Since};
-use super::digest::KeyDigest;
 use super::fault::KeyFault;
 use super::format::{KeyFormat, MAX_KEY, Shape};
 use super::record::KeyRecord;
 use super::store::{Erased, KeyChange, KeyStore, StoreError};
+use crate::auth::SecretDigest;
 use crate::auth::flights::Flights;
 use crate::auth::{Forward, Identity};
 
@@ -69,7 +69,7 @@ pub(super) struct Shared {
     deadline: Duration,
     foreign: bool,
     cache: Arc<Cache>,
-    flights: Flights<KeyDigest, Looked>,
+    flights: Flights<SecretDigest, Looked>,
     counts: Arc<Counts>,
     /// Kept, so that the store finds somebody to tell.
     _listener: Arc<dyn Fn(KeyChange) + Send + Sync>,
@@ -307,7 +307,7 @@ impl ApiKeys {
         if key.is_empty() || key.len() > MAX_KEY {
             return Checked::Refused(KeyFault::Malformed);
         }
-        let digest = KeyDigest::of(key);
+        let digest = SecretDigest::of(key);
         let doubtful = match shared.cache.find(&digest) {
             Found::Known(known) => {
                 shared.counts.hits.fetch_add(1, Ordering::Relaxed);
@@ -335,7 +335,7 @@ impl ApiKeys {
 
 impl Shared {
     /// Asks the store, and remembers what it says.
-    fn look_up(&self, digest: KeyDigest) -> impl Future<Output = Looked> + Send + use<> {
+    fn look_up(&self, digest: SecretDigest) -> impl Future<Output = Looked> + Send + use<> {
         let (store, cache) = (Arc::clone(&self.store), Arc::clone(&self.cache));
         let (name, counts) = (Arc::clone(&self.name), Arc::clone(&self.counts));
         let forward = self.forward.clone();

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::digest::KeyDigest;
 use super::format::{IssuedKey, MAX_KEY, MIN_KEY, Shape};
 use super::keys::ApiKeys;
 use super::record::{KeyGrant, KeyRecord};
 use super::store::{Erased, StoreError};
+use crate::auth::SecretDigest;
 
 /// A store that is to write has longer than one that a request waits for.
 const WRITE_WITHIN: Duration = Duration::from_secs(10);
@@ -70,7 +70,7 @@ impl ApiKeys {
         if !foreign || !(MIN_KEY..=MAX_KEY).contains(&key.len()) {
             return Err(KeyError::Foreign);
         }
-        let record = self.new_record(id.into(), KeyDigest::of(key), grant);
+        let record = self.new_record(id.into(), SecretDigest::of(key), grant);
         self.put(std::slice::from_ref(&record)).await?;
         Ok(record)
     }
@@ -180,7 +180,7 @@ impl ApiKeys {
         }
     }
 
-    fn new_record(&self, id: String, digest: KeyDigest, grant: KeyGrant) -> KeyRecord {
+    fn new_record(&self, id: String, digest: SecretDigest, grant: KeyGrant) -> KeyRecord {
         let mut record = KeyRecord::new(id, digest, grant);
         record.created = Some(self.now());
         record

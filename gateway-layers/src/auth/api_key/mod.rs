@@ -2,7 +2,6 @@
 
 mod authenticator;
 mod cache;
-mod digest;
 mod fault;
 mod format;
 mod keys;
@@ -15,7 +14,6 @@ mod time;
 mod written;
 
 pub use self::authenticator::ApiKeyAuthenticator;
-pub use self::digest::KeyDigest;
 pub use self::fault::KeyFault;
 pub use self::format::{IssuedKey, KeyFormat, MAX_KEY, MIN_KEY};
 pub use self::keys::{

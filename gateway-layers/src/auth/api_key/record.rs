@@ -8,8 +8,8 @@ use std::time::SystemTime;
 use gateway_core::context::{Claim, Principal};
 use ipnet::IpNet;
 
-use super::digest::KeyDigest;
 use super::fault::KeyFault;
+use crate::auth::SecretDigest;
 
 /// How its holder was known, in [`Principal::method`].
 pub(super) const METHOD: &str = "api_key";
@@ -120,7 +120,7 @@ pub struct KeyRecord {
     /// Its name in lists and logs.
     pub id: String,
     /// What it is found by.
-    pub digest: KeyDigest,
+    pub digest: SecretDigest,
     /// What it gives.
     pub grant: KeyGrant,
     /// It is not taken any more.
@@ -135,7 +135,7 @@ pub struct KeyRecord {
 
 impl KeyRecord {
     /// A new key with this digest.
-    pub fn new(id: impl Into<String>, digest: KeyDigest, grant: KeyGrant) -> Self {
+    pub fn new(id: impl Into<String>, digest: SecretDigest, grant: KeyGrant) -> Self {
         Self {
             id: id.into(),
             digest,
@@ -215,7 +215,7 @@ mod tests {
     }
 
     fn record(grant: KeyGrant) -> KeyRecord {
-        KeyRecord::new("id", KeyDigest::of(b"key"), grant)
+        KeyRecord::new("id", SecretDigest::of(b"key"), grant)
     }
 
     #[test]

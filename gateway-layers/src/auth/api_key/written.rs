@@ -8,9 +8,9 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use serde_json::{Number, Value};
 
-use super::digest::KeyDigest;
 use super::record::{KeyGrant, KeyRecord};
 use super::time;
+use crate::auth::SecretDigest;
 
 /// No record is longer than this, in bytes of JSON.
 pub(super) const MAX_RECORD: usize = 16 * 1024;
@@ -95,7 +95,7 @@ fn is_id(id: &str) -> bool {
 }
 
 fn understand(written: Written) -> Result<KeyRecord, String> {
-    let digest = KeyDigest::from_hex(&written.sha256)
+    let digest = SecretDigest::from_hex(&written.sha256)
         .ok_or("`sha256` is not the SHA-256 of a key, expected 64 hexadecimal digits")?;
     let moment = |name: &str, text: Option<String>| -> Result<Option<SystemTime>, String> {
         let Some(text) = text else { return Ok(None) };
@@ -250,7 +250,7 @@ mod tests {
         let list = Claim::List(vec![Claim::Boolean(true), Claim::Number(0.5)]);
         grant.claims.insert("list".to_owned(), list);
         grant.claims.insert("text".to_owned(), Claim::Text("a \"b\"".into()));
-        let mut record = KeyRecord::new("4XkQ9aZr0BnW", KeyDigest::of(b"key"), grant);
+        let mut record = KeyRecord::new("4XkQ9aZr0BnW", SecretDigest::of(b"key"), grant);
         record.created = Some(at(1_700_000_000));
         record.replaced_by = Some("other".to_owned());
         (record.disabled, record.revision) = (true, 7);
@@ -262,7 +262,7 @@ mod tests {
         let record = full();
         let text = to_json(&record).unwrap();
         assert_eq!(from_json(&text).unwrap(), record);
-        let bare = KeyRecord::new("id", KeyDigest::of(b"key"), KeyGrant::new("acme"));
+        let bare = KeyRecord::new("id", SecretDigest::of(b"key"), KeyGrant::new("acme"));
         let text = to_json(&bare).unwrap();
         let digest = bare.digest.to_hex();
         let said = format!(r#"{{"id":"id","sha256":"{digest}","owner":"acme","revision":1}}"#);
@@ -272,7 +272,7 @@ mod tests {
 
     #[test]
     fn what_is_no_record_is_refused_and_not_repeated() {
-        let digest = KeyDigest::of(b"key").to_hex();
+        let digest = SecretDigest::of(b"key").to_hex();
         let with = |more: &str| format!(r#"{{"id":"a","sha256":"{digest}","owner":"b"{more}}}"#);
         assert!(from_json(&with("")).is_ok());
         let deep = format!(r#","claims":{{"a":{}1{}}}"#, "[".repeat(9), "]".repeat(9));

@@ -118,11 +118,10 @@ mod tests {
 
     #[test]
     fn hashes_of_other_programs_are_verified() {
-        // `htpasswd -nbB alice "correct horse"` of Apache 2.4, cost 5.
-        let apache = "$2y$05$c4WoMPo3SXsafkva.HHa6uXQZWr7oboPiC2bT/r7q1BB8I2s0BRqC";
-        // Its test vector of the crate's own source: "password".
-        let hash = PasswordHash::parse(apache);
-        assert!(hash.is_ok());
+        // `crypt("correct horse", "$2y$05$abcdefghijklmnopqrstuu")` of libxcrypt.
+        let crypt = "$2y$05$abcdefghijklmnopqrstuuHNbAKRhpaujgo33bRWs.NLUTJO3lOy2";
+        let hash = PasswordHash::parse(crypt).unwrap();
+        assert!(hash.is_of("correct horse") && !hash.is_of("correct house"));
         // `printf %s password | argon2 somesalt -id -t 2 -m 16 -p 4 -l 24 -e` of the reference
         // implementation's tests.
         let reference = "$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$\
@@ -157,9 +156,14 @@ mod tests {
         let large = "$argon2id$v=19$m=4194304,t=2,p=1$c29tZXNhbHQ$\
                      CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc";
         assert_eq!(PasswordHash::parse(large), Err(HashError::Cost));
-        for unknown in ["", "secret", "$apr1$x$y", "{SHA}qUqP5cyxm6YcTAhz05Hph5gvu9M=", "$1$a$b",
-            "$argon2i$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc"]
-        {
+        for unknown in [
+            "",
+            "secret",
+            "$apr1$x$y",
+            "{SHA}qUqP5cyxm6YcTAhz05Hph5gvu9M=",
+            "$1$a$b",
+            "$argon2i$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc",
+        ] {
             assert_eq!(PasswordHash::parse(unknown), Err(HashError::Unknown), "{unknown}");
         }
         for damaged in [&cheap[..59], "$2y$", "$argon2id$", "$argon2id$v=19$m=65536,t=2,p=1"] {

@@ -176,6 +176,12 @@ impl JwtProvider {
         self
     }
 
+    /// Tells the upstream all of `forward`, instead of what was said before.
+    pub fn forwards(mut self, forward: Forward) -> Self {
+        self.forward = forward;
+        self
+    }
+
     pub(super) fn check(&self) -> Result<(), JwtError> {
         let issuer = || self.rules.issuer.to_string();
         if self.rules.audience.is_empty() && !self.any_audience {

@@ -185,6 +185,14 @@ impl KeyStore {
         }
     }
 
+    /// Waits until the first fetch has ended, whatever it brought. Keys that are fixed are there.
+    pub(super) async fn ready(&self) {
+        if !self.shared.fixed {
+            // It cannot fail: the sender is ours.
+            let _ = self.shared.ended.subscribe().wait_for(|ended| *ended > 0).await;
+        }
+    }
+
     /// The keys, if there are any that may be used.
     pub(super) fn keys(&self) -> Option<Arc<Snapshot>> {
         let snapshot = self.shared.snapshot.load();

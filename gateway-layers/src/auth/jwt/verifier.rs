@@ -72,6 +72,7 @@ pub struct JwtVerifierBuilder {
     stores: KeyStores,
     cached: usize,
     clock: Arc<dyn Clock>,
+    starts: bool,
 }
 
 impl JwtVerifierBuilder {
@@ -97,6 +98,12 @@ impl JwtVerifierBuilder {
     /// What time it is. Default: the system's.
     pub fn with_clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Fetches nothing before [`JwtVerifier::start`] or the first request, wherever it is built.
+    pub fn idle(mut self) -> Self {
+        self.starts = false;
         self
     }
 
@@ -128,7 +135,9 @@ impl JwtVerifierBuilder {
         let cache = Cache::new(self.cached);
         let inner = Inner { providers, cache, clock: self.clock, owned };
         let verifier = JwtVerifier { inner: Arc::new(inner) };
-        verifier.start();
+        if self.starts {
+            verifier.start();
+        }
         Ok(verifier)
     }
 }
@@ -150,6 +159,7 @@ impl JwtVerifier {
             stores: KeyStores::new(),
             cached: DEFAULT_CACHED_TOKENS,
             clock: Arc::new(SystemClock),
+            starts: true,
         }
     }
 
@@ -157,6 +167,13 @@ impl JwtVerifier {
     /// nothing where that has begun, or outside of one.
     pub fn start(&self) {
         self.inner.providers.iter().for_each(|provider| provider.store.start());
+    }
+
+    /// Waits until keys of each issuer were fetched, or could not be, once.
+    pub async fn ready(&self) {
+        for provider in &self.inner.providers {
+            provider.store.ready().await;
+        }
     }
 
     /// Says whose `token` is, and waits for keys where that is of use: once, for little more than

@@ -3,10 +3,10 @@
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::super::digest::KeyDigest;
 use super::super::record::KeyRecord;
 use super::table::Table;
 use super::{KeyChange, KeyChanges, KeyStore, StoreError};
+use crate::auth::SecretDigest;
 
 /// Keys in the memory of this process: those of a document, or of a program.
 #[derive(Default)]
@@ -40,7 +40,7 @@ impl KeyStore for MemoryKeyStore {
         "memory"
     }
 
-    async fn find(&self, digest: &KeyDigest) -> Result<Option<KeyRecord>, StoreError> {
+    async fn find(&self, digest: &SecretDigest) -> Result<Option<KeyRecord>, StoreError> {
         Ok(self.lock().find(digest).cloned())
     }
 

@@ -20,8 +20,8 @@ pub use self::memory::MemoryKeyStore;
 pub use self::postgres::{PostgresKeySettings, PostgresKeyStore};
 #[cfg(feature = "redis")]
 pub use self::redis::{RedisKeySettings, RedisKeyStore};
-use super::digest::KeyDigest;
 use super::record::KeyRecord;
+use crate::auth::SecretDigest;
 
 /// So many keys are listed at most, and kept by stores that keep them here.
 pub const MAX_KEYS: usize = 100_000;
@@ -40,7 +40,7 @@ pub trait KeyStore: Send + Sync + 'static {
     /// When the store cannot tell.
     fn find(
         &self,
-        digest: &KeyDigest,
+        digest: &SecretDigest,
     ) -> impl Future<Output = Result<Option<KeyRecord>, StoreError>> + Send;
 
     /// The key with this id.
@@ -108,7 +108,7 @@ pub enum StoreError {
 #[non_exhaustive]
 pub enum KeyChange {
     /// This key.
-    Key(KeyDigest),
+    Key(SecretDigest),
     /// Nobody knows what: any key may have.
     Any,
 }
@@ -152,7 +152,7 @@ type Later<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 
 /// A store, erased.
 pub(super) trait Erased: Send + Sync {
     fn kind(&self) -> &'static str;
-    fn find<'a>(&'a self, digest: &'a KeyDigest) -> Later<'a, Option<KeyRecord>>;
+    fn find<'a>(&'a self, digest: &'a SecretDigest) -> Later<'a, Option<KeyRecord>>;
     fn load<'a>(&'a self, id: &'a str) -> Later<'a, Option<KeyRecord>>;
     fn list(&self) -> Later<'_, Vec<KeyRecord>>;
     fn put<'a>(&'a self, records: &'a [KeyRecord]) -> Later<'a, ()>;
@@ -167,7 +167,7 @@ impl<S: KeyStore> Erased for S {
         KeyStore::kind(self)
     }
 
-    fn find<'a>(&'a self, digest: &'a KeyDigest) -> Later<'a, Option<KeyRecord>> {
+    fn find<'a>(&'a self, digest: &'a SecretDigest) -> Later<'a, Option<KeyRecord>> {
         Box::pin(KeyStore::find(self, digest))
     }
 

@@ -2,16 +2,16 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::super::digest::KeyDigest;
 use super::super::record::KeyRecord;
 use super::super::written::check;
 use super::{MAX_KEYS, StoreError};
+use crate::auth::SecretDigest;
 
 /// Records by digest and by id.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Table {
     records: BTreeMap<String, KeyRecord>,
-    ids: HashMap<KeyDigest, String>,
+    ids: HashMap<SecretDigest, String>,
 }
 
 impl Table {
@@ -29,7 +29,7 @@ impl Table {
         table.bounded()
     }
 
-    pub(super) fn find(&self, digest: &KeyDigest) -> Option<&KeyRecord> {
+    pub(super) fn find(&self, digest: &SecretDigest) -> Option<&KeyRecord> {
         self.records.get(self.ids.get(digest)?)
     }
 
@@ -60,7 +60,7 @@ impl Table {
     }
 
     /// This table without the key `id`, and its digest.
-    pub(super) fn without(&self, id: &str) -> Option<(Self, KeyDigest)> {
+    pub(super) fn without(&self, id: &str) -> Option<(Self, SecretDigest)> {
         let mut table = self.clone();
         let digest = table.records.remove(id)?.digest;
         table.ids.remove(&digest);

@@ -18,10 +18,10 @@ use tokio::runtime::Handle;
 use tokio::task::spawn_blocking;
 use tokio::time::{sleep, timeout};
 
-use super::super::digest::KeyDigest;
 use super::super::record::KeyRecord;
 use super::table::Table;
 use super::{KeyChange, KeyChanges, KeyStore, StoreError};
+use crate::auth::SecretDigest;
 use crate::auth::file::{self, Looked, Seen};
 
 /// The file is looked at so often: a key that is taken out of it is refused within a second.
@@ -251,7 +251,7 @@ impl KeyStore for FileKeyStore {
         "file"
     }
 
-    async fn find(&self, digest: &KeyDigest) -> Result<Option<KeyRecord>, StoreError> {
+    async fn find(&self, digest: &SecretDigest) -> Result<Option<KeyRecord>, StoreError> {
         self.start();
         Ok(self.shared.table.peek().find(digest).cloned())
     }

@@ -9,11 +9,11 @@ use std::fmt;
 use tokio_postgres::{Client, Config, Row, Transaction};
 
 use self::server::{Server, Session, failed};
-use super::super::digest::KeyDigest;
 use super::super::record::KeyRecord;
 use super::super::written::{from_json, to_json};
 use super::link::Link;
 use super::{KeyChange, KeyChanges, KeyStore, MAX_KEYS, StoreError};
+use crate::auth::SecretDigest;
 
 /// What makes the table, with its name to be filled in.
 const SCHEMA: &str = include_str!("schema.sql");
@@ -169,7 +169,7 @@ impl KeyStore for PostgresKeyStore {
         "postgres"
     }
 
-    async fn find(&self, digest: &KeyDigest) -> Result<Option<KeyRecord>, StoreError> {
+    async fn find(&self, digest: &SecretDigest) -> Result<Option<KeyRecord>, StoreError> {
         let digest = digest.as_bytes().as_slice();
         let question = |session: Session| async move {
             let row = session.client.query_opt(&session.find, &[&digest]).await;

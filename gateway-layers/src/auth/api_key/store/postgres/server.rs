@@ -14,7 +14,7 @@ use tokio_postgres::{AsyncMessage, Client, Config, Connection, NoTls, Socket, St
 
 use super::super::link::Connect;
 use super::super::{KeyChange, KeyChanges, StoreError};
-use super::KeyDigest;
+use crate::auth::SecretDigest;
 
 /// A server is reached within this time.
 const CONNECT_WITHIN: Duration = Duration::from_secs(2);
@@ -129,7 +129,7 @@ fn hear(
 ) -> Result<(), BoxError> {
     match message {
         Some(Ok(AsyncMessage::Notification(notification))) => {
-            let digest = KeyDigest::from_hex(notification.payload());
+            let digest = SecretDigest::from_hex(notification.payload());
             changes.tell(digest.map_or(KeyChange::Any, KeyChange::Key));
             Ok(())
         }

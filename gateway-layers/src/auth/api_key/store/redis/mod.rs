@@ -17,11 +17,11 @@ use ::redis::{
 use futures_util::StreamExt;
 use gateway_core::BoxError;
 
-use super::super::digest::KeyDigest;
 use super::super::record::KeyRecord;
 use super::super::written::{from_json, to_json};
 use super::link::{Connect, Link};
 use super::{KeyChange, KeyChanges, KeyStore, MAX_KEYS, StoreError};
+use crate::auth::SecretDigest;
 
 /// Redis answers within this time, or the connection is looked at.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
@@ -181,7 +181,7 @@ impl KeyStore for RedisKeyStore {
         "redis"
     }
 
-    async fn find(&self, digest: &KeyDigest) -> Result<Option<KeyRecord>, StoreError> {
+    async fn find(&self, digest: &SecretDigest) -> Result<Option<KeyRecord>, StoreError> {
         let mut command = cmd("HGET");
         command.arg(self.place(&digest.to_hex())).arg("record");
         let text: Option<String> = self.ask(command).await?;
@@ -239,7 +239,7 @@ impl KeyStore for RedisKeyStore {
         command.arg(REMOVE).arg(2).arg(self.name("ids")).arg(self.place(&digest));
         command.arg(self.name("changed")).arg(id).arg(&digest);
         let gone: bool = self.ask(command).await?;
-        if let Some(digest) = KeyDigest::from_hex(&digest) {
+        if let Some(digest) = SecretDigest::from_hex(&digest) {
             self.changes().tell(KeyChange::Key(digest));
         }
         Ok(gone)
@@ -278,7 +278,7 @@ impl Connect for Server {
             let mut messages = heard.into_on_message();
             while let Some(message) = messages.next().await {
                 let digest: Option<String> = message.get_payload().ok();
-                let digest = digest.and_then(|text| KeyDigest::from_hex(&text));
+                let digest = digest.and_then(|text| SecretDigest::from_hex(&text));
                 changes.tell(digest.map_or(KeyChange::Any, KeyChange::Key));
             }
             "the connection that hears changes was closed".into()

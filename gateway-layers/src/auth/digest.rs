@@ -1,25 +1,25 @@
-//! [`KeyDigest`]: what is kept of a key.
+//! [`SecretDigest`]: what is kept of a key or token.
 
 use std::fmt;
 
 use aws_lc_rs::digest::{SHA256, digest};
-use subtle::ConstantTimeEq;
+use subtle::{Choice, ConstantTimeEq};
 
-/// The SHA-256 of a whole key: what is stored, cached and looked up in place of the key.
+/// The SHA-256 of a whole key or token: what is stored, cached and looked up in its place.
 ///
-/// A slow hash is for secrets that people think up. A key is random, 190 bits of it, and nobody
-/// finds it by trying, however fast that is; but every request pays for its hash.
+/// A slow hash is for secrets that people think up. A key is random, and nobody finds it by
+/// trying, however fast that is; but every request pays for its hash.
 ///
 /// That something is looked up by a digest tells nobody by its timing how near a guess was: a key
 /// that shares the beginning of its digest with another is no nearer to it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct KeyDigest([u8; 32]);
+pub struct SecretDigest([u8; 32]);
 
-impl KeyDigest {
-    /// The digest of `key`.
-    pub fn of(key: &[u8]) -> Self {
+impl SecretDigest {
+    /// The digest of `secret`.
+    pub fn of(secret: &[u8]) -> Self {
         let mut bytes = [0; 32];
-        bytes.copy_from_slice(digest(&SHA256, key).as_ref());
+        bytes.copy_from_slice(digest(&SHA256, secret).as_ref());
         Self(bytes)
     }
 
@@ -49,20 +49,25 @@ impl KeyDigest {
     }
 
     /// Compares in the same time wherever the two differ.
+    #[cfg(feature = "api_key")]
     pub(super) fn is_same(&self, other: &Self) -> bool {
-        self.0.ct_eq(&other.0).into()
+        self.is_like(other).into()
+    }
+
+    pub(super) fn is_like(&self, other: &Self) -> Choice {
+        self.0.ct_eq(&other.0)
     }
 }
 
-impl From<[u8; 32]> for KeyDigest {
+impl From<[u8; 32]> for SecretDigest {
     fn from(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
 }
 
-impl fmt::Debug for KeyDigest {
+impl fmt::Debug for SecretDigest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("KeyDigest")
+        f.write_str("SecretDigest")
     }
 }
 
@@ -74,12 +79,13 @@ mod tests {
     fn digests_are_sha256_and_survive_being_written_down() {
         // FIPS 180-2, appendix B.1.
         let text = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
-        let digest = KeyDigest::of(b"abc");
+        let digest = SecretDigest::of(b"abc");
         assert_eq!(digest.to_hex(), text);
-        assert_eq!(KeyDigest::from_hex(&text.to_uppercase()), Some(digest));
-        assert!(digest.is_same(&KeyDigest::of(b"abc")) && !digest.is_same(&KeyDigest::of(b"abd")));
+        assert_eq!(SecretDigest::from_hex(&text.to_uppercase()), Some(digest));
+        assert!(!bool::from(digest.is_like(&SecretDigest::of(b"abd"))));
+        assert!(bool::from(digest.is_like(&SecretDigest::of(b"abc"))));
         for wrong in ["", "ba78", &"g".repeat(64), &"é".repeat(32), &"0".repeat(65)] {
-            assert_eq!(KeyDigest::from_hex(wrong), None, "{wrong}");
+            assert_eq!(SecretDigest::from_hex(wrong), None, "{wrong}");
         }
     }
 }

@@ -1,12 +1,14 @@
 //! What a route comes to, for people: the layers that its requests pass, outermost first, with
 //! their values, and the endpoints that may take them.
 
+mod filters;
+
 use std::fmt::Write;
 
 use gateway_layers::hedge::Delay;
 use gateway_layers::retry::Condition;
 
-use super::parts::{ClusterPart, Parts, RoutePart};
+use crate::assemble::parts::{ClusterPart, Parts, RoutePart};
 use crate::config::{Destination, FallbackTo, Policy, Retry, Target, show_duration, show_size};
 
 impl Parts {
@@ -31,7 +33,8 @@ impl Parts {
 /// The layers of the route ring, outermost first.
 fn policy(policy: &Policy) -> Vec<String> {
     let off = || "off".to_owned();
-    let mut lines = vec![format!("body_limit {}", policy.body_limit.map_or_else(off, show_size))];
+    let mut lines = filters::describe(policy);
+    lines.push(format!("body_limit {}", policy.body_limit.map_or_else(off, show_size)));
     if let Some(fallback) = &policy.fallback {
         let to = match &fallback.to {
             FallbackTo::Destination(to) => destination(to),
@@ -106,6 +109,9 @@ fn describe_cluster(text: &mut String, part: &ClusterPart) {
     let one = timeouts.try_timeout.map_or("off".to_owned(), show_duration);
     let _ = writeln!(text, "{}", part.cluster.status());
     let _ = writeln!(text, "  connect {}, try {one}", show_duration(timeouts.connect));
+    if !part.config.verifies() {
+        let _ = writeln!(text, "  dangerous_accept_any_certificate: whoever answers is believed");
+    }
     if let Some(breaker) = &part.breaker {
         let status = breaker.status();
         let _ = writeln!(

@@ -1,0 +1,219 @@
+//! How callers are known, out of a document.
+
+use std::sync::Arc;
+
+use gateway_core::{BoxError, ClusterBuilder};
+use gateway_layers::auth::jwt::{
+    JwtAuthenticator, JwtProvider, JwtVerifier, KeyStores, Keys, KeysStatus,
+};
+use gateway_layers::auth::{Authenticate, Authenticator};
+
+use crate::config::{
+    self, Access, IdentityKind, IdentityMode, IdentityProvider, IdentitySettings, IdentityUse,
+    JwtKeysFrom,
+};
+
+/// Everybody who finds out who is calling.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct IdentityParts {
+    providers: Vec<IdentityProvider>,
+    /// Issuers that routes take tokens of together, and what verifies those.
+    verifiers: Vec<(Vec<String>, JwtAuthenticator)>,
+    keys: KeyStores,
+}
+
+impl IdentityParts {
+    /// What `providers` say, to be built where routes use it. What is the same as in `before` is
+    /// taken from there, with its keys and the tokens it has verified.
+    pub(super) fn new(providers: &[IdentityProvider], before: &Self) -> Self {
+        let mut parts = Self {
+            providers: providers.to_vec(),
+            verifiers: Vec::new(),
+            keys: before.keys.clone(),
+        };
+        let same = |name: &String| parts.provider(name) == before.provider(name);
+        let kept = before.verifiers.iter().filter(|(names, _)| names.iter().all(same));
+        parts.verifiers = kept.cloned().collect();
+        parts
+    }
+
+    fn provider(&self, name: &str) -> Option<&config::JwtProvider> {
+        self.providers.iter().find_map(|provider| match &provider.settings {
+            IdentitySettings::Jwt(settings) if provider.name == name => Some(settings),
+            _ => None,
+        })
+    }
+
+    /// True where nobody is ever known.
+    pub(super) fn is_empty(&self) -> bool {
+        self.providers.is_empty()
+    }
+
+    /// The names of the providers whose settings are not as in `before`.
+    pub(super) fn changed<'p>(&'p self, before: &'p Self) -> impl Iterator<Item = &'p str> {
+        let all = self.providers.iter().chain(&before.providers);
+        all.filter(|one| !(self.providers.contains(one) && before.providers.contains(one)))
+            .map(|provider| provider.name.as_str())
+    }
+
+    /// Who lets requests pass to a route; `None` where callers need not be known.
+    pub(super) fn guard(&mut self, access: &Access) -> Result<Option<Authenticate>, BoxError> {
+        if self.providers.is_empty() || (access.public && access.identities.is_empty()) {
+            return Ok(None);
+        }
+        let mut authenticators: Vec<Arc<dyn Authenticator>> = Vec::new();
+        for used in &access.identities {
+            authenticators.push(self.authenticator(used)?);
+        }
+        let guard = match access.mode {
+            Some(IdentityMode::All) => Authenticate::all_of(authenticators),
+            _ => Authenticate::any_of(authenticators),
+        };
+        // The door removes what only we may say, on every route.
+        Ok(Some(guard.optional(access.public).strips(false)))
+    }
+
+    fn authenticator(&mut self, used: &IdentityUse) -> Result<Arc<dyn Authenticator>, BoxError> {
+        match used.kind {
+            IdentityKind::Jwt => Ok(Arc::new(self.jwt(&used.providers)?)),
+        }
+    }
+
+    /// What verifies tokens of these issuers.
+    fn jwt(&mut self, names: &[String]) -> Result<JwtAuthenticator, BoxError> {
+        if let Some((_, known)) = self.verifiers.iter().find(|(known, _)| known == names) {
+            return Ok(known.clone());
+        }
+        let mut builder = JwtVerifier::builder().stores(&self.keys).idle();
+        let mut first = None;
+        for name in names {
+            let settings = self.provider(name).ok_or("leads to nobody who could be built")?;
+            builder = builder.provider(provider(settings)?);
+            first.get_or_insert(settings);
+        }
+        let first = first.ok_or("names nobody")?;
+        let verifier = builder.cached_tokens(first.cache).build()?;
+        let built = JwtAuthenticator::new(verifier)
+            .from(first.from.iter().cloned())
+            .authorization(first.authorization)
+            .realm(first.realm.as_str());
+        self.verifiers.push((names.to_vec(), built.clone()));
+        Ok(built)
+    }
+
+    /// Forgets what no route uses any more.
+    pub(super) fn retain(&mut self, used: &[&Access]) {
+        let uses = || used.iter().flat_map(|access| &access.identities);
+        self.verifiers.retain(|(names, _)| uses().any(|one| one.providers == *names));
+    }
+
+    /// The fields that upstreams are told of callers: nobody else may say them.
+    pub(super) fn owned_fields(&self) -> Vec<http::HeaderName> {
+        let fields = self.providers.iter().flat_map(|one| one.settings.forward().names());
+        fields.cloned().collect()
+    }
+
+    /// Fetches keys in the background from now on.
+    pub(super) fn start(&self) {
+        self.verifiers.iter().for_each(|(_, one)| one.verifier().start());
+    }
+
+    /// Waits until keys were fetched, or could not be, once.
+    pub(crate) async fn ready(&self) {
+        for (_, one) in &self.verifiers {
+            one.verifier().ready().await;
+        }
+    }
+
+    /// How good the keys of each issuer are, by its name.
+    pub(crate) fn keys(&self) -> Vec<(String, KeysStatus)> {
+        let all = self
+            .verifiers
+            .iter()
+            .flat_map(|(names, one)| names.iter().cloned().zip(one.verifier().status()));
+        let mut found: Vec<(String, KeysStatus)> = Vec::new();
+        for (name, status) in all {
+            if !found.iter().any(|(known, _)| *known == name) {
+                found.push((name, status));
+            }
+        }
+        found
+    }
+}
+
+/// An issuer as the layer has it.
+fn provider(settings: &config::JwtProvider) -> Result<JwtProvider, BoxError> {
+    let mut provider = JwtProvider::new(settings.issuer.as_str(), keys(settings)?)
+        .algorithms(settings.algorithms.iter().copied())
+        .skew(settings.skew)
+        .required_claims(settings.required_claims.iter().map(String::as_str))
+        .forwards(settings.forward.clone());
+    for audience in &settings.audience {
+        provider = match audience.as_str() {
+            "any" => provider.any_audience(),
+            audience => provider.audience(audience),
+        };
+    }
+    if let Some(token_type) = &settings.token_type {
+        provider = provider.token_type(token_type.as_str());
+    }
+    let claims = &settings.claims;
+    if let Some(name) = &claims.subject {
+        provider = provider.subject_claim(name.as_str());
+    }
+    if !claims.roles.is_empty() {
+        provider = provider.roles_claims(claims.roles.iter().map(String::as_str));
+    }
+    if !claims.scopes.is_empty() {
+        provider = provider.scopes_claims(claims.scopes.iter().map(String::as_str));
+    }
+    if let Some(name) = &claims.tier {
+        provider = provider.tier_claim(name.as_str());
+    }
+    if let Some(name) = &claims.tenant {
+        provider = provider.tenant_claim(name.as_str());
+    }
+    Ok(provider)
+}
+
+fn keys(settings: &config::JwtProvider) -> Result<Keys, BoxError> {
+    let from = &settings.keys;
+    let keys = match &from.from {
+        JwtKeysFrom::Url(url) => Keys::url(url),
+        JwtKeysFrom::Discovery(url) => Keys::discovery(url),
+        JwtKeysFrom::File(path) => Keys::file(path),
+        JwtKeysFrom::Inline(set) => Keys::inline(set),
+        JwtKeysFrom::Secret(secret) => {
+            let algorithm = settings.algorithms.first().copied().ok_or("no algorithm")?;
+            Keys::secret(secret.reveal(), algorithm)
+        }
+    };
+    let keys = keys
+        .ttl(from.ttl)
+        .cooldown(from.cooldown)
+        .timeout(from.timeout)
+        .stale(from.stale)
+        .max_keys(from.max_keys)
+        .max_bytes(from.max_bytes);
+    Ok(match &from.from {
+        JwtKeysFrom::Url(_) | JwtKeysFrom::Discovery(_) => connected(keys, from.ca.as_deref())?,
+        _ => keys,
+    })
+}
+
+/// Connections to issuers, verified as those to upstreams are.
+#[cfg(feature = "tls")]
+fn connected(keys: Keys, ca: Option<&str>) -> Result<Keys, BoxError> {
+    let tls = match ca {
+        Some(ca) => super::tls::client_trusting(ca)?,
+        None => super::tls::client()?,
+    };
+    Ok(keys.cluster(move || -> ClusterBuilder {
+        gateway_core::Cluster::builder("jwks").tls(Arc::clone(&tls))
+    }))
+}
+
+#[cfg(not(feature = "tls"))]
+fn connected(keys: Keys, _: Option<&str>) -> Result<Keys, BoxError> {
+    Ok(keys)
+}

@@ -1,0 +1,177 @@
+//! TLS of the listeners of a document.
+
+use std::sync::Arc;
+
+use gateway_core::server::tls::{
+    CertificateFiles, CertificateStore, ClientAuthMode, EXPIRES_SOON, FileWatch, LoadedTls,
+    ServerTls, TlsFile, TlsFiles,
+};
+use gateway_core::{BoxError, Clock, Observers, SystemClock, Tasks};
+use rustls::crypto::aws_lc_rs::Ticketer;
+
+use super::tls::provider;
+use crate::config::{ClientAuth, Listener, ListenerTls, Problem, Reading};
+
+/// A listener that speaks TLS.
+#[derive(Clone, Debug)]
+pub(crate) struct SecureListener {
+    pub(crate) name: String,
+    watch: FileWatch,
+    files: TlsFiles,
+    loaded: LoadedTls,
+    tasks: Tasks,
+}
+
+impl SecureListener {
+    pub(crate) fn tls(&self) -> &ServerTls {
+        self.watch.tls()
+    }
+
+    /// Why its files as they are now are not used.
+    pub(crate) fn failure(&self) -> Option<String> {
+        self.watch.failure()
+    }
+
+    /// Loads the files of `listener`. One that was there `before` goes on with the same TLS, once
+    /// this is [taken over](Self::take_over).
+    fn build(
+        reading: &Reading,
+        path: &str,
+        listener: &Listener,
+        tls: &ListenerTls,
+        observers: &Observers,
+        before: Option<&Self>,
+    ) -> Result<Self, Vec<Problem>> {
+        let (files, provider) = (files_of(tls), provider());
+        let loaded = files.load(&provider, SystemClock.now()).map_err(|problems| {
+            let problems = problems.into_iter().map(|problem| {
+                let key = key_of(problem.file);
+                reading.problem(&format!("{path}.tls.{key}"), problem.to_string())
+            });
+            problems.collect::<Vec<_>>()
+        })?;
+        let name = listener.name.clone();
+        if let Some(before) = before {
+            return Ok(Self { files, loaded, ..before.clone() });
+        }
+        let made = || -> Result<ServerTls, BoxError> {
+            let store = CertificateStore::new(loaded.certificates().to_vec());
+            Ok(ServerTls::builder(Arc::clone(&provider), store)
+                .min_version(loaded.min_version())
+                .client_auth(loaded.client_auth().clone())
+                .tickets(Ticketer::new()?)
+                .build()?)
+        };
+        let tls = made()
+            .map_err(|error| vec![reading.problem(&format!("{path}.tls"), error.to_string())])?;
+        let watch = FileWatch::new(name.as_str(), tls, files.clone(), &loaded, observers.clone());
+        Ok(Self { name, watch, files, loaded, tasks: Tasks::new() })
+    }
+
+    /// What in it is probably not as it was meant.
+    fn warnings(&self, reading: &Reading, path: &str) -> Vec<Problem> {
+        let now = SystemClock.now();
+        let soon = self.loaded.certificates().iter().enumerate();
+        let soon = soon.filter(|(_, certificate)| certificate.expires_within(EXPIRES_SOON, now));
+        soon.map(|(index, certificate)| {
+            let path = format!("{path}.tls.certificates[{index}].cert");
+            let expires = certificate.expires();
+            reading.warning(&path, format!("the certificate expires soon, on {expires}"))
+        })
+        .collect()
+    }
+
+    /// Lets new handshakes go by what was loaded.
+    fn take_over(&self) -> Result<(), BoxError> {
+        Ok(self.watch.replace(self.files.clone(), &self.loaded)?)
+    }
+
+    /// Watches the files, where they are not watched yet.
+    pub(super) fn start(&self) {
+        if self.tasks.names().is_empty() {
+            let watch = self.watch.clone();
+            self.tasks.spawn("certificate files", async move { watch.run().await });
+        }
+    }
+
+    /// The TLS in a line, for people.
+    pub(super) fn describe(&self) -> String {
+        let tls = self.tls();
+        let certificates = tls.certificates().certificates();
+        let certificates: Vec<_> = certificates
+            .iter()
+            .map(|one| format!("{} until {}", one.names().join(" "), one.expires()))
+            .collect();
+        format!(
+            "listener {}: TLS {} or newer, client_auth {}, certificates: {}",
+            self.name,
+            tls.min_version(),
+            tls.client_auth(),
+            certificates.join("; "),
+        )
+    }
+}
+
+/// Builds the TLS of every listener that has it, and what is odd about it.
+pub(super) fn build(
+    reading: &Reading,
+    observers: &Observers,
+    before: &[SecureListener],
+) -> Result<(Vec<SecureListener>, Vec<Problem>), Vec<Problem>> {
+    let (mut listeners, mut warnings, mut problems) = (Vec::new(), Vec::new(), Vec::new());
+    for (index, listener) in reading.document.listeners.iter().enumerate() {
+        let Some(tls) = &listener.tls else {
+            continue;
+        };
+        let path = format!("listeners[{index}]");
+        let same = before.iter().find(|before| before.name == listener.name);
+        match SecureListener::build(reading, &path, listener, tls, observers, same) {
+            Ok(built) => {
+                warnings.extend(built.warnings(reading, &path));
+                listeners.push(built);
+            }
+            Err(more) => problems.extend(more),
+        }
+    }
+    if problems.is_empty() { Ok((listeners, warnings)) } else { Err(problems) }
+}
+
+/// Lets new handshakes go by what was loaded for `listeners`.
+pub(super) fn take_over(
+    reading: &Reading,
+    listeners: &[SecureListener],
+) -> Result<(), Vec<Problem>> {
+    for listener in listeners {
+        listener
+            .take_over()
+            .map_err(|error| vec![reading.problem("listeners", error.to_string())])?;
+    }
+    Ok(())
+}
+
+fn files_of(tls: &ListenerTls) -> TlsFiles {
+    let mut files = TlsFiles::default();
+    files.min_version = tls.min_version;
+    let certificates = tls.certificates.iter();
+    files.certificates = certificates
+        .map(|one| CertificateFiles { cert: one.cert.clone(), key: one.key.clone() })
+        .collect();
+    files.client_auth = match tls.client_auth {
+        ClientAuth::Off => ClientAuthMode::Off,
+        ClientAuth::Optional => ClientAuthMode::Optional,
+        ClientAuth::Required => ClientAuthMode::Required,
+    };
+    files.client_ca.clone_from(&tls.client_ca);
+    files.client_crl.clone_from(&tls.client_crl);
+    files
+}
+
+/// The key of the document that names the file.
+fn key_of(file: TlsFile) -> String {
+    match file {
+        TlsFile::Certificate(index) => format!("certificates[{index}].cert"),
+        TlsFile::Key(index) => format!("certificates[{index}].key"),
+        TlsFile::ClientCrl => "client_crl".to_owned(),
+        _ => "client_ca".to_owned(),
+    }
+}

@@ -1,0 +1,159 @@
+//! `[identity.KIND.NAME]`: how callers are known.
+
+mod jwt;
+
+use gateway_layers::auth::{CredentialSource, Forward};
+use http::HeaderName;
+
+pub use self::jwt::{JwtClaims, JwtKeys, JwtKeysFrom, JwtProvider};
+use super::reader::{Field, Table};
+use super::value::key_path;
+
+/// A kind of credentials. A route that wants several kinds looks for them in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum IdentityKind {
+    /// Signed tokens (RFC 7519).
+    Jwt,
+}
+
+impl IdentityKind {
+    /// Every kind there is, in order.
+    pub const ALL: &'static [Self] = &[Self::Jwt];
+
+    /// Its key, below `identity` and in policies.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Jwt => "jwt",
+        }
+    }
+}
+
+/// `[identity.KIND.NAME]`: one way in which callers are known.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct IdentityProvider {
+    /// The key of the table: what policies call it. Unique within its kind.
+    pub name: String,
+    /// What its kind needs.
+    pub settings: IdentitySettings,
+}
+
+/// What a kind of credentials needs.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum IdentitySettings {
+    /// `[identity.jwt.NAME]`.
+    Jwt(JwtProvider),
+}
+
+impl IdentitySettings {
+    /// Of which kind they are.
+    pub const fn kind(&self) -> IdentityKind {
+        match self {
+            Self::Jwt(_) => IdentityKind::Jwt,
+        }
+    }
+
+    /// What upstreams are told of callers.
+    pub const fn forward(&self) -> &Forward {
+        match self {
+            Self::Jwt(provider) => &provider.forward,
+        }
+    }
+
+    fn read(kind: IdentityKind, name: &str, field: Field<'_>) -> Option<Self> {
+        match kind {
+            IdentityKind::Jwt => JwtProvider::read(name, field).map(Self::Jwt),
+        }
+    }
+}
+
+impl IdentityProvider {
+    /// A provider of this name.
+    pub fn new(name: impl Into<String>, settings: IdentitySettings) -> Self {
+        Self { name: name.into(), settings }
+    }
+
+    /// Its place in the document.
+    pub fn path(&self) -> String {
+        path(self.settings.kind(), &self.name)
+    }
+}
+
+/// The place of `[identity.KIND.NAME]`.
+pub(super) fn path(kind: IdentityKind, name: &str) -> String {
+    key_path(&key_path("identity", kind.name()), name)
+}
+
+/// The providers that could be read, and the names of all.
+pub(super) type Found = (Vec<IdentityProvider>, Vec<(IdentityKind, String)>);
+
+pub(super) fn read(field: Field<'_>) -> Option<Found> {
+    let mut table = field.table("[identity.jwt.main]")?;
+    let (mut providers, mut names): Found = Default::default();
+    for kind in IdentityKind::ALL.iter().copied() {
+        let Some(field) = table.take(kind.name()) else { continue };
+        for (name, field) in field.entries("a table such as [identity.jwt.main]") {
+            names.push((kind, name.to_owned()));
+            if name.is_empty() {
+                field.note::<()>("a provider without a name".to_owned());
+            }
+            let settings = IdentitySettings::read(kind, name, field);
+            providers.extend(settings.map(|settings| IdentityProvider::new(name, settings)));
+        }
+    }
+    table.finish();
+    Some((providers, names))
+}
+
+const FROM: &str = "\"header\", \"header:NAME\", \"cookie:NAME\" or \"query:NAME\"";
+
+/// `from`: where credentials stand; `header` is `Authorization: Bearer`.
+fn sources(table: &mut Table<'_>, to: &mut Vec<CredentialSource>) {
+    let Some(field) = table.take("from") else { return };
+    if field.is_empty_list() {
+        field.refuse::<()>("at least one place");
+    }
+    *to = field.one_or_list(|field| {
+        let text = field.text(FROM)?;
+        match text.split_once(':') {
+            None if text == "header" => Some(CredentialSource::bearer()),
+            Some(("header", name)) => name.parse().ok().map(CredentialSource::Header),
+            Some(("cookie", name)) if is_name(name) => {
+                Some(CredentialSource::Cookie(name.to_owned()))
+            }
+            Some(("query", name)) if is_name(name) => {
+                Some(CredentialSource::Query(name.to_owned()))
+            }
+            _ => None,
+        }
+        .or_else(|| field.refuse(FROM))
+    });
+}
+
+fn is_name(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic() && !b"=;,&".contains(&byte))
+}
+
+/// `forward`: an attribute for each header field.
+fn forward(field: Field<'_>) -> Option<Forward> {
+    let mut forward = Forward::new();
+    for (name, field) in field.entries("a table such as { x-user-id = \"sub\" }") {
+        let Ok(header) = name.parse::<HeaderName>() else {
+            field.note::<()>(format!("{name:?} is no name of a header field"));
+            continue;
+        };
+        let Some(attribute) = field.name("the name of a claim or attribute, such as \"sub\"")
+        else {
+            continue;
+        };
+        let one = Forward::new().field(header.clone(), attribute.as_str());
+        if one.reserved().is_some() {
+            field.note::<()>(format!("{header} has a meaning of its own, expected another field"));
+            continue;
+        }
+        forward = forward.field(header, attribute);
+    }
+    Some(forward)
+}

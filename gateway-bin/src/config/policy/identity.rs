@@ -1,0 +1,92 @@
+//! `public`, `identity`, and the keys that name providers: who may use a route.
+
+use crate::config::identity::IdentityKind;
+use crate::config::reader::{Field, Table};
+
+/// Who may use a route, as far as it goes by who is calling.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Access {
+    /// `public`: callers need not be known. Default: `false`; without `[identity]` in the document
+    /// nobody is known anyway.
+    pub public: bool,
+    /// `jwt` and the other kinds: how callers are known, in the order of kinds. Default: not.
+    pub identities: Vec<IdentityUse>,
+    /// `identity`: whether credentials of one kind are enough. Required with several kinds.
+    pub mode: Option<IdentityMode>,
+}
+
+/// How a route knows its callers by credentials of one kind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct IdentityUse {
+    /// Which kind.
+    pub kind: IdentityKind,
+    /// Names of `[identity.KIND.NAME]`; of several issuers of tokens the token says which.
+    pub providers: Vec<String>,
+    /// `scopes` that callers must all have. Default: none.
+    pub scopes: Vec<String>,
+    /// `roles` of which callers must have one. Default: none.
+    pub roles: Vec<String>,
+}
+
+/// Whether credentials of one kind are enough.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum IdentityMode {
+    /// `any`: they are.
+    Any,
+    /// `all`: those of every kind are wanted. The first kind says who is calling.
+    All,
+}
+
+impl IdentityUse {
+    /// By this provider.
+    pub fn new(kind: IdentityKind, provider: impl Into<String>) -> Self {
+        let providers = vec![provider.into()];
+        Self { kind, providers, scopes: Vec::new(), roles: Vec::new() }
+    }
+
+    fn read(kind: IdentityKind, field: Field<'_>) -> Option<Self> {
+        let mut used = Self { providers: Vec::new(), ..Self::new(kind, "") };
+        if !field.is_table() {
+            used.providers = providers(&field);
+            return Some(used);
+        }
+        let mut table = field.table("{ provider = \"main\", scopes = [], roles = [] }")?;
+        let expected = "the name of a provider";
+        used.providers =
+            table.require("provider", expected).map(|field| providers(&field)).unwrap_or_default();
+        table.set("scopes", &mut used.scopes, |field| Some(texts(&field, "a scope")));
+        table.set("roles", &mut used.roles, |field| Some(texts(&field, "a role")));
+        table.finish();
+        Some(used)
+    }
+}
+
+impl Access {
+    pub(super) fn read(table: &mut Table<'_>) -> Self {
+        let mut access = Self::default();
+        table.set("public", &mut access.public, |field| field.boolean());
+        table.set("identity", &mut access.mode, |field| {
+            let choices = [("any", IdentityMode::Any), ("all", IdentityMode::All)];
+            field.choice(&choices).map(Some)
+        });
+        for kind in IdentityKind::ALL {
+            let used = table.take(kind.name()).and_then(|field| IdentityUse::read(*kind, field));
+            access.identities.extend(used);
+        }
+        access
+    }
+}
+
+fn providers(field: &Field<'_>) -> Vec<String> {
+    if field.is_empty_list() {
+        field.refuse::<()>("the name of a provider");
+    }
+    texts(field, "the name of a provider")
+}
+
+fn texts(field: &Field<'_>, expected: &str) -> Vec<String> {
+    field.one_or_list(|field| field.name(expected))
+}

@@ -1,0 +1,83 @@
+//! `[stores]`: where state is kept that several routes, or several gateways, share.
+
+use std::time::Duration;
+
+use gateway_layers::rate_limit::{DEFAULT_KEYS, RedisSettings, WhenAway};
+
+use super::reader::Field;
+use super::secret::Secret;
+use super::units::some_duration;
+
+/// Where state is kept that several routes, or several gateways, share.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Stores {
+    /// `memory.keys`: how many keys of limits are known at the same time. Default: 100,000.
+    pub memory_keys: usize,
+    /// `redis`. Default: none.
+    pub redis: Option<Redis>,
+}
+
+/// `[stores.redis]`.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Redis {
+    /// `url`, such as `redis://127.0.0.1:6379`; a secret, since it may hold a password. Required.
+    pub url: Secret,
+    /// `prefix` of every key. Default: `gateway`.
+    pub prefix: String,
+    /// `deadline` of one exchange. Default: 50 ms.
+    pub deadline: Duration,
+    /// `when_away`: `share`, `open` or `closed`. Default: `share`.
+    pub when_away: WhenAway,
+    /// `replicas`: gateways that count together. Default: 1.
+    pub replicas: u32,
+}
+
+impl Default for Stores {
+    fn default() -> Self {
+        Self { memory_keys: DEFAULT_KEYS, redis: None }
+    }
+}
+
+impl Stores {
+    pub(super) fn read(field: Field<'_>) -> Option<Self> {
+        let mut table = field.table("[stores.redis]")?;
+        let mut stores = Self::default();
+        table.set("memory", &mut stores.memory_keys, |field| {
+            let mut table = field.table("{ keys = 100000 }")?;
+            let mut keys = DEFAULT_KEYS;
+            table.set("keys", &mut keys, |field| field.number(1, 1_000_000_000));
+            table.finish();
+            Some(keys)
+        });
+        table.set("redis", &mut stores.redis, |field| Redis::read(field).map(Some));
+        table.finish();
+        Some(stores)
+    }
+}
+
+impl Redis {
+    /// The server at `url` with every default.
+    pub fn new(url: Secret) -> Self {
+        let RedisSettings { prefix, deadline, when_away, replicas, .. } = RedisSettings::default();
+        Self { url, prefix, deadline, when_away, replicas }
+    }
+
+    fn read(field: Field<'_>) -> Option<Self> {
+        let mut table = field.table("{ url = \"redis://127.0.0.1:6379\" }")?;
+        let url = table.require("url", "a URL such as \"redis://127.0.0.1:6379\"");
+        let url = url.and_then(|field| Secret::read(&field));
+        let mut redis = Self::new(Secret::new(""));
+        table.set("prefix", &mut redis.prefix, |field| field.name("the beginning of keys"));
+        table.set("deadline", &mut redis.deadline, |field| some_duration(&field));
+        table.set("when_away", &mut redis.when_away, |field| {
+            let (share, open, closed) = (WhenAway::Share, WhenAway::Open, WhenAway::Closed);
+            field.choice(&[("share", share), ("open", open), ("closed", closed)])
+        });
+        table.set("replicas", &mut redis.replicas, |field| field.number(1, 10_000));
+        table.finish();
+        redis.url = url?;
+        Some(redis)
+    }
+}
