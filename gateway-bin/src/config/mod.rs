@@ -42,10 +42,11 @@ mod tests;
 use gateway_core::DrainSettings;
 
 pub use self::admin::Admin;
-pub use self::cluster::{Balance, Cluster, Discover, Registered};
+pub use self::cluster::{Balance, Cluster, Discover, OutboundToken, Registered};
 pub use self::destination::Destination;
 pub use self::identity::{
-    IdentityKind, IdentityProvider, IdentitySettings, JwtClaims, JwtKeys, JwtKeysFrom, JwtProvider,
+    ApiKeyProvider, BasicProvider, IdentityKind, IdentityProvider, IdentitySettings, JwtClaims,
+    JwtKeys, JwtKeysFrom, JwtProvider, KeyCache, KeysFrom, ServiceTokenProvider, UsersFrom,
 };
 pub use self::listener::Listener;
 pub use self::policy::{

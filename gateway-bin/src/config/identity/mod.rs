@@ -1,11 +1,17 @@
 //! `[identity.KIND.NAME]`: how callers are known.
 
+mod api_key;
+mod basic;
 mod jwt;
+mod service_token;
 
 use gateway_layers::auth::{CredentialSource, Forward};
 use http::HeaderName;
 
+pub use self::api_key::{ApiKeyProvider, KeyCache, KeysFrom};
+pub use self::basic::{BasicProvider, UsersFrom};
 pub use self::jwt::{JwtClaims, JwtKeys, JwtKeysFrom, JwtProvider};
+pub use self::service_token::ServiceTokenProvider;
 use super::reader::{Field, Table};
 use super::value::key_path;
 
@@ -15,17 +21,31 @@ use super::value::key_path;
 pub enum IdentityKind {
     /// Signed tokens (RFC 7519).
     Jwt,
+    /// Keys that are issued to callers.
+    ApiKey,
+    /// Names and passwords (RFC 7617).
+    Basic,
+    /// Tokens that services share.
+    ServiceToken,
 }
 
 impl IdentityKind {
     /// Every kind there is, in order.
-    pub const ALL: &'static [Self] = &[Self::Jwt];
+    pub const ALL: &'static [Self] = &[Self::Jwt, Self::ApiKey, Self::Basic, Self::ServiceToken];
 
     /// Its key, below `identity` and in policies.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Jwt => "jwt",
+            Self::ApiKey => "api_key",
+            Self::Basic => "basic",
+            Self::ServiceToken => "service_token",
         }
+    }
+
+    /// Whether a route can take several of this kind: whether credentials say whose they are.
+    pub const fn takes_several(self) -> bool {
+        matches!(self, Self::Jwt)
     }
 }
 
@@ -45,6 +65,12 @@ pub struct IdentityProvider {
 pub enum IdentitySettings {
     /// `[identity.jwt.NAME]`.
     Jwt(JwtProvider),
+    /// `[identity.api_key.NAME]`.
+    ApiKey(ApiKeyProvider),
+    /// `[identity.basic.NAME]`.
+    Basic(BasicProvider),
+    /// `[identity.service_token.NAME]`.
+    ServiceToken(ServiceTokenProvider),
 }
 
 impl IdentitySettings {
@@ -52,6 +78,9 @@ impl IdentitySettings {
     pub const fn kind(&self) -> IdentityKind {
         match self {
             Self::Jwt(_) => IdentityKind::Jwt,
+            Self::ApiKey(_) => IdentityKind::ApiKey,
+            Self::Basic(_) => IdentityKind::Basic,
+            Self::ServiceToken(_) => IdentityKind::ServiceToken,
         }
     }
 
@@ -59,12 +88,18 @@ impl IdentitySettings {
     pub const fn forward(&self) -> &Forward {
         match self {
             Self::Jwt(provider) => &provider.forward,
+            Self::ApiKey(provider) => &provider.forward,
+            Self::Basic(provider) => &provider.forward,
+            Self::ServiceToken(provider) => &provider.forward,
         }
     }
 
     fn read(kind: IdentityKind, name: &str, field: Field<'_>) -> Option<Self> {
         match kind {
             IdentityKind::Jwt => JwtProvider::read(name, field).map(Self::Jwt),
+            IdentityKind::ApiKey => ApiKeyProvider::read(field).map(Self::ApiKey),
+            IdentityKind::Basic => BasicProvider::read(field).map(Self::Basic),
+            IdentityKind::ServiceToken => ServiceTokenProvider::read(field).map(Self::ServiceToken),
         }
     }
 }
@@ -156,4 +191,19 @@ fn forward(field: Field<'_>) -> Option<Forward> {
         forward = forward.field(header, attribute);
     }
     Some(forward)
+}
+
+/// `credentials`: whether upstreams get what callers have shown.
+fn kept(field: &Field<'_>) -> Option<bool> {
+    field.choice(&[("drop", false), ("keep", true)])
+}
+
+/// The name of a header field.
+fn header(field: &Field<'_>) -> Option<HeaderName> {
+    field.parse("the name of a header field such as \"x-api-key\"")
+}
+
+/// Names of roles and the like.
+fn names(field: &Field<'_>, expected: &str) -> Vec<String> {
+    field.one_or_list(|field| field.name(expected))
 }

@@ -8,7 +8,7 @@ const DAY: u64 = 86_400;
 const LAST: u64 = 253_402_300_799;
 
 /// `time` as `2026-11-26T04:07:24Z`. Before 1970 and after 9999 the nearest that can be written.
-pub(super) fn write(time: SystemTime) -> String {
+pub fn write_time(time: SystemTime) -> String {
     let seconds = time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()).min(LAST);
     let (days, rest) = (seconds / DAY, seconds % DAY);
     let (year, month, day) = civil(days);
@@ -18,7 +18,7 @@ pub(super) fn write(time: SystemTime) -> String {
 
 /// The time that `text` says (RFC 3339, section 5.6), from 1970 to 9999. Fractions of a second are
 /// left away; a date alone is its first second in UTC.
-pub(super) fn read(text: &str) -> Option<SystemTime> {
+pub fn read_time(text: &str) -> Option<SystemTime> {
     let (date, time) = match text.get(..10).zip(text.get(10..)) {
         Some((date, "")) => (date, "T00:00:00Z"),
         Some(parts) => parts,
@@ -101,7 +101,7 @@ mod tests {
     use super::*;
 
     fn seconds(text: &str) -> Option<u64> {
-        Some(read(text)?.duration_since(UNIX_EPOCH).unwrap().as_secs())
+        Some(read_time(text)?.duration_since(UNIX_EPOCH).unwrap().as_secs())
     }
 
     #[test]
@@ -132,7 +132,7 @@ mod tests {
             "1970-01-01T00:00:00+00:01",
             "2026-01-01T0é:00Z",
         ] {
-            assert_eq!(read(wrong), None, "{wrong}");
+            assert_eq!(read_time(wrong), None, "{wrong}");
         }
     }
 
@@ -141,8 +141,8 @@ mod tests {
         for days in 0..(LAST / DAY) {
             // Each day until 9999, at another second.
             let time = UNIX_EPOCH + Duration::from_secs(days * DAY + days % DAY);
-            assert_eq!(read(&write(time)), Some(time));
+            assert_eq!(read_time(&write_time(time)), Some(time));
         }
-        assert_eq!(write(UNIX_EPOCH - Duration::from_secs(1)), "1970-01-01T00:00:00Z");
+        assert_eq!(write_time(UNIX_EPOCH - Duration::from_secs(1)), "1970-01-01T00:00:00Z");
     }
 }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Number, Value};
 
 use super::record::{KeyGrant, KeyRecord};
+use super::store::StoreError;
 use super::time;
 use crate::auth::SecretDigest;
 
@@ -99,7 +100,7 @@ fn understand(written: Written) -> Result<KeyRecord, String> {
         .ok_or("`sha256` is not the SHA-256 of a key, expected 64 hexadecimal digits")?;
     let moment = |name: &str, text: Option<String>| -> Result<Option<SystemTime>, String> {
         let Some(text) = text else { return Ok(None) };
-        let read = time::read(&text).ok_or_else(|| {
+        let read = time::read_time(&text).ok_or_else(|| {
             format!("`{name}` is no time, expected one such as 2026-12-31T23:59:59Z")
         })?;
         Ok(Some(read))
@@ -164,12 +165,12 @@ impl From<&KeyRecord> for Written {
             tenant: grant.tenant,
             roles: grant.roles,
             scopes: grant.scopes,
-            not_before: grant.not_before.map(time::write),
-            expires: grant.expires.map(time::write),
+            not_before: grant.not_before.map(time::write_time),
+            expires: grant.expires.map(time::write_time),
             networks: grant.networks.iter().map(ToString::to_string).collect(),
             routes: grant.routes,
             disabled: record.disabled,
-            created: record.created.map(time::write),
+            created: record.created.map(time::write_time),
             replaced_by: record.replaced_by.clone(),
             revision: record.revision,
             quota: grant.quota,
@@ -211,6 +212,26 @@ fn value(claim: Claim) -> Option<Value> {
         // TOML has no word for nothing.
         _ => return None,
     })
+}
+
+impl KeyRecord {
+    /// As it is written: JSON, as [stores](super::KeyStore) keep it.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be what it says, or is longer than 16 KiB.
+    pub fn to_json(&self) -> Result<String, StoreError> {
+        to_json(self).map_err(StoreError::Refused)
+    }
+
+    /// The record that `text` writes.
+    ///
+    /// # Errors
+    ///
+    /// When it is none. What is wrong repeats nothing of it.
+    pub fn from_json(text: &str) -> Result<Self, StoreError> {
+        from_json(text).map_err(StoreError::Unreadable)
+    }
 }
 
 /// A record as JSON.

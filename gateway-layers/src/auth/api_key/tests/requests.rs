@@ -1,8 +1,8 @@
 //! Keys as requests show them.
 
-use gateway_core::context::{ConnectionInfo, ListenerInfo};
 use gateway_core::{
-    Body, Error, Module, Reason, Request, RequestContext, RequestExt, Response, module_fn,
+    Body, ConnectionInfo, Error, Module, Reason, Request, RequestContext, RequestExt, Response,
+    module_fn,
 };
 use http::header::{HeaderName, HeaderValue, WWW_AUTHENTICATE};
 use tower::{Layer, Service};
@@ -29,7 +29,7 @@ fn echo() -> Module {
 }
 
 fn request(uri: &str, fields: &[(&str, &str)]) -> Request {
-    let connection = ConnectionInfo::new(Arc::new(ListenerInfo::default()), None);
+    let connection = ConnectionInfo::new(Arc::default(), None, None);
     let context = RequestContext::new(Arc::new(connection), tokio::time::Instant::now());
     let mut request = Request::new(Body::empty());
     request.extensions_mut().insert(context);

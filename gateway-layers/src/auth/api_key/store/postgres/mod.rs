@@ -90,13 +90,18 @@ impl PostgresKeyStore {
         filled.replace("{channel}", &channel(table))
     }
 
+    /// [`schema`](Self::schema) of this table.
+    pub fn statements(&self) -> String {
+        Self::schema(self.table())
+    }
+
     /// Makes the table, where it is not there.
     ///
     /// # Errors
     ///
     /// When the server does not.
     pub async fn create(&self) -> Result<(), StoreError> {
-        let schema = Self::schema(self.table());
+        let schema = self.statements();
         let create = |client: Client| async move {
             client.batch_execute(&schema).await.map_err(|error| failed(&error))
         };
