@@ -1,6 +1,6 @@
 //! Keys as their owner makes them, changes them and takes them back.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::time::timeout;
 
@@ -96,7 +96,7 @@ impl ApiKeys {
                 return Err(KeyError::Over(id.to_owned()));
             }
             let new = self.new_record(key.id().to_owned(), key.digest(), old.grant.clone());
-            let end = now + overlap;
+            let end = whole(now + overlap);
             old.grant.expires = Some(old.grant.expires.map_or(end, |expires| expires.min(end)));
             // One that has not begun ends before it does.
             old.grant.not_before = old.grant.not_before.filter(|start| *start < end);
@@ -182,7 +182,7 @@ impl ApiKeys {
 
     fn new_record(&self, id: String, digest: SecretDigest, grant: KeyGrant) -> KeyRecord {
         let mut record = KeyRecord::new(id, digest, grant);
-        record.created = Some(self.now());
+        record.created = Some(whole(self.now()));
         record
     }
 
@@ -193,6 +193,12 @@ impl ApiKeys {
     fn store(&self) -> &dyn Erased {
         &*self.shared.store
     }
+}
+
+/// As it is written: in whole seconds.
+fn whole(time: SystemTime) -> SystemTime {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    UNIX_EPOCH + Duration::from_secs(since.as_secs())
 }
 
 async fn within<T>(

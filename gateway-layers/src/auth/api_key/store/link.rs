@@ -66,6 +66,8 @@ struct Inner<C: Connect> {
     running: AtomicBool,
     /// Somebody was not answered.
     doubt: Notify,
+    /// There was a connection before.
+    connected: AtomicBool,
 }
 
 #[derive(Clone)]
@@ -86,6 +88,7 @@ impl<C: Connect> Link<C> {
             trouble: Mutex::new(None),
             running: AtomicBool::new(false),
             doubt: Notify::new(),
+            connected: AtomicBool::new(false),
         };
         Self { inner: Arc::new(inner), tasks: Tasks::new() }
     }
@@ -180,9 +183,11 @@ impl<C: Connect> Inner<C> {
         if self.trouble().take().is_some() {
             tracing::info!(store = self.kind, "the store of keys is there");
         }
+        // What was said while nobody listened is not known; at first there is nothing to forget.
+        if self.connected.swap(true, Ordering::AcqRel) {
+            self.changes.tell(KeyChange::Any);
+        }
         self.phase.send_replace(Phase::Up(connection));
-        // What was said while nobody listened is not known.
-        self.changes.tell(KeyChange::Any);
     }
 
     fn away(&self, cause: &BoxError) {

@@ -153,13 +153,13 @@ async fn write(
     let written = if next == 1 {
         let insert = format!(
             "INSERT INTO {table} (digest, id, revision, record)
-             VALUES ($1, $2, $3, $4::text::jsonb) ON CONFLICT DO NOTHING"
+             VALUES ($1, $2, $3::bigint, $4::text::jsonb) ON CONFLICT DO NOTHING"
         );
         transaction.execute(&insert, &[&digest, &record.id, &next, &text]).await
     } else {
         let update = format!(
-            "UPDATE {table} SET revision = $3, record = $4::text::jsonb, changed_at = now()
-             WHERE digest = $1 AND id = $2 AND revision = $3 - 1"
+            "UPDATE {table} SET revision = $3::bigint, record = $4::text::jsonb, changed_at = now()
+             WHERE digest = $1 AND id = $2 AND revision = $3::bigint - 1"
         );
         transaction.execute(&update, &[&digest, &record.id, &next, &text]).await
     };

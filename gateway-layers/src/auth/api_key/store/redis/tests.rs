@@ -4,7 +4,6 @@ use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::Stdio;
 
-use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -46,7 +45,9 @@ impl Redis {
         let Ok(process) = command.kill_on_drop(true).spawn() else { return false };
         self.process = Some(process);
         let there = async {
-            while TcpStream::connect(("127.0.0.1", self.port)).await.is_err() {
+            // It takes connections while it still reads what it knew.
+            let client = Client::open(self.settings().url).unwrap();
+            while !answers(&client).await {
                 sleep(Duration::from_millis(10)).await;
             }
         };
@@ -80,6 +81,11 @@ impl Drop for Redis {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.folder);
     }
+}
+
+async fn answers(client: &Client) -> bool {
+    let Ok(mut connection) = client.get_multiplexed_async_connection().await else { return false };
+    cmd("PING").query_async::<()>(&mut connection).await.is_ok()
 }
 
 #[tokio::test]
