@@ -24,7 +24,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use gateway_core::{Error, Reason, RequestExt};
+use gateway_core::{Error, Reason, RequestContext, RequestExt};
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, request};
 
@@ -83,7 +83,7 @@ impl ContentTypeFilter {
 
 impl Filter for ContentTypeFilter {
     fn apply(&self, head: &mut request::Parts) -> Flow {
-        let known = head.context().and_then(|context| context.has_body());
+        let known = head.context().and_then(RequestContext::has_body);
         if !known.unwrap_or_else(|| says_body(&head.headers)) {
             return Flow::Continue;
         }

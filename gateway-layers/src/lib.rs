@@ -31,6 +31,9 @@
 //! | somebody else for who fails | layer | [`fallback`] |
 //! | who is calling | layer | [`auth`] |
 //! | by a signed token | authenticator | `auth::jwt` (feature `jwt`) |
+//! | by a token that its issuer is asked about | authenticator | `auth::introspection` (feature of that name) |
+//! | by a token that another service verifies | authenticator | `auth::delegated` (feature `introspection`) |
+//! | whether somebody else lets a request pass | layer | `auth::external` (feature `external_auth`) |
 //! | one line for each request | observer | [`access_log`] |
 //! | services register themselves and are found by what they take | modules | `registry` |
 //! | where endpoints come from: files, DNS, registries | sources | `discovery` |
@@ -88,10 +91,25 @@ pub mod rate_limit;
 #[cfg(feature = "registry")]
 pub mod registry;
 pub mod retry;
+#[cfg(any(
+    feature = "consul",
+    feature = "etcd",
+    feature = "kubernetes",
+    feature = "introspection"
+))]
+pub mod secret;
 pub mod security_headers;
 pub mod timeout;
 
 mod head_copy;
+#[cfg(any(
+    feature = "discovery",
+    feature = "external_auth",
+    feature = "introspection",
+    feature = "jwt"
+))]
+#[allow(dead_code, reason = "each of those who ask needs some of it, and not all are built")]
+mod http_client;
 
 /// What the guides show compiles and runs.
 #[cfg(doctest)]
@@ -125,6 +143,14 @@ mod guides {
     #[cfg(feature = "jwt")]
     #[doc = include_str!("../../docs/jwt.md")]
     struct Tokens;
+
+    #[cfg(feature = "introspection")]
+    #[doc = include_str!("../../docs/introspection.md")]
+    struct AskingAboutTokens;
+
+    #[cfg(feature = "external_auth")]
+    #[doc = include_str!("../../docs/external-auth.md")]
+    struct SomebodyElseDecides;
 
     #[doc = include_str!("../README.md")]
     struct Crate;

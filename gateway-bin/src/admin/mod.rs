@@ -8,6 +8,8 @@
 //! | `GET /splits` | weights of every split, and what each entry took |
 //! | `PUT /splits/ROUTE` | changes weights while requests come: `{ "orders": 0, "next": 100 }` |
 //! | `GET /mirrors` | what the copies of requests came to, and the first differences |
+//! | `GET /identity` | keys of every issuer of tokens: fresh, stale or unavailable |
+//! | `GET /limits` | rate limits of every route: what passed, what was over, where it is counted |
 //! | `GET /explain?method=GET&url=...` | what would become of a request, and why |
 //! | `POST /reload` | reads the document again |
 //!
@@ -15,6 +17,7 @@
 //! either: the host has to be the address itself or `localhost`, and what changes something is a
 //! `POST` or `PUT` with `content-type: application/json`.
 
+mod access;
 mod status;
 
 use std::collections::BTreeMap;
@@ -66,7 +69,8 @@ impl ModuleService for Admin {
         let path = head.uri.path();
         let split = path.strip_prefix("/splits/").map(decoded);
         let allowed = match path {
-            "/ready" | "/status" | "/clusters" | "/splits" | "/mirrors" | "/explain" => "GET",
+            "/ready" | "/status" | "/identity" | "/limits" | "/clusters" | "/splits"
+            | "/mirrors" | "/explain" => "GET",
             "/reload" => "POST",
             _ if split.is_some() => "PUT",
             _ => return Ok(problem(StatusCode::NOT_FOUND, "nothing is here; try GET /status")),
@@ -79,6 +83,8 @@ impl ModuleService for Admin {
             "/ready" => self.ready(),
             "/status" => self.status(),
             "/clusters" => json_answer(StatusCode::OK, &status::clusters(&self.reloader.parts())),
+            "/identity" => json_answer(StatusCode::OK, &access::identity(&self.reloader.parts())),
+            "/limits" => json_answer(StatusCode::OK, &access::limits(&self.reloader.parts())),
             "/splits" => json_answer(StatusCode::OK, &status::splits(&self.reloader.parts())),
             "/mirrors" => json_answer(StatusCode::OK, &status::mirrors(&self.reloader.parts())),
             "/explain" => self.explain(&head.uri),

@@ -43,7 +43,9 @@ pub(super) fn part(
         }
         None => None,
     };
-    let module = rings::cluster(&cluster, breaker.as_ref(), limit.as_ref(), token);
+    let signer = super::signature::signer(config)?;
+    let limits = (breaker.as_ref(), limit.as_ref());
+    let module = rings::cluster(&cluster, limits, token, signer.as_ref());
     Ok(ClusterPart { config: config.clone(), cluster, breaker, limit, module })
 }
 

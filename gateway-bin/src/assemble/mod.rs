@@ -11,6 +11,7 @@ mod parts;
 mod registry;
 mod reload;
 mod route;
+mod signature;
 mod source;
 #[cfg(feature = "tls")]
 mod tls;

@@ -129,36 +129,51 @@ impl Parts {
                 Err(problem) => problems.push(problem),
             }
         }
-        let mut identity = IdentityParts::new(&reading.document.identities, &before.identity);
-        let known_otherwise: Vec<_> =
-            identity.changed(&before.identity).map(ToOwned::to_owned).collect();
-        // Whether callers must be known changes with the first provider, and with the last.
-        let closed_otherwise = before.identity.is_empty() != identity.is_empty();
         match LimitStores::build(&reading.document.stores, observers, &before.limits) {
             Ok(limits) => parts.limits = limits,
             Err(error) => problems.push(reading.problem("stores.redis.url", error.to_string())),
         }
-        let counted_elsewhere = parts.limits.differ(&before.limits);
-        let clusters = parts.clusters.iter().map(|part| (part.config.name.as_str(), part));
+        problems.extend(parts.build_routes(reading, modules, before, &changed));
+        if problems.is_empty() { Ok(parts) } else { Err(problems) }
+    }
+
+    /// Builds the routes, once clusters and stores are there. `changed`: the clusters that are not
+    /// as they were.
+    fn build_routes(
+        &mut self,
+        reading: &Reading,
+        modules: &Modules,
+        before: &Self,
+        changed: &[&str],
+    ) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        let document = &reading.document;
+        let redis = document.stores.redis.as_ref();
+        let mut identity = IdentityParts::new(&document.identities, redis, &before.identity);
+        let otherwise: Vec<_> = identity.changed(&before.identity).map(ToOwned::to_owned).collect();
+        // Whether callers must be known changes with the first provider, and with the last.
+        let closed_otherwise = before.identity.is_empty() != identity.is_empty();
+        let counted_elsewhere = self.limits.differ(&before.limits);
+        let clusters = self.clusters.iter().map(|part| (part.config.name.as_str(), part));
         let leads = Leads {
             clusters: clusters.collect(),
             modules,
-            registry: registry.as_ref(),
-            limits: &parts.limits,
+            registry: self.registry.as_ref(),
+            limits: &self.limits,
+        };
+        let stays = |config: &config::Route| {
+            let policy = &config.policy;
+            let mut providers = policy.access.identities.iter().flat_map(|used| &used.providers);
+            let counts_as_before = policy.rate_limit.is_none() || !counted_elsewhere;
+            counts_as_before
+                && !closed_otherwise
+                && !config.clusters().any(|name| changed.contains(&name))
+                && !providers.any(|name| otherwise.contains(name))
         };
         let mut routes = Vec::new();
-        for (index, config) in reading.document.routes.iter().enumerate() {
-            let same = |old: &&RoutePart| {
-                let policy = &config.policy;
-                let mut providers =
-                    policy.access.identities.iter().flat_map(|used| &used.providers);
-                old.config == *config
-                    && !config.clusters().any(|name| changed.contains(&name))
-                    && !providers.any(|name| known_otherwise.contains(name))
-                    && !closed_otherwise
-                    && !(counted_elsewhere && policy.rate_limit.is_some())
-            };
-            if let Some(old) = before.routes.iter().find(same) {
+        for (index, config) in document.routes.iter().enumerate() {
+            let old = before.routes.iter().find(|old| old.config == *config);
+            if let Some(old) = old.filter(|_| stays(config)) {
                 routes.push(old.clone());
                 continue;
             }
@@ -172,9 +187,9 @@ impl Parts {
         }
         let used: Vec<_> = routes.iter().map(|part| &part.config.policy.access).collect();
         identity.retain(&used);
-        parts.identity = identity;
-        parts.routes = routes;
-        if problems.is_empty() { Ok(parts) } else { Err(problems) }
+        self.identity = identity;
+        self.routes = routes;
+        problems
     }
 
     /// Starts what the clusters do in the background, where it does not run yet. Needs a runtime.

@@ -54,6 +54,7 @@ pub(super) struct Wrong {
 }
 
 impl Wrong {
+    #[allow(clippy::needless_pass_by_value, reason = "errors are handed over")]
     fn new(key: &'static str, message: impl ToString) -> Self {
         Self { key, message: message.to_string() }
     }

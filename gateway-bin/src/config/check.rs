@@ -23,6 +23,8 @@ pub(super) fn check(parts: &Parts, modules: &Modules, places: &Places) -> Vec<Pr
         check.destinations(path, route, modules);
         check.class(path, route);
         check.budget(path, route);
+        check.access(path, route);
+        check.counting(path, route);
         check.preflights(path, route);
     }
     check.table();
@@ -31,18 +33,18 @@ pub(super) fn check(parts: &Parts, modules: &Modules, places: &Places) -> Vec<Pr
 
 const NO_REGISTRY: &str = "there is no [registry] in the document";
 
-struct Check<'d> {
-    parts: &'d Parts,
-    places: &'d Places,
+pub(super) struct Check<'d> {
+    pub(super) parts: &'d Parts,
+    pub(super) places: &'d Places,
     problems: Vec<Problem>,
 }
 
 impl Check<'_> {
-    fn error(&mut self, path: &str, message: impl Into<String>) {
+    pub(super) fn error(&mut self, path: &str, message: impl Into<String>) {
         self.problems.push(self.places.problem(Severity::Error, path, message));
     }
 
-    fn warn(&mut self, path: &str, message: impl Into<String>) {
+    pub(super) fn warn(&mut self, path: &str, message: impl Into<String>) {
         self.problems.push(self.places.problem(Severity::Warning, path, message));
     }
 
@@ -360,7 +362,7 @@ fn bare(route: &Route) -> route::Route<()> {
     bare
 }
 
-fn unknown<'k>(found: &str, what: &str, known: impl Iterator<Item = &'k str>) -> String {
+pub(super) fn unknown<'k>(found: &str, what: &str, known: impl Iterator<Item = &'k str>) -> String {
     let known: Vec<_> = known.collect();
     let hint = hint(found, known.iter().copied());
     let names: Vec<_> = known.into_iter().map(quote).collect();

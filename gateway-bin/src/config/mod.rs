@@ -15,6 +15,7 @@
 
 mod admin;
 mod check;
+mod check_access;
 mod cluster;
 mod destination;
 mod drain;
@@ -42,11 +43,12 @@ mod tests;
 use gateway_core::DrainSettings;
 
 pub use self::admin::Admin;
-pub use self::cluster::{Balance, Cluster, Discover, OutboundToken, Registered};
+pub use self::cluster::{Balance, Cluster, Discover, OutboundToken, Registered, Sign};
 pub use self::destination::Destination;
 pub use self::identity::{
     ApiKeyProvider, BasicProvider, IdentityKind, IdentityProvider, IdentitySettings, JwtClaims,
-    JwtKeys, JwtKeysFrom, JwtProvider, KeyCache, KeysFrom, ServiceTokenProvider, UsersFrom,
+    JwtKeys, JwtKeysFrom, JwtProvider, KeyCache, KeyEncoding, KeySettings, KeysFrom, PartnerKey,
+    ServiceTokenProvider, SignatureProvider, UsersFrom,
 };
 pub use self::listener::Listener;
 pub use self::policy::{

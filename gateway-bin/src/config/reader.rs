@@ -273,7 +273,9 @@ impl<'d> Table<'d> {
 
     /// The value at `key`, where there is one.
     pub(super) fn take(&mut self, key: &'static str) -> Option<Field<'d>> {
-        self.known.push(key);
+        if !self.known.contains(&key) {
+            self.known.push(key);
+        }
         let entry = self.entries.iter().find(|entry| entry.name == key)?;
         Some(self.field.below(entry))
     }

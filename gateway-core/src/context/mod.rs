@@ -157,6 +157,12 @@ impl RequestContext {
         self.inner.admitted.get().map(|admitted| &admitted.target)
     }
 
+    /// The `Host` that the client has sent, where a rewrite has put another one in its place;
+    /// `None` where the request's own is still the client's.
+    pub fn rewritten_host(&self) -> Option<&HeaderValue> {
+        self.inner.admitted.get()?.rewritten_host.as_ref()
+    }
+
     /// The value of the path parameter `name`, as it stands in `path` (still percent-encoded).
     /// `path` must be the path the route matched: the request's before any rewrite.
     pub fn param<'a>(&self, path: &'a str, name: &str) -> Option<&'a str> {
@@ -327,6 +333,7 @@ pub(crate) struct Admitted {
     pub(crate) route: Option<Arc<RouteInfo>>,
     pub(crate) params: PathParams,
     pub(crate) after_prefix: Option<usize>,
+    pub(crate) rewritten_host: Option<HeaderValue>,
 }
 
 impl fmt::Debug for RequestContext {
@@ -357,6 +364,7 @@ mod tests {
             route: Some(Arc::new(RouteInfo::new(route, Metadata::default()))),
             params: PathParams::default(),
             after_prefix: None,
+            rewritten_host: None,
         }
     }
 

@@ -39,6 +39,7 @@ pub(super) fn admit(
         route: None,
         params: crate::context::PathParams::default(),
         after_prefix: None,
+        rewritten_host: None,
     };
     if client.trusted_peer {
         admitted.scheme = said_scheme(request.headers()).unwrap_or(listener.scheme);
@@ -115,7 +116,8 @@ fn prepare(
             let host = HeaderValue::from_str(host.as_str())
                 .map_err(|_| Error::new(Reason::RewriteFailed))?;
             let replaced = request.headers_mut().insert(header::HOST, host);
-            admitted.asked_host = admitted.asked_host.take().or(replaced);
+            admitted.asked_host = admitted.asked_host.take().or_else(|| replaced.clone());
+            admitted.rewritten_host = replaced;
         }
     }
     admitted.params = hit.params;

@@ -451,9 +451,9 @@ fn metadata_is_sorted_by_name() {
 }
 
 /// The id of the route that takes a preflight for `asked`, or the methods that would be taken.
-fn takes_preflight(table: &Table, asked: Method) -> Result<String, Vec<Method>> {
+fn takes_preflight(table: &Table, asked: &Method) -> Result<String, Vec<Method>> {
     let headers = HeaderMap::new();
-    let lookup = Lookup::new(&Method::OPTIONS, "/a", &headers).preflight(Some(&asked));
+    let lookup = Lookup::new(&Method::OPTIONS, "/a", &headers).preflight(Some(asked));
     match table.find(&lookup) {
         Found::Route(hit) => Ok(hit.route.id.clone()),
         Found::MethodNotAllowed(methods) => Err(methods),
@@ -466,10 +466,10 @@ fn a_preflight_is_matched_as_the_method_it_asks_for_where_the_route_takes_them()
     let read = route("read", path("/a").method(Method::GET)).preflight(true);
     let write = route("write", path("/a").method(Method::PUT));
     let table = table(vec![read, write]);
-    assert_eq!(takes_preflight(&table, Method::GET), Ok("read".to_owned()));
+    assert_eq!(takes_preflight(&table, &Method::GET), Ok("read".to_owned()));
     let all = vec![Method::GET, Method::PUT];
-    assert_eq!(takes_preflight(&table, Method::PUT), Err(all.clone()), "an OPTIONS there");
-    assert_eq!(takes_preflight(&table, Method::OPTIONS), Err(all), "not its own method");
+    assert_eq!(takes_preflight(&table, &Method::PUT), Err(all.clone()), "an OPTIONS there");
+    assert_eq!(takes_preflight(&table, &Method::OPTIONS), Err(all), "not its own method");
     let headers = HeaderMap::new();
     let lookup = Lookup::new(&Method::OPTIONS, "/a", &headers).preflight(Some(&Method::DELETE));
     let said: Vec<_> = table.explain(&lookup).iter().map(ToString::to_string).collect();
@@ -488,8 +488,8 @@ fn preflights_that_nobody_in_front_answers_are_options() {
         route("get", path("/a").method(Method::GET)).preflight(true),
         route("rest", path("/a")),
     ]);
-    assert_eq!(takes_preflight(&table, Method::GET), Ok("get".to_owned()));
-    assert_eq!(takes_preflight(&table, Method::PUT), Ok("rest".to_owned()));
+    assert_eq!(takes_preflight(&table, &Method::GET), Ok("get".to_owned()));
+    assert_eq!(takes_preflight(&table, &Method::PUT), Ok("rest".to_owned()));
 }
 
 #[test]

@@ -168,6 +168,7 @@ mod tests {
             client_ip: ip.parse().unwrap(),
             scheme: Scheme::Http,
             asked_host: None,
+            rewritten_host: None,
             has_body: false,
             from_trusted_peer: false,
             generation: 1,

@@ -26,6 +26,17 @@ pub enum CredentialSource {
     Query(String),
 }
 
+/// What becomes of a credential once it has been verified.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Authorization {
+    /// The upstream gets it, to verify it itself.
+    #[default]
+    Keep,
+    /// The upstream does not get it, wherever it stood: it cannot be used or logged there.
+    Drop,
+}
+
 /// Why a credential cannot be told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]

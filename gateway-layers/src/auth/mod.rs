@@ -44,24 +44,42 @@ pub mod basic;
 mod challenge;
 mod claims;
 mod credentials;
+#[cfg(feature = "introspection")]
+pub mod delegated;
 #[cfg(any(feature = "api_key", feature = "service_token"))]
 mod digest;
+#[cfg(feature = "external_auth")]
+pub mod external;
+#[cfg(any(feature = "introspection", feature = "jwt"))]
+mod fault;
 #[cfg(any(feature = "api_key", feature = "basic"))]
 mod file;
 #[cfg(any(feature = "api_key", feature = "basic"))]
 mod flights;
 mod forward;
+#[cfg(feature = "introspection")]
+pub mod introspection;
+#[cfg(any(feature = "introspection", feature = "jwt"))]
+mod json;
 #[cfg(feature = "jwt")]
 pub mod jwt;
+#[cfg(feature = "introspection")]
+pub mod remote;
 #[cfg(feature = "service_token")]
 pub mod service_token;
+#[cfg(feature = "signature")]
+pub mod signature;
+#[cfg(any(feature = "introspection", feature = "jwt"))]
+mod statements;
 #[cfg(test)]
 mod tests;
 
 pub use self::authenticate::Authenticate;
 pub use self::authenticator::{Authentication, Authenticator, Identity, Pending};
 pub use self::challenge::Challenge;
-pub use self::credentials::{CredentialFault, CredentialSource, find_credential};
+pub use self::credentials::{Authorization, CredentialFault, CredentialSource, find_credential};
 #[cfg(any(feature = "api_key", feature = "service_token"))]
 pub use self::digest::SecretDigest;
+#[cfg(any(feature = "introspection", feature = "jwt"))]
+pub use self::fault::TokenFault;
 pub use self::forward::{Forward, Unsafe};

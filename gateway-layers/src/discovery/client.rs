@@ -1,21 +1,18 @@
 //! [`Client`]: how registries are asked, over the gateway's own clusters.
 
-use std::future::poll_fn;
-use std::pin::Pin;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use gateway_core::upstream::health::EjectionSettings;
 use gateway_core::{
-    Body, Cluster, ClusterBuilder, ClusterError, ClusterTimeouts, EndpointAddress, HostPolicy,
-    ModuleService, PoolSettings, Request,
+    Body, Cluster, ClusterBuilder, ClusterError, EndpointAddress, ModuleService, Request,
 };
-use http::header::{ACCEPT, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
+use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode, Uri};
-use http_body::Body as _;
 use tokio::time::timeout;
 
 use super::failure::Failure;
+use crate::http_client::{modest, next_data, question, whole};
 
 /// The largest answer, and the longest line of a stream: 32 MiB. Ten thousand endpoints take up
 /// to 3 KiB each where a registry tells all that it knows of them.
@@ -49,13 +46,7 @@ impl Ask {
 
     fn new(method: Method, target: &str, body: Body) -> Result<Self, Failure> {
         let uri: Uri = target.parse().map_err(|_| Failure::Other("no valid target".to_owned()))?;
-        let mut request = Request::new(body);
-        *request.method_mut() = method;
-        *request.uri_mut() = uri;
-        let headers = request.headers_mut();
-        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-        headers.insert(USER_AGENT, HeaderValue::from_static("gateway"));
-        Ok(Self { request })
+        Ok(Self { request: question(method, uri, "application/json", body) })
     }
 
     pub(super) fn header(mut self, name: HeaderName, value: Option<&HeaderValue>) -> Self {
@@ -74,18 +65,10 @@ impl Client {
         addresses: &[EndpointAddress],
         silence: Duration,
     ) -> Result<Self, ClusterError> {
-        let mut timeouts = ClusterTimeouts::default();
-        timeouts.idle = silence;
-        let mut pool = PoolSettings::default();
-        (pool.idle, pool.total) = (2, MAX_CONNECTIONS);
         let mut ejection = EjectionSettings::default();
         (ejection.consecutive, ejection.base) = (Some(1), Duration::from_secs(10));
-        let builder = builder
-            .host(HostPolicy::Endpoint)
-            .timeouts(timeouts)
-            .pool(pool)
-            // The next question goes to another member, where there is one.
-            .ejection(ejection);
+        // The next question goes to another member, where there is one.
+        let builder = modest(builder, silence, 2, MAX_CONNECTIONS).ejection(ejection);
         let add =
             |builder: ClusterBuilder, address: &EndpointAddress| builder.endpoint(address.clone());
         Ok(Self { cluster: addresses.iter().fold(builder, add).build()? })
@@ -99,18 +82,11 @@ impl Client {
     ) -> Result<(HeaderMap, Bytes), Failure> {
         let exchange = async {
             let answer = self.cluster.call(ask.request).await?;
-            let (head, mut body) = answer.into_parts();
+            let (head, body) = answer.into_parts();
             if head.status != StatusCode::OK {
                 return Err(refusal(head.status, body).await);
             }
-            let mut whole = BytesMut::new();
-            while let Some(data) = next_data(&mut body).await? {
-                if whole.len() + data.len() > MAX_ANSWER {
-                    return Err(Failure::TooLarge(MAX_ANSWER));
-                }
-                whole.extend_from_slice(&data);
-            }
-            Ok((head.headers, whole.freeze()))
+            Ok((head.headers, whole(body, MAX_ANSWER).await?))
         };
         timeout(within, exchange).await.map_err(|_| Failure::Late(within))?
     }
@@ -130,18 +106,6 @@ impl Client {
     }
 }
 
-/// The next piece of `body`.
-pub(super) async fn next_data(body: &mut Body) -> Result<Option<Bytes>, Failure> {
-    loop {
-        let Some(frame) = poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx)).await else {
-            return Ok(None);
-        };
-        if let Ok(data) = frame?.into_data() {
-            return Ok(Some(data));
-        }
-    }
-}
-
 /// What the peer said beside its status, as far as it is one readable line.
 async fn refusal(status: StatusCode, mut body: Body) -> Failure {
     let mut said = Vec::new();
@@ -155,30 +119,6 @@ async fn refusal(status: StatusCode, mut body: Body) -> Failure {
     let readable = |letter: char| if letter.is_control() { ' ' } else { letter };
     let said: String = String::from_utf8_lossy(&said).trim().chars().map(readable).collect();
     Failure::Status { status, said }
-}
-
-/// `text` as a part of a path or query (RFC 3986, section 2.3).
-#[cfg(any(feature = "consul", feature = "kubernetes"))]
-pub(super) fn encoded(text: &str) -> String {
-    use std::fmt::Write as _;
-
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            // Writing to a string does not fail.
-            let _ = write!(encoded, "%{byte:02X}");
-        }
-    }
-    encoded
-}
-
-/// `secret` as the value of a header field that is not printed either.
-pub(super) fn hidden(value: &str) -> Option<HeaderValue> {
-    let mut value = HeaderValue::from_str(value).ok()?;
-    value.set_sensitive(true);
-    Some(value)
 }
 
 #[cfg(test)]
@@ -237,12 +177,5 @@ mod tests {
         drop(server);
         let failed = client.fetch(Ask::get("/").unwrap(), SOON).await.unwrap_err().to_string();
         assert!(failed.contains("connect_failed: "), "{failed}");
-    }
-
-    #[cfg(any(feature = "consul", feature = "kubernetes"))]
-    #[test]
-    fn nothing_in_a_name_leaves_its_place() {
-        assert_eq!(encoded("a-b._~9"), "a-b._~9");
-        assert_eq!(encoded("a/b?c=d&e #%ü"), "a%2Fb%3Fc%3Dd%26e%20%23%25%C3%BC");
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use http::StatusCode;
 
 use super::MAX_ENDPOINTS;
+use crate::http_client::ReadFault;
 
 /// Why a source found nothing new. The last good set holds.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +34,15 @@ pub(super) enum Failure {
     /// Anything else, said in one sentence.
     #[error("{0}")]
     Other(String),
+}
+
+impl From<ReadFault> for Failure {
+    fn from(fault: ReadFault) -> Self {
+        match fault {
+            ReadFault::TooLarge(most) => Self::TooLarge(most),
+            ReadFault::Broken(error) => Self::Request(error),
+        }
+    }
 }
 
 impl Failure {

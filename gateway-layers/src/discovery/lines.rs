@@ -6,8 +6,9 @@ use bytes::{Bytes, BytesMut};
 use gateway_core::Body;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::client::{MAX_ANSWER, next_data};
+use super::client::MAX_ANSWER;
 use super::failure::Failure;
+use crate::http_client::next_data;
 
 /// Lines that come this soon after another one belong to it: a service that is rolled out changes
 /// many times, and one new set is enough.

@@ -74,8 +74,6 @@ pub mod file;
 pub mod kubernetes;
 #[cfg(any(feature = "etcd", feature = "kubernetes"))]
 mod lines;
-#[cfg(any(feature = "consul", feature = "etcd", feature = "kubernetes"))]
-mod secret;
 #[cfg(test)]
 #[allow(dead_code, reason = "not every source is built, and not every one needs all of it")]
 mod testing;
@@ -94,7 +92,7 @@ pub use self::file::{FileConfig, FileDiscovery};
 #[cfg(feature = "kubernetes")]
 pub use self::kubernetes::{KubernetesConfig, KubernetesDiscovery};
 #[cfg(any(feature = "consul", feature = "etcd", feature = "kubernetes"))]
-pub use self::secret::Secret;
+pub use crate::secret::Secret;
 
 /// The most endpoints of one set. A source that finds more fails and says so: a registry that
 /// lists so many lists something else than one service.

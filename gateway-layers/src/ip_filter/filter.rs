@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use gateway_core::{Reason, RequestExt};
+use gateway_core::{Reason, RequestContext, RequestExt};
 use http::request;
 use ipnet::IpNet;
 
@@ -58,7 +58,7 @@ impl IpFilter {
 impl Filter for IpFilter {
     fn apply(&self, head: &mut request::Parts) -> Flow {
         // Whoever cannot be told an address is not let in.
-        match head.context().map(|context| context.client_ip()) {
+        match head.context().map(RequestContext::client_ip) {
             Some(address) if self.admits(address) => Flow::Continue,
             _ => Flow::Refuse(Reason::AddressDenied.into()),
         }
@@ -67,7 +67,7 @@ impl Filter for IpFilter {
 
 #[cfg(test)]
 mod tests {
-    use gateway_core::{Body, ConnectionInfo, Request, RequestContext};
+    use gateway_core::{Body, ConnectionInfo, Request};
     use tokio::time::Instant;
 
     use super::*;

@@ -36,7 +36,19 @@ pub enum KeyPart {
 }
 
 impl KeyPart {
-    /// Its name in documents: `ip`, `principal`, `api_key`, `route` or `header:NAME`.
+    /// Its name in documents.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Ip => "ip".to_owned(),
+            Self::Principal => "principal".to_owned(),
+            Self::ApiKey => "api_key".to_owned(),
+            Self::Route => "route".to_owned(),
+            Self::Header(name) => format!("header:{name}"),
+        }
+    }
+
+    /// The part of this [`name`](Self::name): `ip`, `principal`, `api_key`, `route` or
+    /// `header:NAME`.
     pub fn from_name(name: &str) -> Option<Self> {
         match name {
             "ip" => Some(Self::Ip),

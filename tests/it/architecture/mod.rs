@@ -32,7 +32,7 @@ const CORE: &[&[&str]] = &[
 
 /// The levels of `gateway-layers`. All capabilities are on one level, so none imports another.
 const LAYERS: &[&[&str]] = &[
-    &["filter", "head_copy", "origin"],
+    &["filter", "head_copy", "http_client", "origin", "secret"],
     &["guard"],
     &[
         "access_log",

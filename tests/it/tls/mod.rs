@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use gateway_tests::certs::{Authority, ClientTls, Files, Pair};
-use gateway_tests::{Answer, Client, Gateway, GatewayBuilder, Upstream, within};
+use gateway_tests::{Answer, Client, Gateway, GatewayBuilder, Step, Upstream, within};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -95,12 +95,20 @@ async fn both_protocols_are_spoken_as_alpn_says() {
 #[tokio::test]
 async fn a_long_answer_and_a_long_request_pass_whole() {
     let setup = Setup::new();
-    let upstream = Upstream::http1().answer(Answer::echo()).start().await;
+    let body = "0123456789abcdef".repeat(512 * 1024);
+    let answer = Answer::unread().then(Step::ReadBody).then(Step::Reply(
+        200,
+        Vec::new(),
+        body.clone().into(),
+    ));
+    let upstream = Upstream::http1().answer(answer).start().await;
     let gateway = gateway(&upstream, &setup.tls("")).start().await;
-    let body = "0123456789abcdef".repeat(256 * 1024);
     for mut client in [Client::http1(gateway.addr()), Client::http2(gateway.addr())]
         .map(|client| client.over(&setup.trusting()))
     {
-        client.post("/", body.clone()).await.assert_ok(&body);
+        let reply = client.post("/", body.clone()).await;
+        assert!(reply.is_complete() && reply.text() == body, "{} bytes", reply.body.len());
     }
+    let seen = upstream.seen();
+    assert!(seen.iter().all(|seen| seen.complete && seen.body_length == body.len() as u64));
 }

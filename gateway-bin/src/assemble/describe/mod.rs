@@ -1,6 +1,7 @@
 //! What a route comes to, for people: the layers that its requests pass, outermost first, with
 //! their values, and the endpoints that may take them.
 
+mod access;
 mod filters;
 
 use std::fmt::Write;
@@ -18,7 +19,7 @@ impl Parts {
             return String::new();
         };
         let mut text = String::new();
-        for line in policy(&route.config.policy) {
+        for line in policy(&route.config.policy, !self.identity.is_empty()) {
             let _ = writeln!(text, "  {line}");
         }
         let _ = writeln!(text, "  target: {}", target(route));
@@ -31,9 +32,10 @@ impl Parts {
 }
 
 /// The layers of the route ring, outermost first.
-fn policy(policy: &Policy) -> Vec<String> {
+fn policy(policy: &Policy, known: bool) -> Vec<String> {
     let off = || "off".to_owned();
     let mut lines = filters::describe(policy);
+    lines.extend(access::describe(policy, known));
     lines.push(format!("body_limit {}", policy.body_limit.map_or_else(off, show_size)));
     if let Some(fallback) = &policy.fallback {
         let to = match &fallback.to {

@@ -11,14 +11,16 @@ use gateway_layers::auth::jwt::{
     JwtAuthenticator, JwtProvider, JwtVerifier, KeyStores, Keys, KeysStatus,
 };
 use gateway_layers::auth::service_token::ServiceTokenAuthenticator;
+use gateway_layers::auth::signature::SignatureVerifier;
 use gateway_layers::auth::{Authenticate, Authenticator};
 
 pub(crate) use self::callers::keys as open_keys;
 #[cfg(feature = "postgres")]
 pub(crate) use self::callers::postgres as open_postgres;
+use super::signature::SignatureParts;
 use crate::config::{
     self, Access, IdentityKind, IdentityMode, IdentityProvider, IdentitySettings, IdentityUse,
-    JwtKeysFrom,
+    JwtKeysFrom, Redis,
 };
 
 /// Everybody who finds out who is calling.
@@ -30,6 +32,7 @@ pub(crate) struct IdentityParts {
     keys: KeyStores,
     /// Those of other kinds that routes use, by their names.
     callers: Vec<(String, Known)>,
+    signatures: SignatureParts,
 }
 
 /// Who finds out who is calling by credentials that do not say whose they are.
@@ -48,7 +51,9 @@ impl Known {
             IdentitySettings::ServiceToken(config) => {
                 callers::service_token(name, config).map(Self::ServiceToken)
             }
-            IdentitySettings::Jwt(_) => Err("is an issuer of tokens".into()),
+            IdentitySettings::Jwt(_) | IdentitySettings::Signature(_) => {
+                Err("is known in another way".into())
+            }
         }
     }
 
@@ -80,12 +85,17 @@ impl Known {
 impl IdentityParts {
     /// What `providers` say, to be built where routes use it. What is the same as in `before` is
     /// taken from there, with its keys and the tokens it has verified.
-    pub(super) fn new(providers: &[IdentityProvider], before: &Self) -> Self {
+    pub(super) fn new(
+        providers: &[IdentityProvider],
+        redis: Option<&Redis>,
+        before: &Self,
+    ) -> Self {
         let mut parts = Self {
             providers: providers.to_vec(),
             verifiers: Vec::new(),
             keys: before.keys.clone(),
             callers: Vec::new(),
+            signatures: SignatureParts::new(redis, &before.signatures),
         };
         let kept = before.callers.iter().filter(|(name, one)| {
             let settings = parts.settings(one.kind(), name);
@@ -100,7 +110,7 @@ impl IdentityParts {
 
     fn provider(&self, name: &str) -> Option<&config::JwtProvider> {
         self.providers.iter().find_map(|provider| match &provider.settings {
-            IdentitySettings::Jwt(settings) if provider.name == name => Some(settings),
+            IdentitySettings::Jwt(settings) if provider.name == name => Some(&**settings),
             _ => None,
         })
     }
@@ -118,8 +128,14 @@ impl IdentityParts {
     /// The names of the providers whose settings are not as in `before`.
     pub(super) fn changed<'p>(&'p self, before: &'p Self) -> impl Iterator<Item = &'p str> {
         let all = self.providers.iter().chain(&before.providers);
-        all.filter(|one| !(self.providers.contains(one) && before.providers.contains(one)))
-            .map(|provider| provider.name.as_str())
+        let moved = |one: &IdentityProvider| match &one.settings {
+            IdentitySettings::Signature(settings) => {
+                self.signatures.moved(&before.signatures, settings)
+            }
+            IdentitySettings::Jwt(_) => false,
+        };
+        let same = |one| self.providers.contains(one) && before.providers.contains(one);
+        all.filter(move |one| !same(*one) || moved(one)).map(|provider| provider.name.as_str())
     }
 
     /// Who lets requests pass to a route; `None` where callers need not be known.
@@ -142,6 +158,7 @@ impl IdentityParts {
     fn authenticator(&mut self, used: &IdentityUse) -> Result<Arc<dyn Authenticator>, BoxError> {
         match used.kind {
             IdentityKind::Jwt => Ok(Arc::new(self.jwt(&used.providers)?)),
+            IdentityKind::Signature => Ok(Arc::new(self.signature(&used.providers)?)),
             kind => {
                 let name = used.providers.first().ok_or("names nobody")?;
                 self.caller(kind, name)
@@ -186,6 +203,19 @@ impl IdentityParts {
             .realm(first.realm.as_str());
         self.verifiers.push((names.to_vec(), built.clone()));
         Ok(built)
+    }
+
+    /// What verifies signatures by the keys of this provider.
+    fn signature(&mut self, names: &[String]) -> Result<SignatureVerifier, BoxError> {
+        let [name] = names else {
+            return Err("names several providers of signatures, expected one".into());
+        };
+        let settings = self.providers.iter().find_map(|provider| match &provider.settings {
+            IdentitySettings::Signature(settings) if provider.name == *name => Some(settings),
+            _ => None,
+        });
+        let settings = settings.ok_or("leads to nobody who could be built")?;
+        self.signatures.verifier(name, settings)
     }
 
     /// Forgets what no route uses any more.

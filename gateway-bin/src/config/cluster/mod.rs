@@ -6,6 +6,7 @@ mod endpoints;
 mod health;
 mod overload;
 mod service_token;
+mod sign;
 
 use std::time::Duration;
 
@@ -21,6 +22,7 @@ pub use self::balance::Balance;
 pub(super) use self::balance::hash_keys;
 pub use self::discover::{Discover, Registered};
 pub use self::service_token::OutboundToken;
+pub use self::sign::Sign;
 use super::reader::Field;
 use super::tls::ClusterTls;
 use super::units::{duration, some_duration, timeout};
@@ -72,6 +74,8 @@ pub struct Cluster {
     pub circuit_breaker: Option<circuit_breaker::Config>,
     /// `concurrency`. Default: no limit but that of its connections.
     pub concurrency: Option<ConcurrencySettings>,
+    /// `sign`: what requests are signed with on their way out. Default: they are not.
+    pub sign: Option<Sign>,
     /// `ejection`: `consecutive` (5), `interval` (10 s), `base` (30 s), `max` (300 s), `max_share`
     /// (0.5), `success_rate`; `"off"`: none is left out. Default: on.
     pub ejection: Option<EjectionSettings>,
@@ -113,6 +117,7 @@ impl Cluster {
             circuit_breaker: None,
             concurrency: None,
             service_token: None,
+            sign: None,
         }
     }
 
@@ -152,6 +157,7 @@ impl Cluster {
         table.set("concurrency", &mut cluster.concurrency, |field| {
             overload::concurrency(field).map(Some)
         });
+        table.set("sign", &mut cluster.sign, |field| Sign::read(field).map(Some));
         table.set("ejection", &mut cluster.ejection, health::ejection);
         table.set("service_token", &mut cluster.service_token, |field| {
             OutboundToken::read(field).map(Some)

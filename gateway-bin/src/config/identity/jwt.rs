@@ -198,7 +198,7 @@ impl JwtProvider {
         }
         provider.read_rules(&mut table);
         super::sources(&mut table, &mut provider.from);
-        table.set("forward", &mut provider.forward, super::forward);
+        table.set("forward", &mut provider.forward, |field| super::forward(&field));
         table.set("authorization", &mut provider.authorization, |field| {
             field.choice(&[("keep", Authorization::Keep), ("drop", Authorization::Drop)])
         });

@@ -4,6 +4,7 @@ mod api_key;
 mod basic;
 mod jwt;
 mod service_token;
+mod signature;
 
 use gateway_layers::auth::{CredentialSource, Forward};
 use http::HeaderName;
@@ -12,6 +13,8 @@ pub use self::api_key::{ApiKeyProvider, KeyCache, KeysFrom};
 pub use self::basic::{BasicProvider, UsersFrom};
 pub use self::jwt::{JwtClaims, JwtKeys, JwtKeysFrom, JwtProvider};
 pub use self::service_token::ServiceTokenProvider;
+pub(in crate::config) use self::signature::covered;
+pub use self::signature::{KeyEncoding, KeySettings, PartnerKey, SignatureProvider};
 use super::reader::{Field, Table};
 use super::value::key_path;
 
@@ -27,11 +30,14 @@ pub enum IdentityKind {
     Basic,
     /// Tokens that services share.
     ServiceToken,
+    /// Signed requests (RFC 9421).
+    Signature,
 }
 
 impl IdentityKind {
     /// Every kind there is, in order.
-    pub const ALL: &'static [Self] = &[Self::Jwt, Self::ApiKey, Self::Basic, Self::ServiceToken];
+    pub const ALL: &'static [Self] =
+        &[Self::Jwt, Self::ApiKey, Self::Basic, Self::ServiceToken, Self::Signature];
 
     /// Its key, below `identity` and in policies.
     pub const fn name(self) -> &'static str {
@@ -40,6 +46,7 @@ impl IdentityKind {
             Self::ApiKey => "api_key",
             Self::Basic => "basic",
             Self::ServiceToken => "service_token",
+            Self::Signature => "signature",
         }
     }
 
@@ -64,13 +71,15 @@ pub struct IdentityProvider {
 #[non_exhaustive]
 pub enum IdentitySettings {
     /// `[identity.jwt.NAME]`.
-    Jwt(JwtProvider),
+    Jwt(Box<JwtProvider>),
     /// `[identity.api_key.NAME]`.
     ApiKey(ApiKeyProvider),
     /// `[identity.basic.NAME]`.
     Basic(BasicProvider),
     /// `[identity.service_token.NAME]`.
     ServiceToken(ServiceTokenProvider),
+    /// `[identity.signature.NAME]`.
+    Signature(SignatureProvider),
 }
 
 impl IdentitySettings {
@@ -81,6 +90,7 @@ impl IdentitySettings {
             Self::ApiKey(_) => IdentityKind::ApiKey,
             Self::Basic(_) => IdentityKind::Basic,
             Self::ServiceToken(_) => IdentityKind::ServiceToken,
+            Self::Signature(_) => IdentityKind::Signature,
         }
     }
 
@@ -91,15 +101,17 @@ impl IdentitySettings {
             Self::ApiKey(provider) => &provider.forward,
             Self::Basic(provider) => &provider.forward,
             Self::ServiceToken(provider) => &provider.forward,
+            Self::Signature(provider) => &provider.forward,
         }
     }
 
     fn read(kind: IdentityKind, name: &str, field: Field<'_>) -> Option<Self> {
         match kind {
-            IdentityKind::Jwt => JwtProvider::read(name, field).map(Self::Jwt),
+            IdentityKind::Jwt => JwtProvider::read(name, field).map(Box::new).map(Self::Jwt),
             IdentityKind::ApiKey => ApiKeyProvider::read(field).map(Self::ApiKey),
             IdentityKind::Basic => BasicProvider::read(field).map(Self::Basic),
             IdentityKind::ServiceToken => ServiceTokenProvider::read(field).map(Self::ServiceToken),
+            IdentityKind::Signature => SignatureProvider::read(name, field).map(Self::Signature),
         }
     }
 }
@@ -172,7 +184,7 @@ fn is_name(name: &str) -> bool {
 }
 
 /// `forward`: an attribute for each header field.
-fn forward(field: Field<'_>) -> Option<Forward> {
+fn forward(field: &Field<'_>) -> Option<Forward> {
     let mut forward = Forward::new();
     for (name, field) in field.entries("a table such as { x-user-id = \"sub\" }") {
         let Ok(header) = name.parse::<HeaderName>() else {

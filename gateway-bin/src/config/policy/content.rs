@@ -6,7 +6,7 @@ use gateway_layers::method_filter::MethodFilter;
 use super::cors::method;
 use crate::config::reader::Field;
 
-pub(super) fn methods(field: Field<'_>) -> Option<MethodFilter> {
+pub(super) fn methods(field: &Field<'_>) -> Option<MethodFilter> {
     if field.is_empty_list() {
         return field.refuse("at least one method; leave it out for every method");
     }
@@ -14,7 +14,7 @@ pub(super) fn methods(field: Field<'_>) -> Option<MethodFilter> {
     field.list(expected, |field| method(&field)).map(MethodFilter::new)
 }
 
-pub(super) fn content_types(field: Field<'_>) -> Option<ContentTypeFilter> {
+pub(super) fn content_types(field: &Field<'_>) -> Option<ContentTypeFilter> {
     if field.is_empty_list() {
         return field.refuse("at least one media type; leave it out for any");
     }

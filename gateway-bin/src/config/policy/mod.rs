@@ -132,7 +132,7 @@ impl Policy {
         let mut table = field.table("{ timeout = \"30s\" }")?;
         let mut policy = Self { access: Access::read(&mut table), ..Self::default() };
         table.set("authorize", &mut policy.authorize, |field| authorize::read(field).map(Some));
-        table.set("rate_limit", &mut policy.rate_limit, |field| RateLimit::read(field).map(Some));
+        table.set("rate_limit", &mut policy.rate_limit, |field| RateLimit::read(&field).map(Some));
         table.set("timeout", &mut policy.timeout, |field| {
             Some(Some(duration(&field)?).filter(|timeout| !timeout.is_zero()))
         });
@@ -161,9 +161,9 @@ impl Policy {
         table.set("security_headers", &mut self.security_headers, security_headers::read);
         table.set("cors", &mut self.cors, |field| cors::read(field).map(Some));
         table.set("ip", &mut self.ip, |field| ip::read(field).map(Some));
-        table.set("methods", &mut self.methods, |field| content::methods(field).map(Some));
+        table.set("methods", &mut self.methods, |field| content::methods(&field).map(Some));
         table.set("content_types", &mut self.content_types, |field| {
-            content::content_types(field).map(Some)
+            content::content_types(&field).map(Some)
         });
         table.set("csrf", &mut self.csrf, csrf::read);
     }

@@ -36,7 +36,7 @@ pub enum LimitStore {
 impl RateLimit {
     /// `true` is the preset, a hundred requests in a minute for each address. Else one limit, a
     /// list of them, or a table with `limits`.
-    pub(super) fn read(field: Field<'_>) -> Option<Self> {
+    pub(super) fn read(field: &Field<'_>) -> Option<Self> {
         if field.peek_boolean().is_some() {
             let preset = RateLimitSettings::from(Limit::per_minute(100).by_ip());
             let on = field.boolean()?;
@@ -90,7 +90,7 @@ fn read_limit(field: Field<'_>, stores: &mut Vec<LimitStore>) -> Option<Limit> {
             found.or_else(|| field.refuse(KEY))
         }))
     });
-    table.set("algorithm", &mut limit.algorithm, algorithm);
+    table.set("algorithm", &mut limit.algorithm, |field| algorithm(&field));
     table.set("cost", &mut limit.cost, |field| field.number(0, MOST));
     table.set("name", &mut limit.name, |field| field.name("a name"));
     table.set("shadow", &mut limit.shadow, |field| field.boolean());
@@ -118,7 +118,7 @@ fn dated(table: &mut Table<'_>, limit: &Limit) {
     }
 }
 
-fn algorithm(field: Field<'_>) -> Option<Algorithm> {
+fn algorithm(field: &Field<'_>) -> Option<Algorithm> {
     let all = [Algorithm::TokenBucket, Algorithm::SlidingWindow, Algorithm::Day, Algorithm::Month];
     field.choice(&all.map(|algorithm| (algorithm.name(), algorithm)))
 }

@@ -25,11 +25,11 @@ fn all_errors_are_said_at_once_in_the_order_of_the_document() {
         [
             "g.toml:1:11: workers: found -1, expected a number from 0 to 1024",
             "g.toml:2:1: wokers: unknown key, expected one of `workers`, `listeners`, `clusters`, \
-         `routes`, `drain`, `startup`, `registry`, `admin`; did you mean \"workers\"?",
+         `routes`, `drain`, `startup`, `registry`, `identity`, `stores`, `admin`; did you mean \"workers\"?",
             "g.toml:3:1: listeners[0].address: missing, expected \"IP:PORT\" such as \
          \"127.0.0.1:8080\", or \"unix:/PATH\"",
             "g.toml:4:1: listeners[0].adress: unknown key, expected one of `address`, `name`, \
-         `protocol`, `proxy_protocol`, `path`, `forwarded`, `limits`, `timeouts`; did you mean \
+         `protocol`, `proxy_protocol`, `tls`, `redirect`, `path`, `forwarded`, `limits`, `timeouts`; did you mean \
          \"address\"?",
             "g.toml:6:13: clusters.orders.endpoints: found an empty list, expected at least one \
          endpoint",
@@ -116,8 +116,8 @@ fn listeners() {
         ),
         (
             "tls = { certificates = [] }",
-            "g.toml:3:1: listeners[0].tls: unknown key, expected one of `address`, `name`, \
-             `protocol`, `proxy_protocol`, `path`, `forwarded`, `limits`, `timeouts`",
+            "g.toml:3:24: listeners[0].tls.certificates: found an empty list, expected at least \
+             one certificate",
         ),
         (
             "limits = 3",

@@ -70,7 +70,7 @@ fn cors() {
         ),
         (
             "policy.cors = { allow_origins = [\"*\"], credentials = true }",
-            "g.toml:7:41: routes[0].policy.cors.credentials: unknown key, expected one of \
+            "g.toml:7:40: routes[0].policy.cors.credentials: unknown key, expected one of \
              `allow_origins`, `allow_methods`, `allow_headers`, `expose_headers`, \
              `allow_credentials`, `max_age`",
         ),

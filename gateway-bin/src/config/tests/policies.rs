@@ -33,8 +33,7 @@ fn policies() {
         ),
         (
             "policy.retries = {}",
-            "g.toml:7:8: routes[0].policy.retries: unknown key, expected one of `timeout`, \
-             `try_timeout`, `retry`, `hedge`, `mirror`, `fallback`, `request_headers`, \
+            "g.toml:7:8: routes[0].policy.retries: unknown key, expected one of `public`, `identity`, `jwt`, `signature`, `authorize`, `rate_limit`, `timeout`, `try_timeout`, `retry`, `hedge`, `mirror`, `fallback`, `request_headers`, \
              `response_headers`, `body_limit`, `security_headers`, `cors`, `ip`, `methods`, \
              `content_types`, `csrf`",
         ),

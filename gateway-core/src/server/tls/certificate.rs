@@ -175,7 +175,7 @@ pub(super) fn chain_from_pem(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>,
 }
 
 /// The names and addresses that a server's certificate is good for. One without alternative names
-/// is good for its common name.
+/// is good for its common name, where that is one of a host.
 fn served(parsed: &X509Certificate<'_>) -> Result<(Vec<String>, Vec<IpAddr>), CertificateError> {
     let unreadable = CertificateError::Malformed("its alternative names cannot be read");
     let alternative = parsed.subject_alternative_name().map_err(|_| unreadable)?;
@@ -192,14 +192,18 @@ fn served(parsed: &X509Certificate<'_>) -> Result<(Vec<String>, Vec<IpAddr>), Ce
         }
         None => {
             let common = parsed.subject().iter_common_name().last();
-            let common = common.and_then(|name| name.as_str().ok());
+            let common = common.and_then(|name| name.as_str().ok()).filter(|name| is_plain(name));
             names.extend(common.map(str::to_ascii_lowercase));
         }
     }
-    if names.iter().any(|name| name.bytes().any(|byte| !byte.is_ascii_graphic())) {
+    if !names.iter().all(|name| is_plain(name)) {
         return Err(CertificateError::Malformed("a name has characters that no host has"));
     }
     Ok((names, addresses))
+}
+
+fn is_plain(name: &str) -> bool {
+    name.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 fn address(bytes: &[u8]) -> Option<IpAddr> {

@@ -8,20 +8,9 @@ use http::header::{HeaderName, HeaderValue, WWW_AUTHENTICATE};
 use super::fault::TokenFault;
 use super::verifier::{Checked, JwtVerifier, VerifyError};
 use crate::auth::{
-    Authentication, Authenticator, Challenge, CredentialFault, CredentialSource, Identity,
+    Authentication, Authenticator, Authorization, Challenge, CredentialSource, Identity,
     find_credential,
 };
-
-/// What becomes of a credential once it has been verified.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Authorization {
-    /// The upstream gets it, to verify it itself.
-    #[default]
-    Keep,
-    /// The upstream does not get it, wherever it stood: it cannot be used or logged there.
-    Drop,
-}
 
 /// Knows callers by a token that a [`JwtVerifier`] takes; see the [module](super). Cheap to clone.
 #[derive(Clone, Debug)]
@@ -139,15 +128,6 @@ impl Settings {
                 let error = Error::new(Reason::KeysUnavailable);
                 if after.is_zero() { error } else { error.with_retry_after(*after) }
             }
-        }
-    }
-}
-
-impl From<CredentialFault> for TokenFault {
-    fn from(fault: CredentialFault) -> Self {
-        match fault {
-            CredentialFault::Several => Self::Several,
-            CredentialFault::Malformed => Self::Malformed,
         }
     }
 }

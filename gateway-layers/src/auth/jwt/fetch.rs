@@ -1,18 +1,11 @@
 //! [`Fetcher`]: gets a JWK set from where it is.
 
-use std::future::poll_fn;
 use std::io;
-use std::pin::Pin;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use gateway_core::context::Claim;
-use gateway_core::{
-    Body, Cluster, ClusterError, ClusterTimeouts, EndpointAddress, HostPolicy, ModuleService,
-    PoolSettings, Request,
-};
-use http::header::{ACCEPT, HeaderValue, USER_AGENT};
-use http::{StatusCode, Uri};
-use http_body::Body as _;
+use gateway_core::{Body, Cluster, ClusterError, EndpointAddress, ModuleService};
+use http::{Method, StatusCode, Uri};
 use tokio::io::AsyncReadExt as _;
 use tokio::time::timeout;
 
@@ -20,6 +13,7 @@ use super::json;
 use super::key_set::{KeySet, KeySetFault};
 use super::keys::{Keys, Source};
 use super::url::Url;
+use crate::http_client::{ReadFault, modest, question, whole};
 
 /// Connections to one issuer: one fetch at a time, and one that has not ended yet.
 const MAX_CONNECTIONS: usize = 4;
@@ -43,6 +37,15 @@ pub(super) enum FetchFault {
     Description,
     #[error(transparent)]
     Set(#[from] KeySetFault),
+}
+
+impl From<ReadFault> for FetchFault {
+    fn from(fault: ReadFault) -> Self {
+        match fault {
+            ReadFault::TooLarge(most) => Self::TooLarge(most),
+            ReadFault::Broken(error) => Self::Exchange(error),
+        }
+    }
 }
 
 /// Fetches keys, and keeps what it needs for the next time.
@@ -110,30 +113,17 @@ impl Fetcher {
         Ok(keys)
     }
 
-    /// The whole answer. Redirects are not followed: they would lead anywhere.
+    /// The whole answer.
     async fn get(&mut self, url: &Url) -> Result<Bytes, FetchFault> {
-        let most = self.keys.max_bytes;
+        const ACCEPT: &str = "application/jwk-set+json, application/json";
         let cluster = self.cluster(url)?;
-        let mut request = Request::new(Body::empty());
-        *request.uri_mut() =
-            url.target().parse::<Uri>().map_err(|_| FetchFault::Address(url.shown()))?;
-        let headers = request.headers_mut();
-        headers
-            .insert(ACCEPT, HeaderValue::from_static("application/jwk-set+json, application/json"));
-        headers.insert(USER_AGENT, HeaderValue::from_static("gateway"));
-        let (head, mut body) = cluster.call(request).await?.into_parts();
+        let target: Uri = url.target().parse().map_err(|_| FetchFault::Address(url.shown()))?;
+        let request = question(Method::GET, target, ACCEPT, Body::empty());
+        let (head, body) = cluster.call(request).await?.into_parts();
         if head.status != StatusCode::OK {
             return Err(FetchFault::Status(head.status));
         }
-        let mut whole = BytesMut::new();
-        while let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
-            let Ok(data) = frame?.into_data() else { continue };
-            if whole.len() + data.len() > most {
-                return Err(FetchFault::TooLarge(most));
-            }
-            whole.extend_from_slice(&data);
-        }
-        Ok(whole.freeze())
+        Ok(whole(body, self.keys.max_bytes).await?)
     }
 
     fn cluster(&mut self, url: &Url) -> Result<Cluster, FetchFault> {
@@ -153,11 +143,7 @@ impl Fetcher {
     }
 
     fn build(&self, address: EndpointAddress) -> Result<Cluster, ClusterError> {
-        let mut timeouts = ClusterTimeouts::default();
-        timeouts.idle = self.keys.timeout;
-        let mut pool = PoolSettings::default();
-        (pool.idle, pool.total) = (1, MAX_CONNECTIONS);
-        let builder = (self.keys.cluster)().host(HostPolicy::Endpoint).timeouts(timeouts);
-        builder.pool(pool).endpoint(address).build()
+        let builder = modest((self.keys.cluster)(), self.keys.timeout, 1, MAX_CONNECTIONS);
+        builder.endpoint(address).build()
     }
 }

@@ -52,9 +52,7 @@ mod algorithm;
 mod authenticator;
 mod cache;
 mod claims;
-mod fault;
 mod fetch;
-mod json;
 mod jws;
 mod key;
 mod key_set;
@@ -63,13 +61,15 @@ mod provider;
 mod store;
 #[cfg(test)]
 mod tests;
-mod url;
 mod verifier;
 
+pub use super::{Authorization, TokenFault};
+use super::{fault, json};
+use crate::http_client::url;
+
 pub use self::algorithm::{Algorithm, AlgorithmUnknown};
-pub use self::authenticator::{Authorization, JwtAuthenticator};
+pub use self::authenticator::JwtAuthenticator;
 pub use self::cache::VerifiedToken;
-pub use self::fault::TokenFault;
 pub use self::keys::{
     DEFAULT_COOLDOWN, DEFAULT_MAX_BYTES, DEFAULT_MAX_KEYS, DEFAULT_STALE, DEFAULT_TIMEOUT,
     DEFAULT_TTL, Keys,

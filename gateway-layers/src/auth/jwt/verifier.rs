@@ -259,7 +259,8 @@ impl JwtVerifier {
             Found::Key(key) => key,
             Found::Nothing(checked) => return Ok(checked),
         };
-        let principal = settings.names.principal(&settings.rules.issuer, claims);
+        let issuer = Some(Arc::clone(&settings.rules.issuer));
+        let principal = settings.names.principal("jwt", issuer, claims);
         let fields = settings.forward.of(&principal).map_err(|_| TokenFault::ClaimUnsafe)?;
         let identity = Identity::new(principal).with_fields(fields);
         let token = VerifiedToken { identity, key, dies };

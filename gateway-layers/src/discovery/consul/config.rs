@@ -54,7 +54,7 @@ impl ConsulConfig {
 
     /// The path and query of a question, but for its index.
     pub(super) fn target(&self) -> String {
-        use crate::discovery::client::encoded;
+        use crate::http_client::encoded;
 
         let mut target = format!("/v1/health/service/{}?passing=true", encoded(&self.service));
         let parameters = [("tag", &self.tag), ("dc", &self.datacenter)];

@@ -9,10 +9,11 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{ConsulConfig, instance};
 use crate::discovery::DiscoveryError;
-use crate::discovery::client::{Ask, Client, hidden};
+use crate::discovery::client::{Ask, Client};
 use crate::discovery::entry;
 use crate::discovery::failure::Failure;
 use crate::discovery::feed::Feed;
+use crate::http_client::hidden;
 
 const TOKEN: HeaderName = HeaderName::from_static("x-consul-token");
 

@@ -13,10 +13,11 @@ use super::EtcdConfig;
 use super::keys::Keys;
 use super::wire::{self, Line, Range, Token};
 use crate::discovery::DiscoveryError;
-use crate::discovery::client::{Ask, Client, hidden};
+use crate::discovery::client::{Ask, Client};
 use crate::discovery::failure::Failure;
 use crate::discovery::feed::Feed;
 use crate::discovery::lines::Lines;
+use crate::http_client::hidden;
 
 /// A member that has lost its leader ends a watch that says this, and would be silent otherwise.
 const HAS_LEADER: HeaderName = HeaderName::from_static("grpc-metadata-hasleader");

@@ -123,7 +123,7 @@ impl KubernetesConfig {
 
     /// The path and query of the list.
     pub(super) fn target(&self) -> String {
-        use crate::discovery::client::encoded;
+        use crate::http_client::encoded;
 
         format!(
             "/apis/discovery.k8s.io/v1/namespaces/{}/endpointslices?labelSelector={}",

@@ -147,7 +147,7 @@ impl KubernetesDiscovery {
 
     async fn watch(&self, version: &str) -> Result<Lines, Failure> {
         let (target, seconds) = (self.config.target(), self.config.watch.as_secs());
-        let version = crate::discovery::client::encoded(version);
+        let version = crate::http_client::encoded(version);
         let target = format!(
             "{target}&watch=1&allowWatchBookmarks=true&resourceVersion={version}\
              &timeoutSeconds={seconds}"

@@ -10,8 +10,8 @@ use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use super::KubernetesConfig;
-use crate::discovery::client::hidden;
 use crate::discovery::failure::Failure;
+use crate::http_client::hidden;
 
 /// The largest token: 64 KiB, as large as a whole head.
 const MAX_TOKEN: u64 = 64 * 1024;

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::credentials::CredentialFault;
+
 /// Why a token is refused. What it says quotes nothing of the token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -38,6 +40,8 @@ pub enum TokenFault {
     ClaimType,
     /// A claim that is forwarded cannot stand in a header field as what it is.
     ClaimUnsafe,
+    /// Whoever was asked about it does not know it, or not any more.
+    Inactive,
 }
 
 impl TokenFault {
@@ -60,6 +64,7 @@ impl TokenFault {
             Self::ClaimMissing => "a required claim is missing",
             Self::ClaimType => "a claim has the wrong type",
             Self::ClaimUnsafe => "a claim cannot be forwarded",
+            Self::Inactive => "the token is not active",
         }
     }
 }
@@ -71,3 +76,12 @@ impl fmt::Display for TokenFault {
 }
 
 impl std::error::Error for TokenFault {}
+
+impl From<CredentialFault> for TokenFault {
+    fn from(fault: CredentialFault) -> Self {
+        match fault {
+            CredentialFault::Several => Self::Several,
+            CredentialFault::Malformed => Self::Malformed,
+        }
+    }
+}

@@ -5,7 +5,7 @@ use std::fmt;
 /// A token or password. It is sent where it belongs and printed nowhere.
 ///
 /// ```
-/// use gateway_layers::discovery::Secret;
+/// use gateway_layers::secret::Secret;
 ///
 /// assert_eq!(format!("{:?}", Secret::new("open sesame")), "Secret(..)");
 /// ```
@@ -18,7 +18,7 @@ impl Secret {
         Self(text.into())
     }
 
-    pub(super) fn reveal(&self) -> &str {
+    pub(crate) fn reveal(&self) -> &str {
         &self.0
     }
 }

@@ -1,4 +1,4 @@
-//! JSON as tokens may have it: one meaning, or none.
+//! JSON as tokens, and what is said about them, may have it: one meaning, or none.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -11,12 +11,12 @@ use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visi
 const MAX_DEPTH: u8 = 16;
 
 /// Values by name.
-pub(super) type Object = BTreeMap<String, Claim>;
+pub(in crate::auth) type Object = BTreeMap<String, Claim>;
 
 /// The object that `bytes` are. `None` where they are none, where it is UTF-8 only in parts, where
 /// a name stands twice, in whatever spelling, where a number is none that can be kept, and where
 /// it is too deep.
-pub(super) fn object(bytes: &[u8]) -> Option<Object> {
+pub(in crate::auth) fn object(bytes: &[u8]) -> Option<Object> {
     let text = std::str::from_utf8(bytes).ok()?;
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let value = Depth(MAX_DEPTH).deserialize(&mut deserializer).ok()?;

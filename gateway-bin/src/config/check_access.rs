@@ -1,0 +1,97 @@
+//! Who may use routes, across the parts of a document.
+
+use super::check::{Check, unknown};
+use super::identity::{IdentityKind, IdentitySettings, path as provider_path};
+use super::{Access, IdentityMode, JwtProvider, LimitStore, Route};
+
+impl Check<'_> {
+    /// Whether whoever a route wants to know can be known.
+    pub(super) fn access(&mut self, path: &str, route: &Route) {
+        let access = &route.policy.access;
+        for used in &access.identities {
+            let at = format!("{path}.policy.{}", used.kind.name());
+            for name in &used.providers {
+                let names = self.parts.identity_names.iter();
+                let known = names.filter(|(kind, _)| *kind == used.kind);
+                let known: Vec<_> = known.map(|(_, name)| name.as_str()).collect();
+                if !known.contains(&name.as_str()) {
+                    let what = format!("an [identity.{}.NAME]", used.kind.name());
+                    self.error(&at, unknown(name, &what, known.into_iter()));
+                }
+            }
+            if used.kind == IdentityKind::Jwt {
+                self.one_reading(&at, &used.providers);
+            }
+        }
+        self.mode(path, access);
+        let any = !self.parts.identity_names.is_empty() || self.places.is_written("identity");
+        if any && access.identities.is_empty() && !access.public {
+            let message = "nobody can call this route, since the document has [identity]: name \
+                           how callers are known, or say `policy.public = true`";
+            self.warn(path, message);
+        }
+        let asks = route.policy.authorize.is_some();
+        if asks && access.identities.is_empty() {
+            let at = format!("{path}.policy.authorize");
+            self.error(&at, "nobody is known on this route, expected a provider beside it");
+        }
+    }
+
+    fn mode(&mut self, path: &str, access: &Access) {
+        let kinds: Vec<_> = access.identities.iter().map(|used| used.kind.name()).collect();
+        match (access.mode, kinds.as_slice()) {
+            (None, [_, _, ..]) => {
+                let kinds = kinds.join(" and ");
+                let message = format!(
+                    "{kinds} are named, expected `policy.identity = \"any\"` or \"all\" beside them"
+                );
+                self.error(&format!("{path}.policy"), message);
+            }
+            (Some(IdentityMode::All), []) | (Some(IdentityMode::Any), []) => {
+                let at = format!("{path}.policy.identity");
+                self.error(&at, "no kind of credentials is named beside it");
+            }
+            _ => {}
+        }
+    }
+
+    /// Tokens of several issuers are read in one way.
+    fn one_reading(&mut self, at: &str, names: &[String]) {
+        let of = |name: &String| {
+            self.parts.identities.iter().find_map(|provider| match &provider.settings {
+                IdentitySettings::Jwt(settings) if provider.name == *name => Some(&**settings),
+                _ => None,
+            })
+        };
+        let reading = |settings: &JwtProvider| {
+            (settings.from.clone(), settings.authorization, settings.realm.clone())
+        };
+        let mut readings = names.iter().filter_map(of).map(reading);
+        let first = readings.next();
+        if readings.any(|other| Some(other) != first) {
+            let message = "issuers of one route have the same `from`, `authorization` and `realm`";
+            self.error(at, message);
+        }
+        let issuers: Vec<_> = names.iter().filter_map(of).map(|one| one.issuer.clone()).collect();
+        for (index, issuer) in issuers.iter().enumerate() {
+            if issuers.iter().take(index).any(|before| before == issuer) {
+                let first = names.first().map_or("", String::as_str);
+                let message = format!(
+                    "two of them have the issuer of {}, expected each to have one of its own",
+                    provider_path(IdentityKind::Jwt, first)
+                );
+                self.error(at, message);
+            }
+        }
+    }
+
+    /// Whether what a route counts can be counted.
+    pub(super) fn counting(&mut self, path: &str, route: &Route) {
+        let Some(limit) = &route.policy.rate_limit else { return };
+        let has_redis = self.parts.stores.redis.is_some() || self.places.is_written("stores.redis");
+        if limit.store == LimitStore::Redis && !has_redis {
+            let at = format!("{path}.policy.rate_limit");
+            self.error(&at, "counts in Redis, and there is no [stores.redis] in the document");
+        }
+    }
+}
