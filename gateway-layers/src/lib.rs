@@ -31,6 +31,9 @@
 //! | somebody else for who fails | layer | [`fallback`] |
 //! | who is calling | layer | [`auth`] |
 //! | by a signed token | authenticator | `auth::jwt` (feature `jwt`) |
+//! | by a key | authenticator | `auth::api_key` (feature `api_key`) |
+//! | by name and password | authenticator | `auth::basic` (feature `basic`) |
+//! | by a token that services share | authenticator | `auth::service_token` (feature `service_token`) |
 //! | by a token that its issuer is asked about | authenticator | `auth::introspection` (feature of that name) |
 //! | by a token that another service verifies | authenticator | `auth::delegated` (feature `introspection`) |
 //! | whether somebody else lets a request pass | layer | `auth::external` (feature `external_auth`) |
@@ -151,6 +154,18 @@ mod guides {
     #[cfg(feature = "external_auth")]
     #[doc = include_str!("../../docs/external-auth.md")]
     struct SomebodyElseDecides;
+
+    #[cfg(feature = "api_key")]
+    #[doc = include_str!("../../docs/api-keys.md")]
+    struct ApiKeys;
+
+    #[cfg(feature = "basic")]
+    #[doc = include_str!("../../docs/basic-auth.md")]
+    struct BasicAuth;
+
+    #[cfg(feature = "service_token")]
+    #[doc = include_str!("../../docs/service-tokens.md")]
+    struct ServiceTokens;
 
     #[doc = include_str!("../README.md")]
     struct Crate;

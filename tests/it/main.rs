@@ -1,7 +1,9 @@
 //! Behaviour through real sockets.
 #![allow(clippy::disallowed_methods, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
+mod api_keys;
 mod architecture;
+mod basic;
 mod cancel;
 mod chaos;
 mod clients;
@@ -29,6 +31,7 @@ mod reload;
 mod resilience;
 mod retries;
 mod routing;
+mod service_tokens;
 mod smuggling;
 mod sockets;
 mod targets;

@@ -1,16 +1,46 @@
 //! How callers are known, and how much they have used, as JSON.
 
+use gateway_layers::auth::api_key::ApiKeysStatus;
+use gateway_layers::auth::basic::BasicStatus;
 use gateway_layers::auth::jwt::{Freshness, KeysStatus};
 use gateway_layers::rate_limit::{LimitStatus, RateLimitStatus};
 use serde_json::{Value, json};
 
 use crate::assemble::Parts;
 
-/// The keys of every issuer that a route takes tokens of.
+/// How callers are known: the keys of issuers of tokens, stores of API keys, passwords.
 pub(super) fn identity(parts: &Parts) -> Value {
     let keys = parts.identity.keys().into_iter();
     let jwt: serde_json::Map<_, _> = keys.map(|(name, status)| (name, shown(&status))).collect();
-    json!({ "jwt": jwt })
+    let stores = parts.identity.api_keys().into_iter();
+    let api_key: serde_json::Map<_, _> =
+        stores.map(|status| (status.name.to_string(), store(&status))).collect();
+    let passwords = parts.identity.passwords().into_iter();
+    let basic: serde_json::Map<_, _> =
+        passwords.map(|status| (status.name.to_string(), verified(&status))).collect();
+    json!({ "jwt": jwt, "api_key": api_key, "basic": basic })
+}
+
+fn store(status: &ApiKeysStatus) -> Value {
+    json!({
+        "store": status.store,
+        "trouble": status.trouble,
+        "cached": status.cached,
+        "cached_unknown": status.cached_unknown,
+        "hits": status.hits,
+        "lookups": status.lookups,
+        "failures": status.failures,
+    })
+}
+
+fn verified(status: &BasicStatus) -> Value {
+    json!({
+        "users": status.users,
+        "trouble": status.trouble,
+        "cached": status.cached,
+        "verified": status.verified,
+        "refused": status.refused,
+    })
 }
 
 fn shown(status: &KeysStatus) -> Value {

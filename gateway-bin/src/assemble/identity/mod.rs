@@ -132,7 +132,7 @@ impl IdentityParts {
             IdentitySettings::Signature(settings) => {
                 self.signatures.moved(&before.signatures, settings)
             }
-            IdentitySettings::Jwt(_) => false,
+            _ => false,
         };
         let same = |one| self.providers.contains(one) && before.providers.contains(one);
         all.filter(move |one| !same(*one) || moved(one)).map(|provider| provider.name.as_str())

@@ -132,7 +132,7 @@ impl ApiKeyProvider {
         table.set("foreign", &mut provider.foreign, |field| field.boolean());
         table.set("cache", &mut provider.cache, cache);
         table.set("deadline", &mut provider.deadline, |field| some_duration(&field));
-        table.set("forward", &mut provider.forward, super::forward);
+        table.set("forward", &mut provider.forward, |field| super::forward(&field));
         table.set("credentials", &mut provider.keep, |field| super::kept(&field));
         table.set("realm", &mut provider.realm, |field| field.name("a name"));
         table.finish();

@@ -87,7 +87,7 @@ impl BasicProvider {
         table.set("jobs", &mut provider.jobs, |field| field.number(1, 1024).map(Some));
         table.set("queue", &mut provider.queue, |field| field.number(0, MOST));
         table.set("deadline", &mut provider.deadline, |field| some_duration(&field));
-        table.set("forward", &mut provider.forward, super::forward);
+        table.set("forward", &mut provider.forward, |field| super::forward(&field));
         table.set("credentials", &mut provider.keep, |field| super::kept(&field));
         table.set("realm", &mut provider.realm, |field| field.name("a name"));
         table.finish();

@@ -53,7 +53,7 @@ impl ServiceTokenProvider {
             }
         }
         table.set("header", &mut provider.header, |field| super::header(&field));
-        table.set("forward", &mut provider.forward, super::forward);
+        table.set("forward", &mut provider.forward, |field| super::forward(&field));
         table.set("credentials", &mut provider.keep, |field| super::kept(&field));
         table.set("realm", &mut provider.realm, |field| field.name("a name"));
         table.finish();

@@ -16,7 +16,7 @@ use super::cache::{Bounds, Cache, Found, Known, Since};
 use super::fault::KeyFault;
 use super::format::{KeyFormat, MAX_KEY, Shape};
 use super::record::KeyRecord;
-use super::store::{Erased, KeyChange, KeyStore, StoreError};
+use super::store::{Erased, KeyListener, KeyStore, StoreError};
 use crate::auth::SecretDigest;
 use crate::auth::flights::Flights;
 use crate::auth::{Forward, Identity};
@@ -72,7 +72,7 @@ pub(super) struct Shared {
     flights: Flights<SecretDigest, Looked>,
     counts: Arc<Counts>,
     /// Kept, so that the store finds somebody to tell.
-    _listener: Arc<dyn Fn(KeyChange) + Send + Sync>,
+    _listener: Arc<KeyListener>,
 }
 
 #[derive(Default)]
@@ -152,7 +152,7 @@ impl ApiKeysBuilder {
     /// The keys. Nothing is asked yet.
     pub fn build(self) -> ApiKeys {
         let cache = Arc::new(Cache::new(self.bounds));
-        let listener: Arc<dyn Fn(KeyChange) + Send + Sync> = {
+        let listener: Arc<KeyListener> = {
             let cache = Arc::clone(&cache);
             Arc::new(move |change| cache.change(change))
         };

@@ -57,7 +57,8 @@ pub use self::keys::{
 pub use self::manage::KeyError;
 pub use self::record::{KeyGrant, KeyRecord};
 pub use self::store::{
-    FileKeyStore, KeyChange, KeyChanges, KeyStore, MAX_KEYS, MemoryKeyStore, StoreError,
+    FileKeyStore, KeyChange, KeyChanges, KeyListener, KeyStore, MAX_KEYS, MemoryKeyStore,
+    StoreError,
 };
 #[cfg(feature = "postgres")]
 pub use self::store::{PostgresKeySettings, PostgresKeyStore};

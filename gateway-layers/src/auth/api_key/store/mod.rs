@@ -113,10 +113,13 @@ pub enum KeyChange {
     Any,
 }
 
+/// Somebody who wants to know that a key has changed.
+pub type KeyListener = dyn Fn(KeyChange) + Send + Sync;
+
 /// Who wants to know that keys have changed.
 #[derive(Default)]
 pub struct KeyChanges {
-    listeners: Mutex<Vec<Weak<dyn Fn(KeyChange) + Send + Sync>>>,
+    listeners: Mutex<Vec<Weak<KeyListener>>>,
 }
 
 impl KeyChanges {
@@ -135,7 +138,7 @@ impl KeyChanges {
     }
 
     /// Tells `listener` from now on, for as long as it is there.
-    pub fn listen(&self, listener: &Arc<dyn Fn(KeyChange) + Send + Sync>) {
+    pub fn listen(&self, listener: &Arc<KeyListener>) {
         let mut listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);
         listeners.push(Arc::downgrade(listener));
     }

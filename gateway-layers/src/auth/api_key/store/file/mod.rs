@@ -175,14 +175,14 @@ async fn look_again(shared: &Arc<Shared>) {
 }
 
 fn report(shared: &Shared, trouble: Option<String>) {
-    let before = std::mem::replace(&mut *lock(&shared.trouble), trouble.clone());
-    match (&before, &trouble) {
+    let now = trouble.clone();
+    let before = std::mem::replace(&mut *lock(&shared.trouble), trouble);
+    let file = shared.path.display();
+    match (before, now) {
         (None, Some(problem)) => {
-            tracing::warn!(file = %shared.path.display(), problem, "the file of keys is not taken");
+            tracing::warn!(%file, problem, "the file of keys is not taken");
         }
-        (Some(_), None) => {
-            tracing::info!(file = %shared.path.display(), "the file of keys is taken")
-        }
+        (Some(_), None) => tracing::info!(%file, "the file of keys is taken"),
         _ => {}
     }
 }
