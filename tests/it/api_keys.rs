@@ -1,11 +1,12 @@
 //! API keys of a document, and the command that issues them, with real stores.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use gateway_tests::{
     Client, Gateway, Payload, Reply, StoreServer, Upstream, eventually_within, run_gateway,
 };
 use http::Request;
+use tokio::time::Instant;
 
 use crate::routing::LISTENER;
 

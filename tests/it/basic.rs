@@ -1,11 +1,12 @@
 //! Names and passwords of a document.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use gateway_layers::auth::basic::PasswordHash;
 use gateway_tests::{Client, Gateway, Payload, Reply, Upstream};
 use http::Request;
+use tokio::time::Instant;
 
 use crate::routing::LISTENER;
 

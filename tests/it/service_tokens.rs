@@ -1,9 +1,10 @@
 //! Tokens by which services know each other.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use gateway_tests::{Client, Gateway, Payload, Reply, Upstream};
 use http::Request;
+use tokio::time::Instant;
 
 use crate::routing::LISTENER;
 
