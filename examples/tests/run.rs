@@ -29,6 +29,7 @@ macro_rules! examples {
 
 examples! {
     authorize "../authorize.rs"
+    api_keys "../api_keys.rs"
     axum_module "../axum_module.rs"
     canary "../canary.rs"
     custom_discovery "../custom_discovery.rs"
@@ -602,4 +603,24 @@ async fn external_auth_lets_pass_whom_the_service_knows() {
     drop(service);
     let head = "GET /a HTTP/1.1\r\nauthorization: Bearer ada";
     until(async || ask(&address, head, "").await.contains("identity_unavailable")).await;
+}
+
+#[tokio::test]
+async fn api_keys_let_in_who_has_one_until_it_is_taken_back() {
+    let (_upstream, url) = upstream_of(module_fn(async |request: Request| {
+        let told = request.headers().get("x-user-id").map(|id| id.to_str().unwrap().to_owned());
+        let key = request.headers().contains_key("x-api-key");
+        Ok::<_, Error>(Response::new(format!("{} {key}", told.unwrap_or_default()).into()))
+    }));
+    let (listener, address) = listener();
+    let keys = api_keys::keys();
+    let grant = gateway_layers::auth::api_key::KeyGrant::new("acme");
+    let (key, record) = keys.issue(grant).await.unwrap();
+    let issued = keys.clone();
+    let _gateway = start(async move { api_keys::run(listener, &url, issued).await });
+    let head = format!("GET / HTTP/1.1\r\nx-user-id: eve\r\nx-api-key: {}", key.reveal());
+    assert_answer(&ask(&address, &head, "").await, "200", "acme false");
+    assert_answer(&get(&address, "/").await, "401", "unauthenticated");
+    keys.revoke(&record.id).await.unwrap();
+    assert_answer(&ask(&address, &head, "").await, "401", "credentials_invalid");
 }

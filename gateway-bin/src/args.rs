@@ -2,10 +2,12 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use gateway_core::{Address, EndpointAddress};
 use http::{HeaderName, HeaderValue, Method, Uri};
+use ipnet::IpNet;
 
 /// An API gateway: one binary, one document.
 #[derive(Debug, Parser)]
@@ -30,6 +32,9 @@ pub(crate) enum Command {
     Explain(Explain),
     /// List every answer that the gateway makes itself.
     Reasons(Reasons),
+    /// Issue, list and take back API keys.
+    #[command(subcommand)]
+    Keys(Keys),
     /// Serve an example with modules of its own and an upstream, and show what to try.
     Demo(Demo),
 }
@@ -99,6 +104,134 @@ pub(crate) struct Reasons {
     pub(crate) json: bool,
 }
 
+/// What is done with API keys.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Keys {
+    /// Make a key. It is written to standard output, once: nobody keeps it.
+    Issue {
+        #[command(flatten)]
+        provider: Provider,
+        #[command(flatten)]
+        grant: Grant,
+    },
+    /// Take a key that somebody else has made, from standard input.
+    Import {
+        #[command(flatten)]
+        provider: Provider,
+        /// What lists and logs call it.
+        id: String,
+        #[command(flatten)]
+        grant: Grant,
+    },
+    /// Say which keys there are.
+    List {
+        #[command(flatten)]
+        provider: Provider,
+        /// As JSON, one key a line, for programs.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Make a key that takes the place of another. It is written to standard output, once.
+    Rotate {
+        #[command(flatten)]
+        provider: Provider,
+        /// The key that is replaced.
+        id: String,
+        /// How long the old one is taken beside the new one, such as `24h`.
+        #[arg(long, value_name = "TIME", value_parser = duration)]
+        overlap: Duration,
+    },
+    /// Take a key back. It stays in the list.
+    Revoke {
+        #[command(flatten)]
+        provider: Provider,
+        /// The key.
+        id: String,
+    },
+    /// Forget a key, as if it had never been.
+    Remove {
+        #[command(flatten)]
+        provider: Provider,
+        /// The key.
+        id: String,
+    },
+    /// Make the table in Postgres where keys are kept.
+    CreateTable {
+        #[command(flatten)]
+        provider: Provider,
+        /// Only say how.
+        #[arg(long)]
+        print: bool,
+    },
+}
+
+/// Which keys of a document.
+#[derive(Debug, Args)]
+pub(crate) struct Provider {
+    #[command(flatten)]
+    pub(crate) document: Document,
+    /// The name of `[identity.api_key.NAME]`. Default: the only one.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) identity: Option<String>,
+}
+
+/// What a key gives.
+#[derive(Debug, Args)]
+pub(crate) struct Grant {
+    /// Whose it is.
+    #[arg(long)]
+    pub(crate) owner: String,
+    /// What it is for.
+    #[arg(long, default_value = "")]
+    pub(crate) name: String,
+    /// The class that limits go by.
+    #[arg(long)]
+    pub(crate) tier: Option<String>,
+    /// The organisation on whose behalf.
+    #[arg(long)]
+    pub(crate) tenant: Option<String>,
+    /// What its holder is. Several times.
+    #[arg(long = "role", value_name = "ROLE")]
+    pub(crate) roles: Vec<String>,
+    /// What its holder may do. Several times.
+    #[arg(long = "scope", value_name = "SCOPE")]
+    pub(crate) scopes: Vec<String>,
+    /// A number of its own, such as `month=10000`. Several times.
+    #[arg(long, value_name = "NAME=NUMBER", value_parser = quota)]
+    pub(crate) quota: Vec<(String, i64)>,
+    /// When it ends: a time such as `2026-12-31T23:59:59Z`, or how long it is taken, such as `90d`.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) expires: Option<String>,
+    /// A network from which it is taken, such as `10.0.0.0/8`. Several times. Default: all.
+    #[arg(long = "network", value_name = "NETWORK")]
+    pub(crate) networks: Vec<IpNet>,
+    /// A route on which it is taken, by its id. Several times. Default: all.
+    #[arg(long = "route", value_name = "ID")]
+    pub(crate) routes: Vec<String>,
+}
+
+fn quota(text: &str) -> Result<(String, i64), String> {
+    let (name, number) = text.split_once('=').ok_or("expected `NAME=NUMBER`")?;
+    let number = number.parse().map_err(|_| format!("`{number}` is no whole number"))?;
+    if name.is_empty() {
+        Err("a number without a name".to_owned())
+    } else {
+        Ok((name.to_owned(), number))
+    }
+}
+
+/// Seconds, minutes, hours or days.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    let units = [("s", 1), ("m", 60), ("h", 3600), ("d", 86_400)];
+    let found = units.iter().find_map(|(unit, seconds)| {
+        let number: u64 = text.strip_suffix(unit)?.parse().ok()?;
+        number.checked_mul(*seconds)
+    });
+    found
+        .map(Duration::from_secs)
+        .ok_or_else(|| "expected a time such as `24h` or `90d`".to_owned())
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct Demo {
     /// Where to listen.
@@ -115,6 +248,17 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn times_and_numbers_of_keys() {
+        assert_eq!(duration("24h"), Ok(Duration::from_secs(86_400)));
+        assert_eq!(duration("90d"), Ok(Duration::from_secs(90 * 86_400)));
+        for wrong in ["", "24", "h", "-1h", "1w", "99999999999999999999d"] {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
+        assert_eq!(quota("month=10"), Ok(("month".to_owned(), 10)));
+        assert!(quota("month").is_err() && quota("=1").is_err() && quota("month=many").is_err());
     }
 
     #[test]

@@ -32,6 +32,7 @@ mod admin;
 mod assemble;
 pub mod config;
 mod descriptors;
+pub mod keys;
 mod rings;
 mod signals;
 mod workers;

@@ -24,6 +24,7 @@ fn main() -> ExitCode {
         Command::Check(check) => commands::check::check(&check),
         Command::Explain(explain) => commands::explain::explain(&explain),
         Command::Reasons(reasons) => commands::reasons::reasons(&reasons),
+        Command::Keys(keys) => commands::keys::keys(keys),
         Command::Demo(demo) => commands::demo::demo(&demo, log),
     };
     match outcome {

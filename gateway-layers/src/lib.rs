@@ -32,6 +32,9 @@
 //! | who is calling | layer | [`auth`] |
 //! | by a signed request, and requests signed for upstreams | authenticator, layer | `auth::signature` (feature `signature`) |
 //! | by a signed token | authenticator | `auth::jwt` (feature `jwt`) |
+//! | by a key | authenticator | `auth::api_key` (feature `api_key`) |
+//! | by name and password | authenticator | `auth::basic` (feature `basic`) |
+//! | by a token that services share | authenticator | `auth::service_token` (feature `service_token`) |
 //! | by a token that its issuer is asked about | authenticator | `auth::introspection` (feature of that name) |
 //! | by a token that another service verifies | authenticator | `auth::delegated` (feature `introspection`) |
 //! | whether somebody else lets a request pass | layer | `auth::external` (feature `external_auth`) |
@@ -167,6 +170,18 @@ mod guides {
 
     #[doc = include_str!("../../docs/edge-hygiene.md")]
     struct EdgeHygiene;
+
+    #[cfg(feature = "api_key")]
+    #[doc = include_str!("../../docs/api-keys.md")]
+    struct ApiKeys;
+
+    #[cfg(feature = "basic")]
+    #[doc = include_str!("../../docs/basic-auth.md")]
+    struct BasicAuth;
+
+    #[cfg(feature = "service_token")]
+    #[doc = include_str!("../../docs/service-tokens.md")]
+    struct ServiceTokens;
 
     #[doc = include_str!("../README.md")]
     struct Crate;

@@ -1,8 +1,10 @@
 //! Behaviour through real sockets.
 #![allow(clippy::disallowed_methods, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
+mod api_keys;
 mod architecture;
 mod authorize;
+mod basic;
 mod cancel;
 mod chaos;
 mod clients;
@@ -32,6 +34,7 @@ mod reload;
 mod resilience;
 mod retries;
 mod routing;
+mod service_tokens;
 mod signing;
 mod smuggling;
 mod sockets;

@@ -1,7 +1,8 @@
 //! Where the program under test is.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 
 /// The gateway's program: named by `GATEWAY_BIN`, or built once for this test run.
@@ -11,6 +12,19 @@ pub(crate) fn gateway() -> &'static Path {
         Some(program) => program.into(),
         None => build(),
     })
+}
+
+/// Runs the program with these arguments and this on its standard input, to its end.
+pub fn run_gateway(arguments: &[&str], input: &str) -> Output {
+    let mut command = Command::new(gateway());
+    command.args(arguments);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut process = command.spawn().expect("run the gateway");
+    let mut pipe = process.stdin.take().expect("a pipe");
+    // It may have ended without reading.
+    let _ = pipe.write_all(input.as_bytes());
+    drop(pipe);
+    process.wait_with_output().expect("the gateway's output")
 }
 
 fn build() -> PathBuf {

@@ -1,5 +1,7 @@
 //! How callers are known, and how much they have used, as JSON.
 
+use gateway_layers::auth::api_key::ApiKeysStatus;
+use gateway_layers::auth::basic::BasicStatus;
 use gateway_layers::auth::jwt::{Freshness, KeysStatus};
 use gateway_layers::auth::remote::RemoteStatus;
 use gateway_layers::rate_limit::{LimitStatus, RateLimitStatus};
@@ -7,13 +9,20 @@ use serde_json::{Value, json};
 
 use crate::assemble::Parts;
 
-/// The keys of every issuer that a route takes tokens of, and the servers that are asked about some.
+/// How callers are known: the keys of issuers of tokens, servers that are asked about some, stores of
+/// API keys, passwords.
 pub(super) fn identity(parts: &Parts) -> Value {
     let keys = parts.identity.keys().into_iter();
     let jwt: serde_json::Map<_, _> = keys.map(|(name, status)| (name, shown(&status))).collect();
     let remotes = parts.identity.remotes().into_iter();
     let asked: serde_json::Map<_, _> = remotes.map(|(path, one)| (path, server(&one))).collect();
-    json!({ "jwt": jwt, "asked": asked })
+    let stores = parts.identity.api_keys().into_iter();
+    let api_key: serde_json::Map<_, _> =
+        stores.map(|status| (status.name.to_string(), store(&status))).collect();
+    let passwords = parts.identity.passwords().into_iter();
+    let basic: serde_json::Map<_, _> =
+        passwords.map(|status| (status.name.to_string(), verified(&status))).collect();
+    json!({ "jwt": jwt, "asked": asked, "api_key": api_key, "basic": basic })
 }
 
 fn server(status: &RemoteStatus) -> Value {
@@ -24,6 +33,28 @@ fn server(status: &RemoteStatus) -> Value {
         "asked": status.asked,
         "failed": status.failed,
         "known": status.known,
+        "refused": status.refused,
+    })
+}
+
+fn store(status: &ApiKeysStatus) -> Value {
+    json!({
+        "store": status.store,
+        "trouble": status.trouble,
+        "cached": status.cached,
+        "cached_unknown": status.cached_unknown,
+        "hits": status.hits,
+        "lookups": status.lookups,
+        "failures": status.failures,
+    })
+}
+
+fn verified(status: &BasicStatus) -> Value {
+    json!({
+        "users": status.users,
+        "trouble": status.trouble,
+        "cached": status.cached,
+        "verified": status.verified,
         "refused": status.refused,
     })
 }

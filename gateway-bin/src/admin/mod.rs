@@ -8,7 +8,7 @@
 //! | `GET /splits` | weights of every split, and what each entry took |
 //! | `PUT /splits/ROUTE` | changes weights while requests come: `{ "orders": 0, "next": 100 }` |
 //! | `GET /mirrors` | what the copies of requests came to, and the first differences |
-//! | `GET /identity` | keys of every issuer of tokens: fresh, stale or unavailable |
+//! | `GET /identity` | keys of every issuer of tokens (fresh, stale or unavailable), stores of API keys, passwords |
 //! | `GET /limits` | rate limits of every route: what passed, what was over, where it is counted |
 //! | `GET /explain?method=GET&url=...` | what would become of a request, and why |
 //! | `POST /reload` | reads the document again |

@@ -2,6 +2,7 @@
 
 use gateway_core::{BoxError, Cluster, Observers};
 
+use gateway_layers::auth::service_token::ServiceTokenFilter;
 use gateway_layers::circuit_breaker::CircuitBreaker;
 use gateway_layers::concurrency::ConcurrencyLimit;
 
@@ -35,8 +36,16 @@ pub(super) fn part(
         (_, Some(before)) => before.limit.clone(),
         (settings, None) => settings.clone().map(ConcurrencyLimit::new),
     };
+    let token = match &config.service_token {
+        Some(token) => {
+            let filter = ServiceTokenFilter::new(token.token.reveal())?;
+            Some(filter.header(token.header.clone()))
+        }
+        None => None,
+    };
     let signer = super::signature::signer(config)?;
-    let module = rings::cluster(&cluster, breaker.as_ref(), limit.as_ref(), signer.as_ref());
+    let limits = (breaker.as_ref(), limit.as_ref());
+    let module = rings::cluster(&cluster, limits, token, signer.as_ref());
     Ok(ClusterPart { config: config.clone(), cluster, breaker, limit, module })
 }
 

@@ -28,6 +28,9 @@ use gateway_core::{Cluster, Gateway, ListenerInfo, ModuleService, Modules, Obser
 use crate::config::{Document, Problem, Problems, Reading, Source};
 use crate::rings;
 
+pub(crate) use self::identity::open_keys;
+#[cfg(feature = "postgres")]
+pub(crate) use self::identity::open_postgres;
 pub(crate) use self::listener::build as build_listener;
 #[cfg(feature = "tls")]
 pub(crate) use self::listener_tls::SecureListener;

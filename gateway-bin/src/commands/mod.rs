@@ -3,6 +3,7 @@
 pub(crate) mod check;
 pub(crate) mod demo;
 pub(crate) mod explain;
+pub(crate) mod keys;
 pub(crate) mod proxy;
 pub(crate) mod reasons;
 pub(crate) mod run;

@@ -43,13 +43,14 @@ mod tests;
 use gateway_core::DrainSettings;
 
 pub use self::admin::Admin;
-pub use self::cluster::{Balance, Cluster, Discover, Registered, Sign};
+pub use self::cluster::{Balance, Cluster, Discover, OutboundToken, Registered, Sign};
 pub use self::destination::Destination;
 pub(crate) use self::identity::path as identity_path;
 pub use self::identity::{
-    DelegatedProvider, IdentityKind, IdentityProvider, IdentitySettings, IntrospectionCredentials,
-    IntrospectionProvider, JwtClaims, JwtKeys, JwtKeysFrom, JwtProvider, KeyEncoding, KeySettings,
-    MtlsProvider, PartnerKey, RemoteProvider, RemoteTo, SignatureProvider,
+    ApiKeyProvider, BasicProvider, DelegatedProvider, IdentityKind, IdentityProvider,
+    IdentitySettings, IntrospectionCredentials, IntrospectionProvider, JwtClaims, JwtKeys,
+    JwtKeysFrom, JwtProvider, KeyCache, KeyEncoding, KeySettings, KeysFrom, MtlsProvider,
+    PartnerKey, RemoteProvider, RemoteTo, ServiceTokenProvider, SignatureProvider, UsersFrom,
 };
 pub use self::listener::Listener;
 pub use self::policy::{

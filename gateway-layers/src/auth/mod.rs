@@ -35,18 +35,28 @@
 //! );
 //! ```
 
+#[cfg(feature = "api_key")]
+pub mod api_key;
 mod authenticate;
 mod authenticator;
 pub mod authorize;
+#[cfg(feature = "basic")]
+pub mod basic;
 mod challenge;
 mod claims;
 mod credentials;
 #[cfg(feature = "introspection")]
 pub mod delegated;
+#[cfg(any(feature = "api_key", feature = "service_token"))]
+mod digest;
 #[cfg(feature = "external_auth")]
 pub mod external;
 #[cfg(any(feature = "introspection", feature = "jwt"))]
 mod fault;
+#[cfg(any(feature = "api_key", feature = "basic"))]
+mod file;
+#[cfg(any(feature = "api_key", feature = "basic"))]
+mod flights;
 mod forward;
 #[cfg(feature = "introspection")]
 pub mod introspection;
@@ -58,6 +68,8 @@ pub mod jwt;
 pub mod mtls;
 #[cfg(feature = "introspection")]
 pub mod remote;
+#[cfg(feature = "service_token")]
+pub mod service_token;
 #[cfg(feature = "signature")]
 pub mod signature;
 #[cfg(any(feature = "introspection", feature = "jwt"))]
@@ -69,6 +81,8 @@ pub use self::authenticate::Authenticate;
 pub use self::authenticator::{Authentication, Authenticator, Identity, Pending};
 pub use self::challenge::Challenge;
 pub use self::credentials::{Authorization, CredentialFault, CredentialSource, find_credential};
+#[cfg(any(feature = "api_key", feature = "service_token"))]
+pub use self::digest::SecretDigest;
 #[cfg(any(feature = "introspection", feature = "jwt"))]
 pub use self::fault::TokenFault;
 pub use self::forward::{Forward, Unsafe};

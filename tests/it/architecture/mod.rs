@@ -62,7 +62,7 @@ const BIN: &[&[&str]] = &[
     &["args", "config", "descriptors", "signals", "telemetry", "terminal"],
     &["rings"],
     &["assemble"],
-    &["admin"],
+    &["admin", "keys"],
     &["workers"],
     &["commands"],
 ];

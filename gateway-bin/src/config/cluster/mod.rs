@@ -5,6 +5,7 @@ mod discover;
 mod endpoints;
 mod health;
 mod overload;
+mod service_token;
 mod sign;
 
 use std::time::Duration;
@@ -20,6 +21,7 @@ use http::HeaderValue;
 pub use self::balance::Balance;
 pub(super) use self::balance::hash_keys;
 pub use self::discover::{Discover, Registered};
+pub use self::service_token::OutboundToken;
 pub use self::sign::Sign;
 use super::reader::Field;
 use super::tls::ClusterTls;
@@ -77,6 +79,8 @@ pub struct Cluster {
     /// `ejection`: `consecutive` (5), `interval` (10 s), `base` (30 s), `max` (300 s), `max_share`
     /// (0.5), `success_rate`; `"off"`: none is left out. Default: on.
     pub ejection: Option<EjectionSettings>,
+    /// `service_token`: what is shown to its endpoints. Default: nothing.
+    pub service_token: Option<OutboundToken>,
 }
 
 impl Cluster {
@@ -112,6 +116,7 @@ impl Cluster {
             health: None,
             circuit_breaker: None,
             concurrency: None,
+            service_token: None,
             sign: None,
         }
     }
@@ -154,6 +159,9 @@ impl Cluster {
         });
         table.set("sign", &mut cluster.sign, |field| Sign::read(field).map(Some));
         table.set("ejection", &mut cluster.ejection, health::ejection);
+        table.set("service_token", &mut cluster.service_token, |field| {
+            OutboundToken::read(field).map(Some)
+        });
         table.finish();
         Some(cluster)
     }

@@ -1,20 +1,26 @@
 //! `[identity.KIND.NAME]`: how callers are known.
 
+mod api_key;
+mod basic;
 mod delegated;
 mod introspection;
 mod jwt;
 mod mtls;
 mod remote;
+mod service_token;
 mod signature;
 
 use gateway_layers::auth::{CredentialSource, Forward};
 use http::HeaderName;
 
+pub use self::api_key::{ApiKeyProvider, KeyCache, KeysFrom};
+pub use self::basic::{BasicProvider, UsersFrom};
 pub use self::delegated::DelegatedProvider;
 pub use self::introspection::{IntrospectionCredentials, IntrospectionProvider};
 pub use self::jwt::{JwtClaims, JwtKeys, JwtKeysFrom, JwtProvider};
 pub use self::mtls::MtlsProvider;
 pub use self::remote::{RemoteProvider, RemoteTo};
+pub use self::service_token::ServiceTokenProvider;
 pub(in crate::config) use self::signature::covered;
 pub use self::signature::{KeyEncoding, KeySettings, PartnerKey, SignatureProvider};
 use super::reader::{Field, Table};
@@ -32,14 +38,28 @@ pub enum IdentityKind {
     Introspection,
     /// Tokens that a service verifies in its own way.
     Delegated,
+    /// Keys that are issued to callers.
+    ApiKey,
+    /// Names and passwords (RFC 7617).
+    Basic,
+    /// Tokens that services share.
+    ServiceToken,
     /// Signed requests (RFC 9421).
     Signature,
 }
 
 impl IdentityKind {
     /// Every kind there is, in order.
-    pub const ALL: &'static [Self] =
-        &[Self::Mtls, Self::Jwt, Self::Introspection, Self::Delegated, Self::Signature];
+    pub const ALL: &'static [Self] = &[
+        Self::Mtls,
+        Self::Jwt,
+        Self::Introspection,
+        Self::Delegated,
+        Self::ApiKey,
+        Self::Basic,
+        Self::ServiceToken,
+        Self::Signature,
+    ];
 
     /// Its key, below `identity` and in policies.
     pub const fn name(self) -> &'static str {
@@ -48,8 +68,16 @@ impl IdentityKind {
             Self::Jwt => "jwt",
             Self::Introspection => "introspection",
             Self::Delegated => "delegated",
+            Self::ApiKey => "api_key",
+            Self::Basic => "basic",
+            Self::ServiceToken => "service_token",
             Self::Signature => "signature",
         }
+    }
+
+    /// Whether a route can take several of this kind: whether credentials say whose they are.
+    pub const fn takes_several(self) -> bool {
+        matches!(self, Self::Jwt)
     }
 }
 
@@ -75,6 +103,12 @@ pub enum IdentitySettings {
     Introspection(Box<IntrospectionProvider>),
     /// `[identity.delegated.NAME]`.
     Delegated(Box<DelegatedProvider>),
+    /// `[identity.api_key.NAME]`.
+    ApiKey(ApiKeyProvider),
+    /// `[identity.basic.NAME]`.
+    Basic(BasicProvider),
+    /// `[identity.service_token.NAME]`.
+    ServiceToken(ServiceTokenProvider),
     /// `[identity.signature.NAME]`.
     Signature(SignatureProvider),
 }
@@ -87,6 +121,9 @@ impl IdentitySettings {
             Self::Jwt(_) => IdentityKind::Jwt,
             Self::Introspection(_) => IdentityKind::Introspection,
             Self::Delegated(_) => IdentityKind::Delegated,
+            Self::ApiKey(_) => IdentityKind::ApiKey,
+            Self::Basic(_) => IdentityKind::Basic,
+            Self::ServiceToken(_) => IdentityKind::ServiceToken,
             Self::Signature(_) => IdentityKind::Signature,
         }
     }
@@ -98,6 +135,9 @@ impl IdentitySettings {
             Self::Jwt(provider) => &provider.forward,
             Self::Introspection(provider) => &provider.remote.forward,
             Self::Delegated(provider) => &provider.remote.forward,
+            Self::ApiKey(provider) => &provider.forward,
+            Self::Basic(provider) => &provider.forward,
+            Self::ServiceToken(provider) => &provider.forward,
             Self::Signature(provider) => &provider.forward,
         }
     }
@@ -121,6 +161,9 @@ impl IdentitySettings {
             IdentityKind::Delegated => {
                 DelegatedProvider::read(field).map(Box::new).map(Self::Delegated)
             }
+            IdentityKind::ApiKey => ApiKeyProvider::read(field).map(Self::ApiKey),
+            IdentityKind::Basic => BasicProvider::read(field).map(Self::Basic),
+            IdentityKind::ServiceToken => ServiceTokenProvider::read(field).map(Self::ServiceToken),
             IdentityKind::Signature => SignatureProvider::read(name, field).map(Self::Signature),
         }
     }
@@ -213,4 +256,19 @@ pub(in crate::config) fn forward(field: &Field<'_>) -> Option<Forward> {
         forward = forward.field(header, attribute);
     }
     Some(forward)
+}
+
+/// `credentials`: whether upstreams get what callers have shown.
+fn kept(field: &Field<'_>) -> Option<bool> {
+    field.choice(&[("drop", false), ("keep", true)])
+}
+
+/// The name of a header field.
+fn header(field: &Field<'_>) -> Option<HeaderName> {
+    field.parse("the name of a header field such as \"x-api-key\"")
+}
+
+/// Names of roles and the like.
+fn names(field: &Field<'_>, expected: &str) -> Vec<String> {
+    field.one_or_list(|field| field.name(expected))
 }

@@ -59,13 +59,15 @@ impl IdentityUse {
     fn read(kind: IdentityKind, field: Field<'_>) -> Option<Self> {
         let mut used = Self { providers: Vec::new(), ..Self::new(kind, "") };
         if !field.is_table() {
-            used.providers = providers(&field);
+            used.providers = providers(kind, &field);
             return Some(used);
         }
         let mut table = field.table("{ provider = \"main\", scopes = [], roles = [] }")?;
         let expected = "the name of a provider";
-        used.providers =
-            table.require("provider", expected).map(|field| providers(&field)).unwrap_or_default();
+        used.providers = table
+            .require("provider", expected)
+            .map(|field| providers(kind, &field))
+            .unwrap_or_default();
         table.set("scopes", &mut used.scopes, |field| Some(texts(&field, "a scope")));
         table.set("roles", &mut used.roles, |field| Some(texts(&field, "a role")));
         table.finish();
@@ -95,11 +97,18 @@ impl Access {
     }
 }
 
-fn providers(field: &Field<'_>) -> Vec<String> {
+fn providers(kind: IdentityKind, field: &Field<'_>) -> Vec<String> {
     if field.is_empty_list() {
         field.refuse::<()>("the name of a provider");
     }
-    texts(field, "the name of a provider")
+    let names = texts(field, "the name of a provider");
+    if names.len() > 1 && !kind.takes_several() {
+        field.note::<()>(format!(
+            "{} providers, expected one: these credentials do not say whose they are",
+            names.len()
+        ));
+    }
+    names
 }
 
 fn texts(field: &Field<'_>, expected: &str) -> Vec<String> {

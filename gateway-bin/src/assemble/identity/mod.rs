@@ -1,17 +1,25 @@
 //! How callers are known, out of a document.
 
+mod callers;
+
 use std::sync::Arc;
 
 use gateway_core::{BoxError, ClusterBuilder};
+use gateway_layers::auth::api_key::{ApiKeyAuthenticator, ApiKeysStatus};
 use gateway_layers::auth::authorize::Restricted;
+use gateway_layers::auth::basic::{BasicAuthenticator, BasicStatus};
 use gateway_layers::auth::jwt::{
     JwtAuthenticator, JwtProvider, JwtVerifier, KeyStores, Keys, KeysStatus,
 };
 use gateway_layers::auth::mtls::MtlsAuthenticator;
 use gateway_layers::auth::remote::{RemoteAuthenticator, RemoteStatus};
+use gateway_layers::auth::service_token::ServiceTokenAuthenticator;
 use gateway_layers::auth::signature::SignatureVerifier;
 use gateway_layers::auth::{Authenticate, Authenticator};
 
+pub(crate) use self::callers::keys as open_keys;
+#[cfg(feature = "postgres")]
+pub(crate) use self::callers::postgres as open_postgres;
 use super::parts::Leads;
 use super::remote;
 use super::signature::SignatureParts;
@@ -29,7 +37,54 @@ pub(crate) struct IdentityParts {
     /// Who asks a server about tokens, by its place in the document.
     remotes: Vec<(String, RemoteAuthenticator)>,
     keys: KeyStores,
+    /// Those of other kinds that routes use, by their names.
+    callers: Vec<(String, Known)>,
     signatures: SignatureParts,
+}
+
+/// Who finds out who is calling by credentials that do not say whose they are.
+#[derive(Clone, Debug)]
+enum Known {
+    ApiKey(ApiKeyAuthenticator),
+    Basic(BasicAuthenticator),
+    ServiceToken(ServiceTokenAuthenticator),
+}
+
+impl Known {
+    fn build(name: &str, settings: &IdentitySettings) -> Result<Self, BoxError> {
+        match settings {
+            IdentitySettings::ApiKey(config) => callers::api_key(name, config).map(Self::ApiKey),
+            IdentitySettings::Basic(config) => callers::basic(name, config).map(Self::Basic),
+            IdentitySettings::ServiceToken(config) => {
+                callers::service_token(name, config).map(Self::ServiceToken)
+            }
+            _ => Err("is known in another way".into()),
+        }
+    }
+
+    const fn kind(&self) -> IdentityKind {
+        match self {
+            Self::ApiKey(_) => IdentityKind::ApiKey,
+            Self::Basic(_) => IdentityKind::Basic,
+            Self::ServiceToken(_) => IdentityKind::ServiceToken,
+        }
+    }
+
+    fn authenticator(&self) -> Arc<dyn Authenticator> {
+        match self {
+            Self::ApiKey(one) => Arc::new(one.clone()),
+            Self::Basic(one) => Arc::new(one.clone()),
+            Self::ServiceToken(one) => Arc::new(one.clone()),
+        }
+    }
+
+    fn start(&self) {
+        match self {
+            Self::ApiKey(one) => one.keys().start(),
+            Self::Basic(one) => one.verifier().start(),
+            Self::ServiceToken(_) => {}
+        }
+    }
 }
 
 impl IdentityParts {
@@ -47,8 +102,14 @@ impl IdentityParts {
             verifiers: Vec::new(),
             remotes: Vec::new(),
             keys: before.keys.clone(),
+            callers: Vec::new(),
             signatures: SignatureParts::new(redis, &before.signatures),
         };
+        let kept = before.callers.iter().filter(|(name, one)| {
+            let settings = parts.settings(one.kind(), name);
+            settings.is_some() && settings == before.settings(one.kind(), name)
+        });
+        parts.callers = kept.cloned().collect();
         let same = |name: &String| parts.provider(name) == before.provider(name);
         let kept = before.verifiers.iter().filter(|(names, _)| names.iter().all(same));
         parts.verifiers = kept.cloned().collect();
@@ -70,6 +131,11 @@ impl IdentityParts {
     /// The provider at this place of the document.
     fn at(&self, path: &str) -> Option<&IdentityProvider> {
         self.providers.iter().find(|provider| provider.path() == path)
+    }
+
+    fn settings(&self, kind: IdentityKind, name: &str) -> Option<&IdentitySettings> {
+        let all = self.providers.iter().filter(|provider| provider.name == name);
+        all.map(|provider| &provider.settings).find(|settings| settings.kind() == kind)
     }
 
     /// True where nobody is ever known.
@@ -133,6 +199,10 @@ impl IdentityParts {
                 Ok(Arc::new(self.remote(used, leads)?))
             }
             IdentityKind::Signature => Ok(Arc::new(self.signature(&used.providers)?)),
+            kind => {
+                let name = used.providers.first().ok_or("names nobody")?;
+                self.caller(kind, name)
+            }
         }
     }
 
@@ -153,6 +223,23 @@ impl IdentityParts {
         let built = remote::build(&provider.settings, leads)?;
         self.remotes.push((path, built.clone()));
         Ok(built)
+    }
+
+    /// What knows callers by the provider `name`, built once for all routes.
+    fn caller(
+        &mut self,
+        kind: IdentityKind,
+        name: &str,
+    ) -> Result<Arc<dyn Authenticator>, BoxError> {
+        let same = |(own, one): &&(String, Known)| own == name && one.kind() == kind;
+        if let Some((_, known)) = self.callers.iter().find(same) {
+            return Ok(known.authenticator());
+        }
+        let settings = self.settings(kind, name).ok_or("leads to nobody who could be built")?;
+        let built = Known::build(name, settings)?;
+        let authenticator = built.authenticator();
+        self.callers.push((name.to_owned(), built));
+        Ok(authenticator)
     }
 
     /// What verifies tokens of these issuers.
@@ -215,6 +302,9 @@ impl IdentityParts {
             one.providers.iter().any(|name| config::identity_path(one.kind, name) == *path)
         };
         self.remotes.retain(|(path, _)| uses().any(|one| names(one, path)));
+        self.callers.retain(|(name, known)| {
+            uses().any(|one| one.kind == known.kind() && one.providers.contains(name))
+        });
     }
 
     /// The fields that upstreams are told of callers: nobody else may say them.
@@ -223,8 +313,9 @@ impl IdentityParts {
         fields.cloned().collect()
     }
 
-    /// Fetches keys in the background from now on.
+    /// Fetches keys in the background from now on, and follows files and stores.
     pub(super) fn start(&self) {
+        self.callers.iter().for_each(|(_, one)| one.start());
         self.verifiers.iter().for_each(|(_, one)| one.verifier().start());
     }
 
@@ -238,6 +329,24 @@ impl IdentityParts {
     /// How it goes with each server that is asked about tokens, by its place in the document.
     pub(crate) fn remotes(&self) -> Vec<(String, RemoteStatus)> {
         self.remotes.iter().map(|(path, one)| (path.clone(), one.status())).collect()
+    }
+
+    /// How the stores of API keys are.
+    pub(crate) fn api_keys(&self) -> Vec<ApiKeysStatus> {
+        let all = self.callers.iter().filter_map(|(_, one)| match one {
+            Known::ApiKey(one) => Some(one.keys().status()),
+            _ => None,
+        });
+        all.collect()
+    }
+
+    /// How those who verify passwords are.
+    pub(crate) fn passwords(&self) -> Vec<BasicStatus> {
+        let all = self.callers.iter().filter_map(|(_, one)| match one {
+            Known::Basic(one) => Some(one.verifier().status()),
+            _ => None,
+        });
+        all.collect()
     }
 
     /// How good the keys of each issuer are, by its name.

@@ -1,0 +1,167 @@
+//! [`ApiKeyAuthenticator`].
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+use gateway_core::context::RouteInfo;
+use gateway_core::{Error, Request, RequestContext, RequestExt};
+use http::header::{HeaderName, HeaderValue, WWW_AUTHENTICATE};
+
+use super::fault::KeyFault;
+use super::keys::{ApiKeys, Checked};
+use crate::auth::{
+    Authentication, Authenticator, Challenge, CredentialFault, CredentialSource, Identity,
+    find_credential,
+};
+
+/// Where keys stand, unless something else is said.
+const HEADER: HeaderName = HeaderName::from_static("x-api-key");
+
+/// The scheme of the challenge. It is in no register; who has a key knows where to put it.
+const SCHEME: &str = "ApiKey";
+
+/// Knows callers by their [`ApiKeys`]; see the [module](super). Cheap to clone.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct ApiKeyAuthenticator {
+    settings: Arc<Settings>,
+}
+
+#[derive(Clone, Debug)]
+struct Settings {
+    keys: ApiKeys,
+    sources: Vec<CredentialSource>,
+    keep: bool,
+    realm: String,
+}
+
+impl ApiKeyAuthenticator {
+    /// Holders of `keys`.
+    pub fn new(keys: ApiKeys) -> Self {
+        let settings = Settings {
+            keys,
+            sources: vec![CredentialSource::Header(HEADER)],
+            keep: false,
+            realm: "gateway".to_owned(),
+        };
+        Self { settings: Arc::new(settings) }
+    }
+
+    /// Where keys may stand. Default: in `x-api-key` only. A request with two is refused.
+    pub fn from(mut self, sources: impl IntoIterator<Item = CredentialSource>) -> Self {
+        self.own().sources = sources.into_iter().collect();
+        self
+    }
+
+    /// Whether the upstream gets the key. Default: it does not, wherever it stood.
+    pub fn keep(mut self, keep: bool) -> Self {
+        self.own().keep = keep;
+        self
+    }
+
+    /// What `WWW-Authenticate` calls what is protected. Default: `gateway`.
+    pub fn realm(mut self, realm: impl Into<String>) -> Self {
+        self.own().realm = realm.into();
+        self
+    }
+
+    /// The keys, to look at them or to share them.
+    pub fn keys(&self) -> &ApiKeys {
+        &self.settings.keys
+    }
+
+    fn own(&mut self) -> &mut Settings {
+        Arc::make_mut(&mut self.settings)
+    }
+}
+
+impl Settings {
+    fn refused(&self, fault: KeyFault) -> Error {
+        let error = Error::from(fault);
+        if error.reason().status() == http::StatusCode::UNAUTHORIZED {
+            error.with_field(WWW_AUTHENTICATE, Challenge::new(SCHEME, &self.realm).value())
+        } else {
+            error
+        }
+    }
+}
+
+/// From where a key is shown, and on which route.
+struct Shown {
+    client: IpAddr,
+    route: Option<Arc<RouteInfo>>,
+}
+
+impl Shown {
+    fn of(request: &Request) -> Self {
+        let context = request.context();
+        let client = context.map(RequestContext::client_ip);
+        Self {
+            // As for clients without an address: in no network.
+            client: client.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
+            route: context.and_then(RequestContext::route).cloned(),
+        }
+    }
+
+    fn route(&self) -> Option<&str> {
+        self.route.as_ref().map(|route| &*route.id)
+    }
+}
+
+impl Authenticator for ApiKeyAuthenticator {
+    fn authenticate(&self, request: &Request) -> Authentication {
+        let settings = &self.settings;
+        let key = match find_credential(&settings.sources, request) {
+            Ok(Some((_, key))) => key,
+            Ok(None) => return Authentication::Missing,
+            Err(fault) => return Authentication::Refused(settings.refused(fault.into())),
+        };
+        let shown = Shown::of(request);
+        match settings.keys.check(key.as_bytes()) {
+            Checked::Known(known) => {
+                let permitted = settings.keys.permitted(&known, shown.client, shown.route());
+                permitted.map_err(|fault| settings.refused(fault)).into()
+            }
+            Checked::Refused(fault) => Authentication::Refused(settings.refused(fault)),
+            Checked::Waits(lookup) => {
+                let settings = Arc::clone(settings);
+                Authentication::Pending(Box::pin(async move {
+                    let known = lookup.land().await;
+                    let permitted = known.and_then(|known| {
+                        settings.keys.permitted(&known, shown.client, shown.route())
+                    });
+                    permitted.map_err(|fault| settings.refused(fault))
+                }))
+            }
+        }
+    }
+
+    fn admitted(&self, request: &mut Request, _: &Identity) {
+        if self.settings.keep {
+            return;
+        }
+        for source in &self.settings.sources {
+            // `Authorization` may be somebody else's.
+            if !matches!(source.find(request), Ok(None)) {
+                source.remove(request);
+            }
+        }
+    }
+
+    fn challenge(&self) -> Option<HeaderValue> {
+        Some(Challenge::new(SCHEME, &self.settings.realm).value())
+    }
+
+    fn owned_fields(&self) -> &[HeaderName] {
+        self.settings.keys.shared.forward.names()
+    }
+}
+
+impl From<CredentialFault> for KeyFault {
+    fn from(fault: CredentialFault) -> Self {
+        match fault {
+            CredentialFault::Several => Self::Several,
+            CredentialFault::Malformed => Self::Malformed,
+        }
+    }
+}

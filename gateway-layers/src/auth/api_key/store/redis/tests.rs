@@ -1,0 +1,228 @@
+//! Against a real server, which each test starts for itself.
+
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::Stdio;
+
+use tokio::process::{Child, Command};
+use tokio::time::{Instant, sleep, timeout};
+
+use super::super::super::record::KeyGrant;
+use super::super::super::tests::verify;
+use super::super::super::{ApiKeys, KeyFault};
+use super::*;
+
+/// A server on a port of its own with a folder of its own; both end with it.
+struct Redis {
+    process: Option<Child>,
+    port: u16,
+    folder: PathBuf,
+}
+
+impl Redis {
+    /// `None`, said, where there is no server to start.
+    async fn start() -> Option<Self> {
+        let free = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = free.local_addr().unwrap().port();
+        drop(free);
+        let folder = std::env::temp_dir().join(format!("keys-{}-{port}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let mut server = Self { process: None, port, folder };
+        if !server.run().await {
+            eprintln!("skipped: redis-server cannot be started");
+            return None;
+        }
+        Some(server)
+    }
+
+    async fn run(&mut self) -> bool {
+        let mut command = Command::new("redis-server");
+        // What it is told is there again after a restart.
+        command.args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "yes"]);
+        command.args(["--appendfsync", "always", "--port"]);
+        command.arg(self.port.to_string()).arg("--dir").arg(&self.folder);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let Ok(process) = command.kill_on_drop(true).spawn() else { return false };
+        self.process = Some(process);
+        let there = async {
+            // It takes connections while it still reads what it knew.
+            let client = Client::open(self.settings().url).unwrap();
+            while !answers(&client).await {
+                sleep(Duration::from_millis(10)).await;
+            }
+        };
+        timeout(Duration::from_secs(10), there).await.unwrap();
+        true
+    }
+
+    async fn stop(&mut self) {
+        self.process.take().unwrap().kill().await.unwrap();
+    }
+
+    fn settings(&self) -> RedisKeySettings {
+        let url = format!("redis://127.0.0.1:{}", self.port);
+        RedisKeySettings { url, ..RedisKeySettings::default() }
+    }
+
+    /// The keys as one gateway has them.
+    fn gateway(&self) -> ApiKeys {
+        let store = RedisKeyStore::new(self.settings()).unwrap();
+        // The machine that runs the tests may be busy.
+        ApiKeys::builder("partners", store).deadline(Duration::from_secs(5)).build()
+    }
+
+    async fn client(&self) -> MultiplexedConnection {
+        let client = Client::open(self.settings().url).unwrap();
+        client.get_multiplexed_async_connection().await.unwrap()
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+async fn answers(client: &Client) -> bool {
+    let Ok(mut connection) = client.get_multiplexed_async_connection().await else { return false };
+    cmd("PING").query_async::<()>(&mut connection).await.is_ok()
+}
+
+#[tokio::test]
+async fn a_key_that_is_revoked_at_one_gateway_is_refused_at_the_other_within_a_second() {
+    let Some(server) = Redis::start().await else { return };
+    let (one, other) = (server.gateway(), server.gateway());
+    let (key, record) = one.issue(KeyGrant::new("acme").tier("gold")).await.unwrap();
+    let key = key.reveal();
+    assert_eq!(verify(&other, key).await, Ok(()));
+    // It is remembered: nobody is asked.
+    assert_eq!(verify(&other, key).await, Ok(()));
+    assert_eq!(other.status().lookups, 1);
+    one.revoke(&record.id).await.unwrap();
+    let revoked = Instant::now();
+    assert_eq!(verify(&one, key).await, Err(KeyFault::Revoked));
+    while verify(&other, key).await == Ok(()) {
+        assert!(revoked.elapsed() < Duration::from_secs(1));
+        sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(verify(&other, key).await, Err(KeyFault::Revoked));
+}
+
+#[tokio::test]
+async fn keys_are_issued_listed_rotated_and_removed() {
+    let Some(server) = Redis::start().await else { return };
+    let (one, other) = (server.gateway(), server.gateway());
+    let (key, record) = one.issue(KeyGrant::new("acme").quota("month", 5)).await.unwrap();
+    assert_eq!(verify(&other, key.reveal()).await, Ok(()));
+    let (next, new) = other.rotate(&record.id, Duration::from_secs(60)).await.unwrap();
+    assert_eq!(verify(&one, next.reveal()).await, Ok(()));
+    assert_eq!(verify(&one, key.reveal()).await, Ok(()));
+    let listed = one.list().await.unwrap();
+    assert_eq!(listed.len(), 2);
+    let old = one.load(&record.id).await.unwrap();
+    assert_eq!((old.replaced_by, old.revision), (Some(new.id.clone()), 2));
+    assert!(old.grant.expires.is_some());
+    // Somebody who has seen an older one writes nothing, and nothing of a batch with it.
+    let store = RedisKeyStore::new(server.settings()).unwrap();
+    let fresh = KeyRecord::new("x", SecretDigest::of(b"x"), KeyGrant::new("x"));
+    let batch = [fresh.clone(), record.clone()];
+    assert_eq!(store.put(&batch).await, Err(StoreError::Changed));
+    assert_eq!(store.load("x").await, Ok(None));
+    let twin = KeyRecord { id: "twin".to_owned(), ..record.clone() };
+    assert_eq!(store.put(&[twin]).await, Err(StoreError::Changed));
+    one.remove(&record.id).await.unwrap();
+    assert!(one.remove(&record.id).await.is_err());
+    assert_eq!(one.list().await.unwrap(), [new]);
+    assert_eq!(verify(&one, key.reveal()).await, Err(KeyFault::Unknown));
+}
+
+#[tokio::test]
+async fn known_keys_pass_while_redis_is_away_and_what_changed_is_seen_when_it_is_back() {
+    let Some(mut server) = Redis::start().await else { return };
+    let keys = server.gateway();
+    let (key, record) = keys.issue(KeyGrant::new("acme")).await.unwrap();
+    let (other, _) = keys.issue(KeyGrant::new("other")).await.unwrap();
+    assert_eq!(verify(&keys, key.reveal()).await, Ok(()));
+    server.stop().await;
+    assert_eq!(verify(&keys, key.reveal()).await, Ok(()));
+    assert_eq!(verify(&keys, other.reveal()).await, Err(KeyFault::Unavailable));
+    let trouble = keys.status().trouble;
+    assert!(trouble.is_some_and(|trouble| !trouble.contains("127.0.0.1")));
+    assert!(server.run().await);
+    // Another one revokes it while nobody listens here.
+    server.gateway().revoke(&record.id).await.unwrap();
+    let seen = async {
+        while verify(&keys, key.reveal()).await != Err(KeyFault::Revoked) {
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(Duration::from_secs(20), seen).await.unwrap();
+    assert_eq!(verify(&keys, other.reveal()).await, Ok(()));
+    assert_eq!(keys.status().trouble, None);
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_answer_costs_the_deadline_and_lets_nobody_in() {
+    // Takes connections and says nothing.
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("redis://{}", silent.local_addr().unwrap());
+    let store = RedisKeyStore::new(RedisKeySettings { url, ..RedisKeySettings::default() });
+    let keys = ApiKeys::builder("partners", store.unwrap());
+    let keys = keys.deadline(Duration::from_millis(50)).build();
+    let began = Instant::now();
+    assert_eq!(verify(&keys, "a-key-of-somebody").await, Err(KeyFault::Unavailable));
+    assert!(began.elapsed() < Duration::from_secs(2));
+}
+
+#[tokio::test]
+async fn what_is_no_record_lets_nobody_in_and_is_not_repeated() {
+    let Some(server) = Redis::start().await else { return };
+    let mut client = server.client().await;
+    let keys = server.gateway();
+    let digest = SecretDigest::of(b"a-key-of-somebody").to_hex();
+    let place = format!("{{gateway}}:api_keys:key:{digest}");
+    for lie in ["planted-secret", "{}", "[1]", &"x".repeat(100_000)] {
+        let write = cmd("HSET").arg(&place).arg("record").arg(lie).to_owned();
+        write.query_async::<()>(&mut client).await.unwrap();
+        assert_eq!(verify(&keys, "a-key-of-somebody").await, Err(KeyFault::Unavailable));
+    }
+    let record = KeyRecord::new("other", SecretDigest::of(b"other"), KeyGrant::new("admin"));
+    let write = cmd("HSET").arg(&place).arg("record").arg(to_json(&record).unwrap()).to_owned();
+    write.query_async::<()>(&mut client).await.unwrap();
+    assert_eq!(verify(&keys, "a-key-of-somebody").await, Err(KeyFault::Unavailable));
+    cmd("DEL").arg(&place).query_async::<()>(&mut client).await.unwrap();
+    cmd("SET").arg(&place).arg("text").query_async::<()>(&mut client).await.unwrap();
+    assert_eq!(verify(&keys, "a-key-of-somebody").await, Err(KeyFault::Unavailable));
+    assert_eq!(keys.status().failures, 6);
+}
+
+#[tokio::test]
+async fn no_key_stands_in_redis() {
+    let Some(server) = Redis::start().await else { return };
+    let keys = server.gateway();
+    let (key, _) = keys.issue(KeyGrant::new("acme")).await.unwrap();
+    let secret = key.reveal().rsplit('_').next().unwrap();
+    let mut client = server.client().await;
+    let names: Vec<String> = cmd("KEYS").arg("*").query_async(&mut client).await.unwrap();
+    assert_eq!(names.len(), 2, "{names:?}");
+    for name in names {
+        assert!(name.starts_with("{gateway}:api_keys:") && !name.contains(secret), "{name}");
+        let all: Vec<String> = cmd("HGETALL").arg(name).query_async(&mut client).await.unwrap();
+        assert!(!all.concat().contains(secret), "{all:?}");
+    }
+}
+
+#[test]
+fn addresses_and_prefixes_are_checked_and_passwords_not_told() {
+    let settings = |url: &str, prefix: &str| RedisKeySettings {
+        url: url.to_owned(),
+        prefix: prefix.to_owned(),
+    };
+    assert!(RedisKeyStore::new(settings("redis://127.0.0.1", "a{b}")).is_err());
+    let wrong = settings("http://user:secret@127.0.0.1", "gateway");
+    assert!(!format!("{wrong:?}").contains("secret"));
+    let error = RedisKeyStore::new(wrong).unwrap_err();
+    assert!(!format!("{error:?} {error}").contains("secret"), "{error}");
+    let store = RedisKeyStore::new(settings("redis://user:secret@127.0.0.1", "gateway")).unwrap();
+    assert!(!format!("{store:?}").contains("secret"));
+}
