@@ -16,6 +16,7 @@ const USER: HeaderName = HeaderName::from_static("x-user-id");
 const KEY: HeaderName = HeaderName::from_static("x-key-id");
 
 #[tokio::main]
+#[allow(clippy::print_stdout, reason = "a key is shown once, to who is to have it")]
 async fn main() -> Result {
     let keys = keys();
     let (key, record) = keys.issue(KeyGrant::new("acme").tier("gold")).await?;

@@ -1,7 +1,7 @@
 //! CORS through sockets (contract 2 and 4): as a browser asks, and as nobody honest does.
 
 use gateway_tests::{
-    Answer, Client, Failures, Gateway, GatewayBuilder, Payload, Raw, Reply, Upstream,
+    Answer, Client, FRESH, Failures, Gateway, GatewayBuilder, Payload, Raw, Reply, Upstream,
 };
 use http::Request;
 
@@ -40,7 +40,9 @@ fn clients(gateway: &Gateway) -> [Client; 2] {
 }
 
 fn builder(text: &str) -> GatewayBuilder {
-    Gateway::document(format!("{LISTENER}{text}"))
+    // What every gateway is asked at the end, where no upstream answers it.
+    let fresh = says("fresh", &format!("{{ path = {FRESH:?} }}"));
+    Gateway::document(format!("{LISTENER}{text}{fresh}"))
 }
 
 #[tokio::test]

@@ -94,13 +94,19 @@ fn values(field: &Field<'_>) -> Vec<Claim> {
     if field.is_empty_list() {
         field.refuse::<()>("at least one value");
     }
-    field.one_or_list(|field| match field.json()? {
+    field.one_or_list(|field| match field.peek_text() {
+        Some(text) => Some(Claim::Text(text.into())),
+        None => scalar(&field),
+    })
+}
+
+fn scalar(field: &Field<'_>) -> Option<Claim> {
+    match field.json()? {
         serde_json::Value::Bool(value) => Some(Claim::Boolean(value)),
-        serde_json::Value::String(text) => Some(Claim::Text(text.into())),
         serde_json::Value::Number(number) => match number.as_i64() {
             Some(whole) => Some(Claim::Integer(whole)),
             None => number.as_f64().map(Claim::Number),
         },
         _ => field.refuse("text, a number, true or false"),
-    })
+    }
 }
