@@ -49,11 +49,11 @@ print("done")
 /// Verifies what an upstream has seen.
 const UPSTREAM: &str = r#"
 import datetime
-for seen in given["seen"]:
+for seen in given["upstream"]["seen"]:
     url = f"http://{seen['authority']}{seen['target']}"
     message = types.SimpleNamespace(
         method=seen["method"], url=url, headers={name: value for name, value in seen["headers"]})
-    key = given["key"]
+    key = given["upstream"]["key"]
     verifier = HTTPMessageVerifier(signature_algorithm=ALGORITHMS[key], key_resolver=keys)
     body = seen["body"].encode() or None
     required = ["@method", "@authority", "@path", "@query"]
@@ -80,11 +80,9 @@ async fn run(script: &str, given: serde_json::Value) -> Option<Output> {
     Some(tokio::task::spawn_blocking(run).await.expect("no panic").expect("run python"))
 }
 
-fn given(more: serde_json::Value) -> serde_json::Value {
-    let mut given = serde_json::json!({ "secret": SECRET, "private": PRIVATE, "public": PUBLIC });
-    let all = given.as_object_mut().expect("an object");
-    all.extend(more.as_object().expect("an object").clone());
-    given
+/// The keys, and one more thing under `name`.
+fn given(name: &str, more: &serde_json::Value) -> serde_json::Value {
+    serde_json::json!({ "secret": SECRET, "private": PRIVATE, "public": PUBLIC, name: more })
 }
 
 fn assert_done(output: &Output) {
@@ -96,7 +94,7 @@ fn assert_done(output: &Output) {
 async fn what_a_foreign_client_signs_is_taken_once() {
     let upstream = Upstream::http1().start().await;
     let gateway = for_partners(&upstream, "").start().await;
-    let given = given(serde_json::json!({ "address": gateway.addr().to_string() }));
+    let given = given("address", &gateway.addr().to_string().into());
     let Some(output) = run(CLIENT, given).await else {
         return;
     };
@@ -122,7 +120,7 @@ async fn what_the_gateway_signs_a_foreign_upstream_takes() {
         let seen: Vec<_> = upstream.seen().drain(before..).map(|seen| printed(&seen)).collect();
         assert_eq!(seen.len(), 3);
         let Some(output) =
-            run(UPSTREAM, given(serde_json::json!({ "key": key, "seen": seen }))).await
+            run(UPSTREAM, given("upstream", &serde_json::json!({ "key": key, "seen": seen }))).await
         else {
             return;
         };
