@@ -120,7 +120,8 @@ async fn what_the_gateway_signs_a_foreign_upstream_takes() {
         let seen: Vec<_> = upstream.seen().drain(before..).map(|seen| printed(&seen)).collect();
         assert_eq!(seen.len(), 3);
         let Some(output) =
-            run(UPSTREAM, given("upstream", &serde_json::json!({ "key": key, "seen": seen }))).await
+            run(UPSTREAM, given("upstream", &serde_json::json!({ "key": key, "seen": seen })))
+                .await
         else {
             return;
         };

@@ -85,7 +85,7 @@ impl Manual {
     }
 
     /// Whether the server ends the connection within the time.
-    async fn is_cut_within(mut self, limit: Duration) -> bool {
+    async fn ends_within(mut self, limit: Duration) -> bool {
         let cut = async { while self.hear().await {} };
         tokio::time::timeout(limit, cut).await.is_ok()
     }
@@ -175,7 +175,7 @@ async fn a_handshake_that_stalls_at_any_record_is_cut() {
                 let bytes = client.says();
                 let sent = [0, 1, bytes.len() - 1, bytes.len()][part];
                 client.send(&bytes[..sent]).await;
-                assert!(client.is_cut_within(limit).await, "{version:?}: {flight}, {part}");
+                assert!(client.ends_within(limit).await, "{version:?}: {flight}, {part}");
             }
         })
     });
@@ -239,7 +239,7 @@ async fn a_client_that_says_nothing_after_its_handshake_is_cut() {
         let tls = setup.trusting().offering(&[protocol]);
         let mut client = Manual::connect(gateway.addr(), &tls).await;
         client.finish().await;
-        assert!(client.is_cut_within(Duration::from_secs(5)).await, "{protocol}");
+        assert!(client.ends_within(Duration::from_secs(5)).await, "{protocol}");
     }
 }
 
@@ -360,7 +360,7 @@ async fn a_request_under_way_survives_the_drain() {
     let asking = tokio::spawn(async move { client.get("/").await });
     eventually("the request", || upstream.seen().len(), |seen| *seen == 1).await;
     gateway.signal("TERM");
-    assert!(idle.is_cut_within(Duration::from_secs(5)).await);
+    assert!(idle.ends_within(Duration::from_secs(5)).await);
     gate.open();
     asking.await.expect("a task").assert_ok("late");
     assert!(gateway.ended_within(Duration::from_secs(5)).await.success());
