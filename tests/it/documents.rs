@@ -109,7 +109,7 @@ fn every_example_of_a_document_loads() {
 #[test]
 fn every_key_is_described() {
     // Names that documents choose themselves.
-    const CHOSEN: [&str; 4] = ["resource_type", "team", "x-a", "x-c"];
+    const CHOSEN: [&str; 5] = ["resource_type", "team", "x-a", "x-c", "x-user-id"];
     let page = read("docs/configuration.md");
     let full = read("examples/config/full.toml");
     let lines = full.lines().map(unquoted);

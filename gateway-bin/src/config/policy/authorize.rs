@@ -35,7 +35,10 @@ pub(super) fn read(field: Field<'_>) -> Option<Requirements> {
     }
     if let Some(field) = table.take("claims") {
         for (name, field) in field.entries("a table such as { email_verified = true }") {
-            requirements.claims.extend(claim(&field).map(|test| (name.to_owned(), test)));
+            match claim(&field) {
+                Some(test) => requirements.claims.push((name.to_owned(), test)),
+                None => sound = false,
+            }
         }
     }
     if let Some(field) = table.take("expression") {

@@ -143,7 +143,7 @@ pub(super) enum Fault {
     #[error("its answer cannot be read as it must be: {0}")]
     Unusable(&'static str),
     #[error("it cannot be asked: {0}")]
-    Exchange(#[from] Error),
+    Exchange(Error),
     #[error("the token cannot be shown to it")]
     Unshowable,
 }
@@ -164,11 +164,21 @@ impl Fault {
     }
 }
 
+impl From<Error> for Fault {
+    /// Whichever of the deadlines is noticed first says the same.
+    fn from(error: Error) -> Self {
+        match error.reason().status() {
+            StatusCode::GATEWAY_TIMEOUT => Self::Late,
+            _ => Self::Exchange(error),
+        }
+    }
+}
+
 impl From<ReadFault> for Fault {
     fn from(fault: ReadFault) -> Self {
         match fault {
             ReadFault::TooLarge(most) => Self::TooLarge(most),
-            ReadFault::Broken(error) => Self::Exchange(error),
+            ReadFault::Broken(error) => error.into(),
         }
     }
 }
