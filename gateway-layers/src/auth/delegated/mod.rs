@@ -3,7 +3,7 @@
 //! For systems in which one service knows the users: each request's token is shown to it at an
 //! address such as `POST /auth/verify`, and what it answers says who is calling. What all that ask
 //! have in common (the cache, the deadline, what happens when the service is away) is told in
-//! [`remote`](super::remote).
+//! [`remote`](mod@super::remote).
 //!
 //! ```
 //! use gateway_core::{FixedResponse, Module};
