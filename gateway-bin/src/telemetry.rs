@@ -1,7 +1,13 @@
 //! The log: lines on standard error, one event each.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
 
+use gateway_layers::access_log;
+use tracing::Metadata;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -21,15 +27,53 @@ pub(crate) fn start(filter: Option<&str>, default: &str) -> Result<(), String> {
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(false)
-        .with_writer(Escaping)
+        .with_writer(Escaping { waits: false })
         .finish();
-    tracing::subscriber::set_global_default(log).map_err(|error| error.to_string())
+    tracing::subscriber::set_global_default(log).map_err(|error| error.to_string())?;
+    write_pending_in_time()
+}
+
+/// Lines of the access log that have not been written yet. There are many, and a system call for
+/// each would cost more than making it.
+static PENDING: Mutex<Vec<u8>> = Mutex::new(Vec::new());
+
+/// So many bytes are not kept back.
+const MOST_PENDING: usize = 32 * 1024;
+
+/// Nor is anything for longer than this.
+const WRITTEN_AFTER: Duration = Duration::from_millis(50);
+
+/// Writes what is pending from now on, on a thread of its own.
+fn write_pending_in_time() -> Result<(), String> {
+    let run = || loop {
+        thread::park_timeout(WRITTEN_AFTER);
+        write_pending();
+    };
+    let thread = thread::Builder::new().name("log".to_owned()).spawn(run);
+    thread.map(drop).map_err(|error| format!("no thread for the log: {error}"))
+}
+
+/// Writes what is pending now: before the program ends.
+pub(crate) fn write_pending() {
+    let mut pending = pending();
+    if !pending.is_empty() {
+        // Where nobody takes the log there is nobody to tell.
+        let _ = io::stderr().lock().write_all(&pending);
+        pending.clear();
+    }
+}
+
+fn pending() -> MutexGuard<'static, Vec<u8>> {
+    PENDING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Writes events to standard error so that what clients and upstreams say can neither end a line
-/// nor steer a terminal.
+/// nor steer a terminal. Lines of the access log wait for each other for a moment; whatever else
+/// is said is written at once, behind them.
 #[derive(Clone, Copy)]
-struct Escaping;
+struct Escaping {
+    waits: bool,
+}
 
 impl<'w> MakeWriter<'w> for Escaping {
     type Writer = Self;
@@ -37,13 +81,23 @@ impl<'w> MakeWriter<'w> for Escaping {
     fn make_writer(&'w self) -> Self {
         *self
     }
+
+    fn make_writer_for(&'w self, event: &Metadata<'_>) -> Self {
+        Self { waits: event.target() == access_log::TARGET }
+    }
 }
 
 impl Write for Escaping {
     fn write(&mut self, event: &[u8]) -> io::Result<usize> {
         // One call is one event: the formatter writes it whole, with its newline.
-        let line = escape(&String::from_utf8_lossy(event));
-        io::stderr().lock().write_all(line.as_bytes())?;
+        let line = escape(event);
+        let mut pending = pending();
+        pending.extend_from_slice(&line);
+        if !self.waits || pending.len() >= MOST_PENDING {
+            let written = io::stderr().lock().write_all(&pending);
+            pending.clear();
+            written?;
+        }
         Ok(event.len())
     }
 
@@ -52,8 +106,14 @@ impl Write for Escaping {
     }
 }
 
-fn escape(event: &str) -> String {
-    let text = event.strip_suffix('\n').unwrap_or(event);
+fn escape(event: &[u8]) -> Cow<'_, [u8]> {
+    if let Some((b'\n', text)) = event.split_last()
+        && text.iter().all(|byte| matches!(byte, b' '..=b'~'))
+    {
+        return event.into();
+    }
+    let event = String::from_utf8_lossy(event);
+    let text = event.strip_suffix('\n').unwrap_or(&event);
     let mut line = String::with_capacity(event.len());
     for letter in text.chars() {
         if letter.is_control() || is_direction(letter) {
@@ -63,7 +123,7 @@ fn escape(event: &str) -> String {
         }
     }
     line.push('\n');
-    line
+    line.into_bytes().into()
 }
 
 /// Marks that make a terminal show text in another order than it has.
@@ -77,8 +137,10 @@ mod tests {
 
     #[test]
     fn an_event_is_one_line_without_control_characters() {
-        assert_eq!(escape("INFO path=/a\n"), "INFO path=/a\n");
-        assert_eq!(escape("a\r\nINFO forged\u{1b}[2J\n"), "a\\r\\nINFO forged\\u{1b}[2J\n");
-        assert_eq!(escape("\u{9b}2J\u{202e}x"), "\\u{9b}2J\\u{202e}x\n");
+        let escaped = |event: &str| String::from_utf8(escape(event.as_bytes()).into()).unwrap();
+        assert_eq!(escaped("INFO path=/a\n"), "INFO path=/a\n");
+        assert_eq!(escaped("a\r\nINFO forged\u{1b}[2J\n"), "a\\r\\nINFO forged\\u{1b}[2J\n");
+        assert_eq!(escaped("\u{9b}2J\u{202e}x"), "\\u{9b}2J\\u{202e}x\n");
+        assert_eq!(escaped("no end"), "no end\n");
     }
 }
