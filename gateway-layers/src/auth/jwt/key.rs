@@ -11,6 +11,7 @@ use jsonwebtoken::DecodingKey;
 
 use super::algorithm::Algorithm;
 use super::json::{self, Object};
+use super::prepared::PreparedRsa;
 
 /// Fewest and most bits of an RSA key: what is shorter can be broken, and longer ones would take
 /// so long to verify that a stranger's token is an attack.
@@ -63,7 +64,7 @@ pub(super) struct Key {
     id: Option<String>,
     kind: Kind,
     algorithm: Option<Algorithm>,
-    material: DecodingKey,
+    material: Material,
     /// Of everything above, to find it again in the next set.
     print: [u8; 32],
     retired: AtomicBool,
@@ -112,7 +113,7 @@ impl Key {
         id: Option<String>,
         kind: Kind,
         algorithm: Option<Algorithm>,
-        material: DecodingKey,
+        material: Material,
         bytes: &[u8],
     ) -> Self {
         let mut whole = format!("{id:?} {kind:?} {algorithm:?} ").into_bytes();
@@ -142,9 +143,14 @@ impl Key {
 
     /// True when `signature`, which is base64url, is its signature of `message`.
     pub(super) fn verifies(&self, message: &str, signature: &str, algorithm: Algorithm) -> bool {
-        let algorithm = algorithm.backend();
-        jsonwebtoken::crypto::verify(signature, message.as_bytes(), &self.material, algorithm)
-            .unwrap_or(false)
+        if let Some(rsa) = &self.material.rsa
+            && let Ok(signature) = URL_SAFE_NO_PAD.decode(signature)
+            && let Some(verified) = rsa.verifies(message.as_bytes(), &signature, algorithm)
+        {
+            return verified;
+        }
+        let (key, algorithm) = (&self.material.key, algorithm.backend());
+        jsonwebtoken::crypto::verify(signature, message.as_bytes(), key, algorithm).unwrap_or(false)
     }
 
     /// It is in no set any more: what was verified with it is not verified any more.
@@ -204,7 +210,20 @@ fn decoded(jwk: &Object, name: &str) -> Option<Vec<u8>> {
     URL_SAFE_NO_PAD.decode(text(jwk, name)?).ok()
 }
 
-type Parts = (Kind, DecodingKey, Vec<u8>);
+type Parts = (Kind, Material, Vec<u8>);
+
+/// What a key verifies with.
+struct Material {
+    key: DecodingKey,
+    /// Read once, since that costs a good part of a verification.
+    rsa: Option<PreparedRsa>,
+}
+
+impl From<DecodingKey> for Material {
+    fn from(key: DecodingKey) -> Self {
+        Self { key, rsa: None }
+    }
+}
 
 fn rsa(jwk: &Object) -> Option<Parts> {
     let (modulus, exponent) = (decoded(jwk, "n")?, decoded(jwk, "e")?);
@@ -216,7 +235,8 @@ fn rsa(jwk: &Object) -> Option<Parts> {
     if !RSA_BITS.contains(&bits) || !odd(modulus) || !odd(exponent) || !exponent_fits {
         return None;
     }
-    let material = DecodingKey::from_rsa_raw_components(modulus, exponent);
+    let key = DecodingKey::from_rsa_raw_components(modulus, exponent);
+    let material = Material { key, rsa: Some(PreparedRsa::new(modulus, exponent)) };
     Some((Kind::Rsa, material, [modulus, b" ", exponent].concat()))
 }
 
@@ -236,7 +256,7 @@ fn elliptic(jwk: &Object) -> Option<Parts> {
         return None;
     }
     let material = DecodingKey::from_ec_components(text(jwk, "x")?, text(jwk, "y")?).ok()?;
-    Some((kind, material, [x, y].concat()))
+    Some((kind, material.into(), [x, y].concat()))
 }
 
 fn edwards(jwk: &Object) -> Option<Parts> {
@@ -244,10 +264,12 @@ fn edwards(jwk: &Object) -> Option<Parts> {
     if text(jwk, "crv")? != "Ed25519" || x.len() != 32 {
         return None;
     }
-    Some((Kind::Ed25519, DecodingKey::from_ed_components(text(jwk, "x")?).ok()?, x))
+    let material = DecodingKey::from_ed_components(text(jwk, "x")?).ok()?;
+    Some((Kind::Ed25519, material.into(), x))
 }
 
 fn secret(bytes: &[u8]) -> Option<Parts> {
     let material = DecodingKey::from_secret(bytes);
-    (bytes.len() >= MIN_SECRET).then(|| (Kind::Secret(bytes.len()), material, bytes.to_vec()))
+    (bytes.len() >= MIN_SECRET)
+        .then(|| (Kind::Secret(bytes.len()), material.into(), bytes.to_vec()))
 }

@@ -57,6 +57,7 @@ mod jws;
 mod key;
 mod key_set;
 mod keys;
+mod prepared;
 mod provider;
 mod store;
 #[cfg(test)]
