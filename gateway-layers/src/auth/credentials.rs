@@ -126,7 +126,7 @@ fn authorization<'a>(
         return if hidden || joined { Err(CredentialFault::Several) } else { Ok(None) };
     }
     let credential = credential.trim_ascii_start();
-    if credential.contains([',', ' ', '\t']) {
+    if credential.bytes().any(|byte| matches!(byte, b',' | b' ' | b'\t')) {
         return Err(CredentialFault::Several);
     }
     if credential.is_empty() { Err(CredentialFault::Malformed) } else { Ok(Some(credential)) }
