@@ -96,12 +96,6 @@ pub mod rate_limit;
 #[cfg(feature = "registry")]
 pub mod registry;
 pub mod retry;
-#[cfg(any(
-    feature = "consul",
-    feature = "etcd",
-    feature = "kubernetes",
-    feature = "introspection"
-))]
 pub mod secret;
 pub mod security_headers;
 pub mod timeout;
@@ -115,6 +109,12 @@ mod head_copy;
 ))]
 #[allow(dead_code, reason = "each of those who ask needs some of it, and not all are built")]
 mod http_client;
+#[cfg(any(feature = "api_key", feature = "basic", feature = "discovery"))]
+mod watched_file;
+
+#[cfg(test)]
+#[allow(dead_code, reason = "each of those who share it uses some of it")]
+mod testing;
 
 /// What the guides show compiles and runs.
 #[cfg(doctest)]

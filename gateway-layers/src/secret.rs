@@ -18,7 +18,8 @@ impl Secret {
         Self(text.into())
     }
 
-    pub(crate) fn reveal(&self) -> &str {
+    /// The text itself, for whoever needs it.
+    pub fn reveal(&self) -> &str {
         &self.0
     }
 }

@@ -61,7 +61,6 @@ pub use self::problem::{Place, Problem, Problems, Severity};
 use self::reader::{Field, hint};
 pub use self::registry::{RedisStore, Registry};
 pub use self::route::Route;
-pub use self::secret::Secret;
 pub use self::source::{Reading, Source};
 pub use self::startup::Startup;
 pub use self::stores::{Redis, Stores};
@@ -69,6 +68,7 @@ pub use self::target::{CapabilityTarget, Respond, SplitEntry, SplitTarget, Targe
 pub use self::tls::{CertificatePaths, ClientAuth, ClusterTls, ListenerTls, PemFile};
 pub use self::units::{show_duration, show_size};
 use self::value::{index_path, key_path, quote};
+pub use gateway_layers::secret::Secret;
 
 /// Everything a document can say.
 #[derive(Clone, Debug, PartialEq)]

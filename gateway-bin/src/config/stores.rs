@@ -5,8 +5,8 @@ use std::time::Duration;
 use gateway_layers::rate_limit::{DEFAULT_KEYS, RedisSettings, WhenAway};
 
 use super::reader::Field;
-use super::secret::Secret;
 use super::units::some_duration;
+use gateway_layers::secret::Secret;
 
 /// Where state is kept that several routes, or several gateways, share.
 #[derive(Clone, Debug, PartialEq)]
@@ -67,7 +67,7 @@ impl Redis {
     fn read(field: Field<'_>) -> Option<Self> {
         let mut table = field.table("{ url = \"redis://127.0.0.1:6379\" }")?;
         let url = table.require("url", "a URL such as \"redis://127.0.0.1:6379\"");
-        let url = url.and_then(|field| Secret::read(&field));
+        let url = url.and_then(|field| field.secret());
         let mut redis = Self::new(Secret::new(""));
         table.set("prefix", &mut redis.prefix, |field| field.name("the beginning of keys"));
         table.set("deadline", &mut redis.deadline, |field| some_duration(&field));

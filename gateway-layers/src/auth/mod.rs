@@ -54,8 +54,6 @@ pub mod external;
 #[cfg(any(feature = "introspection", feature = "jwt"))]
 mod fault;
 #[cfg(any(feature = "api_key", feature = "basic"))]
-mod file;
-#[cfg(any(feature = "api_key", feature = "basic"))]
 mod flights;
 mod forward;
 #[cfg(feature = "introspection")]

@@ -4,7 +4,7 @@ use gateway_layers::auth::service_token::ServiceTokenFilter;
 use http::HeaderName;
 
 use crate::config::reader::Field;
-use crate::config::secret::Secret;
+use gateway_layers::secret::Secret;
 
 /// A token that endpoints are shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,7 +38,7 @@ impl OutboundToken {
     }
 
     fn checked(field: &Field<'_>) -> Option<Self> {
-        let token = Secret::read(field)?;
+        let token = field.secret()?;
         if ServiceTokenFilter::new(token.reveal()).is_err() {
             return field.note("the token is none, expected 16 to 1024 visible characters".into());
         }

@@ -10,8 +10,8 @@ use gateway_layers::auth::{CredentialSource, Forward};
 use http::HeaderName;
 
 use crate::config::reader::{Field, Table};
-use crate::config::secret::Secret;
 use crate::config::units::{duration, some_duration};
+use gateway_layers::secret::Secret;
 
 const MOST: i64 = 10_000_000;
 
@@ -170,7 +170,7 @@ fn places(table: &mut Table<'_>, to: &mut Vec<CredentialSource>) {
 fn redis(field: Field<'_>) -> Option<KeysFrom> {
     let mut table = field.table("{ url = \"redis://127.0.0.1:6379\" }")?;
     let url = table.require("url", "a URL such as \"redis://127.0.0.1:6379\"");
-    let url = url.and_then(|field| Secret::read(&field));
+    let url = url.and_then(|field| field.secret());
     let mut prefix = "gateway".to_owned();
     table.set("prefix", &mut prefix, |field| field.name("the beginning of names"));
     table.finish();
@@ -181,7 +181,7 @@ fn redis(field: Field<'_>) -> Option<KeysFrom> {
 fn postgres(field: Field<'_>) -> Option<KeysFrom> {
     let mut table = field.table("{ url = \"postgresql://127.0.0.1/gateway\" }")?;
     let url = table.require("url", "a URL such as \"postgresql://127.0.0.1/gateway\"");
-    let url = url.and_then(|field| Secret::read(&field));
+    let url = url.and_then(|field| field.secret());
     let mut name = "gateway_api_keys".to_owned();
     table.set("table", &mut name, |field| field.name("the name of a table"));
     table.finish();

@@ -6,8 +6,8 @@ use gateway_layers::auth::introspection::DEFAULT_SKEW;
 
 use super::remote::{RemoteProvider, RemoteTo};
 use crate::config::reader::{Field, Table};
-use crate::config::secret::Secret;
 use crate::config::units::duration;
+use gateway_layers::secret::Secret;
 
 /// An issuer that is asked about its tokens (RFC 7662), and what it must say of them.
 #[derive(Clone, Debug, PartialEq)]
@@ -72,7 +72,7 @@ impl IntrospectionProvider {
 }
 
 fn credentials(table: &mut Table<'_>) -> IntrospectionCredentials {
-    let secret = |field: Option<Field<'_>>| field.map(|field| Secret::read(&field));
+    let secret = |field: Option<Field<'_>>| field.map(|field| field.secret());
     match table.only_one(&["client_id", "client_token"]) {
         Some(("client_id", field)) => {
             let id = field.name("the gateway's name at the issuer");
@@ -83,7 +83,7 @@ fn credentials(table: &mut Table<'_>) -> IntrospectionCredentials {
                 _ => IntrospectionCredentials::None,
             }
         }
-        Some((_, field)) => match Secret::read(&field) {
+        Some((_, field)) => match field.secret() {
             Some(token) => IntrospectionCredentials::Token(token),
             None => IntrospectionCredentials::None,
         },

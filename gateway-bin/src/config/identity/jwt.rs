@@ -9,8 +9,8 @@ use gateway_layers::auth::jwt::{
 use gateway_layers::auth::{CredentialSource, Forward};
 
 use crate::config::reader::{Field, Table};
-use crate::config::secret::Secret;
 use crate::config::units::{duration, some_duration, some_size};
+use gateway_layers::secret::Secret;
 
 const MOST: i64 = 10_000_000;
 
@@ -126,7 +126,7 @@ impl JwtKeys {
             Some(("discovery", field)) => url(field).map(JwtKeysFrom::Discovery),
             Some(("file", field)) => field.name("the path of a file").map(JwtKeysFrom::File),
             Some(("inline", field)) => Some(JwtKeysFrom::Inline(field.json()?.to_string())),
-            Some((_, field)) => Secret::read(&field).map(JwtKeysFrom::Secret),
+            Some((_, field)) => field.secret().map(JwtKeysFrom::Secret),
             None => table.field().note(
                 "says nothing, expected one of `url`, `discovery`, `file`, `inline`, `secret`"
                     .to_owned(),

@@ -6,7 +6,6 @@ use http::HeaderName;
 
 use super::names;
 use crate::config::reader::Field;
-use crate::config::secret::Secret;
 
 /// Services that are known by tokens.
 #[derive(Clone, Debug, PartialEq)]
@@ -66,7 +65,7 @@ fn token(field: Field<'_>) -> Option<ServiceToken> {
     let service = table.require("service", "the name of a service");
     let service = service.and_then(|field| field.name("the name of a service"));
     let found = match table.only_one(&["token", "sha256"]) {
-        Some(("token", field)) => Secret::read(&field).and_then(|secret| {
+        Some(("token", field)) => field.secret().and_then(|secret| {
             let service = service.clone().unwrap_or_else(|| "?".to_owned());
             let token = ServiceToken::new(service, secret.reveal());
             token.map_err(|error| field.note::<()>(error.to_string())).ok()

@@ -10,8 +10,8 @@ use gateway_layers::auth::signature::{
 
 use crate::config::policy::LimitStore;
 use crate::config::reader::{Field, Table};
-use crate::config::secret::Secret;
 use crate::config::units::{duration, some_duration};
+use gateway_layers::secret::Secret;
 
 const MOST: i64 = 100_000_000;
 
@@ -124,7 +124,7 @@ impl KeySettings {
         let algorithm = table.require("algorithm", "such as \"ed25519\"");
         let algorithm = algorithm.and_then(|field| field.choice(&algorithms()));
         let key = table.require("key", "PEM, a JWK or a secret");
-        let read = key.as_ref().and_then(Secret::read);
+        let read = key.as_ref().and_then(Field::secret);
         let mut encoding = KeyEncoding::default();
         table.set("encoding", &mut encoding, |field| {
             field.choice(&[("text", KeyEncoding::Text), ("base64", KeyEncoding::Base64)])

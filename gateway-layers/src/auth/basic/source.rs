@@ -12,7 +12,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
 use super::users::{BasicUsers, UsersError};
-use crate::auth::file::{Looked, Seen, look};
+use crate::watched_file::{Looked, Seen, look};
 
 /// The file is looked at so often.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -124,7 +124,7 @@ impl Shared {
 }
 
 fn understood(looked: Looked) -> Option<Result<BasicUsers, UsersError>> {
-    let text = looked.found?.map_err(|error| UsersError::Unreadable(error.to_string()));
+    let text = looked.text()?.map_err(|error| UsersError::Unreadable(error.to_string()));
     Some(text.and_then(|text| BasicUsers::from_htpasswd(&text)))
 }
 

@@ -1,8 +1,5 @@
 //! [`FileDiscovery`] and its loop.
 
-use std::fs::{self, File};
-use std::io::{self, Read};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -10,10 +7,11 @@ use gateway_core::upstream::{Discover, EndpointSpec, Publisher};
 use tokio::task::{JoinError, spawn_blocking};
 use tokio::time::{sleep, timeout};
 
+use crate::discovery::Backoff;
 use crate::discovery::entry;
 use crate::discovery::failure::Failure;
 use crate::discovery::feed::Feed;
-use crate::discovery::{Backoff, MAX_ENDPOINTS};
+use crate::watched_file;
 
 /// The largest file: 4 MiB. Ten thousand endpoints with all that can be said of them need two.
 const MAX_FILE: usize = 4 * 1024 * 1024;
@@ -103,23 +101,10 @@ fn report(looked: Result<Looked, JoinError>, feed: &mut Feed) -> Seen {
     }
 }
 
-/// What tells one state of a file from another.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Fingerprint {
-    /// Where the links lead.
-    path: PathBuf,
-    device: u64,
-    inode: u64,
-    size: u64,
-    modified: (i64, i64),
-}
-
 /// What was seen at the last look.
 #[derive(Debug, Default)]
 struct Seen {
-    file: Option<Fingerprint>,
-    /// It may have been written to within one tick of the file system's clock: one more look.
-    fresh: bool,
+    file: watched_file::Seen,
     /// Why it could not be looked at.
     gone: Option<String>,
 }
@@ -132,51 +117,20 @@ struct Looked {
 
 /// Reads the file if it is another one than before. Blocks.
 fn look(path: &Path, before: &Seen) -> Looked {
-    let looked = open(path).and_then(|(file, fingerprint)| {
-        let changed = before.file.as_ref() != Some(&fingerprint);
-        if !changed && !before.fresh {
-            return Ok((Seen { file: Some(fingerprint), ..Seen::default() }, None));
+    let looked = watched_file::look(path, &before.file, MAX_FILE as u64);
+    let file = looked.seen;
+    match looked.found {
+        None => Looked { seen: Seen { file, gone: None }, found: None },
+        Some(Ok(text)) => {
+            Looked { seen: Seen { file, gone: None }, found: Some(understand(&text)) }
         }
-        let text = read(file)?;
-        Ok((Seen { file: Some(fingerprint), fresh: changed, gone: None }, Some(text)))
-    });
-    match looked {
-        Ok((seen, text)) => Looked { seen, found: text.map(|text| understand(&text)) },
-        Err(error) => {
+        Some(Err(error)) => {
             let problem = error.to_string();
             let said = before.gone.as_ref() == Some(&problem);
-            let seen = Seen { gone: Some(problem.clone()), ..Seen::default() };
+            let seen = Seen { file, gone: Some(problem.clone()) };
             Looked { seen, found: (!said).then_some(Err(Failure::Other(problem))) }
         }
     }
-}
-
-fn open(path: &Path) -> io::Result<(File, Fingerprint)> {
-    let real = fs::canonicalize(path)?;
-    // Not opened to see what it is: opening a pipe waits for its other end.
-    if !fs::metadata(&real)?.is_file() {
-        return Err(io::Error::other("not a regular file"));
-    }
-    let file = File::open(&real)?;
-    let metadata = file.metadata()?;
-    let fingerprint = Fingerprint {
-        path: real,
-        device: metadata.dev(),
-        inode: metadata.ino(),
-        size: metadata.size(),
-        modified: (metadata.mtime(), metadata.mtime_nsec()),
-    };
-    Ok((file, fingerprint))
-}
-
-fn read(file: File) -> io::Result<Vec<u8>> {
-    let mut text = Vec::new();
-    file.take(MAX_FILE as u64 + 1).read_to_end(&mut text)?;
-    if text.len() > MAX_FILE {
-        let problem = format!("more than {MAX_FILE} bytes, or {MAX_ENDPOINTS} endpoints");
-        return Err(io::Error::other(problem));
-    }
-    Ok(text)
 }
 
 fn understand(text: &[u8]) -> Result<Vec<EndpointSpec>, Failure> {
@@ -185,6 +139,8 @@ fn understand(text: &[u8]) -> Result<Vec<EndpointSpec>, Failure> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

@@ -105,71 +105,26 @@ fn owners_and_nonces_are_not_mixed_up() {
 
 #[cfg(feature = "redis")]
 mod redis {
-    use std::net::TcpListener;
-    use std::path::PathBuf;
-    use std::process::Stdio;
 
     use ::redis::{Client, cmd};
-    use tokio::net::TcpStream;
-    use tokio::process::{Child, Command};
     use tokio::time::{sleep, timeout};
 
     use super::*;
+    use crate::testing::RedisServer;
 
-    /// A server on a port of its own with a folder of its own; both end with it.
+    /// What gateways share.
     struct Server {
-        process: Option<Child>,
-        port: u16,
-        folder: PathBuf,
+        redis: RedisServer,
     }
 
     impl Server {
-        /// `None`, said, where there is no server to start.
         async fn start() -> Option<Self> {
-            let free = TcpListener::bind("127.0.0.1:0").unwrap();
-            let port = free.local_addr().unwrap().port();
-            drop(free);
-            let folder = std::env::temp_dir().join(format!("nonces-{}-{port}", std::process::id()));
-            std::fs::create_dir_all(&folder).unwrap();
-            let mut server = Self { process: None, port, folder };
-            if !server.run().await {
-                eprintln!("skipped: redis-server cannot be started");
-                return None;
-            }
-            Some(server)
-        }
-
-        async fn run(&mut self) -> bool {
-            let mut command = Command::new("redis-server");
-            command.args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--port"]);
-            command.arg(self.port.to_string()).arg("--dir").arg(&self.folder);
-            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-            let Ok(process) = command.kill_on_drop(true).spawn() else {
-                return false;
-            };
-            self.process = Some(process);
-            let there = async {
-                while TcpStream::connect(("127.0.0.1", self.port)).await.is_err() {
-                    sleep(Duration::from_millis(10)).await;
-                }
-            };
-            timeout(Duration::from_secs(10), there).await.unwrap();
-            true
-        }
-
-        fn url(&self) -> String {
-            format!("redis://127.0.0.1:{}", self.port)
+            RedisServer::start().await.map(|redis| Self { redis })
         }
 
         /// The verifier of one gateway.
         fn gateway(&self) -> SignatureVerifier {
-            gateway(self.url(), Duration::from_secs(5))
-        }
-    }
-
-    impl Drop for Server {
-        fn drop(&mut self) {
-            let _ = std::fs::remove_dir_all(&self.folder);
+            gateway(self.redis.url(), Duration::from_secs(5))
         }
     }
 
@@ -200,7 +155,7 @@ mod redis {
             return;
         };
         assert_eq!(said(&server.gateway(), &signed(get("/"))).await, ada());
-        let client = Client::open(server.url()).unwrap();
+        let client = Client::open(server.redis.url()).unwrap();
         let mut connection = client.get_multiplexed_async_connection().await.unwrap();
         let keys: Vec<String> = cmd("KEYS").arg("*").query_async(&mut connection).await.unwrap();
         assert_eq!(keys.len(), 1);
@@ -215,12 +170,12 @@ mod redis {
         let Some(mut server) = Server::start().await else {
             return;
         };
-        let verifier = gateway(server.url(), Duration::from_millis(500));
+        let verifier = gateway(server.redis.url(), Duration::from_millis(500));
         assert_eq!(said(&verifier, &signed(get("/"))).await, ada());
-        server.process.take().unwrap().kill().await.unwrap();
+        server.redis.stop().await;
         let away = verifier.verify(&signed(get("/"))).await.unwrap_err();
         assert_eq!(away.reason(), Reason::IdentityUnavailable);
-        assert!(server.run().await);
+        assert!(server.redis.run().await);
         let back = async {
             while said(&verifier, &signed(get("/"))).await.is_err() {
                 sleep(Duration::from_millis(20)).await;

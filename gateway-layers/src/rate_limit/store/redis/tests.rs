@@ -1,71 +1,33 @@
 //! Against a real server, which each test starts for itself.
 
 use std::net::TcpListener;
-use std::path::PathBuf;
-use std::process::Stdio;
 use std::sync::Mutex;
 
 use futures_util::future::join_all;
 use gateway_core::{FixedResponse, Module, Observer, Outcome, Request, StateChanged};
 use http::StatusCode;
-use tokio::net::TcpStream;
-use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep};
 use tower::{Layer, Service};
 
 use super::super::super::tests::from;
 use super::super::super::{Algorithm, Limit, RateLimitLayer, RateLimitSettings, RateLimiter};
 use super::*;
+use crate::testing::RedisServer;
 
-/// A server on a port of its own with a folder of its own; both end with it.
+/// What gateways share.
 struct Server {
-    process: Option<Child>,
-    port: u16,
-    folder: PathBuf,
+    redis: RedisServer,
 }
 
 impl Server {
-    /// `None`, said, where there is no server to start.
     async fn start() -> Option<Self> {
-        let free = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = free.local_addr().unwrap().port();
-        drop(free);
-        let folder = std::env::temp_dir().join(format!("limits-{}-{port}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
-        let mut server = Self { process: None, port, folder };
-        if !server.run().await {
-            eprintln!("skipped: redis-server cannot be started");
-            return None;
-        }
-        Some(server)
-    }
-
-    async fn run(&mut self) -> bool {
-        let mut command = Command::new("redis-server");
-        command.args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--port"]);
-        command.arg(self.port.to_string()).arg("--dir").arg(&self.folder);
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let Ok(process) = command.kill_on_drop(true).spawn() else {
-            return false;
-        };
-        self.process = Some(process);
-        let there = async {
-            while TcpStream::connect(("127.0.0.1", self.port)).await.is_err() {
-                sleep(Duration::from_millis(10)).await;
-            }
-        };
-        timeout(Duration::from_secs(10), there).await.unwrap();
-        true
-    }
-
-    async fn stop(&mut self) {
-        self.process.take().unwrap().kill().await.unwrap();
+        RedisServer::start().await.map(|redis| Self { redis })
     }
 
     fn settings(&self) -> RedisSettings {
         // The machine that runs the tests may be busy.
         let deadline = Duration::from_secs(5);
-        let url = format!("redis://127.0.0.1:{}", self.port);
+        let url = self.redis.url();
         RedisSettings { url, deadline, ..RedisSettings::default() }
     }
 
@@ -73,12 +35,6 @@ impl Server {
     fn gateway(&self, limits: impl IntoIterator<Item = Limit>) -> RateLimitLayer {
         let settings = RedisSettings { when_away: WhenAway::Closed, ..self.settings() };
         gateway(RedisStore::new(settings).unwrap(), limits)
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.folder);
     }
 }
 
@@ -218,10 +174,10 @@ async fn each_counts_its_share_while_redis_is_away_and_all_is_told() {
     let store = RedisStore::observed(settings, observers).unwrap();
     let layer = gateway(store, [Limit::per_hour(10).by_ip()]);
     assert_eq!(passed(&layer, 4, "10.0.0.1").await, 4);
-    server.stop().await;
+    server.redis.stop().await;
     assert_eq!(passed(&layer, 20, "10.0.0.1").await, 5);
     assert!(layer.limiter().status().store_status.away);
-    assert!(server.run().await);
+    assert!(server.redis.run().await);
     let back = async {
         while layer.limiter().status().store_status.away {
             sleep(Duration::from_millis(20)).await;

@@ -1,67 +1,28 @@
 //! Against a real server, which each test starts for itself.
 
-use std::net::TcpListener;
-use std::path::PathBuf;
-use std::process::Stdio;
 use std::time::Duration;
 
-use tokio::net::TcpStream;
-use tokio::process::{Child, Command};
 use tokio::time::{sleep, timeout};
 
 use super::super::super::tests::{Diary, Doctor, active, asked, at, builder, kinds};
 use super::super::super::{InstanceState, Registry, RegistryError};
 use super::*;
+use crate::testing::RedisServer;
 
 const ADDRESS: &str = "http://10.0.0.1:80";
 
-/// A server on a port of its own with a folder of its own; both end with it.
+/// What gateways share.
 struct Server {
-    process: Option<Child>,
-    port: u16,
-    folder: PathBuf,
+    redis: RedisServer,
 }
 
 impl Server {
-    /// `None`, said, where there is no server to start.
     async fn start() -> Option<Self> {
-        let free = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = free.local_addr().unwrap().port();
-        drop(free);
-        let folder = std::env::temp_dir().join(format!("registry-{}-{port}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
-        let mut server = Self { process: None, port, folder };
-        if !server.run().await {
-            eprintln!("skipped: redis-server cannot be started");
-            return None;
-        }
-        Some(server)
-    }
-
-    async fn run(&mut self) -> bool {
-        let mut command = Command::new("redis-server");
-        command.args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--port"]);
-        command.arg(self.port.to_string()).arg("--dir").arg(&self.folder);
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let Ok(process) = command.kill_on_drop(true).spawn() else {
-            return false;
-        };
-        self.process = Some(process);
-        let there = async {
-            while TcpStream::connect(("127.0.0.1", self.port)).await.is_err() {
-                sleep(Duration::from_millis(10)).await;
-            }
-        };
-        timeout(Duration::from_secs(10), there).await.unwrap();
-        true
-    }
-
-    async fn stop(&mut self) {
-        self.process.take().unwrap().kill().await.unwrap();
+        RedisServer::start().await.map(|redis| Self { redis })
     }
 
     fn store(&self) -> RedisStore {
-        RedisStore::new(&format!("redis://127.0.0.1:{}", self.port), "test").unwrap()
+        RedisStore::new(&self.redis.url(), "test").unwrap()
     }
 
     fn registry(&self, diary: &Diary) -> Registry {
@@ -69,12 +30,6 @@ impl Server {
         let registry = registry.observers(diary.observers()).build();
         registry.start();
         registry
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.folder);
     }
 }
 
@@ -135,7 +90,7 @@ async fn what_is_known_outlasts_the_server() {
     let registry = server.registry(&diary);
     let users = active(&registry, at("users", ADDRESS).lease(Duration::from_secs(5))).await;
     diary.take();
-    server.stop().await;
+    server.redis.stop().await;
     // Longer than the lease.
     for _ in 0..7 {
         registry.heartbeat(&users.id, users.secret.reveal()).await.unwrap();
@@ -147,7 +102,7 @@ async fn what_is_known_outlasts_the_server() {
     let told = diary.take();
     assert!(told.len() == 1 && told.concat().starts_with("registry good>failing"), "{told:?}");
     // It comes back knowing nothing; the next heartbeat tells it.
-    assert!(server.run().await);
+    assert!(server.redis.run().await);
     registry.heartbeat(&users.id, users.secret.reveal()).await.unwrap();
     let back = async {
         while !diary.take().iter().any(|line| line.starts_with("registry failing>good")) {

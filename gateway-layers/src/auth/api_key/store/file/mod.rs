@@ -22,7 +22,7 @@ use super::super::record::KeyRecord;
 use super::table::Table;
 use super::{KeyChange, KeyChanges, KeyStore, StoreError};
 use crate::auth::SecretDigest;
-use crate::auth::file::{self, Looked, Seen};
+use crate::watched_file::{self, Looked, Seen};
 
 /// The file is looked at so often: a key that is taken out of it is refused within a second.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -77,7 +77,7 @@ impl FileKeyStore {
     /// When it cannot be read or understood.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, StoreError> {
         let path = path.into();
-        let looked = file::look(&path, &Seen::default(), MAX_FILE);
+        let looked = watched_file::look(&path, &Seen::default(), MAX_FILE);
         let seen = looked.seen.clone();
         let table = understood(&path, looked).unwrap_or_else(|| Ok(Table::default()));
         let table = table.map_err(StoreError::Unreadable)?;
@@ -137,7 +137,7 @@ impl FileKeyStore {
 
 /// What a look has found.
 fn understood(path: &Path, looked: Looked) -> Option<Result<Table, String>> {
-    let text = looked.found?.map_err(|error| error.to_string());
+    let text = looked.text()?.map_err(|error| error.to_string());
     Some(text.and_then(|text| format::read(path, &text)))
 }
 
@@ -147,7 +147,7 @@ async fn look_again(shared: &Arc<Shared>) {
     let own = Arc::clone(shared);
     let mut looking = spawn_blocking(move || {
         let before = lock(&own.seen).clone();
-        let looked = file::look(&own.path, &before, MAX_FILE);
+        let looked = watched_file::look(&own.path, &before, MAX_FILE);
         *lock(&own.seen) = looked.seen.clone();
         (understood(&own.path, looked), own)
     });
@@ -199,7 +199,7 @@ fn rewrite<T>(
         PathBuf::from(name)
     };
     let _lock = locked(&beside(".lock"))?;
-    let found = understood(path, file::look(path, &Seen::default(), MAX_FILE));
+    let found = understood(path, watched_file::look(path, &Seen::default(), MAX_FILE));
     let table = found.unwrap_or_else(|| Ok(Table::default())).map_err(StoreError::Unreadable)?;
     let (table, done) = change(&table)?;
     let text = format::write(&real, &table)?;

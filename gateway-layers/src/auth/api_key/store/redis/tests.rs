@@ -1,66 +1,25 @@
 //! Against a real server, which each test starts for itself.
 
-use std::net::TcpListener;
-use std::path::PathBuf;
-use std::process::Stdio;
-
-use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::super::super::record::KeyGrant;
 use super::super::super::tests::verify;
 use super::super::super::{ApiKeys, KeyFault};
 use super::*;
+use crate::testing::RedisServer;
 
-/// A server on a port of its own with a folder of its own; both end with it.
+/// What gateways share.
 struct Redis {
-    process: Option<Child>,
-    port: u16,
-    folder: PathBuf,
+    redis: RedisServer,
 }
 
 impl Redis {
-    /// `None`, said, where there is no server to start.
     async fn start() -> Option<Self> {
-        let free = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = free.local_addr().unwrap().port();
-        drop(free);
-        let folder = std::env::temp_dir().join(format!("keys-{}-{port}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
-        let mut server = Self { process: None, port, folder };
-        if !server.run().await {
-            eprintln!("skipped: redis-server cannot be started");
-            return None;
-        }
-        Some(server)
-    }
-
-    async fn run(&mut self) -> bool {
-        let mut command = Command::new("redis-server");
-        // What it is told is there again after a restart.
-        command.args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "yes"]);
-        command.args(["--appendfsync", "always", "--port"]);
-        command.arg(self.port.to_string()).arg("--dir").arg(&self.folder);
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let Ok(process) = command.kill_on_drop(true).spawn() else { return false };
-        self.process = Some(process);
-        let there = async {
-            // It takes connections while it still reads what it knew.
-            let client = Client::open(self.settings().url).unwrap();
-            while !answers(&client).await {
-                sleep(Duration::from_millis(10)).await;
-            }
-        };
-        timeout(Duration::from_secs(10), there).await.unwrap();
-        true
-    }
-
-    async fn stop(&mut self) {
-        self.process.take().unwrap().kill().await.unwrap();
+        RedisServer::start_lasting().await.map(|redis| Self { redis })
     }
 
     fn settings(&self) -> RedisKeySettings {
-        let url = format!("redis://127.0.0.1:{}", self.port);
+        let url = self.redis.url();
         RedisKeySettings { url, ..RedisKeySettings::default() }
     }
 
@@ -75,17 +34,6 @@ impl Redis {
         let client = Client::open(self.settings().url).unwrap();
         client.get_multiplexed_async_connection().await.unwrap()
     }
-}
-
-impl Drop for Redis {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.folder);
-    }
-}
-
-async fn answers(client: &Client) -> bool {
-    let Ok(mut connection) = client.get_multiplexed_async_connection().await else { return false };
-    cmd("PING").query_async::<()>(&mut connection).await.is_ok()
 }
 
 #[tokio::test]
@@ -143,12 +91,12 @@ async fn known_keys_pass_while_redis_is_away_and_what_changed_is_seen_when_it_is
     let (key, record) = keys.issue(KeyGrant::new("acme")).await.unwrap();
     let (other, _) = keys.issue(KeyGrant::new("other")).await.unwrap();
     assert_eq!(verify(&keys, key.reveal()).await, Ok(()));
-    server.stop().await;
+    server.redis.stop().await;
     assert_eq!(verify(&keys, key.reveal()).await, Ok(()));
     assert_eq!(verify(&keys, other.reveal()).await, Err(KeyFault::Unavailable));
     let trouble = keys.status().trouble;
     assert!(trouble.is_some_and(|trouble| !trouble.contains("127.0.0.1")));
-    assert!(server.run().await);
+    assert!(server.redis.run().await);
     // Another one revokes it while nobody listens here.
     server.gateway().revoke(&record.id).await.unwrap();
     let seen = async {

@@ -18,20 +18,21 @@ struct Fingerprint {
 
 /// What was seen at the last look.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Seen {
+pub(crate) struct Seen {
     file: Option<Fingerprint>,
     /// It may have been written to within one tick of the file system's clock: one more look.
     fresh: bool,
 }
 
-pub(super) struct Looked {
-    pub(super) seen: Seen,
+/// What a look has shown.
+pub(crate) struct Looked {
+    pub(crate) seen: Seen,
     /// `None`: nothing has changed.
-    pub(super) found: Option<io::Result<String>>,
+    pub(crate) found: Option<io::Result<Vec<u8>>>,
 }
 
 /// Reads the file of at most `most` bytes if it is another one than before. Blocks.
-pub(super) fn look(path: &Path, before: &Seen, most: u64) -> Looked {
+pub(crate) fn look(path: &Path, before: &Seen, most: u64) -> Looked {
     let looked = open(path).and_then(|(file, fingerprint)| {
         let changed = before.file.as_ref() != Some(&fingerprint);
         let text = if changed || before.fresh { Some(read(file, most)?) } else { None };
@@ -40,6 +41,14 @@ pub(super) fn look(path: &Path, before: &Seen, most: u64) -> Looked {
     match looked {
         Ok((seen, text)) => Looked { seen, found: text.map(Ok) },
         Err(error) => Looked { seen: Seen::default(), found: Some(Err(error)) },
+    }
+}
+
+impl Looked {
+    /// What it says, as text; `None`: nothing has changed.
+    pub(crate) fn text(self) -> Option<io::Result<String>> {
+        let text = |bytes| String::from_utf8(bytes).map_err(|_| io::Error::other("not UTF-8"));
+        Some(self.found?.and_then(text))
     }
 }
 
@@ -61,9 +70,9 @@ fn open(path: &Path) -> io::Result<(File, Fingerprint)> {
     Ok((file, fingerprint))
 }
 
-fn read(file: File, most: u64) -> io::Result<String> {
-    let mut text = String::new();
-    file.take(most + 1).read_to_string(&mut text)?;
+fn read(file: File, most: u64) -> io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    file.take(most + 1).read_to_end(&mut text)?;
     if text.len() as u64 > most {
         return Err(io::Error::other(format!("more than {most} bytes")));
     }
@@ -80,7 +89,7 @@ mod tests {
         let path = std::env::temp_dir().join(format!("gateway-auth-look-{}", std::process::id()));
         fs::write(&path, "one").unwrap();
         let first = look(&path, &Seen::default(), 8);
-        assert_eq!(first.found.unwrap().unwrap(), "one");
+        assert_eq!(first.found.unwrap().unwrap(), b"one");
         let second = look(&path, &first.seen, 8);
         assert!(second.found.is_some());
         let third = look(&path, &second.seen, 8);
