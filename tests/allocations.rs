@@ -18,12 +18,17 @@ use gateway_core::{
     Body, ConnectionInfo, FixedResponse, Gateway, ListenerInfo, Module, ModuleService, Request,
     RequestContext, Response, Route, RouteMatch, RouteTable,
 };
+use gateway_layers::auth::Authenticate;
+use gateway_layers::auth::authorize::{AuthorizeFilter, Requirements};
+use gateway_layers::auth::jwt::{Algorithm, JwtAuthenticator, JwtProvider, JwtVerifier, Keys};
 use gateway_layers::content_type::ContentTypeFilter;
 use gateway_layers::cors::{self, CorsFilter};
 use gateway_layers::csrf::{self, CsrfFilter};
 use gateway_layers::filter::{Filter, FilterChain, Flow};
+use gateway_layers::guard::{Checked, Guard, GuardChain};
 use gateway_layers::ip_filter::IpFilter;
 use gateway_layers::method_filter::MethodFilter;
+use gateway_layers::rate_limit::{Limit, RateLimiter};
 use gateway_layers::retry::RetryLayer;
 use gateway_layers::security_headers::{self, SecurityHeadersFilter};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
@@ -58,6 +63,7 @@ fn allocations_are_as_few_as_they_were() {
     a_lookup_costs_nothing();
     dispatch_costs_what_it_did();
     a_request_that_may_be_retried_costs_its_head();
+    who_may_and_how_much_costs_what_the_answer_says_of_it();
     what_a_head_suffices_for_costs_what_is_kept_for_the_answer();
 }
 
@@ -180,6 +186,41 @@ fn a_request_that_may_be_retried_costs_its_head() {
     assert_eq!(call(&retry, Method::POST), 3, "if it was not sent");
     let never = retry.on([]);
     assert_eq!(call(&never, Method::POST), 0, "not to be retried");
+}
+
+/// The value of `RateLimit`, and the list of what is added to the answer. The token was verified
+/// before.
+fn who_may_and_how_much_costs_what_the_answer_says_of_it() {
+    const SECRET: &str = "a secret of the tests, 32 bytes or more";
+    const TOKEN: &str = "Bearer eyJhbGciOiAiSFMyNTYiLCAidHlwIjogIkpXVCJ9.eyJpc3MiOiAiaG91c2UiLCA\
+                         iYXVkIjogIm9yZGVycyIsICJzdWIiOiAiYm8iLCAiZXhwIjogNDEwMjQ0NDgwMCwgInJvbG\
+                         VzIjogWyJhZG1pbiJdfQ.JpDqwohi37gkj00565wgDkqZXm7KlQiptTXVVO-DwSY";
+    let provider = JwtProvider::new("house", Keys::secret(SECRET, Algorithm::HS256))
+        .algorithms([Algorithm::HS256])
+        .audience("orders")
+        .forward(HeaderName::from_static("x-user-id"), "sub");
+    let verifier = JwtVerifier::new(provider).expect("a verifier");
+    let limiter = RateLimiter::new(Limit::per_minute(1_000_000).by_principal()).expect("a limit");
+    let asked = Requirements::new().roles_any(["admin"]);
+    let guards = GuardChain::new()
+        .then(Authenticate::new(JwtAuthenticator::new(verifier)))
+        .then(limiter)
+        .then(AuthorizeFilter::new(asked));
+    let connection = Arc::new(ConnectionInfo::new(Arc::new(ListenerInfo::default()), None, None));
+    let with_token = || {
+        let mut request = request();
+        let context = RequestContext::new(Arc::clone(&connection), Instant::now());
+        request.extensions_mut().insert(context);
+        // As it comes from a client: with fields, and room for more.
+        request.headers_mut().reserve(8);
+        request.headers_mut().insert("authorization", HeaderValue::from_static(TOKEN));
+        request
+    };
+    let through = count(with_token, |mut request| {
+        assert!(matches!(guards.check(&mut request), Checked::Pass), "it passes");
+        request
+    });
+    assert_eq!(through, 2, "identity, a limit and a role");
 }
 
 fn what_a_head_suffices_for_costs_what_is_kept_for_the_answer() {

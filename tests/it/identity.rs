@@ -182,6 +182,10 @@ async fn documents_that_leave_somebody_out_are_refused() {
         ),
         ("policy = { jwt = \"main\", authorize = \"principle.x\" }", "principle"),
         ("policy.rate_limit = { limit = 0 }", "a number from 1"),
+        (
+            "policy.api_key = \"k\"\n[identity.api_key.k]\nfile = \"/nowhere/keys.toml\"",
+            "identity.api_key.k: /nowhere/keys.toml: ",
+        ),
     ] {
         let text = format!("{LISTENER}{identity}{route}{policy}\n");
         let (status, said) = Gateway::document(text).refused().await;

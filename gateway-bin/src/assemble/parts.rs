@@ -182,8 +182,12 @@ impl Parts {
             match route::part(config, &leads, &mut identity) {
                 Ok(part) => routes.push(part),
                 Err(error) => {
-                    let path = format!("routes[{index}].{}", error.place());
-                    problems.push(reading.problem(&path, error.to_string()));
+                    let path = error.path(&format!("routes[{index}]"));
+                    let problem = reading.problem(&path, error.to_string());
+                    // What several routes use is wrong once.
+                    if !problems.contains(&problem) {
+                        problems.push(problem);
+                    }
                 }
             }
         }

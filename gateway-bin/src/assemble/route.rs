@@ -8,7 +8,7 @@ use gateway_layers::mirror::{Mirror, MirrorLayer};
 use gateway_layers::registry::{CapabilityModule, Choice, Registry};
 
 use super::external_auth;
-use super::identity::IdentityParts;
+use super::identity::{IdentityParts, IdentityProblem};
 use super::parts::{Leads, RoutePart};
 use crate::config::{
     self, CapabilityTarget, Destination, FallbackTo, Policy, Respond, SplitTarget, Target,
@@ -22,8 +22,8 @@ pub(super) enum RouteProblem {
     Nowhere,
     #[error(transparent)]
     Split(#[from] SplitError),
-    #[error("callers cannot be known: {0}")]
-    Identity(BoxError),
+    #[error(transparent)]
+    Identity(#[from] IdentityProblem),
     #[error("{0}")]
     Limits(BoxError),
     #[error(transparent)]
@@ -31,14 +31,15 @@ pub(super) enum RouteProblem {
 }
 
 impl RouteProblem {
-    /// Where in the route it is.
-    pub(super) const fn place(&self) -> &'static str {
-        match self {
+    /// Where in the document it is, of a route at `route`.
+    pub(super) fn path(&self, route: &str) -> String {
+        let key = match self {
             Self::Nowhere | Self::Split(_) => "target",
-            Self::Identity(_) => "policy",
+            Self::Identity(problem) => return problem.path.clone(),
             Self::Limits(_) => "policy.rate_limit",
             Self::External(_) => "policy.external_auth",
-        }
+        };
+        format!("{route}.{key}")
     }
 }
 
@@ -62,7 +63,7 @@ pub(super) fn part(
     let limiter = limit.map(|limit| leads.limits.limiter(&config.id, limit)).transpose();
     asides.rate_limit = limiter.map_err(RouteProblem::Limits)?;
     let access = &config.policy.access;
-    asides.identity = identity.guard(access, leads).map_err(RouteProblem::Identity)?;
+    asides.identity = identity.guard(access, leads)?;
     if let Some(external) = &config.policy.external_auth {
         let built = external_auth::build(external, leads).ok_or(RouteProblem::Nowhere)?;
         asides.external_auth = Some(built?);

@@ -282,22 +282,26 @@ impl RateLimiter {
                 }
             }
         }
-        let fields = shared.fields(chosen, &decision);
-        if let (Some(context), Some((state, policy))) = (context, &fields) {
-            context.append_to_answer(RATE_LIMIT, state.clone());
-            context.append_to_answer(RATE_LIMIT_POLICY, policy.clone());
-        }
+        // Where nobody keeps them for the answer, a refusal says them itself.
+        let unsaid = match (shared.fields(chosen, &decision), context) {
+            (Some((state, policy)), Some(context)) => {
+                context.append_to_answer(RATE_LIMIT, state);
+                context.append_to_answer(RATE_LIMIT_POLICY, policy);
+                None
+            }
+            (fields, _) => fields,
+        };
         if decision.is_admitted() {
             count(&shared.admitted);
             return Ok(());
         }
         count(&shared.refused);
         let error = shared.refusal(chosen, &decision);
-        Err(match fields {
-            Some((state, policy)) if context.is_none() => {
+        Err(match unsaid {
+            Some((state, policy)) => {
                 error.with_field(RATE_LIMIT, state).with_field(RATE_LIMIT_POLICY, policy)
             }
-            _ => error,
+            None => error,
         })
     }
 }
@@ -404,7 +408,7 @@ impl Shared {
         let policy = self.policy.as_ref()?;
         let told = self.with_levels(chosen, decision).filter(|(limit, ..)| limit.binding);
         let told = told.map(|(limit, _, level)| (&*limit.name, level));
-        let state = headers::state(self.limits.len(), told)?;
+        let state = headers::state(told)?;
         let everybody = chosen.0 == [0; MOST_LIMITS];
         let policy = if everybody { policy.clone() } else { self.policy_of(chosen)? };
         Some((state, policy))
@@ -413,7 +417,7 @@ impl Shared {
     fn policy_of(&self, chosen: &Chosen) -> Option<HeaderValue> {
         let limits = self.limits.iter().zip(chosen.0).filter(|(limit, _)| limit.binding);
         let told = limits.map(|(limit, place)| (&*limit.name, &limit.rule(place).0));
-        headers::policy(self.limits.len(), told)
+        headers::policy(told)
     }
 
     /// Of several limits that are reached the one that lasts longest is told.

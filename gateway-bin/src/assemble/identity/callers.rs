@@ -22,6 +22,11 @@ pub(super) fn api_key(
         .realm(config.realm.as_str()))
 }
 
+/// What is wrong with the file at `path`.
+fn of(path: &str, error: &dyn std::fmt::Display) -> String {
+    format!("{path}: {error}")
+}
+
 /// The keys of `[identity.api_key.NAME]`. A file that is not there is made where it is `written`.
 pub(crate) fn keys(
     name: &str,
@@ -29,10 +34,16 @@ pub(crate) fn keys(
     written: bool,
 ) -> Result<ApiKeys, BoxError> {
     match &config.keys {
-        KeysFrom::File(path) if written => {
-            Ok(remembered(name, config, FileKeyStore::open_or_create(path)?))
-        }
-        KeysFrom::File(path) => Ok(remembered(name, config, FileKeyStore::open(path)?)),
+        KeysFrom::File(path) if written => Ok(remembered(
+            name,
+            config,
+            FileKeyStore::open_or_create(path).map_err(|error| of(path, &error))?,
+        )),
+        KeysFrom::File(path) => Ok(remembered(
+            name,
+            config,
+            FileKeyStore::open(path).map_err(|error| of(path, &error))?,
+        )),
         KeysFrom::Redis { url, prefix } => {
             let mut settings = RedisKeySettings::default();
             url.reveal().clone_into(&mut settings.url);
@@ -77,7 +88,9 @@ pub(super) fn basic(
     config: &config::BasicProvider,
 ) -> Result<BasicAuthenticator, BoxError> {
     let mut builder = match &config.users {
-        UsersFrom::File(path) => BasicVerifier::from_file(name, path)?,
+        UsersFrom::File(path) => {
+            BasicVerifier::from_file(name, path).map_err(|error| of(path, &error))?
+        }
         UsersFrom::Inline(users) => BasicVerifier::builder(name, users.clone()),
     };
     if let Some(jobs) = config.jobs {

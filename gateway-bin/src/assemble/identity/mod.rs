@@ -28,6 +28,15 @@ use crate::config::{
     JwtKeysFrom, Redis,
 };
 
+/// Why somebody who is to find out who is calling cannot be built.
+#[derive(Debug, thiserror::Error)]
+#[error("{error}")]
+pub(crate) struct IdentityProblem {
+    /// Where the document has them.
+    pub(super) path: String,
+    error: BoxError,
+}
+
 /// Everybody who finds out who is calling.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct IdentityParts {
@@ -166,13 +175,16 @@ impl IdentityParts {
         &mut self,
         access: &Access,
         leads: &Leads<'_>,
-    ) -> Result<Option<Authenticate>, BoxError> {
+    ) -> Result<Option<Authenticate>, IdentityProblem> {
         if self.providers.is_empty() || (access.public && access.identities.is_empty()) {
             return Ok(None);
         }
         let mut authenticators: Vec<Arc<dyn Authenticator>> = Vec::new();
         for used in &access.identities {
-            let authenticator = self.authenticator(used, leads)?;
+            let authenticator = self.authenticator(used, leads).map_err(|error| {
+                let name = used.providers.first().map_or("", String::as_str);
+                IdentityProblem { path: config::identity_path(used.kind, name), error }
+            })?;
             let asked = used.requirements().filter(|_| access.has_several_kinds());
             authenticators.push(match asked {
                 Some(asked) => Arc::new(Restricted::new(authenticator, asked)),
