@@ -1,4 +1,5 @@
-//! What a decision of a limit in memory takes, and what the layer adds to a call.
+//! What a decision of a limit in memory takes, and what the layer adds to a call whose request has
+//! just been made.
 
 #![allow(clippy::expect_used, reason = "a bench that cannot be set up says so and ends")]
 
@@ -13,6 +14,7 @@ use futures_util::FutureExt;
 use gateway_core::{
     Body, ConnectionInfo, Error, ListenerInfo, Outcome, Request, RequestContext, Response,
 };
+use gateway_layers::guard::Guard;
 use gateway_layers::rate_limit::{Algorithm, Limit, RateLimitLayer, RateLimitSettings};
 use tokio::time::Instant;
 use tower::{Layer, Service};
@@ -65,6 +67,30 @@ where
     });
 }
 
+/// Refuses nobody, and no key is over before it is used again.
+fn wide() -> Limit {
+    Limit::per_hour(1_000_000).burst(1_000_000_000).by_ip()
+}
+
+/// The decision alone, about requests that are there already.
+fn decide(criterion: &mut Criterion, clients: u32) {
+    let limiter = layer(vec![wide()], false).limiter().clone();
+    let request = |connection: &Arc<ConnectionInfo>| {
+        let mut request = Request::new(Body::empty());
+        let context = RequestContext::new(Arc::clone(connection), Instant::now());
+        request.extensions_mut().insert(context);
+        request
+    };
+    let mut requests: Vec<_> = connections(clients).iter().map(request).collect();
+    let mut next = 0;
+    criterion.bench_function(&format!("{clients}_clients/decision"), |bencher| {
+        bencher.iter(|| {
+            next = (next + 1) % requests.len();
+            requests.get_mut(next).map(|request| limiter.check(black_box(request)))
+        });
+    });
+}
+
 fn layer(limits: Vec<Limit>, headers: bool) -> RateLimitLayer {
     let mut settings = RateLimitSettings::new("bench", limits);
     settings.headers = headers;
@@ -72,15 +98,19 @@ fn layer(limits: Vec<Limit>, headers: bool) -> RateLimitLayer {
 }
 
 fn bench(criterion: &mut Criterion) {
-    let wide = || Limit::per_second(1_000_000).by_ip();
     for clients in [100, 10_000] {
+        decide(criterion, clients);
         let mut run = |name: &str, limits: Vec<Limit>, headers: bool| {
             let service = layer(limits, headers).layer(Answers);
             measure(criterion, &format!("{clients}_clients/{name}"), clients, service);
         };
         run("one", vec![wide()], false);
         run("one_with_fields", vec![wide()], true);
-        run("sliding_window", vec![wide().algorithm(Algorithm::SlidingWindow)], false);
+        run(
+            "sliding_window",
+            vec![Limit::per_second(1_000_000).algorithm(Algorithm::SlidingWindow)],
+            false,
+        );
         run("three", vec![wide(), wide().by([]), wide().by_route()], false);
         run("refused", vec![Limit::per_hour(1).by_ip()], false);
         measure(criterion, &format!("{clients}_clients/without"), clients, Answers);

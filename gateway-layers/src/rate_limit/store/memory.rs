@@ -200,27 +200,41 @@ fn decide(ask: &Ask<'_>, now: &Moment, levels: &mut [Level], tables: &mut Tables
         tables(index, &mut |table| look(table, charge, now, level));
         admitted &= level.fits || !charge.binding;
     }
-    if admitted && ask.spends {
-        for (index, (charge, level)) in ask.charges.iter().zip(levels.iter_mut()).enumerate() {
-            if level.fits && charge.cost > 0 {
-                tables(index, &mut |table| take(table, charge, now, level));
-            }
-        }
+    for (index, (charge, level)) in ask.charges.iter().zip(levels.iter_mut()).enumerate() {
+        let charged = admitted && ask.spends && level.fits && charge.cost > 0;
+        let settle = if charged { take } else { tell };
+        tables(index, &mut |table| settle(table, charge, now, level));
     }
     admitted
 }
 
+/// Whether a request fits.
 fn look(table: &mut Table, charge: &Charge<'_>, now: &Moment, level: &mut Level) {
+    let fit = known(table, charge, now, |state| state.fit(charge.rule, now, charge.cost));
+    level.fits = fit == Fit::Now;
+    level.retry_after = if let Fit::After(wait) = fit { Some(wait) } else { None };
+}
+
+/// What is left for who was not charged.
+fn tell(table: &mut Table, charge: &Charge<'_>, now: &Moment, level: &mut Level) {
+    (level.remaining, level.more_after) =
+        known(table, charge, now, |state| state.left(charge.rule, now));
+}
+
+/// What `question` finds in the state of a key as it is now, known or new.
+fn known<T>(
+    table: &mut Table,
+    charge: &Charge<'_>,
+    now: &Moment,
+    question: impl FnOnce(&State) -> T,
+) -> T {
     let mut fresh = None;
     let state = match table.find(charge.key) {
         Some(slot) => &mut slot.state,
         None => fresh.insert(State::new(charge.rule)),
     };
     state.pass_time(charge.rule, now);
-    let fit = state.fit(charge.rule, now, charge.cost);
-    level.fits = fit == Fit::Now;
-    level.retry_after = if let Fit::After(wait) = fit { Some(wait) } else { None };
-    (level.remaining, level.more_after) = state.left(charge.rule, now);
+    question(state)
 }
 
 fn take(table: &mut Table, charge: &Charge<'_>, now: &Moment, level: &mut Level) {
