@@ -4,14 +4,15 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use gateway_tests::certs::{Authority, Files};
 use gateway_tests::tokens::{ISSUER, Signer, claims, key_set};
 use gateway_tests::{
-    Admin, Answer, Failures, Gateway, GatewayBuilder, Reply, Seen, Step, Upstream, within,
+    Admin, Answer, Client, Failures, Gateway, GatewayBuilder, Reply, Seen, Step, Upstream, within,
 };
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::{ADMIN, MIB, OPEN, grown, refused, shows, until};
+use super::{ADMIN, MIB, OPEN, grown, refused, request, shows, until};
 use crate::routing::LISTENER;
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -371,4 +372,136 @@ async fn keys_of_a_server_that_is_away_are_used_for_a_time_and_come_back_with_it
     until(PATIENCE, 200, || shows(&gateway, "/main", &known)).await;
     drop(server);
     assert!(upstream.seen().iter().all(|seen| seen.header("x-user-id") == Some("ada")));
+}
+
+/// What an issuer says of itself at its well-known place, and its keys beside it.
+async fn issuer(signer: &Signer, described: Arc<Mutex<Value>>) -> Upstream {
+    let keys = keys(&[signer.jwk("a")]);
+    let script = move |seen: &Seen| match seen.target.as_str() {
+        "/.well-known/openid-configuration" => {
+            Answer::ok(described.lock().expect("a lock").to_string())
+        }
+        "/jwks.json" => keys.clone(),
+        _ => Answer::status(404, ""),
+    };
+    Upstream::http1().script(script).start().await
+}
+
+#[tokio::test]
+async fn an_issuer_that_says_another_name_or_leads_to_an_open_road_is_not_believed() {
+    let (signer, upstream) = (Signer::ed(), Upstream::http1().start().await);
+    let described = Arc::new(Mutex::new(Value::Null));
+    let plain = issuer(&signer, Arc::clone(&described)).await;
+    // The same behind TLS.
+    let (authority, files) = (Authority::new("tests"), Files::new());
+    let pair = files.pair("issuer", &authority.server(&["127.0.0.1"]));
+    let tls = format!("tls = {{ certificates = [{pair}] }}");
+    let secure = Gateway::to(&plain).listener(&tls).start().await;
+    let ca = files.write("ca.pem", &authority.pem());
+    let (open, safe) = (plain.url(), format!("https://{}", secure.addr()));
+    let good = |url: &str| json!({ "issuer": ISSUER, "jwks_uri": format!("{url}/jwks.json") });
+    let with = |name: &str, value: Value| {
+        let mut description = good(&safe);
+        description[name] = value;
+        description
+    };
+    let cases = [
+        ("good", good(&safe), true),
+        ("another issuer", with("issuer", "https://eve.test".into()), false),
+        ("nearly the issuer", with("issuer", "House".into()), false),
+        ("with a slash", with("issuer", "house/".into()), false),
+        ("a list of issuers", with("issuer", json!([ISSUER])), false),
+        ("no issuer", with("issuer", Value::Null), false),
+        ("an open road", good(&open), false),
+        ("a file", with("jwks_uri", "file:///etc/passwd".into()), false),
+        ("somebody's name", with("jwks_uri", format!("{open}@eve.test/").into()), false),
+        ("a list of addresses", with("jwks_uri", json!([format!("{safe}/jwks.json")])), false),
+        ("no address", with("jwks_uri", Value::Null), false),
+    ];
+    let mut failures = Failures::new();
+    for (name, description, expected) in cases {
+        *described.lock().expect("a lock") = description;
+        let main = format!("keys = {{ discovery = {safe:?}, ca = {ca:?}, cooldown = \"5s\" }}");
+        let gateway = document(&upstream, &[("main", main)]).start().await;
+        let before = plain.seen_for("/jwks.json").len();
+        let reply = fresh(&gateway, &signer, "a", 1).await;
+        let fetched = plain.seen_for("/jwks.json").len() - before;
+        let good = match expected {
+            true => (reply.status, fetched) == (200, 1),
+            false => {
+                reply.is_refusal(&[503])
+                    && reply.reason().as_deref() == Some("keys_unavailable")
+                    && fetched == 0
+            }
+        };
+        failures.check(good, || format!("{name}: {fetched} {reply:?}"));
+    }
+    // Somebody else's certificate is not the issuer's.
+    *described.lock().expect("a lock") = good(&safe);
+    let other = files.write("other.pem", &Authority::new("tests").pem());
+    let main = format!("keys = {{ discovery = {safe:?}, ca = {other:?}, cooldown = \"5s\" }}");
+    let gateway = document(&upstream, &[("main", main)]).start().await;
+    refused(&fresh(&gateway, &signer, "a", 1).await, 503, "keys_unavailable");
+    failures.assert_none();
+    assert_eq!(upstream.seen().len(), 1);
+}
+
+#[tokio::test]
+async fn ten_thousand_unknown_keys_ask_the_server_a_few_times_and_lock_nobody_out() {
+    const STRANGERS: usize = 40;
+    const TOKENS: usize = 250;
+    let (signer, stranger) = (Signer::ed(), Signer::ed());
+    let says = Says::new(keys(&[signer.jwk("a")]));
+    let (server, upstream) = (says.start().await, Upstream::http1().start().await);
+    let main = at(&server, "cooldown = \"1s\"");
+    let gateway = document(&upstream, &[("main", main)]).start().await;
+    fresh(&gateway, &signer, "a", 0).await.assert_ok("ok");
+    // Each fetch takes a while from now on, in which everybody may come.
+    says.now(
+        keys(&[signer.jwk("a")]).steps_after(Answer::unread().pause(Duration::from_millis(100))),
+    );
+    let (before, fetched, began) = (gateway.usage().peak_kib, server.seen().len(), Instant::now());
+    let (addr, stranger) = (gateway.addr(), Arc::new(stranger));
+    let mut storm = tokio::task::JoinSet::new();
+    for number in 0..STRANGERS {
+        let stranger = Arc::clone(&stranger);
+        storm.spawn(async move {
+            let mut client = Client::http1(addr);
+            let mut wrong = Vec::new();
+            for token in 0..TOKENS {
+                let token = stranger.token(&format!("{number}-{token}"), &claims("eve"));
+                let bearer = format!("Bearer {token}");
+                let reply = client.send(request("/main", &[("authorization", &bearer)])).await;
+                if reply.reason().as_deref() != Some("token_invalid") {
+                    wrong.push(reply);
+                }
+            }
+            wrong
+        });
+    }
+    let (mut number, mut client) = (1, Client::http1(addr));
+    let wrong = loop {
+        // Those whose key is known pass all the time, with a token that is new each time.
+        let mut claims = claims("ada");
+        claims["jti"] = number.to_string().into();
+        let bearer = format!("Bearer {}", signer.token("a", &claims));
+        client.send(request("/main", &[("authorization", &bearer)])).await.assert_ok("ok");
+        number += 1;
+        if let Ok(wrong) = tokio::time::timeout(Duration::ZERO, storm.join_next()).await {
+            let Some(wrong) = wrong else { break Vec::new() };
+            let wrong = wrong.expect("no panic");
+            if !wrong.is_empty() {
+                break wrong;
+            }
+        }
+    };
+    assert!(wrong.is_empty(), "{} such as {:?}", wrong.len(), wrong[0]);
+    let fetches = server.seen().len() - fetched;
+    let allowed = began.elapsed().as_secs() as usize + 2;
+    assert!((1..=allowed).contains(&fetches), "{fetches} fetches in {:?}", began.elapsed());
+    assert!(grown(&gateway, before) < 16 * MIB, "{} KiB", grown(&gateway, before));
+    assert!(number > 20, "only {number} passed");
+    eprintln!("{fetches} fetches, {number} passed, {:?}", began.elapsed());
+    assert!(upstream.seen().iter().all(|seen| seen.header("x-user-id") == Some("ada")));
+    gateway.assert_quiet().await;
 }
