@@ -2,6 +2,8 @@
 //! or wants nobody to have anything: each by its class, through the whole program.
 
 mod issuers;
+mod storm;
+mod tokens;
 
 use std::time::Duration;
 
