@@ -2,6 +2,7 @@
 //! or wants nobody to have anything: each by its class, through the whole program.
 
 mod issuers;
+mod shared_limits;
 mod spoofing;
 mod storm;
 mod tokens;
