@@ -3,6 +3,7 @@
 
 mod floods;
 mod issuers;
+mod secrets;
 mod shared_limits;
 mod spoofing;
 mod storm;
