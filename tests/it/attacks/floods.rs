@@ -215,7 +215,7 @@ async fn api_keys_that_nobody_has_push_out_none_that_somebody_has() {
 }
 
 /// bcrypt of `open sesame`, at the lowest cost: a flood has many of them to verify.
-const CHEAP: &str = "$2b$04$abcdefghijklmnopqrstuu/LVz6MZlItEy42I2juLihZ66HnQx/cy";
+pub(super) const CHEAP: &str = "$2b$04$abcdefghijklmnopqrstuu/LVz6MZlItEy42I2juLihZ66HnQx/cy";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn passwords_that_are_wrong_cost_no_memory_and_nobodys_time() {

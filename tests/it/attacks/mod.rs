@@ -1,6 +1,8 @@
 //! What somebody tries who wants in, wants to be somebody else, wants more than there is for him,
 //! or wants nobody to have anything: each by its class, through the whole program.
 
+mod bodies;
+mod comparison;
 mod floods;
 mod issuers;
 mod secrets;

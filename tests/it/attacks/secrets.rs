@@ -12,7 +12,7 @@ use super::{ADMIN, request};
 use crate::routing::LISTENER;
 
 /// In every secret: what is looked for.
-const PLANTED: &str = "pLaNtEd";
+const PLANTED: &str = "pLaNtEd-sEcReT";
 
 /// A secret of this kind, which nothing but its kind may tell.
 fn secret(kind: &str) -> String {
@@ -182,7 +182,7 @@ fn questions() -> Vec<(&'static str, Vec<(&'static str, String)>, u16)> {
         let text = STANDARD.encode(format!("ada:{}", secret(password)));
         ("authorization", format!("Basic {text}"))
     };
-    let input = "sig=(\"@method\");created=1;keyid=\"k1\";nonce=\"pLaNtEd-nonce\"";
+    let input = "sig=(\"@method\");created=1;keyid=\"k1\";nonce=\"pLaNtEd-sEcReT-nonce\"";
     vec![
         ("/jwt", vec![bearer(&token("ada"))], 200),
         ("/jwt", vec![bearer(&forged)], 401),
