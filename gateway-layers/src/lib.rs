@@ -100,6 +100,7 @@ pub mod secret;
 pub mod security_headers;
 pub mod timeout;
 
+mod civil;
 mod head_copy;
 #[cfg(any(
     feature = "discovery",

@@ -113,7 +113,7 @@ fn authorization<'a>(
     if lines.next().is_some() {
         return Err(CredentialFault::Several);
     }
-    let line = line.to_str().map_err(|_| CredentialFault::Malformed)?.trim_ascii();
+    let line = text(line)?;
     let (scheme, credential) = line.split_once([' ', '\t']).unwrap_or((line, ""));
     if !scheme.eq_ignore_ascii_case(wanted) {
         // Somebody else's credentials, unless ours follow in the same line.
@@ -126,7 +126,9 @@ fn authorization<'a>(
         return if hidden || joined { Err(CredentialFault::Several) } else { Ok(None) };
     }
     let credential = credential.trim_ascii_start();
-    if credential.bytes().any(|byte| matches!(byte, b',' | b' ' | b'\t')) {
+    // All of them are looked at: that way many are looked at in one step.
+    let parted = |byte: u8| matches!(byte, b',' | b' ' | b'\t');
+    if credential.bytes().fold(false, |any, byte| any | parted(byte)) {
         return Err(CredentialFault::Several);
     }
     if credential.is_empty() { Err(CredentialFault::Malformed) } else { Ok(Some(credential)) }
@@ -138,8 +140,14 @@ fn header<'a>(request: &'a Request, name: &HeaderName) -> Result<Option<&'a str>
     if lines.next().is_some() {
         return Err(CredentialFault::Several);
     }
-    let text = line.to_str().map_err(|_| CredentialFault::Malformed)?.trim_ascii();
+    let text = text(line)?;
     if text.is_empty() { Err(CredentialFault::Malformed) } else { Ok(Some(text)) }
+}
+
+/// A line without blanks at its ends. Of control characters there is none but the tab in a field.
+fn text(line: &HeaderValue) -> Result<&str, CredentialFault> {
+    let text = std::str::from_utf8(line.as_bytes()).ok().filter(|text| text.is_ascii());
+    text.map(str::trim_ascii).ok_or(CredentialFault::Malformed)
 }
 
 fn cookies(request: &Request) -> impl Iterator<Item = Result<&str, CredentialFault>> {
