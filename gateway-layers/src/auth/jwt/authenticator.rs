@@ -7,6 +7,7 @@ use http::header::{HeaderName, HeaderValue};
 
 use super::fault::TokenFault;
 use super::verifier::{Checked, JwtVerifier, VerifyError};
+use crate::auth::credentials::remove_credentials;
 use crate::auth::{
     Authentication, Authenticator, Authorization, Challenge, CredentialSource, Identity,
     find_credential,
@@ -96,7 +97,7 @@ impl Authenticator for JwtAuthenticator {
 
     fn admitted(&self, request: &mut Request, _: &Identity) {
         if self.settings.authorization == Authorization::Drop {
-            self.settings.sources.iter().for_each(|source| source.remove(request));
+            remove_credentials(&self.settings.sources, request);
         }
     }
 

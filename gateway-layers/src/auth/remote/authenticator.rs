@@ -15,7 +15,9 @@ use super::status::RemoteStatus;
 use super::verifier::{Checked, Verifier};
 use crate::auth::authenticator::{Authentication, Authenticator, Identity};
 use crate::auth::challenge::Challenge;
-use crate::auth::credentials::{Authorization, CredentialSource, find_credential};
+use crate::auth::credentials::{
+    Authorization, CredentialSource, find_credential, remove_credentials,
+};
 
 /// Who is calling, by a token that a server knows: an [`Authenticator`]. Made by
 /// [`Introspection`](crate::auth::introspection::Introspection) and
@@ -115,7 +117,7 @@ impl Authenticator for RemoteAuthenticator {
 
     fn admitted(&self, request: &mut Request, _: &Identity) {
         if self.shared.authorization == Authorization::Drop {
-            self.shared.sources.iter().for_each(|source| source.remove(request));
+            remove_credentials(&self.shared.sources, request);
         }
     }
 
