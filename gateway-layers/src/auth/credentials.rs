@@ -104,6 +104,16 @@ pub fn find_credential<'a, 's>(
     Ok(found)
 }
 
+/// Removes what stands in `sources`, and not an `Authorization` that is somebody else's.
+#[cfg(any(feature = "api_key", feature = "basic", feature = "introspection", feature = "jwt"))]
+pub(super) fn remove_credentials(sources: &[CredentialSource], request: &mut Request) {
+    for source in sources {
+        if !matches!(source.find(request), Ok(None)) {
+            source.remove(request);
+        }
+    }
+}
+
 fn authorization<'a>(
     request: &'a Request,
     wanted: &str,
