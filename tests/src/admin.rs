@@ -66,9 +66,8 @@ impl Admin {
     /// The certificate for `name`, as it is shown.
     pub async fn certificate(&self, name: &str) -> Value {
         let shown = self.get("/certificates").await.json();
-        let has = |one: &&Value| {
-            one["names"].as_array().into_iter().flatten().any(|other| other == name)
-        };
+        let has =
+            |one: &&Value| one["names"].as_array().into_iter().flatten().any(|other| other == name);
         let found = shown.as_array().into_iter().flatten().find(has);
         found.unwrap_or_else(|| panic!("no certificate for {name} in {shown:#}")).clone()
     }

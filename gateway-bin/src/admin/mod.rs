@@ -71,8 +71,8 @@ impl ModuleService for Admin {
         let path = head.uri.path();
         let split = path.strip_prefix("/splits/").map(decoded);
         let allowed = match path {
-            "/ready" | "/status" | "/certificates" | "/identity" | "/limits" | "/clusters" | "/splits"
-            | "/mirrors" | "/explain" => "GET",
+            "/ready" | "/status" | "/certificates" | "/identity" | "/limits" | "/clusters"
+            | "/splits" | "/mirrors" | "/explain" => "GET",
             "/reload" => "POST",
             _ if split.is_some() => "PUT",
             _ => return Ok(problem(StatusCode::NOT_FOUND, "nothing is here; try GET /status")),

@@ -148,7 +148,12 @@ impl Wanted<'_> {
         }
         builder.build().map_err(|problems| {
             let problems = problems.into_iter().map(|problem| {
-                let path = format!("{path}.{}", problem.setting);
+                let (setting, index) = match problem.setting.split_once('[') {
+                    Some((list, index)) => (list, index.trim_end_matches(']').parse().ok()),
+                    None => (problem.setting.as_str(), None),
+                };
+                let path = format!("{path}.{setting}");
+                let path = index.map_or_else(|| path.clone(), |at| reading.element(&path, at));
                 reading.problem(&path, problem.message)
             });
             problems.collect::<Vec<_>>()

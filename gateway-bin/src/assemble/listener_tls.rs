@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use gateway_core::server::tls::{
-    Certificate, CertificateFiles, CertificateStore, ClientAuthMode, EXPIRES_SOON, FileWatch, LoadedTls,
-    ServerTls, TlsFile, TlsFiles,
+    Certificate, CertificateFiles, CertificateStore, ClientAuthMode, EXPIRES_SOON, FileWatch,
+    LoadedTls, ServerTls, TlsFile, TlsFiles,
 };
 use gateway_core::{BoxError, Clock, Observers, SystemClock, Tasks};
 use rustls::crypto::aws_lc_rs::Ticketer;

@@ -173,9 +173,7 @@ pub(super) fn proof<B>(request: &http::Request<B>, connection: &ConnectionInfo) 
 
 /// True when the listener sends requests for `path` to `https`.
 pub(super) fn is_redirected(path: &str, connection: &ConnectionInfo) -> bool {
-    connection.listener.redirect.is_some()
-        && !path.starts_with(ACME_CHALLENGE)
-        && path != "*"
+    connection.listener.redirect.is_some() && !path.starts_with(ACME_CHALLENGE) && path != "*"
 }
 
 /// Brings the request target into origin-form with a normal path, and the host into `Host`.

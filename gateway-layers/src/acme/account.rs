@@ -87,7 +87,8 @@ impl AccountSettings {
         if of_it != Some(self.directory.as_str()) {
             return Err(unreadable());
         }
-        let credentials = || serde_json::from_value::<AccountCredentials>(stored.credentials.clone());
+        let credentials =
+            || serde_json::from_value::<AccountCredentials>(stored.credentials.clone());
         // Before anything is asked, so that a damaged file does not look like an absent authority.
         drop(credentials().map_err(|_| unreadable())?);
         let Ok(credentials) = credentials() else {
@@ -125,8 +126,7 @@ impl AccountSettings {
             only_return_existing: false,
         };
         let directory = &self.directory;
-        let create =
-            || conversation.builder().create(&asked, directory.clone(), external.as_ref());
+        let create = || conversation.builder().create(&asked, directory.clone(), external.as_ref());
         let (account, credentials) =
             patiently!(create()).map_err(|error| conversation.fault("a new account", &error))?;
         let credentials = serde_json::to_value(&credentials).map_err(|_| unreadable())?;

@@ -70,7 +70,7 @@ enum Fault {
     #[error("leads to more than {MOST_ORIGINS} servers")]
     Scattered,
     #[error("cannot be asked: {0}")]
-    Exchange(gateway_core::Error),
+    Exchange(String),
     #[error("does not answer in time")]
     Late,
     #[error("answered with more than {0} bytes")]
@@ -85,9 +85,21 @@ impl From<gateway_core::Error> for Fault {
     fn from(error: gateway_core::Error) -> Self {
         match error.reason().status() {
             StatusCode::GATEWAY_TIMEOUT => Self::Late,
-            _ => Self::Exchange(error),
+            _ => Self::Exchange(with_sources(&error)),
         }
     }
+}
+
+/// `error` with everything that led to it.
+fn with_sources(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        source = error.source();
+    }
+    text
 }
 
 impl Client {

@@ -208,10 +208,10 @@ mod tests {
     #[test]
     fn names_are_those_that_an_authority_takes() {
         let long = format!("{}.example", "a".repeat(63));
-        assert_eq!(wrong(&["example.org", "a.b-c.d", "localhost", "xn--bcher-kva.example", &long]), [
-            String::new();
-            0
-        ]);
+        assert_eq!(
+            wrong(&["example.org", "a.b-c.d", "localhost", "xn--bcher-kva.example", &long]),
+            [String::new(); 0]
+        );
         for (name, expected) in [
             ("*.example.org", "dns-01"),
             ("bücher.example", "ASCII form"),

@@ -34,6 +34,9 @@ const LEAST_SLEEP: Duration = Duration::from_millis(500);
 /// A certificate that fails to be renewed is an error once it has no longer than this.
 const SOON: Duration = Duration::from_secs(3 * 24 * 60 * 60);
 
+/// Why a certificate is used that nobody here has ordered.
+const STORED: &str = "found in the storage";
+
 /// Keeps one certificate, from an authority that hands them out by ACME. Cheap to clone; clones are
 /// the same, and when the last one is gone, so are its tasks and its certificate.
 #[derive(Clone)]
@@ -211,9 +214,8 @@ impl Shared {
     /// When the certificate is ordered; `None`: at once.
     fn due_at(&self) -> Option<SystemTime> {
         let state = self.lock();
-        let renewal = state.current.as_ref().map(|current| {
-            current.validity().renewal(self.keeper.renew_before, current.window, current.share)
-        });
+        let current = state.current.as_ref();
+        let renewal = current.map(|current| current.renewal(self.keeper.renew_before));
         renewal.max(state.not_until)
     }
 
@@ -270,17 +272,19 @@ impl Shared {
                 let names = self.keeper.names();
                 tracing::info!(names, fault, "the stored certificate is not used");
             }
-            Ok(found) if !same => self.use_it(found, "found in the storage"),
+            Ok(found) if !same => self.use_it(found, fingerprint.written(), STORED),
             Ok(_) => {}
         }
     }
 
-    fn use_it(&self, found: Found, why: &'static str) {
+    fn use_it(&self, found: Found, since: SystemTime, why: &'static str) {
         let keeper = &self.keeper;
         let now = keeper.clock.now();
         let current = Current {
             certificate: found.certificate,
             der: found.der,
+            // Clocks may have been ahead.
+            since: since.min(now),
             window: None,
             ask_at: now,
             share: random_share(),
@@ -291,7 +295,10 @@ impl Shared {
             let from = state.of(now);
             state.current = Some(current);
             state.doing = Doing::Nothing;
-            (state.failures, state.last_error, state.not_until) = (0, None, None);
+            (state.failures, state.not_until) = (0, None);
+            if state.unsaved.is_none() {
+                state.last_error = None;
+            }
             from
         };
         self.install(&certificate);
@@ -340,9 +347,9 @@ impl Shared {
         match issued {
             Err(fault) => self.failed(&fault),
             Ok((pem, found)) => {
-                self.use_it(found, "ordered");
                 self.lock().unsaved = Some(pem.into());
                 self.save().await;
+                self.use_it(found, keeper.clock.now(), "ordered");
             }
         }
         drop(lock);

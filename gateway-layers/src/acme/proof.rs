@@ -74,7 +74,8 @@ impl Proofs {
         let certificate = params.self_signed(&key).map_err(|error| wrong(&error))?;
         let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
         let chain = vec![certificate.der().clone()];
-        let key = self.provider.key_provider.load_private_key(key).map_err(|error| wrong(&error))?;
+        let key =
+            self.provider.key_provider.load_private_key(key).map_err(|error| wrong(&error))?;
         // Not checked against each other: rustls does not read the extension, which is critical.
         Ok(CertifiedKey::new(chain, key))
     }

@@ -31,6 +31,9 @@ pub(super) const WINDOW_UNSAID: Duration = Duration::from_secs(6 * 60 * 60);
 /// When an authority is asked again that has no such thing.
 pub(super) const WINDOW_UNKNOWN: Duration = WINDOW_LATEST;
 
+/// Between two orders for the same certificate.
+const REST: Duration = Duration::from_secs(6 * 60 * 60);
+
 /// When an authority wants a certificate to be renewed (RFC 9773, section 4.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Window {
@@ -77,6 +80,15 @@ impl Validity {
         // Whatever the authority says: not when it is too late.
         let drawn = drawn.min(earlier(self.not_after, lifetime / 20));
         if renew_before.is_some() { drawn.min(own) } else { drawn }
+    }
+}
+
+impl Validity {
+    /// The next order after one that came at `since`, at the earliest: an authority that wants
+    /// everything to be renewed at once, the new one as well, would get an order a second.
+    pub(super) fn not_again_until(&self, since: SystemTime) -> SystemTime {
+        let pause = REST.min(self.lifetime() / 3);
+        since.checked_add(pause).unwrap_or(since)
     }
 }
 
@@ -156,6 +168,14 @@ mod tests {
         assert_eq!(validity.renewal(None, late, 0.0), at(90) - DAY * 90 / 20);
         let inverted = Some(Window { start: at(70), end: at(60) });
         assert_eq!(validity.renewal(None, inverted, 1.0), at(70));
+    }
+
+    #[test]
+    fn a_new_certificate_is_left_alone_for_a_while() {
+        let hour = Duration::from_secs(3600);
+        assert_eq!(validity_of(at(0), at(90)).not_again_until(at(0) + hour), at(0) + hour * 7);
+        let short = validity_of(at(0), at(0) + Duration::from_secs(60));
+        assert_eq!(short.not_again_until(at(0)), at(0) + Duration::from_secs(20));
     }
 
     #[test]

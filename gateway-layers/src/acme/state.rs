@@ -1,7 +1,7 @@
 //! [`AcmeStatus`]: how a certificate is, for people and for monitoring.
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use gateway_core::server::tls::Certificate;
 use rustls::pki_types::CertificateDer;
@@ -95,6 +95,8 @@ pub(super) enum Doing {
 pub(super) struct Current {
     pub(super) certificate: Certificate,
     pub(super) der: CertificateDer<'static>,
+    /// When it came.
+    pub(super) since: SystemTime,
     /// What the authority says about its renewal.
     pub(super) window: Option<Window>,
     /// When the authority is asked about that again.
@@ -104,6 +106,13 @@ pub(super) struct Current {
 }
 
 impl Current {
+    /// When it is renewed.
+    pub(super) fn renewal(&self, renew_before: Option<Duration>) -> SystemTime {
+        let validity = self.validity();
+        let drawn = validity.renewal(renew_before, self.window, self.share);
+        drawn.max(validity.not_again_until(self.since))
+    }
+
     pub(super) fn validity(&self) -> Validity {
         Validity {
             not_before: self.certificate.not_before(),

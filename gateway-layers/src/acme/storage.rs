@@ -14,7 +14,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use aws_lc_rs::digest::{SHA256, digest};
 use tokio::task::spawn_blocking;
@@ -119,7 +119,11 @@ impl Storage {
     }
 
     /// What is there; `None`: nothing.
-    pub(super) fn read(&self, kind: Kind, name: &str) -> io::Result<Option<(Vec<u8>, Fingerprint)>> {
+    pub(super) fn read(
+        &self,
+        kind: Kind,
+        name: &str,
+    ) -> io::Result<Option<(Vec<u8>, Fingerprint)>> {
         let path = self.path(kind, name);
         let there = match fs::metadata(&path) {
             Ok(there) => there,
@@ -188,6 +192,13 @@ impl Storage {
 }
 
 impl Fingerprint {
+    /// When it was written.
+    pub(super) fn written(&self) -> SystemTime {
+        let seconds = u64::try_from(self.modified.0).unwrap_or_default();
+        let written = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds));
+        written.unwrap_or(SystemTime::UNIX_EPOCH)
+    }
+
     fn of(there: &fs::Metadata) -> Self {
         Self {
             device: there.dev(),

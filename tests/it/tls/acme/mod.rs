@@ -1,13 +1,14 @@
 //! Certificates that the gateway orders itself, from Debian's authority for tests.
 
 mod orders;
+mod refusals;
+mod renewal;
+mod shared;
 
 use std::time::Duration;
 
 use gateway_tests::certs::{ClientTls, Files};
-use gateway_tests::{
-    Gateway, GatewayBuilder, Pebble, PebbleBuilder, Upstream, free_port,
-};
+use gateway_tests::{Gateway, GatewayBuilder, Pebble, PebbleBuilder, Upstream, free_port};
 use rustls::pki_types::CertificateDer;
 use serde_json::Value;
 use tokio::net::TcpStream;

@@ -135,13 +135,13 @@ async fn an_external_account_is_shown_where_it_is_asked_for_and_nowhere_else() {
     let Some(pebble) = setup.pebble().external_account("kid-1", EXTERNAL).start() else { return };
     let upstream = hello().await;
     let without = setup.acme(&pebble, "[\"gateway.test\"]", "");
-    let gateway =
-        setup.gateway(&upstream, &without).environment("RUST_LOG", "trace").start().await;
+    let gateway = setup.gateway(&upstream, &without).environment("RUST_LOG", "trace").start().await;
     let failed = |shown: &Value| shown["failures"].as_u64().is_some_and(|failures| failures > 0);
     let shown = eventually_is(&gateway, "gateway.test", failed).await;
     let error = shown["last_error"].as_str().expect("an error");
     assert!(error.contains("externalAccountRequired"), "{error}");
-    let external = format!(", external_account = {{ key_id = \"kid-1\", hmac_key = {EXTERNAL:?} }}");
+    let external =
+        format!(", external_account = {{ key_id = \"kid-1\", hmac_key = {EXTERNAL:?} }}");
     let with = setup.acme(&pebble, "[\"gateway.test\"]", &external);
     gateway.edit_document(&without, &with);
     assert_eq!(gateway.admin().reload().await.status, 200);
@@ -173,9 +173,9 @@ impl Setup {
                 let text = std::fs::read_to_string(entry.expect("an entry").path());
                 let text = text.expect("a text");
                 let account: Option<Value> = serde_json::from_str(&text).ok();
-                if let Some(key) = account.and_then(|one| {
-                    one["credentials"]["key_pkcs8"].as_str().map(str::to_owned)
-                }) {
+                if let Some(key) = account
+                    .and_then(|one| one["credentials"]["key_pkcs8"].as_str().map(str::to_owned))
+                {
                     secrets.push(key);
                 }
                 let key = text.split("END PRIVATE KEY").next().filter(|_| text.contains("PRIVATE"));
@@ -207,8 +207,10 @@ async fn a_pending_token_is_answered_to_who_asks_properly() {
     let plain = ([127, 0, 0, 1], setup.http_port).into();
     for mut client in [Client::http1(plain), Client::http2(plain)] {
         let answer = client.get(&path).await;
-        assert_eq!((answer.status, answer.header("content-type")),
-            (200, Some("application/octet-stream")));
+        assert_eq!(
+            (answer.status, answer.header("content-type")),
+            (200, Some("application/octet-stream"))
+        );
         assert!(answer.text().starts_with(&format!("{token}.")), "{}", answer.text());
         let head = client.method("HEAD", &path, Payload::empty()).await;
         assert_eq!((head.status, head.body.len()), (200, 0));
