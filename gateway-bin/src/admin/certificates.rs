@@ -3,22 +3,21 @@
 #[cfg(feature = "tls")]
 use std::time::SystemTime;
 
+use serde_json::Value;
 #[cfg(feature = "tls")]
 use serde_json::json;
-
-use serde_json::Value;
 
 #[cfg(feature = "acme")]
 use crate::assemble::AcmePart;
 use crate::assemble::Parts;
 
 /// Every certificate, with where it is from and how it is.
+#[cfg(feature = "tls")]
 pub(super) fn certificates(parts: &Parts) -> Value {
-    let mut shown: Vec<Value> = Vec::new();
-    #[cfg(feature = "tls")]
-    for listener in &parts.listeners {
+    let files = parts.listeners.iter().flat_map(|listener| {
         let failure = listener.failure();
-        shown.extend(listener.from_files().iter().map(|certificate| {
+        let files = listener.file_certificates().into_iter();
+        files.map(move |certificate| {
             json!({
                 "source": "file",
                 "listeners": [listener.name],
@@ -27,12 +26,17 @@ pub(super) fn certificates(parts: &Parts) -> Value {
                 "not_after": date(certificate.not_after()),
                 "last_error": failure,
             })
-        }));
-    }
+        })
+    });
     #[cfg(feature = "acme")]
-    shown.extend(parts.acme.iter().map(ordered));
-    let _ = parts;
-    Value::Array(std::mem::take(&mut shown))
+    let files = files.chain(parts.acme.iter().map(ordered));
+    files.collect()
+}
+
+/// None: this build speaks no TLS.
+#[cfg(not(feature = "tls"))]
+pub(super) fn certificates(_: &Parts) -> Value {
+    Value::Array(Vec::new())
 }
 
 /// Names whose handshakes are refused, since there is no certificate for them yet.

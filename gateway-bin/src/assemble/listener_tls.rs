@@ -102,14 +102,14 @@ impl SecureListener {
     }
 
     /// The certificates that came from files.
-    pub(crate) fn from_files(&self) -> Vec<Certificate> {
+    pub(crate) fn file_certificates(&self) -> Vec<Certificate> {
         self.tls().certificates().part("")
     }
 
     /// The TLS in a line, for people; `more` are certificates that are not from files.
     pub(super) fn describe(&self, more: Vec<String>) -> String {
         let tls = self.tls();
-        let certificates = self.from_files().into_iter();
+        let certificates = self.file_certificates().into_iter();
         let certificates =
             certificates.map(|one| format!("{} until {}", one.names().join(" "), one.expires()));
         let certificates: Vec<_> = certificates.chain(more).collect();

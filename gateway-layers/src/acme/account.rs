@@ -87,13 +87,8 @@ impl AccountSettings {
         if of_it != Some(self.directory.as_str()) {
             return Err(unreadable());
         }
-        let credentials =
-            || serde_json::from_value::<AccountCredentials>(stored.credentials.clone());
-        // Before anything is asked, so that a damaged file does not look like an absent authority.
-        drop(credentials().map_err(|_| unreadable())?);
-        let Ok(credentials) = credentials() else {
-            return Err(unreadable());
-        };
+        let credentials = serde_json::from_value::<AccountCredentials>(stored.credentials.clone());
+        let credentials = credentials.map_err(|_| unreadable())?;
         let account = conversation.builder().from_credentials(credentials).await;
         let account = account.map_err(|error| conversation.fault("its directory", &error))?;
         if stored.contact != self.contacts {

@@ -208,10 +208,8 @@ mod tests {
     #[test]
     fn names_are_those_that_an_authority_takes() {
         let long = format!("{}.example", "a".repeat(63));
-        assert_eq!(
-            wrong(&["example.org", "a.b-c.d", "localhost", "xn--bcher-kva.example", &long]),
-            [String::new(); 0]
-        );
+        let good = ["example.org", "a.b-c.d", "localhost", "xn--bcher-kva.example", &long];
+        assert!(wrong(&good).is_empty());
         for (name, expected) in [
             ("*.example.org", "dns-01"),
             ("bücher.example", "ASCII form"),

@@ -310,7 +310,7 @@ async fn load(conversation: &Conversation, order: &mut Order) -> Result<(), Faul
     let loaded = patiently!(async {
         let mut authorizations = order.authorizations();
         while let Some(authorization) = authorizations.next().await {
-            drop(authorization?);
+            authorization?;
         }
         Ok::<_, Error>(())
     });
