@@ -118,5 +118,7 @@ async fn a_reserved_name_is_refused_rather_than_answered_with_another_certificat
     assert_eq!((store.part("acme").len(), store.certificates().len()), (1, 2));
     store.remove_part("acme");
     assert!(store.part("acme").is_empty());
-    assert!(ask(addr, &later).await.is_err_and(|error| error.contains("not valid for name")));
+    // Without the session of before.
+    let wrong = ask(addr, &ClientTls::new(&authority, "later.test")).await;
+    assert!(wrong.is_err_and(|error| error.contains("not valid for name")));
 }

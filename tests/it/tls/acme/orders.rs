@@ -81,7 +81,7 @@ async fn a_name_is_proved_in_plain_text_whatever_the_listener_does_else() {
         // No upstream saw what was for the gateway.
         let seen = upstream.seen();
         let mut asked = seen.iter().filter(|seen| seen.target.contains("acme-challenge"));
-        assert!(asked.all(|seen| seen.target == path), "{:?}", seen);
+        assert!(asked.all(|seen| seen.target == path), "{seen:?}");
     }
 }
 
