@@ -63,6 +63,7 @@ impl Reading {
     }
 
     /// The path of an element, where a list may also be its only element.
+    #[cfg(feature = "acme")]
     pub(crate) fn element(&self, list: &str, index: usize) -> String {
         self.places.element(list, index)
     }
