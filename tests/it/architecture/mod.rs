@@ -36,6 +36,7 @@ const LAYERS: &[&[&str]] = &[
     &["guard"],
     &[
         "access_log",
+        "acme",
         "auth",
         "body_limit",
         "circuit_breaker",

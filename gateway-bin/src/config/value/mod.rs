@@ -119,6 +119,12 @@ impl Places {
         Self { file: name.into(), by_path: HashMap::new() }
     }
 
+    /// The path of an element, where a list may also be its only element.
+    pub(super) fn element(&self, list: &str, index: usize) -> String {
+        let element = index_path(list, index);
+        if self.is_written(&element) { element } else { list.to_owned() }
+    }
+
     /// True when the document says something at `path`.
     pub(super) fn is_written(&self, path: &str) -> bool {
         self.by_path.contains_key(path)
