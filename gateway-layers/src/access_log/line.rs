@@ -4,7 +4,7 @@ use std::fmt::{self, Write as _};
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
-use gateway_core::{Reason, RequestRefused};
+use gateway_core::{Clock, Reason, RequestRefused, SystemClock};
 
 use super::{Finished, TARGET, detail, escape, failed};
 use crate::civil;
@@ -12,7 +12,7 @@ use crate::civil;
 pub(super) fn finished(line: &mut String, finished: &Finished<'_>) {
     let Finished { event, attempt, variant, fallback } = finished;
     let context = event.context;
-    let mut line = Line::begin(line, SystemTime::now(), "request");
+    let mut line = Line::begin(line, SystemClock.now(), "request");
     line.text("method", event.method.as_str());
     line.text("path", event.path);
     line.number("status", event.status.as_u16());
@@ -43,7 +43,7 @@ pub(super) fn finished(line: &mut String, finished: &Finished<'_>) {
 }
 
 pub(super) fn refused(line: &mut String, event: &RequestRefused<'_>) {
-    let mut line = Line::begin(line, SystemTime::now(), "refused");
+    let mut line = Line::begin(line, SystemClock.now(), "refused");
     let reason = event.error.reason();
     line.number("status", reason.status().as_u16());
     line.text("reason", reason.code());

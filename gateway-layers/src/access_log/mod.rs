@@ -66,8 +66,10 @@ const ROOM_KEPT: usize = 8 * 1024;
 #[derive(Clone, Default)]
 pub struct AccessLog {
     /// `None`: events of `tracing`.
-    lines: Option<Arc<dyn Fn(&str) + Send + Sync>>,
+    lines: Option<Arc<WriteLine>>,
 }
+
+type WriteLine = dyn Fn(&str) + Send + Sync;
 
 impl AccessLog {
     /// As events of `tracing`, at level info with the target [`TARGET`].

@@ -6,6 +6,7 @@ use gateway_core::Request;
 use http::Uri;
 use http::header::{AUTHORIZATION, COOKIE, HeaderName, HeaderValue};
 use http::uri::PathAndQuery;
+use memchr::memchr3;
 
 /// Where in a request a credential stands.
 ///
@@ -136,9 +137,7 @@ fn authorization<'a>(
         return if hidden || joined { Err(CredentialFault::Several) } else { Ok(None) };
     }
     let credential = credential.trim_ascii_start();
-    // All of them are looked at: that way many are looked at in one step.
-    let parted = |byte: u8| matches!(byte, b',' | b' ' | b'\t');
-    if credential.bytes().fold(false, |any, byte| any | parted(byte)) {
+    if memchr3(b',', b' ', b'\t', credential.as_bytes()).is_some() {
         return Err(CredentialFault::Several);
     }
     if credential.is_empty() { Err(CredentialFault::Malformed) } else { Ok(Some(credential)) }

@@ -34,7 +34,7 @@ pub(crate) fn demo(arguments: &Demo, log: Option<&str>) -> Result<(), Failure> {
         .module("notifications", Collection::new("notification", "send"))
         .module("events", Events);
     serve(&telemetry::observed(assembly).assemble()?, |bound| {
-        introduce(bound, &upstream.to_string())
+        introduce(bound, &upstream.to_string());
     })
 }
 
