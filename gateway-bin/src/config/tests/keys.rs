@@ -126,8 +126,9 @@ fn every_key_that_is_read_is_shown() {
     let full = include_str!("../../../../examples/config/full.toml");
     let mut shown = Shown::default();
     shown.add(full);
-    // What cannot be loaded without certificates.
+    // What cannot be loaded without certificates, or comes from an authority.
     shown.add(include_str!("../../../../examples/config/tls.toml"));
+    shown.add(include_str!("../../../../examples/config/acme.toml"));
     assert!(shown.could_have.len() > 80, "{:?}", shown.could_have.keys());
     let mut missing = shown.missing();
     missing.retain(|key| !REMARKS.contains(&key.as_str()));
