@@ -3,6 +3,7 @@
 
 mod api_keys;
 mod architecture;
+mod attacks;
 mod authorize;
 mod basic;
 mod cancel;

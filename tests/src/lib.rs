@@ -44,6 +44,7 @@ mod record;
 mod reply;
 mod store;
 mod table;
+pub mod tokens;
 mod upstream;
 mod wait;
 mod websocket;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use gateway_layers::auth::signature::{SignSettings, SignatureKey};
 use gateway_tests::{Answer, Client, Failures, Gateway, Payload, Raw, Reply, Upstream};
 use http::request::Builder;
 
@@ -218,5 +219,75 @@ async fn no_secret_is_in_what_the_gateway_says() {
     let said = format!("{}{status}", gateway.log());
     let bytes = signature.split_once('=').expect("a label").1;
     assert!(!said.contains(super::SECRET) && !said.contains(bytes), "{said}");
+    gateway.assert_quiet().await;
+}
+
+/// Whoever has a key fills the room of that key, and of no other; who has none, no room at all.
+#[tokio::test]
+async fn a_flood_of_nonces_takes_nobody_elses_room() {
+    let upstream = Upstream::http1().start().await;
+    let gateway = for_partners(&upstream, "nonces = 60").start().await;
+    let mut client = Client::http1(gateway.addr());
+    // As of the key, with a nonce of its own each, and a signature of somebody else.
+    let stranger = SignatureKey::secret(b"a secret that nobody has trusted, ever").expect("a key");
+    for _ in 0..300 {
+        let request = signed(SignSettings::new("k1", stranger.clone()), "GET", "/orders", "").await;
+        let reply = client.send(send(request, "")).await;
+        assert_eq!(refusal(&reply), (401, "the signature is wrong".to_owned()));
+    }
+    let mut replies = Vec::new();
+    for _ in 0..80 {
+        replies.push(client.send(send(signed(settings(), "GET", "/", "").await, "")).await);
+    }
+    let (passed, full) = replies.split_at(60);
+    passed.iter().for_each(|reply| reply.assert_ok("ok"));
+    for reply in full {
+        reply.assert_by_gateway(&[503]);
+        assert_eq!(reply.reason().as_deref(), Some("identity_unavailable"));
+        assert!(reply.header("retry-after").is_some());
+    }
+    let request = signed(super::ed25519(), "GET", "/orders", "").await;
+    client.send(send(request, "")).await.assert_ok("ok");
+    assert_eq!(upstream.seen().len(), 61);
+    gateway.assert_quiet().await;
+}
+
+/// What is left of a signature that was cut, or of what it says it covers, is none.
+#[tokio::test]
+async fn a_signature_that_was_cut_anywhere_is_none() {
+    let upstream = Upstream::http1().start().await;
+    let gateway = for_partners(&upstream, "").start().await;
+    let mut client = Client::http1(gateway.addr());
+    let mut failures = Failures::new();
+    for settings in [settings(), super::ed25519()] {
+        let (head, _) = send(signed(settings, "GET", "/orders", "").await, "").into_parts();
+        for name in ["signature", "signature-input"] {
+            let whole = head.headers[name].to_str().expect("text").to_owned();
+            let mut cuts: Vec<_> = (0..whole.len()).map(|end| whole[..end].to_owned()).collect();
+            // Whole by its form, and shorter by some bytes.
+            if let Some((start, bytes)) = whole.split_once("=:") {
+                let bytes = bytes.trim_end_matches(':');
+                cuts.extend([0, 4, 8, 20].map(|length| format!("{start}=:{}:", &bytes[..length])));
+                let fewer = &bytes[..bytes.len() - 4];
+                cuts.push(format!("{start}=:{fewer}:"));
+            }
+            for cut in cuts {
+                let mut head = head.clone();
+                head.headers.insert(name, cut.parse().expect("a value"));
+                let request = http::Request::from_parts(head, Payload::empty());
+                let reply = client.send(request).await;
+                failures.check(reply.is_refusal(&[401]), || format!("{name}: {cut}: {reply:?}"));
+            }
+            let mut without = head.clone();
+            without.headers.remove(name);
+            let reply = client.send(http::Request::from_parts(without, Payload::empty())).await;
+            failures.check(reply.is_refusal(&[401]), || format!("without {name}: {reply:?}"));
+        }
+        // None of it has used up what it was cut from.
+        let reply = client.send(http::Request::from_parts(head, Payload::empty())).await;
+        failures.check(reply.status == 200, || format!("whole: {reply:?}"));
+    }
+    failures.assert_none();
+    assert_eq!(upstream.seen().len(), 2);
     gateway.assert_quiet().await;
 }

@@ -164,3 +164,75 @@ async fn names_that_mean_two_things_are_refused() {
     let good = ask(gateway.addr(), &setup.showing(&clients.client("a"))).await;
     assert_eq!(good.as_deref(), Ok(OK));
 }
+
+/// A gateway whose route is for certificates of this name alone.
+async fn for_orders(
+    setup: &Setup,
+    upstream: &gateway_tests::Upstream,
+    ca: &str,
+) -> gateway_tests::Gateway {
+    let more = format!(", client_auth = \"optional\", client_ca = {ca:?}");
+    gateway(upstream, &setup.tls(&more))
+        .route("policy.mtls = \"partners\"")
+        .more(
+            "[identity.mtls.partners]\nallow = [\"cn:orders\", \"dns:*.orders.test\"]\n\
+             forward = { x-user-id = \"subject\" }\n",
+        )
+        .start()
+        .await
+}
+
+#[tokio::test]
+async fn a_route_for_certificates_takes_those_of_the_right_name_and_no_word_for_it() {
+    let (setup, upstream) = (Setup::new(), hello().await);
+    let (clients, strangers) = (Authority::new("clients"), Authority::new("clients"));
+    let ca = setup.files.write("clients.pem", &clients.pem());
+    let gateway = for_orders(&setup, &upstream, &ca).await;
+    let named = |name: &str| {
+        clients.client_with("x", |params| {
+            params.subject_alt_names = vec![SanType::DnsName(name.try_into().expect("a name"))];
+        })
+    };
+    let cases = [
+        ("orders", Some(clients.client("orders")), Ok("orders")),
+        ("a host of orders", Some(named("a.orders.test")), Ok("a.orders.test")),
+        ("nobody", None, Err(401)),
+        ("another", Some(clients.client("billing")), Err(403)),
+        ("nearly", Some(clients.client("orders2")), Err(403)),
+        ("in upper case", Some(clients.client("ORDERS")), Err(403)),
+        ("a host behind it", Some(named("a.orders.test.evil.test")), Err(403)),
+        ("the host itself", Some(named("orders.test")), Err(403)),
+    ];
+    let mut failures = Failures::new();
+    for (name, pair, expected) in &cases {
+        let tls = pair.as_ref().map_or_else(|| setup.trusting(), |pair| setup.showing(pair));
+        for mut client in
+            [Client::http1(gateway.addr()).over(&tls), Client::http2(gateway.addr()).over(&tls)]
+        {
+            let before = upstream.seen().len();
+            // What proxies in front of others say of certificates.
+            let request = http::Request::get("/")
+                .header("x-user-id", "orders")
+                .header("x-forwarded-client-cert", "Subject=\"CN=orders\"")
+                .header("x-ssl-client-s-dn", "CN=orders")
+                .header("x-client-verify", "SUCCESS");
+            let request = request.body(gateway_tests::Payload::empty()).expect("a request");
+            let reply = client.send(request).await;
+            let seen = upstream.seen();
+            let good = match expected {
+                Ok(subject) => {
+                    let told = seen.last().map(|seen| seen.header_all("x-user-id"));
+                    reply.status == 200 && told == Some(vec![*subject])
+                }
+                Err(status) => reply.is_refusal(&[*status]) && seen.len() == before,
+            };
+            failures.check(good, || format!("{name}: {reply:?}"));
+        }
+    }
+    // Of another authority, or over: not even a connection.
+    for pair in [strangers.client("orders"), clients.client_with("orders", expired)] {
+        let asked = ask(gateway.addr(), &setup.showing(&pair)).await;
+        failures.check(asked.is_err(), || format!("{asked:?}"));
+    }
+    failures.assert_none();
+}

@@ -3,6 +3,7 @@
 mod environment;
 mod toml;
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -78,13 +79,26 @@ impl Value {
     }
 }
 
-/// `text` in quotes, control characters escaped, cut where it is long.
+/// `text` in quotes, control characters escaped, cut where it is long. What may be a name and a
+/// password in front of a host is not shown.
 pub(super) fn quote(text: &str) -> String {
+    let text = without_password(text);
     let mut shown: String = text.chars().take(SHOWN).flat_map(char::escape_debug).collect();
     if text.chars().count() > SHOWN {
         shown.push_str("...");
     }
     format!("\"{shown}\"")
+}
+
+/// A password may hold slashes, and `@` itself, where somebody forgot to escape them.
+fn without_password(text: &str) -> Cow<'_, str> {
+    let start = text.find("://").map_or(0, |scheme| scheme + 3);
+    match text.split_at(start) {
+        (scheme, rest) => match rest.rsplit_once('@') {
+            Some((user, host)) if user.contains(':') => format!("{scheme}***@{host}").into(),
+            _ => text.into(),
+        },
+    }
 }
 
 /// The path of the key `name` below `parent`.
@@ -190,5 +204,14 @@ mod tests {
     fn found_text_is_escaped_and_cut() {
         assert_eq!(quote("a\u{1b}[2J\n"), "\"a\\u{1b}[2J\\n\"");
         assert_eq!(quote(&"x".repeat(61)), format!("\"{}...\"", "x".repeat(60)));
+        for (text, shown) in [
+            ("http://user:pass@host:80/a", "http://***@host:80/a"),
+            ("http://user:p/a@ss@host", "http://***@host"),
+            ("user:pass@host", "***@host"),
+            ("user@host", "user@host"),
+            ("http://host:80", "http://host:80"),
+        ] {
+            assert_eq!(quote(text), format!("{shown:?}"));
+        }
     }
 }
