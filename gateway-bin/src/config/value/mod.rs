@@ -93,11 +93,10 @@ pub(super) fn quote(text: &str) -> String {
 /// A password may hold slashes, and `@` itself, where somebody forgot to escape them.
 fn without_password(text: &str) -> Cow<'_, str> {
     let start = text.find("://").map_or(0, |scheme| scheme + 3);
-    match text.split_at(start) {
-        (scheme, rest) => match rest.rsplit_once('@') {
-            Some((user, host)) if user.contains(':') => format!("{scheme}***@{host}").into(),
-            _ => text.into(),
-        },
+    let (scheme, rest) = text.split_at(start);
+    match rest.rsplit_once('@') {
+        Some((user, host)) if user.contains(':') => format!("{scheme}***@{host}").into(),
+        _ => text.into(),
     }
 }
 
