@@ -69,6 +69,7 @@ impl Reading {
     }
 
     /// Something odd about the document that only showed when it was assembled.
+    #[cfg(feature = "tls")]
     pub(crate) fn warning(&self, path: &str, message: impl Into<String>) -> Problem {
         self.places.problem(Severity::Warning, path, message)
     }
