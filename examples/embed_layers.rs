@@ -21,6 +21,6 @@ pub fn gateway(upstream: &str) -> Result<Gateway> {
         .layer(TimeoutLayer::new(Duration::from_secs(30)))
         .service(Module::new(Cluster::builder("all").endpoint(upstream.parse()?).build()?));
     let route = Route::new("all", Module::from_service(stack)).matching(RouteMatch::any());
-    let gateway = Gateway::builder().route(route).observer(AccessLog);
+    let gateway = Gateway::builder().route(route).observer(AccessLog::new());
     Ok(gateway.build()?)
 }

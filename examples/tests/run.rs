@@ -43,6 +43,7 @@ examples! {
     failover "../failover.rs"
     grpc "../grpc.rs"
     hedging "../hedging.rs"
+    acme "../acme.rs"
     mtls "../mtls.rs"
     self_registration "../self_registration.rs"
     signing "../signing.rs"
@@ -520,6 +521,33 @@ async fn authorize_lets_everybody_see_his_own_page_and_admins_all() {
         let answer = get_as(&address, path, token).await;
         assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{path}: {answer}");
     }
+}
+
+#[tokio::test]
+async fn acme() {
+    use gateway_core::{FixedResponse, Module};
+    use gateway_layers::acme::AcmeState;
+    use gateway_tests::certs::Files;
+    use gateway_tests::{Client, Pebble, eventually_within, free_port};
+    let port = free_port();
+    let Some(pebble) = Pebble::builder().tls_port(port).start() else { return };
+    let files = Files::new();
+    let storage = files.folder().join("acme").display().to_string();
+    let trust = rustls::ClientConfig::clone(pebble.trusting().config());
+    let directory = pebble.directory();
+    let (tls, kept) =
+        acme::secured("gateway.test", "ops@gateway.test", &storage, &directory, trust).unwrap();
+    let listener = Listener::new(format!("127.0.0.1:{port}").parse().unwrap()).tls(tls);
+    let module = Module::new(FixedResponse::new(http::StatusCode::NO_CONTENT));
+    let server = Server::new(module).listen(listener.bind().unwrap());
+    let _tasks = start(async { Ok(server.serve(std::future::pending()).await.map(drop)?) });
+    kept.start();
+    let state = || kept.status().state;
+    let valid = |state: &AcmeState| *state == AcmeState::Valid;
+    eventually_within(Duration::from_secs(30), "a certificate", state, valid).await;
+    let tls = pebble.client("gateway.test").await;
+    let mut client = Client::http2(([127, 0, 0, 1], port).into()).over(&tls);
+    assert_eq!(client.get("/").await.status, 204);
 }
 
 #[tokio::test]

@@ -6,10 +6,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use gateway_layers::access_log;
-use tracing::Metadata;
+use gateway::Assembly;
+use gateway_layers::access_log::{self, AccessLog};
+use tracing::Level;
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt::MakeWriter;
 
 /// Starts the log with `filter`, or `default` where nobody said.
 ///
@@ -27,10 +27,20 @@ pub(crate) fn start(filter: Option<&str>, default: &str) -> Result<(), String> {
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(false)
-        .with_writer(Escaping { waits: false })
+        .with_writer(|| Escaping)
         .finish();
     tracing::subscriber::set_global_default(log).map_err(|error| error.to_string())?;
     write_pending_in_time()
+}
+
+/// With the access log, in the lines of all else, if the filter of the log wants it.
+pub(crate) fn observed(assembly: Assembly) -> Assembly {
+    if !tracing::enabled!(target: access_log::TARGET, Level::INFO) {
+        return assembly;
+    }
+    // Where nobody takes the log there is nobody to tell.
+    let write = |line: &str| drop(add(line.as_bytes(), MOST_PENDING));
+    assembly.observer(AccessLog::lines(write))
 }
 
 /// Lines of the access log that have not been written yet. There are many, and a system call for
@@ -67,37 +77,27 @@ fn pending() -> MutexGuard<'static, Vec<u8>> {
     PENDING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Adds a line, and writes all of them if they are this many bytes now.
+fn add(line: &[u8], written_from: usize) -> io::Result<()> {
+    let mut pending = pending();
+    pending.extend_from_slice(line);
+    if pending.len() < written_from {
+        return Ok(());
+    }
+    let written = io::stderr().lock().write_all(&pending);
+    pending.clear();
+    written
+}
+
 /// Writes events to standard error so that what clients and upstreams say can neither end a line
-/// nor steer a terminal. Lines of the access log wait for each other for a moment; whatever else
-/// is said is written at once, behind them.
-#[derive(Clone, Copy)]
-struct Escaping {
-    waits: bool,
-}
-
-impl<'w> MakeWriter<'w> for Escaping {
-    type Writer = Self;
-
-    fn make_writer(&'w self) -> Self {
-        *self
-    }
-
-    fn make_writer_for(&'w self, event: &Metadata<'_>) -> Self {
-        Self { waits: event.target() == access_log::TARGET }
-    }
-}
+/// nor steer a terminal. They are written at once, behind the lines of the access log, which wait
+/// for each other for a moment.
+struct Escaping;
 
 impl Write for Escaping {
     fn write(&mut self, event: &[u8]) -> io::Result<usize> {
         // One call is one event: the formatter writes it whole, with its newline.
-        let line = escape(event);
-        let mut pending = pending();
-        pending.extend_from_slice(&line);
-        if !self.waits || pending.len() >= MOST_PENDING {
-            let written = io::stderr().lock().write_all(&pending);
-            pending.clear();
-            written?;
-        }
+        add(&escape(event), 0)?;
         Ok(event.len())
     }
 

@@ -6,6 +6,7 @@
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use hyper::rt::Executor;
 use tokio::task::AbortHandle;
 use tracing::Instrument;
 
@@ -77,6 +78,19 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     tokio::spawn(future).abort_handle()
+}
+
+/// Runs the streams of an HTTP/2 connection. They end with it: hyper drops what it has not finished.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Spawner;
+
+impl<F> Executor<F> for Spawner
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    fn execute(&self, future: F) {
+        spawn_detached(future);
+    }
 }
 
 #[cfg(test)]

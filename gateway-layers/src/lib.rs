@@ -40,6 +40,7 @@
 //! | whether somebody else lets a request pass | layer | `auth::external` (feature `external_auth`) |
 //! | who of them may | filter | [`auth::authorize`] |
 //! | one line for each request | observer | [`access_log`] |
+//! | certificates that order and renew themselves | task | `acme` (feature of that name) |
 //! | services register themselves and are found by what they take | modules | `registry` |
 //! | where endpoints come from: files, DNS, registries | sources | `discovery` |
 //!
@@ -74,6 +75,8 @@
 //! one place. This crate is policy and knows no file format, no listener and no command line.
 
 pub mod access_log;
+#[cfg(feature = "acme")]
+pub mod acme;
 pub mod auth;
 pub mod body_limit;
 pub mod circuit_breaker;
@@ -100,8 +103,10 @@ pub mod secret;
 pub mod security_headers;
 pub mod timeout;
 
+mod civil;
 mod head_copy;
 #[cfg(any(
+    feature = "acme",
     feature = "discovery",
     feature = "external_auth",
     feature = "introspection",

@@ -108,8 +108,28 @@ fn every_example_of_a_document_loads() {
 
 #[test]
 fn every_key_is_described() {
-    // Names that documents choose themselves.
-    const CHOSEN: [&str; 5] = ["resource_type", "team", "x-a", "x-c", "x-user-id"];
+    // Names that documents choose themselves, and those of a JWK.
+    const CHOSEN: [&str; 19] = [
+        "blocked",
+        "crv",
+        "email_verified",
+        "gold",
+        "groups",
+        "kid",
+        "kty",
+        "month",
+        "region",
+        "resource_type",
+        "silver",
+        "team",
+        "x",
+        "x-a",
+        "x-c",
+        "x-partner",
+        "x-service",
+        "x-user-id",
+        "x-user-roles",
+    ];
     let page = read("docs/configuration.md");
     let full = read("examples/config/full.toml");
     let lines = full.lines().map(unquoted);

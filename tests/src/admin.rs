@@ -63,6 +63,15 @@ impl Admin {
         self.get("/status").await.json()
     }
 
+    /// The certificate for `name`, as it is shown.
+    pub async fn certificate(&self, name: &str) -> Value {
+        let shown = self.get("/certificates").await.json();
+        let has =
+            |one: &&Value| one["names"].as_array().into_iter().flatten().any(|other| other == name);
+        let found = shown.as_array().into_iter().flatten().find(has);
+        found.unwrap_or_else(|| panic!("no certificate for {name} in {shown:#}")).clone()
+    }
+
     /// Whether every cluster has somebody to send to: 200 or 503.
     pub async fn ready(&self) -> Reply {
         self.get("/ready").await

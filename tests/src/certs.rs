@@ -185,6 +185,12 @@ impl ClientTls {
         Self::with(authority, name, rustls::ALL_VERSIONS, None)
     }
 
+    /// Believes the authority whose certificate is `pem`, asks for `name`, offers no protocol.
+    pub fn trusting(pem: &str, name: &str) -> Self {
+        let root = CertificateDer::from_pem_slice(pem.as_bytes()).expect("an authority");
+        Self::with_root(root, name, rustls::ALL_VERSIONS, None)
+    }
+
     /// Speaks these versions only.
     pub fn versions(
         authority: &Authority,
@@ -206,8 +212,17 @@ impl ClientTls {
         versions: &[&'static SupportedProtocolVersion],
         pair: Option<&Pair>,
     ) -> Self {
+        Self::with_root(authority.certificate.der().clone(), name, versions, pair)
+    }
+
+    fn with_root(
+        root: CertificateDer<'static>,
+        name: &str,
+        versions: &[&'static SupportedProtocolVersion],
+        pair: Option<&Pair>,
+    ) -> Self {
         let mut roots = RootCertStore::empty();
-        roots.add(authority.certificate.der().clone()).expect("an authority");
+        roots.add(root).expect("an authority");
         let builder = ClientConfig::builder_with_provider(provider())
             .with_protocol_versions(versions)
             .expect("versions")

@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `GET /ready` | 200 when every cluster has somebody to send to, else 503, with their names |
 //! | `GET /status` | version, generation, why the latest reload was refused, TLS of listeners |
+//! | `GET /certificates` | certificates of listeners: names, expiry, where from, what fails, the next try |
 //! | `GET /clusters` | endpoints with health, ejections, requests in flight; circuit breakers, limits |
 //! | `GET /splits` | weights of every split, and what each entry took |
 //! | `PUT /splits/ROUTE` | changes weights while requests come: `{ "orders": 0, "next": 100 }` |
@@ -18,6 +19,7 @@
 //! `POST` or `PUT` with `content-type: application/json`.
 
 mod access;
+mod certificates;
 mod status;
 
 use std::collections::BTreeMap;
@@ -69,8 +71,8 @@ impl ModuleService for Admin {
         let path = head.uri.path();
         let split = path.strip_prefix("/splits/").map(decoded);
         let allowed = match path {
-            "/ready" | "/status" | "/identity" | "/limits" | "/clusters" | "/splits"
-            | "/mirrors" | "/explain" => "GET",
+            "/ready" | "/status" | "/certificates" | "/identity" | "/limits" | "/clusters"
+            | "/splits" | "/mirrors" | "/explain" => "GET",
             "/reload" => "POST",
             _ if split.is_some() => "PUT",
             _ => return Ok(problem(StatusCode::NOT_FOUND, "nothing is here; try GET /status")),
@@ -82,6 +84,9 @@ impl ModuleService for Admin {
         Ok(match path {
             "/ready" => self.ready(),
             "/status" => self.status(),
+            "/certificates" => {
+                json_answer(StatusCode::OK, &certificates::certificates(&self.reloader.parts()))
+            }
             "/clusters" => json_answer(StatusCode::OK, &status::clusters(&self.reloader.parts())),
             "/identity" => json_answer(StatusCode::OK, &access::identity(&self.reloader.parts())),
             "/limits" => json_answer(StatusCode::OK, &access::limits(&self.reloader.parts())),
@@ -98,10 +103,17 @@ impl ModuleService for Admin {
 
 impl Admin {
     fn ready(&self) -> Response {
-        let unready = status::unready(&self.reloader.parts());
+        let parts = self.reloader.parts();
+        let unready = status::unready(&parts);
         let status =
             if unready.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-        json_answer(status, &json!({ "ready": unready.is_empty(), "without_endpoint": unready }))
+        let shown = json!({
+            "ready": unready.is_empty(),
+            "without_endpoint": unready,
+            // Said and not counted: an authority that checks the name must be let through to here.
+            "without_certificate": certificates::missing(&parts),
+        });
+        json_answer(status, &shown)
     }
 
     fn status(&self) -> Response {

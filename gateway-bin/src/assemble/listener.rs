@@ -23,17 +23,16 @@ pub(crate) fn build(
         .proxy_protocol(listener.proxy_protocol.clone())
         .limits(limits)
         .timeouts(listener.timeouts)
-        .info(|to| *to = info(listener));
+        .info(|to| *to = info(listener, parts));
     #[cfg(feature = "tls")]
     if let Some(secure) = parts.listeners.iter().find(|one| one.name == listener.name) {
         return built.tls(secure.tls().clone());
     }
-    let _ = parts;
     built
 }
 
 /// What requests learn about the listener.
-pub(super) fn info(listener: &config::Listener) -> ListenerInfo {
+pub(super) fn info(listener: &config::Listener, parts: &Parts) -> ListenerInfo {
     let mut info = ListenerInfo::default();
     info.name.clone_from(&listener.name);
     info.path = listener.path;
@@ -42,6 +41,8 @@ pub(super) fn info(listener: &config::Listener) -> ListenerInfo {
     info.redirect = listener.redirect;
     if listener.tls.is_some() {
         info.scheme = Scheme::Https;
+    } else {
+        info.challenges = Some(parts.challenges.clone());
     }
     info
 }

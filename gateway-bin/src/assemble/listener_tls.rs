@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use gateway_core::server::tls::{
-    CertificateFiles, CertificateStore, ClientAuthMode, EXPIRES_SOON, FileWatch, LoadedTls,
-    ServerTls, TlsFile, TlsFiles,
+    Certificate, CertificateFiles, CertificateStore, ClientAuthMode, EXPIRES_SOON, FileWatch,
+    LoadedTls, ServerTls, TlsFile, TlsFiles,
 };
 use gateway_core::{BoxError, Clock, Observers, SystemClock, Tasks};
 use rustls::crypto::aws_lc_rs::Ticketer;
@@ -94,14 +94,25 @@ impl SecureListener {
         }
     }
 
-    /// The TLS in a line, for people.
-    pub(super) fn describe(&self) -> String {
+    /// True where a certificate in a file has this name.
+    #[cfg(feature = "acme")]
+    pub(super) fn has_file_for(&self, name: &str) -> bool {
+        let mut names = self.loaded.certificates().iter().flat_map(Certificate::names);
+        names.any(|known| known == name)
+    }
+
+    /// The certificates that came from files.
+    pub(crate) fn file_certificates(&self) -> Vec<Certificate> {
+        self.tls().certificates().part("")
+    }
+
+    /// The TLS in a line, for people; `more` are certificates that are not from files.
+    pub(super) fn describe(&self, more: Vec<String>) -> String {
         let tls = self.tls();
-        let certificates = tls.certificates().certificates();
-        let certificates: Vec<_> = certificates
-            .iter()
-            .map(|one| format!("{} until {}", one.names().join(" "), one.expires()))
-            .collect();
+        let certificates = self.file_certificates().into_iter();
+        let certificates =
+            certificates.map(|one| format!("{} until {}", one.names().join(" "), one.expires()));
+        let certificates: Vec<_> = certificates.chain(more).collect();
         format!(
             "listener {}: TLS {} or newer, client_auth {}, certificates: {}",
             self.name,

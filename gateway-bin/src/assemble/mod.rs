@@ -1,5 +1,7 @@
 //! Document into gateway.
 
+#[cfg(feature = "acme")]
+mod acme;
 mod cluster;
 mod describe;
 mod external_auth;
@@ -28,6 +30,8 @@ use gateway_core::{Cluster, Gateway, ListenerInfo, ModuleService, Modules, Obser
 use crate::config::{Document, Problem, Problems, Reading, Source};
 use crate::rings;
 
+#[cfg(feature = "acme")]
+pub(crate) use self::acme::AcmePart;
 pub(crate) use self::identity::open_keys;
 #[cfg(feature = "postgres")]
 pub(crate) use self::identity::open_postgres;
@@ -190,7 +194,7 @@ impl Assembled {
     /// What requests learn about the listener `name`; `None`: there is no such listener.
     pub fn listener_info(&self, name: &str) -> Option<ListenerInfo> {
         let listener = self.document.listeners.iter().find(|listener| listener.name == name)?;
-        Some(listener::info(listener))
+        Some(listener::info(listener, &self.reloader.parts()))
     }
 
     pub(crate) fn observers(&self) -> &Observers {

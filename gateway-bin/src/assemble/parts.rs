@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 
+use gateway_core::context::HttpChallenges;
 use gateway_core::split::Split;
 use gateway_core::{Cluster, Module, Modules, Observers, Route};
 use gateway_layers::circuit_breaker::CircuitBreaker;
@@ -11,6 +12,8 @@ use gateway_layers::mirror::Mirror;
 use gateway_layers::rate_limit::RateLimiter;
 use http::HeaderName;
 
+#[cfg(feature = "acme")]
+use super::acme::{self, AcmePart};
 use super::identity::IdentityParts;
 use super::limits::LimitStores;
 #[cfg(feature = "tls")]
@@ -31,6 +34,11 @@ pub(crate) struct Parts {
     /// The listeners that speak TLS.
     #[cfg(feature = "tls")]
     pub(crate) listeners: Vec<SecureListener>,
+    /// The certificates that are ordered.
+    #[cfg(feature = "acme")]
+    pub(crate) acme: Vec<AcmePart>,
+    /// What listeners in plain text answer to authorities that check whose the names are.
+    pub(crate) challenges: HttpChallenges,
     /// What only showed now.
     pub(super) warnings: Vec<Problem>,
 }
@@ -105,11 +113,27 @@ impl Parts {
                 }
             },
         };
-        let mut parts = Self { registry: registry.clone(), ..Self::default() };
+        let mut parts = Self {
+            registry: registry.clone(),
+            // Listeners that are bound answer from this one.
+            challenges: before.challenges.clone(),
+            ..Self::default()
+        };
         #[cfg(feature = "tls")]
         match listener_tls::build(reading, observers, &before.listeners) {
             Ok((listeners, warnings)) => (parts.listeners, parts.warnings) = (listeners, warnings),
             Err(more) => problems.extend(more),
+        }
+        #[cfg(feature = "acme")]
+        if problems.is_empty() {
+            let (secure, challenges) = (&parts.listeners, &parts.challenges);
+            match acme::build(reading, secure, challenges, observers, &before.acme) {
+                Ok((acme, warnings)) => {
+                    parts.acme = acme;
+                    parts.warnings.extend(warnings);
+                }
+                Err(more) => problems.extend(more),
+            }
         }
         let mut changed = Vec::new();
         for config in &reading.document.clusters {
@@ -207,6 +231,8 @@ impl Parts {
         self.identity.start();
         #[cfg(feature = "tls")]
         self.listeners.iter().for_each(SecureListener::start);
+        #[cfg(feature = "acme")]
+        self.acme.iter().for_each(|part| part.acme.start());
     }
 
     /// The fields that nobody but the gateway says to upstreams and modules.
@@ -228,9 +254,27 @@ impl Parts {
     /// The TLS of the listener `name`, in a line.
     pub(crate) fn describe_listener(&self, name: &str) -> Option<String> {
         #[cfg(feature = "tls")]
-        return self.listeners.iter().find(|one| one.name == name).map(SecureListener::describe);
+        {
+            let listener = self.listeners.iter().find(|one| one.name == name)?;
+            Some(listener.describe(self.ordered_for(name)))
+        }
         #[cfg(not(feature = "tls"))]
         return Some(name).filter(|_| false).map(str::to_owned);
+    }
+
+    /// The certificates of the listener `name` that are not from files, each in a few words.
+    #[cfg(feature = "tls")]
+    fn ordered_for(&self, name: &str) -> Vec<String> {
+        #[cfg(feature = "acme")]
+        {
+            let own = self.acme.iter().filter(|part| part.listeners.iter().any(|one| one == name));
+            own.map(AcmePart::describe).collect()
+        }
+        #[cfg(not(feature = "acme"))]
+        {
+            let _ = name;
+            Vec::new()
+        }
     }
 
     /// The routes for the table.

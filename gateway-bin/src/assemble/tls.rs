@@ -47,6 +47,14 @@ pub(super) fn client_trusting(ca: &str) -> Result<Arc<ClientConfig>, BoxError> {
     Ok(Arc::new(config.with_no_client_auth()))
 }
 
+/// The same, verified by the certificates in `ca` alone.
+#[cfg(feature = "acme")]
+pub(super) fn client_trusting_pem(ca: &PemFile) -> Result<Arc<ClientConfig>, String> {
+    let roots = roots(ca.bytes()).map_err(|found| format!("{} {found}", ca.path().display()))?;
+    let begun = begun(TlsVersion::Tls12).map_err(|error| error.to_string())?;
+    Ok(Arc::new(begun.with_root_certificates(roots).with_no_client_auth()))
+}
+
 /// What is wrong with `tls` of a cluster: the key below it, and the words.
 pub(super) struct Wrong {
     pub(super) key: &'static str,

@@ -7,7 +7,7 @@ use gateway::config::{Cluster, Document, Listener, Policy, Route, Target};
 use gateway_core::route::RouteMatch;
 use gateway_core::upstream::EndpointSpec;
 use gateway_core::{DrainSettings, HostPolicy};
-use gateway_layers::access_log::{AccessLog, TARGET};
+use gateway_layers::access_log::TARGET;
 
 use super::{Failure, serve};
 use crate::args::{Host, Proxy};
@@ -26,8 +26,7 @@ pub(crate) fn proxy(arguments: &Proxy, log: Option<&str>) -> Result<(), Failure>
     let default = if arguments.access_log { format!("warn,{TARGET}=info") } else { "warn".into() };
     telemetry::start(log, &default)?;
     let assembly = Assembly::from(document(arguments));
-    let assembly =
-        if arguments.access_log { assembly.observer(AccessLog::new()) } else { assembly };
+    let assembly = if arguments.access_log { telemetry::observed(assembly) } else { assembly };
     serve(&assembly.assemble()?, |_| {})
 }
 

@@ -54,6 +54,8 @@ impl Check<'_> {
         for (path, listener) in listeners {
             if listener.tls.is_some() && !cfg!(feature = "tls") {
                 self.error(&format!("{path}.tls"), "this build speaks no TLS");
+            } else if let Some(tls) = &listener.tls {
+                self.acme(path, tls);
             }
         }
         for (index, (path, listener)) in listeners.iter().enumerate() {

@@ -13,9 +13,11 @@
 //! read as the key needs it; one that begins with `[` or `{` and is TOML is a list or a table.
 //! Problems with a value from the environment name the variable.
 
+mod acme;
 mod admin;
 mod check;
 mod check_access;
+mod check_acme;
 mod cluster;
 mod destination;
 mod drain;
@@ -42,6 +44,7 @@ mod tests;
 
 use gateway_core::DrainSettings;
 
+pub use self::acme::{AcmeCertificate, AcmeChallenge, ExternalAccount};
 pub use self::admin::Admin;
 pub use self::cluster::{Balance, Cluster, Discover, OutboundToken, Registered, Sign};
 pub use self::destination::Destination;

@@ -62,7 +62,14 @@ impl Reading {
         Ok(Self { document: parts.into_document(), warnings, places })
     }
 
+    /// The path of an element, where a list may also be its only element.
+    #[cfg(feature = "acme")]
+    pub(crate) fn element(&self, list: &str, index: usize) -> String {
+        self.places.element(list, index)
+    }
+
     /// Something odd about the document that only showed when it was assembled.
+    #[cfg(feature = "tls")]
     pub(crate) fn warning(&self, path: &str, message: impl Into<String>) -> Problem {
         self.places.problem(Severity::Warning, path, message)
     }

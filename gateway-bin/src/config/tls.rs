@@ -7,10 +7,13 @@ use std::sync::Arc;
 use gateway_core::context::{HttpsRedirect, TlsVersion};
 use http::StatusCode;
 
+use super::acme::AcmeCertificate;
 use super::reader::{Field, Table};
 use super::value::quote;
 
 const FILE: &str = "the path of a PEM file";
+
+const NO_ACME: &str = "at least one certificate to order";
 
 /// The most bytes of a PEM file of a cluster.
 const MOST_BYTES: u64 = 1024 * 1024;
@@ -19,8 +22,10 @@ const MOST_BYTES: u64 = 1024 * 1024;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ListenerTls {
-    /// `certificates`: the first is the default. At least one.
+    /// `certificates`: the first is the default. At least one, unless there is `acme`.
     pub certificates: Vec<CertificatePaths>,
+    /// `acme`: certificates that are ordered and renewed by themselves. Default: none.
+    pub acme: Vec<AcmeCertificate>,
     /// `client_auth`: `off`, `optional` or `required`. Default: `off`.
     pub client_auth: ClientAuth,
     /// `client_ca`: a PEM file with the authorities of clients; needed unless `client_auth` is
@@ -131,6 +136,7 @@ impl ListenerTls {
     pub fn new(certificates: Vec<CertificatePaths>) -> Self {
         Self {
             certificates,
+            acme: Vec::new(),
             client_auth: ClientAuth::Off,
             client_ca: None,
             client_crl: None,
@@ -143,7 +149,18 @@ impl ListenerTls {
         let whole = field.clone();
         let mut table = field.table(EXAMPLE)?;
         let mut tls = Self::new(Vec::new());
-        if let Some(field) = table.require("certificates", "at least one certificate") {
+        let acme = table.take("acme");
+        let certificates = match acme {
+            Some(_) => table.take("certificates"),
+            None => table.require("certificates", "at least one certificate, or `acme`"),
+        };
+        if let Some(field) = acme {
+            if field.is_empty_list() {
+                field.refuse::<()>(NO_ACME);
+            }
+            tls.acme = field.one_or_list(AcmeCertificate::read);
+        }
+        if let Some(field) = certificates {
             if field.is_empty_list() {
                 field.refuse::<()>("at least one certificate");
             }
@@ -253,7 +270,7 @@ fn path(field: &Field<'_>) -> Option<PathBuf> {
     field.name(FILE).map(PathBuf::from)
 }
 
-fn pem(field: &Field<'_>) -> Option<PemFile> {
+pub(super) fn pem(field: &Field<'_>) -> Option<PemFile> {
     let path = field.name(FILE)?;
     match PemFile::read(&path) {
         Ok(file) => Some(file),

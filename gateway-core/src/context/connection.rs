@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use http::StatusCode;
 
+use super::challenges::HttpChallenges;
 use super::tls::TlsInfo;
 use crate::forwarded::{ForwardedPolicy, Peer, TrustedProxies};
 use crate::path::PathOptions;
@@ -70,6 +71,8 @@ pub struct ListenerInfo {
     pub forwarded: ForwardedPolicy,
     /// Sends every request to `https` instead of answering it. Default: none.
     pub redirect: Option<HttpsRedirect>,
+    /// Answers authorities that check in plain text who owns a name. Default: none.
+    pub challenges: Option<HttpChallenges>,
 }
 
 /// A listener that answers nothing itself and sends clients to `https`: same host, path and query.

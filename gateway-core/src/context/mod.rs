@@ -4,6 +4,7 @@
 //! everyone inside: layers, modules, the forwarder, observers.
 
 mod answer;
+mod challenges;
 mod connection;
 mod interim;
 mod params;
@@ -23,6 +24,8 @@ use tokio::time::Instant;
 
 pub use self::answer::AnswerEdit;
 use self::answer::AnswerFields;
+pub(crate) use self::challenges::BELOW as ACME_CHALLENGE;
+pub use self::challenges::HttpChallenges;
 pub use self::connection::{ConnectionInfo, HttpsRedirect, ListenerInfo, Scheme};
 pub use self::interim::{Interim, InterimSink};
 pub use self::params::PathParams;

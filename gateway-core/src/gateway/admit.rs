@@ -5,13 +5,14 @@
 
 use std::borrow::Cow;
 
+use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::uri::{Authority, PathAndQuery, Uri};
 use http::{Method, Version};
 
 use super::owned::OwnedFields;
 use super::{Choice, Snapshot, decide};
-use crate::context::{Admitted, ConnectionInfo, RequestContext, Scheme};
+use crate::context::{ACME_CHALLENGE, Admitted, ConnectionInfo, RequestContext, Scheme};
 use crate::error::{Error, Reason};
 use crate::forwarded::{Hop, original_host, resolve_client, said_host, said_proto};
 use crate::message::Request;
@@ -58,6 +59,9 @@ fn choose(
     understand(request, &connection.listener.path)?;
     is_served(request, connection)?;
     admitted.target = request.uri().clone();
+    if let Some(proof) = proof(request, connection) {
+        return Ok(Choice::Proof(proof));
+    }
     if is_redirected(request.uri().path(), connection) {
         return Ok(Choice::Redirect);
     }
@@ -157,11 +161,19 @@ fn is_served<B>(request: &http::Request<B>, connection: &ConnectionInfo) -> Resu
     }
 }
 
+/// What proves to an authority that the host is ours (RFC 8555, section 8.3); `None`: nobody asks
+/// for that.
+pub(super) fn proof<B>(request: &http::Request<B>, connection: &ConnectionInfo) -> Option<Bytes> {
+    let challenges = connection.listener.challenges.as_ref()?;
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return None;
+    }
+    challenges.find(request.uri().path())
+}
+
 /// True when the listener sends requests for `path` to `https`.
 pub(super) fn is_redirected(path: &str, connection: &ConnectionInfo) -> bool {
-    connection.listener.redirect.is_some()
-        && !path.starts_with("/.well-known/acme-challenge/")
-        && path != "*"
+    connection.listener.redirect.is_some() && !path.starts_with(ACME_CHALLENGE) && path != "*"
 }
 
 /// Brings the request target into origin-form with a normal path, and the host into `Host`.

@@ -41,7 +41,8 @@ impl Gateway {
         *head.headers_mut() = request.headers().clone();
         let connection = self.connection_of(request.extensions());
         // What cannot be understood is taken, to be refused.
-        admit::understand(&mut head, &connection.listener.path).is_err() || {
+        let refused = admit::understand(&mut head, &connection.listener.path).is_err();
+        refused || admit::proof(&head, &connection).is_some() || {
             let asked = preflight_method(head.method(), head.headers());
             let lookup = admit::lookup(&head, &connection, asked.as_ref());
             decide(&self.snapshot(), &lookup).is_ok_and(|hit| hit.is_some())

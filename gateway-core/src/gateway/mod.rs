@@ -13,8 +13,10 @@ use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use futures_util::FutureExt;
-use http::{Method, Uri, Version, request};
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, Method, Uri, Version, request};
 use tokio::time::Instant;
 
 pub use self::builder::GatewayBuilder;
@@ -22,6 +24,7 @@ pub use self::embed::{GatewayLayer, GatewayService};
 pub use self::explain::Explanation;
 pub use self::redirection::Redirection;
 pub use self::snapshot::Snapshot;
+use crate::body::Body;
 use crate::context::{ConnectionInfo, RequestContext};
 use crate::error::{Error, Reason};
 use crate::live::Live;
@@ -183,7 +186,7 @@ impl Seen {
 }
 
 /// What takes a request.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 enum Choice {
     /// A route, by its place in the table.
     Route(usize),
@@ -191,6 +194,8 @@ enum Choice {
     Fallback,
     /// The listener, which sends everybody to `https`.
     Redirect,
+    /// The listener, which proves to an authority whose host it is.
+    Proof(Bytes),
 }
 
 impl Choice {
@@ -200,6 +205,7 @@ impl Choice {
             Self::Route(index) => snapshot.table.routes().get(index),
             Self::Fallback => None,
             Self::Redirect => return redirection::to_https(&request),
+            Self::Proof(proof) => return Ok(prove(proof)),
         };
         let target = route.map(|route| &route.target).or(snapshot.fallback.as_ref());
         let called = target.ok_or(Reason::RouteNotFound)?.call(request);
@@ -214,6 +220,15 @@ impl Choice {
         }
         Ok(response)
     }
+}
+
+/// The answer to an authority that asked for `proof` (RFC 8555, section 8.3).
+fn prove(proof: Bytes) -> Response {
+    let mut response = Response::new(Body::full(proof));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+    headers.insert(respond::ORIGIN, HeaderValue::from_static("gateway"));
+    response
 }
 
 /// Decides which route takes the request: a pure function of snapshot and head, so that

@@ -11,7 +11,6 @@ use std::time::Duration;
 use bytes::BytesMut;
 use http::{Method, header};
 use http_body::Body as _;
-use hyper::rt::Executor;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::time::Instant;
 
@@ -48,7 +47,7 @@ pub(super) async fn serve<M: ModuleService>(
 ) {
     let streams = Arc::new(Streams::default());
     let service = Http2 { session: Arc::clone(&session), info, streams: Arc::clone(&streams) };
-    let mut builder = hyper::server::conn::http2::Builder::new(Spawner);
+    let mut builder = hyper::server::conn::http2::Builder::new(task::Spawner);
     builder
         .timer(TokioTimer::new())
         .max_concurrent_streams(session.limits.streams)
@@ -242,17 +241,4 @@ fn without_body(mut response: Response) -> Response {
     }
     response.body_mut().finish(End::Complete);
     response
-}
-
-/// Runs the streams of a connection. They end with it: hyper drops what it has not finished.
-#[derive(Clone, Copy, Debug)]
-struct Spawner;
-
-impl<F> Executor<F> for Spawner
-where
-    F: Future<Output = ()> + Send + 'static,
-{
-    fn execute(&self, future: F) {
-        task::spawn_detached(future);
-    }
 }

@@ -26,86 +26,152 @@
 //!
 //! let gateway = Gateway::builder().observer(AccessLog::new()).build();
 //! ```
+//!
+//! Events of `tracing` are handed from one subscriber to the next, field by field, and that costs
+//! more than all else about a small request. [`AccessLog::lines`] makes the line itself, for
+//! programs that write it to one place:
+//!
+//! ```
+//! use gateway_core::Gateway;
+//! use gateway_layers::access_log::AccessLog;
+//!
+//! let (lines, written) = std::sync::mpsc::sync_channel(1024);
+//! let log = AccessLog::lines(move |line| drop(lines.try_send(line.to_owned())));
+//! let gateway = Gateway::builder().observer(log).build();
+//! // Somebody writes what comes out of `written`.
+//! ```
 
+mod escape;
+mod event;
+mod line;
+#[cfg(test)]
+mod tests;
+
+use std::cell::Cell;
 use std::error::Error as _;
-use std::fmt::{self, Write};
-use std::time::Duration;
+use std::fmt;
+use std::sync::Arc;
 
-use gateway_core::context::Fallback;
-use gateway_core::{End, Observer, RequestFinished, RequestRefused};
+use gateway_core::context::{Attempt, Fallback};
+use gateway_core::{End, Error, Observer, RequestFinished, RequestRefused};
 use tracing::Level;
-use tracing::field::{DisplayValue, display};
 
 /// The target of the lines, for filters of log output.
 pub const TARGET: &str = "gateway::access";
 
-/// Of a text from outside, at most this many characters are logged.
-const MAX_TEXT: usize = 1024;
+/// A line that was longer does not keep its room.
+const ROOM_KEPT: usize = 8 * 1024;
 
-/// Writes one line at level info, target [`TARGET`], for each finished request; see the
-/// [module](self).
-#[derive(Clone, Copy, Debug, Default)]
-pub struct AccessLog;
+/// Writes one line for each finished request; see the [module](self). Cheap to clone.
+#[derive(Clone, Default)]
+pub struct AccessLog {
+    /// `None`: events of `tracing`.
+    lines: Option<Arc<WriteLine>>,
+}
+
+type WriteLine = dyn Fn(&str) + Send + Sync;
 
 impl AccessLog {
-    /// The log.
+    /// As events of `tracing`, at level info with the target [`TARGET`].
     pub fn new() -> Self {
-        Self
+        Self::default()
+    }
+
+    /// As lines of text, each with its newline, which `write` gets whatever filters there are: the
+    /// time (RFC 3339, in UTC), the level, [`TARGET`], and the fields.
+    ///
+    /// `write` is called where the answer ended, on the path of other requests: it must not block.
+    pub fn lines(write: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        Self { lines: Some(Arc::new(write)) }
+    }
+}
+
+thread_local! {
+    /// The room of the last line.
+    static ROOM: Cell<String> = const { Cell::new(String::new()) };
+}
+
+/// Makes a line in the room of the last one.
+fn with_room(make: impl FnOnce(&mut String)) {
+    let mut room = ROOM.take();
+    room.clear();
+    make(&mut room);
+    if room.capacity() <= ROOM_KEPT {
+        ROOM.set(room);
     }
 }
 
 impl Observer for AccessLog {
     fn request_finished(&self, event: &RequestFinished<'_>) {
-        if tracing::enabled!(target: TARGET, Level::INFO) {
-            write(event);
+        match &self.lines {
+            Some(write) => with_room(|line| {
+                line::finished(line, &Finished::from(event));
+                write(line);
+            }),
+            None if tracing::enabled!(target: TARGET, Level::INFO) => {
+                event::finished(&Finished::from(event));
+            }
+            None => {}
         }
     }
 
     fn request_refused(&self, event: &RequestRefused<'_>) {
-        tracing::info!(
-            target: TARGET,
-            status = event.error.reason().status().as_u16(),
-            reason = event.error.reason().code(),
-            detail = Some(event.error.detail()).filter(|text| !text.is_empty()).map(escaped),
-            client = event.connection.peer_ip().map(display),
-            "refused"
-        );
+        match &self.lines {
+            Some(write) => with_room(|line| {
+                line::refused(line, event);
+                write(line);
+            }),
+            None => event::refused(event),
+        }
     }
 }
 
-fn write(event: &RequestFinished<'_>) {
-    let context = event.context;
-    let record = context.record();
-    let attempt = record.last_attempt();
-    let fallback = record.fallback();
-    let fallback = fallback.as_deref();
-    let error = event.error;
-    let detail = error.map(gateway_core::Error::detail);
-    let cause = error.and_then(|error| error.source());
-    tracing::info!(
-        target: TARGET,
-        method = escaped(event.method),
-        path = escaped(event.path),
-        status = event.status.as_u16(),
-        reason = event.reason.map(gateway_core::Reason::code).map(escaped),
-        detail = detail.filter(|text| !text.is_empty()).map(escaped),
-        cause = cause.map(escaped),
-        route = context.route().map(|route| escaped(&*route.id)),
-        variant = record.variant().map(escaped),
-        cluster = attempt.as_ref().map(|attempt| escaped(&*attempt.cluster)),
-        endpoint = attempt.as_ref().map(|attempt| escaped(&*attempt.endpoint)),
-        attempts = record.attempts(),
-        fallback = fallback.map(|fallback| escaped(&*fallback.name)),
-        fallback_for = fallback.map(|fallback| escaped(failed(fallback))),
-        fallback_failure = fallback.and_then(|fallback| fallback.failure.as_ref()).map(escaped),
-        client = %context.client_ip(),
-        duration_ms = milliseconds(event.duration),
-        head_ms = milliseconds(event.head_after),
-        bytes = event.bytes,
-        end = %end(event.end),
-        generation = context.generation(),
-        "request"
-    );
+impl fmt::Debug for AccessLog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AccessLog").field("lines", &self.lines.is_some()).finish()
+    }
+}
+
+/// What is known of a request that is over, taken out of its record.
+struct Finished<'a> {
+    event: &'a RequestFinished<'a>,
+    attempt: Option<Attempt>,
+    variant: Option<Arc<str>>,
+    fallback: Option<Arc<Fallback>>,
+}
+
+impl<'a> From<&'a RequestFinished<'a>> for Finished<'a> {
+    fn from(event: &'a RequestFinished<'a>) -> Self {
+        let record = event.context.record();
+        Self {
+            event,
+            attempt: record.last_attempt(),
+            variant: record.variant(),
+            fallback: record.fallback(),
+        }
+    }
+}
+
+impl Finished<'_> {
+    fn detail(&self) -> Option<&str> {
+        self.event.error.and_then(detail)
+    }
+
+    fn cause(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.event.error.and_then(|error| error.source())
+    }
+
+    fn end(&self) -> &'static str {
+        match self.event.end {
+            End::Complete => "complete",
+            End::Broken(_) => "broken",
+            End::Dropped => "dropped",
+        }
+    }
+}
+
+fn detail(error: &Error) -> Option<&str> {
+    Some(error.detail()).filter(|text| !text.is_empty())
 }
 
 /// The status or the code of the reason.
@@ -115,64 +181,3 @@ fn failed(fallback: &Fallback) -> &str {
         Err(reason) => reason.code(),
     }
 }
-
-fn escaped<T: fmt::Display>(text: T) -> DisplayValue<Escaped<T>> {
-    display(Escaped(text))
-}
-
-/// With three places: short answers take less than one.
-fn milliseconds(duration: Duration) -> f64 {
-    (duration.as_secs_f64() * 1_000_000.0).round() / 1000.0
-}
-
-fn end(end: End) -> &'static str {
-    match end {
-        End::Complete => "complete",
-        End::Broken(_) => "broken",
-        End::Dropped => "dropped",
-    }
-}
-
-/// A text that cannot leave its place in a line: control characters, quotes, backslashes and
-/// what reorders text are escaped, and what is too long is cut.
-struct Escaped<T>(T);
-
-impl<T: fmt::Display> fmt::Display for Escaped<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut escaping = Escaping { out: f, left: MAX_TEXT };
-        write!(escaping, "{}", self.0)
-    }
-}
-
-/// Escapes what is written through it.
-struct Escaping<'a, 'b> {
-    out: &'a mut fmt::Formatter<'b>,
-    left: usize,
-}
-
-impl Write for Escaping<'_, '_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        for character in text.chars() {
-            if self.left == 0 {
-                return Ok(());
-            }
-            self.left -= 1;
-            if self.left == 0 {
-                return self.out.write_str("...");
-            }
-            match character {
-                '"' | '\\' => {
-                    self.out.write_char('\\')?;
-                    self.out.write_char(character)?;
-                }
-                plain @ ' '..='~' => self.out.write_char(plain)?,
-                plain if plain.is_alphanumeric() => self.out.write_char(plain)?,
-                other => write!(self.out, "\\u{{{:x}}}", u32::from(other))?,
-            }
-        }
-        Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests;

@@ -6,6 +6,7 @@ use gateway_core::Request;
 use http::Uri;
 use http::header::{AUTHORIZATION, COOKIE, HeaderName, HeaderValue};
 use http::uri::PathAndQuery;
+use memchr::memchr3;
 
 /// Where in a request a credential stands.
 ///
@@ -104,6 +105,16 @@ pub fn find_credential<'a, 's>(
     Ok(found)
 }
 
+/// Removes what stands in `sources`, and not an `Authorization` that is somebody else's.
+#[cfg(any(feature = "api_key", feature = "basic", feature = "introspection", feature = "jwt"))]
+pub(super) fn remove_credentials(sources: &[CredentialSource], request: &mut Request) {
+    for source in sources {
+        if !matches!(source.find(request), Ok(None)) {
+            source.remove(request);
+        }
+    }
+}
+
 fn authorization<'a>(
     request: &'a Request,
     wanted: &str,
@@ -113,7 +124,7 @@ fn authorization<'a>(
     if lines.next().is_some() {
         return Err(CredentialFault::Several);
     }
-    let line = line.to_str().map_err(|_| CredentialFault::Malformed)?.trim_ascii();
+    let line = text(line)?;
     let (scheme, credential) = line.split_once([' ', '\t']).unwrap_or((line, ""));
     if !scheme.eq_ignore_ascii_case(wanted) {
         // Somebody else's credentials, unless ours follow in the same line.
@@ -126,7 +137,7 @@ fn authorization<'a>(
         return if hidden || joined { Err(CredentialFault::Several) } else { Ok(None) };
     }
     let credential = credential.trim_ascii_start();
-    if credential.bytes().any(|byte| matches!(byte, b',' | b' ' | b'\t')) {
+    if memchr3(b',', b' ', b'\t', credential.as_bytes()).is_some() {
         return Err(CredentialFault::Several);
     }
     if credential.is_empty() { Err(CredentialFault::Malformed) } else { Ok(Some(credential)) }
@@ -138,8 +149,14 @@ fn header<'a>(request: &'a Request, name: &HeaderName) -> Result<Option<&'a str>
     if lines.next().is_some() {
         return Err(CredentialFault::Several);
     }
-    let text = line.to_str().map_err(|_| CredentialFault::Malformed)?.trim_ascii();
+    let text = text(line)?;
     if text.is_empty() { Err(CredentialFault::Malformed) } else { Ok(Some(text)) }
+}
+
+/// A line without blanks at its ends. Of control characters there is none but the tab in a field.
+fn text(line: &HeaderValue) -> Result<&str, CredentialFault> {
+    let text = std::str::from_utf8(line.as_bytes()).ok().filter(|text| text.is_ascii());
+    text.map(str::trim_ascii).ok_or(CredentialFault::Malformed)
 }
 
 fn cookies(request: &Request) -> impl Iterator<Item = Result<&str, CredentialFault>> {

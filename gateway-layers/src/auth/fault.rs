@@ -2,6 +2,10 @@
 
 use std::fmt;
 
+use gateway_core::{Error, Reason};
+use http::header::WWW_AUTHENTICATE;
+
+use super::challenge::Challenge;
 use super::credentials::CredentialFault;
 
 /// Why a token is refused. What it says quotes nothing of the token.
@@ -66,6 +70,21 @@ impl TokenFault {
             Self::ClaimUnsafe => "a claim cannot be forwarded",
             Self::Inactive => "the token is not active",
         }
+    }
+}
+
+impl TokenFault {
+    /// The answer to it, with its challenge (RFC 6750, section 3.1).
+    pub(super) fn error(self, realm: &str) -> Error {
+        let code = match self {
+            Self::Several => "invalid_request",
+            _ => "invalid_token",
+        };
+        let challenge = Challenge::new("Bearer", realm).parameter("error", code);
+        let challenge = challenge.parameter("error_description", self.text());
+        Error::new(Reason::TokenInvalid)
+            .with_detail(self.text())
+            .with_field(WWW_AUTHENTICATE, challenge.value())
     }
 }
 

@@ -51,6 +51,9 @@ pub mod delegated;
 mod digest;
 #[cfg(feature = "external_auth")]
 pub mod external;
+#[cfg(test)]
+#[cfg_attr(not(feature = "signature"), allow(dead_code, reason = "each kind uses a part"))]
+mod fake_clock;
 #[cfg(any(feature = "introspection", feature = "jwt"))]
 mod fault;
 #[cfg(any(feature = "api_key", feature = "basic"))]

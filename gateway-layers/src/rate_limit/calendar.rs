@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-const DAY: u64 = 24 * 3600;
+use crate::civil::{self, DAY};
 
 /// A day or a month, by its number, and how long it still lasts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,7 +21,7 @@ pub(super) fn day(now: SystemTime) -> Period {
 /// The month of `now`.
 pub(super) fn month(now: SystemTime) -> Period {
     let since = since_1970(now);
-    let (year, month) = year_and_month(since.as_secs() / DAY);
+    let (year, month, _) = civil::date(since.as_secs() / DAY);
     let number = year * 12 + month - 1;
     let end = first_day(number + 1) * DAY;
     Period { number, left: Duration::from_secs(end).saturating_sub(since) }
@@ -29,17 +29,6 @@ pub(super) fn month(now: SystemTime) -> Period {
 
 fn since_1970(now: SystemTime) -> Duration {
     now.duration_since(UNIX_EPOCH).unwrap_or_default()
-}
-
-/// Years are counted from March, so that the odd day stands at their end; 400 of them repeat.
-fn year_and_month(day: u64) -> (u64, u64) {
-    let shifted = day + 719_468;
-    let (era, of_era) = (shifted / 146_097, shifted % 146_097);
-    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let day_of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let from_march = (5 * day_of_year + 2) / 153;
-    let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
-    (era * 400 + year_of_era + u64::from(month <= 2), month)
 }
 
 /// The day on which a month begins, counted from 1970.

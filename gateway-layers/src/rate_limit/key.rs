@@ -180,23 +180,43 @@ impl Sink for Sha {
 /// one of forty million processes.
 static SECRET: LazyLock<RandomState> = LazyLock::new(Default::default);
 
-struct Keyed(DefaultHasher);
+/// Short pieces are put together first: hashing them one by one takes longer than all at once.
+struct Keyed {
+    hasher: DefaultHasher,
+    pieces: [u8; 128],
+    filled: usize,
+}
 
 impl Keyed {
     fn new() -> Self {
-        Self(SECRET.build_hasher())
+        Self { hasher: SECRET.build_hasher(), pieces: [0; 128], filled: 0 }
     }
 
     /// The halves are used for different things, so that each has all bits.
-    fn finish(&self) -> u128 {
-        let hash = self.0.finish();
+    fn finish(mut self) -> u128 {
+        self.hash_pieces();
+        let hash = self.hasher.finish();
         u128::from(hash.rotate_left(32)) << 64 | u128::from(hash)
+    }
+
+    fn hash_pieces(&mut self) {
+        self.hasher.write(self.pieces.get(..self.filled).unwrap_or_default());
+        self.filled = 0;
     }
 }
 
 impl Sink for Keyed {
     fn put(&mut self, bytes: &[u8]) {
-        self.0.write(bytes);
+        if bytes.len() > self.pieces.len() - self.filled {
+            self.hash_pieces();
+        }
+        match self.pieces.get_mut(self.filled..self.filled + bytes.len()) {
+            Some(room) => {
+                room.copy_from_slice(bytes);
+                self.filled += bytes.len();
+            }
+            None => self.hasher.write(bytes),
+        }
     }
 }
 

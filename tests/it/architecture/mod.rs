@@ -32,10 +32,11 @@ const CORE: &[&[&str]] = &[
 
 /// The levels of `gateway-layers`. All capabilities are on one level, so none imports another.
 const LAYERS: &[&[&str]] = &[
-    &["filter", "head_copy", "http_client", "origin", "secret", "testing", "watched_file"],
+    &["civil", "filter", "head_copy", "http_client", "origin", "secret", "testing", "watched_file"],
     &["guard"],
     &[
         "access_log",
+        "acme",
         "auth",
         "body_limit",
         "circuit_breaker",

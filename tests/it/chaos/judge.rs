@@ -1,6 +1,6 @@
 //! What is allowed.
 
-use gateway_tests::{Reply, Seen};
+use gateway_tests::{End, Reply, Seen};
 
 use super::faults::{BUSY, Fault, Kind, LEAK, Mended, Told, body};
 use super::policies::Policy;
@@ -63,7 +63,9 @@ fn may_be_told(case: &Case<'_>) -> Result<(), String> {
         Told::Late => reply.is_refusal(&[504]),
         Told::Cut => {
             let partial = reply.status == 200 && !reply.is_complete();
-            partial || reply.is_refusal(&[502])
+            // A stream that is reset takes with it what had not left yet: the head, too.
+            let reset = matches!(&reply.end, End::Broken(why) if why.contains("stream error"));
+            partial || (reply.status == 0 && reset) || reply.is_refusal(&[502])
         }
         Told::Whole => false,
         Told::Busy => reply.status == 503 && reply.text() == BUSY && reply.is_complete(),

@@ -1,5 +1,6 @@
 //! TLS of listeners.
 
+mod acme;
 mod clients;
 mod files;
 mod handshakes;

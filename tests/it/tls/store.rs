@@ -100,3 +100,25 @@ fn what_does_not_fit_together_is_refused() {
     let shown = format!("{:?}", certificate(&one));
     assert!(shown.contains("a.test") && !shown.contains("key"), "{shown}");
 }
+
+#[tokio::test]
+async fn a_reserved_name_is_refused_rather_than_answered_with_another_certificate() {
+    let authority = Authority::new("tests");
+    let store = CertificateStore::new(vec![certificate(&authority.server(&["gateway.test"]))]);
+    let addr = serve(&store).await;
+    let later = ClientTls::new(&authority, "later.test");
+    // The default, which is the wrong one.
+    let wrong = ask(addr, &later).await;
+    assert!(wrong.as_ref().is_err_and(|error| error.contains("not valid for name")), "{wrong:?}");
+    store.reserve("acme", ["Later.test"]);
+    let refused = ask(addr, &later).await;
+    assert!(refused.as_ref().is_err_and(|error| error.contains("alert")), "{refused:?}");
+    store.set_part("acme", vec![certificate(&authority.server(&["later.test"]))]);
+    assert_eq!(ask(addr, &later).await.as_deref(), Ok(OK));
+    assert_eq!((store.part("acme").len(), store.certificates().len()), (1, 2));
+    store.remove_part("acme");
+    assert!(store.part("acme").is_empty());
+    // Without the session of before.
+    let wrong = ask(addr, &ClientTls::new(&authority, "later.test")).await;
+    assert!(wrong.is_err_and(|error| error.contains("not valid for name")));
+}

@@ -79,6 +79,7 @@ fn authorize(requirements: &Requirements) -> String {
     let mut asked: Vec<_> =
         lists.map(|(key, names)| format!("{key} {}", names.join(", "))).collect();
     asked.extend(requirements.claims.iter().map(|(name, _)| format!("claim {name}")));
+    #[cfg(feature = "cel")]
     asked.extend(requirements.expression.as_ref().map(|one| one.source().to_owned()));
     format!("authorize {}", asked.join("; "))
 }

@@ -4,7 +4,7 @@ mod callers;
 
 use std::sync::Arc;
 
-use gateway_core::{BoxError, ClusterBuilder};
+use gateway_core::BoxError;
 use gateway_layers::auth::api_key::{ApiKeyAuthenticator, ApiKeysStatus};
 use gateway_layers::auth::authorize::Restricted;
 use gateway_layers::auth::basic::{BasicAuthenticator, BasicStatus};
@@ -450,7 +450,7 @@ fn connected(keys: Keys, ca: Option<&str>) -> Result<Keys, BoxError> {
         Some(ca) => super::tls::client_trusting(ca)?,
         None => super::tls::client()?,
     };
-    Ok(keys.cluster(move || -> ClusterBuilder {
+    Ok(keys.cluster(move || {
         gateway_core::Cluster::builder("jwks").tls(Arc::clone(&tls))
     }))
 }

@@ -8,7 +8,6 @@ use std::ffi::OsString;
 
 use gateway::config::Source;
 use gateway::{Assembly, Bound};
-use gateway_layers::access_log::AccessLog;
 
 use self::collection::Collection;
 use self::events::Events;
@@ -29,14 +28,14 @@ pub(crate) fn demo(arguments: &Demo, log: Option<&str>) -> Result<(), Failure> {
     ];
     let overrides = overrides.map(|(name, value)| (OsString::from(name), OsString::from(value)));
     let source = Source::text("demo.toml", DOCUMENT).variables(overrides);
-    let assembled = Assembly::from(source)
+    let assembly = Assembly::from(source)
         .module("users", Collection::new("user", ""))
         .module("tasks", Collection::new("task", "complete"))
         .module("notifications", Collection::new("notification", "send"))
-        .module("events", Events)
-        .observer(AccessLog::new())
-        .assemble()?;
-    serve(&assembled, |bound| introduce(bound, &upstream.to_string()))
+        .module("events", Events);
+    serve(&telemetry::observed(assembly).assemble()?, |bound| {
+        introduce(bound, &upstream.to_string());
+    })
 }
 
 fn introduce(bound: &Bound, upstream: &str) {

@@ -10,6 +10,7 @@ fn with_variables(text: &str, variables: &[(&str, &str)]) -> Source {
 }
 
 #[test]
+#[cfg(all(feature = "cel", feature = "postgres", feature = "tls"))]
 fn the_environment_overrides_any_field() {
     let text = include_str!("../../../../examples/config/full.toml");
     let source = with_variables(
@@ -19,7 +20,7 @@ fn the_environment_overrides_any_field() {
             ("GATEWAY__WORKERS", "3"),
             ("GATEWAY__LISTENERS__0__ADDRESS", "[::1]:9090"),
             ("GATEWAY__LISTENERS__0__PATH__MERGE_SLASHES", "false"),
-            ("GATEWAY__LISTENERS__2__ADDRESS", "unix:/tmp/a"),
+            ("GATEWAY__LISTENERS__3__ADDRESS", "unix:/tmp/a"),
             ("GATEWAY__CLUSTERS__PICTURES__ENDPOINTS", "[\"http://x\", { url = \"http://y\" }]"),
             ("GATEWAY__CLUSTERS__ORDERS__ENDPOINTS__0__URL", "http://z"),
             ("GATEWAY__ROUTES__0__POLICY__TIMEOUT", "25s"),
@@ -28,7 +29,7 @@ fn the_environment_overrides_any_field() {
     );
     let document = source.read(&modules()).unwrap().document;
     assert_eq!(document.workers, 3);
-    assert_eq!(document.listeners.len(), 3);
+    assert_eq!(document.listeners.len(), 4);
     assert_eq!(document.listeners[0].address.to_string(), "[::1]:9090");
     assert!(!document.listeners[0].path.merge_slashes);
     assert_eq!(document.clusters[1].endpoints.len(), 2);

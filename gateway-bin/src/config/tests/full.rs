@@ -1,5 +1,6 @@
 //! Every key is read.
 
+use gateway_core::context::HttpsRedirect;
 use gateway_core::route::Redirect;
 use gateway_core::upstream::health::{EjectionSettings, HealthCheck, HttpProbe, Probe};
 use gateway_core::upstream::{Sticky, WhenGone};
@@ -10,7 +11,7 @@ use gateway_layers::registry::{CheckSettings, LeaseSettings, RegistryLimits};
 
 use super::*;
 
-fn full() -> Document {
+pub(super) fn full() -> Document {
     let reading = read(include_str!("../../../../examples/config/full.toml"));
     assert_eq!(reading.warnings, []);
     reading.document
@@ -20,23 +21,24 @@ fn cluster(name: &str) -> Cluster {
     full().clusters.into_iter().find(|cluster| cluster.name == name).unwrap()
 }
 
-fn route(id: &str) -> Route {
+pub(super) fn route(id: &str) -> Route {
     full().routes.into_iter().find(|route| route.id == id).unwrap()
 }
 
-fn seconds(seconds: u64) -> Duration {
+pub(super) fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
 #[test]
 fn listeners() {
     let document = full();
-    let [public, behind] = document.listeners.as_slice() else { panic!("{document:?}") };
+    let [public, behind, to_https] = document.listeners.as_slice() else { panic!("{document:?}") };
     assert_eq!((public.name.as_str(), public.limits), ("public", Limits::default()));
     assert_eq!(public.timeouts, Timeouts::default());
     assert_eq!(behind.protocol, Protocol::Http1);
     assert_eq!(behind.proxy_protocol, ["10.0.0.0/8".parse().unwrap()]);
     assert!(behind.trusted.trusts("10.1.2.3".parse().unwrap()));
+    assert_eq!(to_https.redirect, Some(HttpsRedirect::default()));
 }
 
 #[test]
@@ -155,10 +157,10 @@ fn targets() {
     let Target::Respond(respond) = route("health").target else { panic!() };
     assert_eq!((respond.status, respond.body.as_str()), (StatusCode::OK, "ok\n"));
     let Target::Split(split) = route("discovered").target else { panic!() };
-    assert_eq!(split.entries.len(), 7);
-    let (first, last) = (&split.entries[0], &split.entries[6]);
+    assert_eq!(split.entries.len(), 8);
+    let (first, last) = (&split.entries[0], &split.entries[7]);
     assert_eq!((first.name.as_str(), first.request_headers.set.len()), ("file", 1));
-    assert_eq!((last.name.as_str(), last.weight), ("from-registry", 0));
+    assert_eq!((last.name.as_str(), last.weight), ("from-registry-by-type", 0));
     assert_eq!(split.by, ["cookie:session".parse().unwrap()]);
     assert_eq!(split.force_header, Some("x-variant".parse().unwrap()));
     assert_eq!(route("registry").target, Target::Registry);

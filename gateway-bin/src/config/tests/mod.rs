@@ -6,8 +6,13 @@ mod clusters;
 mod discovery;
 mod environment;
 mod errors;
+#[cfg(all(feature = "cel", feature = "postgres", feature = "tls"))]
 mod full;
+#[cfg(all(feature = "cel", feature = "postgres", feature = "tls"))]
+mod full_identity;
 mod hygiene;
+#[cfg(all(feature = "cel", feature = "postgres", feature = "tls"))]
+mod keys;
 mod policies;
 mod registry;
 mod signature;

@@ -36,6 +36,30 @@ fn the_keys_of_listeners_are_read() {
 }
 
 #[test]
+fn the_keys_of_acme_are_read() {
+    let text = listener(
+        "tls = { acme = [{ domains = \"a.test\", storage = \"here\", terms_agreed = true }, \
+         { domains = [\"b.test\", \"c.test\"], storage = \"there\", terms_agreed = true, \
+         directory = \"https://ca.test/dir\", contact = [\"a@b.test\"], \
+         challenge = \"tls-alpn-01\", profile = \"short\", renew_before = \"48h\", \
+         external_account = { key_id = \"id\", hmac_key = \"planted\" } }] }",
+    );
+    let reading = read(&text);
+    let tls = reading.document.listeners[0].tls.as_ref().unwrap();
+    assert!(tls.certificates.is_empty());
+    let [first, second] = tls.acme.as_slice() else { panic!("{:?}", tls.acme) };
+    assert_eq!(*first, AcmeCertificate::new(vec!["a.test".to_owned()], "here"));
+    assert_eq!((second.domains.len(), second.storage.to_str()), (2, Some("there")));
+    assert_eq!(second.directory.as_deref(), Some("https://ca.test/dir"));
+    assert_eq!(second.contact, ["a@b.test"]);
+    assert_eq!(second.challenge, AcmeChallenge::TlsAlpn01);
+    assert_eq!(second.profile.as_deref(), Some("short"));
+    assert_eq!(second.renew_before, Some(Duration::from_secs(48 * 3600)));
+    assert_eq!(second.external_account, Some(ExternalAccount::new("id", "planted")));
+    assert!(!format!("{tls:?}").contains("planted"));
+}
+
+#[test]
 fn the_keys_of_redirects_are_read() {
     let text = listener("redirect = { scheme = \"https\", port = 8443, status = 301 }");
     let redirect = read(&text).document.listeners[0].redirect.unwrap();

@@ -93,11 +93,10 @@ pub(super) fn quote(text: &str) -> String {
 /// A password may hold slashes, and `@` itself, where somebody forgot to escape them.
 fn without_password(text: &str) -> Cow<'_, str> {
     let start = text.find("://").map_or(0, |scheme| scheme + 3);
-    match text.split_at(start) {
-        (scheme, rest) => match rest.rsplit_once('@') {
-            Some((user, host)) if user.contains(':') => format!("{scheme}***@{host}").into(),
-            _ => text.into(),
-        },
+    let (scheme, rest) = text.split_at(start);
+    match rest.rsplit_once('@') {
+        Some((user, host)) if user.contains(':') => format!("{scheme}***@{host}").into(),
+        _ => text.into(),
     }
 }
 
@@ -131,6 +130,12 @@ impl Places {
     /// Of a document that nobody wrote down.
     pub(super) fn empty(name: &str) -> Self {
         Self { file: name.into(), by_path: HashMap::new() }
+    }
+
+    /// The path of an element, where a list may also be its only element.
+    pub(super) fn element(&self, list: &str, index: usize) -> String {
+        let element = index_path(list, index);
+        if self.is_written(&element) { element } else { list.to_owned() }
     }
 
     /// True when the document says something at `path`.

@@ -1,7 +1,7 @@
 //! [`CertificateStore`]: the certificates of a listener, replaced while it serves.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -19,6 +19,8 @@ use crate::live::Live;
 /// a fit, or a name, it is the first of all. Replacing them touches no connection that is there.
 ///
 /// The store has parts, so that several can fill it: files, an ACME client. Each replaces its own.
+/// A part can [reserve](Self::reserve) names that it has no certificate for yet: a client that asks
+/// for one of these is refused, since any other certificate would be the wrong one.
 ///
 /// ```
 /// use gateway_core::server::tls::CertificateStore;
@@ -41,19 +43,31 @@ struct Shared {
 /// The certificates of one moment.
 #[derive(Default)]
 struct Set {
-    parts: Vec<(String, Vec<Certificate>)>,
+    parts: Vec<Part>,
     exact: HashMap<Box<str>, Vec<Arc<CertifiedKey>>>,
     /// By what follows `*.`.
     wildcards: HashMap<Box<str>, Vec<Arc<CertifiedKey>>>,
     all: Vec<Arc<CertifiedKey>>,
+    reserved: HashSet<Box<str>>,
     served: Arc<ServedNames>,
 }
 
+/// What one of those who fill the store has put in.
+#[derive(Clone, Default)]
+struct Part {
+    name: String,
+    certificates: Vec<Certificate>,
+    reserved: Vec<String>,
+}
+
 impl Set {
-    fn of(parts: Vec<(String, Vec<Certificate>)>) -> Self {
+    fn of(parts: Vec<Part>) -> Self {
         let mut set = Self::default();
         let mut served = ServedNames::new();
-        for certificate in parts.iter().flat_map(|(_, certificates)| certificates) {
+        for name in parts.iter().flat_map(|part| &part.reserved) {
+            set.reserved.insert(name.as_str().into());
+        }
+        for certificate in parts.iter().flat_map(|part| &part.certificates) {
             let key = certificate.key();
             set.all.push(Arc::clone(key));
             for name in certificate.names() {
@@ -76,6 +90,9 @@ impl Set {
             let wildcard = parent.and_then(|parent| self.wildcards.get(parent));
             exact.chain(wildcard).flatten().find(|key| fits(key))
         });
+        if named.is_none() && name.is_some_and(|name| self.reserved.contains(name)) {
+            return None;
+        }
         named.or_else(|| self.all.iter().find(|key| fits(key))).cloned()
     }
 }
@@ -86,7 +103,7 @@ impl CertificateStore {
     /// A store of `certificates`, the default first. An empty one refuses every handshake until it
     /// is filled.
     pub fn new(certificates: Vec<Certificate>) -> Self {
-        let parts = vec![(String::new(), certificates)];
+        let parts = vec![Part { certificates, ..Part::default() }];
         let shared = Shared {
             set: Live::new(Set::of(parts)),
             challenges: Live::new(HashMap::new()),
@@ -103,11 +120,34 @@ impl CertificateStore {
     /// Replaces the part `part` by `certificates`. Parts rank in the order in which they came, that
     /// of [`set`](Self::set) first.
     pub fn set_part(&self, part: &str, certificates: Vec<Certificate>) {
+        self.edit_part(part, |part| part.certificates = certificates);
+    }
+
+    /// Keeps `names` for the part `part`, in place of those it kept before: while no certificate
+    /// has one of them, a handshake that asks for it is refused instead of answered by the default.
+    pub fn reserve(&self, part: &str, names: impl IntoIterator<Item = impl Into<String>>) {
+        let names = names.into_iter().map(|name| name.into().to_ascii_lowercase()).collect();
+        self.edit_part(part, |part| part.reserved = names);
+    }
+
+    /// Forgets the part `part`, with its certificates and names.
+    pub fn remove_part(&self, part: &str) {
         let _writing = self.writing();
         let mut parts = self.shared.set.peek().parts.clone();
-        match parts.iter_mut().find(|(name, _)| name == part) {
-            Some((_, own)) => *own = certificates,
-            None => parts.push((part.to_owned(), certificates)),
+        parts.retain(|one| one.name != part);
+        self.shared.set.replace(Set::of(parts));
+    }
+
+    fn edit_part(&self, part: &str, edit: impl FnOnce(&mut Part)) {
+        let _writing = self.writing();
+        let mut parts = self.shared.set.peek().parts.clone();
+        match parts.iter_mut().find(|one| one.name == part) {
+            Some(own) => edit(own),
+            None => {
+                let mut own = Part { name: part.to_owned(), ..Part::default() };
+                edit(&mut own);
+                parts.push(own);
+            }
         }
         self.shared.set.replace(Set::of(parts));
     }
@@ -115,7 +155,14 @@ impl CertificateStore {
     /// What is in it now, the default first.
     pub fn certificates(&self) -> Vec<Certificate> {
         let set = self.shared.set.load();
-        set.parts.iter().flat_map(|(_, certificates)| certificates).cloned().collect()
+        set.parts.iter().flat_map(|part| &part.certificates).cloned().collect()
+    }
+
+    /// What the part `part` has put in; empty when there is none.
+    pub fn part(&self, part: &str) -> Vec<Certificate> {
+        let set = self.shared.set.load();
+        let found = set.parts.iter().find(|one| one.name == part);
+        found.map(|one| one.certificates.clone()).unwrap_or_default()
     }
 
     /// The names that are served now.

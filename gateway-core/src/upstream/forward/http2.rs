@@ -1,7 +1,6 @@
 //! Forwarding over HTTP/2, on hyper.
 
 use std::error::Error as StdError;
-use std::future::Future;
 use std::time::Duration;
 
 use http::header::{self, HeaderMap, HeaderValue};
@@ -9,7 +8,6 @@ use http::uri::{Authority, Parts, Scheme, Uri};
 use http::{Method, StatusCode, Version};
 use http_body::Body as _;
 use hyper::client::conn::http2::SendRequest;
-use hyper::rt::Executor;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::time::{Instant, timeout_at};
 
@@ -20,7 +18,7 @@ use crate::hop_headers;
 use crate::message::{Outcome, Response, Tunnel};
 use crate::replay::Replay;
 use crate::respond;
-use crate::task::spawn_detached;
+use crate::task::{Spawner, spawn_detached};
 use crate::upstream::connect::Connector;
 use crate::upstream::endpoint::InFlight;
 use crate::upstream::pool::Http2Lease;
@@ -330,17 +328,4 @@ fn switch(
     fields.insert(respond::ORIGIN, HeaderValue::from_static("upstream"));
     response.extensions_mut().insert(Tunnel::new(near));
     response
-}
-
-/// Runs the streams of a connection; they end with it.
-#[derive(Clone, Copy, Debug)]
-struct Spawner;
-
-impl<F> Executor<F> for Spawner
-where
-    F: Future<Output = ()> + Send + 'static,
-{
-    fn execute(&self, future: F) {
-        spawn_detached(future);
-    }
 }

@@ -9,6 +9,7 @@ use http::header::{HeaderName, HeaderValue, WWW_AUTHENTICATE};
 
 use super::fault::KeyFault;
 use super::keys::{ApiKeys, Checked};
+use crate::auth::credentials::remove_credentials;
 use crate::auth::{
     Authentication, Authenticator, Challenge, CredentialFault, CredentialSource, Identity,
     find_credential,
@@ -137,14 +138,8 @@ impl Authenticator for ApiKeyAuthenticator {
     }
 
     fn admitted(&self, request: &mut Request, _: &Identity) {
-        if self.settings.keep {
-            return;
-        }
-        for source in &self.settings.sources {
-            // `Authorization` may be somebody else's.
-            if !matches!(source.find(request), Ok(None)) {
-                source.remove(request);
-            }
+        if !self.settings.keep {
+            remove_credentials(&self.settings.sources, request);
         }
     }
 

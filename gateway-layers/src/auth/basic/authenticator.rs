@@ -1,6 +1,7 @@
 //! [`BasicAuthenticator`].
 
 use std::borrow::Cow;
+use std::slice;
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -11,6 +12,7 @@ use http::header::{HeaderName, HeaderValue, WWW_AUTHENTICATE};
 use super::fault::BasicFault;
 use super::users::MAX_NAME;
 use super::verifier::{BasicVerifier, Checked};
+use crate::auth::credentials::remove_credentials;
 use crate::auth::{
     Authentication, Authenticator, Challenge, CredentialFault, CredentialSource, Identity,
 };
@@ -129,10 +131,8 @@ impl Authenticator for BasicAuthenticator {
     }
 
     fn admitted(&self, request: &mut Request, _: &Identity) {
-        let source = &self.settings.source;
-        // `Authorization` may be somebody else's.
-        if !self.settings.keep && !matches!(source.find(request), Ok(None)) {
-            source.remove(request);
+        if !self.settings.keep {
+            remove_credentials(slice::from_ref(&self.settings.source), request);
         }
     }
 

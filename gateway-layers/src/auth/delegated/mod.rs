@@ -29,18 +29,10 @@
 //! ```
 
 use std::fmt;
-use std::sync::Arc;
-use std::time::Duration;
 
-use gateway_core::SystemClock;
 use http::{HeaderName, Method, StatusCode};
 
-use super::credentials::{Authorization, CredentialSource};
-use super::forward::Forward;
-use super::remote::{
-    self, Active, Question, RemoteServer, RemoteSettings, Rules, Settings, common_setters,
-};
-use super::statements::Names;
+use super::remote::{self, Active, RemoteServer, Settings, common_setters};
 
 /// How a token is shown to the service.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -71,42 +63,9 @@ pub struct Delegated {
 impl Delegated {
     /// `server` verifies tokens.
     pub fn new(server: RemoteServer) -> Self {
-        let question = Question {
-            server,
-            method: Method::POST,
-            presentation: remote::Presentation::Bearer,
-            own: Ok(None),
-            refusals: vec![StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN],
-        };
-        let rules = Rules {
-            method: "delegated",
-            active: Active::IfThere(&["active", "valid"]),
-            standard: false,
-            issuer: None,
-            audience: Vec::new(),
-            skew: Duration::ZERO,
-            expires: Some("exp".to_owned()),
-            required: Vec::new(),
-            names: Names {
-                subject: "sub".to_owned(),
-                roles: vec!["roles".to_owned()],
-                scopes: vec!["scope".to_owned()],
-                tier: None,
-                tenant: None,
-            },
-            forward: Forward::new(),
-        };
-        Self {
-            settings: Settings {
-                question,
-                rules,
-                remote: RemoteSettings::default(),
-                sources: vec![CredentialSource::bearer()],
-                authorization: Authorization::default(),
-                realm: "gateway".to_owned(),
-                clock: Arc::new(SystemClock),
-            },
-        }
+        let mut settings = Settings::new("delegated", server);
+        settings.question.refusals = vec![StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN];
+        Self { settings }
     }
 
     /// The method of the question. Default: `POST`.

@@ -34,16 +34,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gateway_core::SystemClock;
-use http::Method;
-
 pub use self::credentials::ClientCredentials;
-use super::credentials::{Authorization, CredentialSource};
-use super::forward::Forward;
-use super::remote::{
-    Active, Presentation, Question, RemoteServer, RemoteSettings, Rules, Settings, common_setters,
-};
-use super::statements::Names;
+use super::remote::{Active, Presentation, RemoteServer, Settings, common_setters};
 
 /// Clocks that differ by this much are one. Default: 60 s.
 pub const DEFAULT_SKEW: Duration = Duration::from_secs(60);
@@ -61,42 +53,13 @@ impl Introspection {
     /// Where neither issuer nor audience are named, a token is good when the server says so: it has
     /// to know then for whom the gateway asks.
     pub fn new(server: RemoteServer, credentials: ClientCredentials) -> Self {
-        let question = Question {
-            server,
-            method: Method::POST,
-            presentation: Presentation::Form,
-            own: credentials.into_value(),
-            refusals: Vec::new(),
-        };
-        let rules = Rules {
-            method: "introspection",
-            active: Active::Named("active".to_owned()),
-            standard: true,
-            issuer: None,
-            audience: Vec::new(),
-            skew: DEFAULT_SKEW,
-            expires: Some("exp".to_owned()),
-            required: Vec::new(),
-            names: Names {
-                subject: "sub".to_owned(),
-                roles: vec!["roles".to_owned()],
-                scopes: vec!["scope".to_owned()],
-                tier: None,
-                tenant: None,
-            },
-            forward: Forward::new(),
-        };
-        Self {
-            settings: Settings {
-                question,
-                rules,
-                remote: RemoteSettings::default(),
-                sources: vec![CredentialSource::bearer()],
-                authorization: Authorization::default(),
-                realm: "gateway".to_owned(),
-                clock: Arc::new(SystemClock),
-            },
-        }
+        let mut settings = Settings::new("introspection", server);
+        settings.question.presentation = Presentation::Form;
+        settings.question.own = credentials.into_value();
+        settings.rules.active = Active::Named("active".to_owned());
+        settings.rules.standard = true;
+        settings.rules.skew = DEFAULT_SKEW;
+        Self { settings }
     }
 
     /// The `iss` that tokens must have. Default: any, or none.

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use gateway_core::{Error, Reason, Request};
-use http::header::{HeaderName, HeaderValue, WWW_AUTHENTICATE};
+use http::header::{HeaderName, HeaderValue};
 
 use super::fault::TokenFault;
 use super::verifier::{Checked, JwtVerifier, VerifyError};
+use crate::auth::credentials::remove_credentials;
 use crate::auth::{
     Authentication, Authenticator, Authorization, Challenge, CredentialSource, Identity,
     find_credential,
@@ -96,7 +97,7 @@ impl Authenticator for JwtAuthenticator {
 
     fn admitted(&self, request: &mut Request, _: &Identity) {
         if self.settings.authorization == Authorization::Drop {
-            self.settings.sources.iter().for_each(|source| source.remove(request));
+            remove_credentials(&self.settings.sources, request);
         }
     }
 
@@ -110,20 +111,10 @@ impl Authenticator for JwtAuthenticator {
 }
 
 impl Settings {
-    /// Why a token is of no use (RFC 6750, section 3.1).
+    /// Why a token is of no use.
     fn refused(&self, why: &VerifyError) -> Error {
         match why {
-            VerifyError::Token(fault) => {
-                let code = match fault {
-                    TokenFault::Several => "invalid_request",
-                    _ => "invalid_token",
-                };
-                let challenge = Challenge::new("Bearer", &self.realm).parameter("error", code);
-                let challenge = challenge.parameter("error_description", fault.text());
-                Error::new(Reason::TokenInvalid)
-                    .with_detail(fault.text())
-                    .with_field(WWW_AUTHENTICATE, challenge.value())
-            }
+            VerifyError::Token(fault) => fault.error(&self.realm),
             VerifyError::KeysUnavailable(after) => {
                 let error = Error::new(Reason::KeysUnavailable);
                 if after.is_zero() { error } else { error.with_retry_after(*after) }

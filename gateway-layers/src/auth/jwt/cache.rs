@@ -38,12 +38,6 @@ impl fmt::Debug for VerifiedToken {
 /// where tokens are long, and has to be argued for.
 pub(super) type TokenHash = [u8; 32];
 
-pub(super) fn hash(token: &str) -> TokenHash {
-    let mut hash = [0; 32];
-    hash.copy_from_slice(digest(&SHA256, token.as_bytes()).as_ref());
-    hash
-}
-
 /// Tokens that have been verified, in shards, the least used given up first. Only what was
 /// verified comes in, so that strangers cannot push out what is in use.
 pub(super) struct Cache {
@@ -53,6 +47,14 @@ pub(super) struct Cache {
 impl Cache {
     pub(super) fn new(tokens: usize) -> Self {
         Self { tokens: (tokens > 0).then(|| quick_cache::sync::Cache::new(tokens)) }
+    }
+
+    /// What `token` is kept under; `None` where nothing is kept.
+    pub(super) fn hash(&self, token: &str) -> Option<TokenHash> {
+        self.tokens.as_ref()?;
+        let mut hash = [0; 32];
+        hash.copy_from_slice(digest(&SHA256, token.as_bytes()).as_ref());
+        Some(hash)
     }
 
     /// The token, unless it has expired or its key is in no set any more.

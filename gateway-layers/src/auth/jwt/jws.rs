@@ -32,7 +32,8 @@ pub(super) struct Jws<'a> {
     pub(super) header: Header,
     pub(super) payload: Vec<u8>,
     signed: &'a str,
-    signature: &'a str,
+    /// In base64url, and what that is.
+    signature: (&'a str, Vec<u8>),
 }
 
 /// Why no key has verified it.
@@ -54,10 +55,11 @@ impl<'a> Jws<'a> {
         // A dot more is none of the alphabet; an encrypted token has two.
         let header = Header::parse(&decode(header)?)?;
         let payload = decode(payload)?;
-        if decode(signature)?.is_empty() {
+        let bytes = decode(signature)?;
+        if bytes.is_empty() {
             return Err(TokenFault::Malformed);
         }
-        Ok(Self { header, payload, signed, signature })
+        Ok(Self { header, payload, signed, signature: (signature, bytes) })
     }
 
     /// The key of `keys` that has signed it.
@@ -67,10 +69,11 @@ impl<'a> Jws<'a> {
         allowed: &[Algorithm],
     ) -> Result<Arc<Key>, Unverified> {
         let Header { algorithm, key, .. } = &self.header;
+        let (text, bytes) = &self.signature;
         let mut seen = 0;
         for candidate in keys.candidates(key.as_deref(), *algorithm, allowed).take(MAX_TRIES) {
             seen += 1;
-            if candidate.verifies(self.signed, self.signature, *algorithm) {
+            if candidate.verifies(self.signed, text, bytes, *algorithm) {
                 return Ok(Arc::clone(candidate));
             }
         }

@@ -141,11 +141,16 @@ impl Key {
         }
     }
 
-    /// True when `signature`, which is base64url, is its signature of `message`.
-    pub(super) fn verifies(&self, message: &str, signature: &str, algorithm: Algorithm) -> bool {
+    /// True when `bytes`, which are `signature` in base64url, are its signature of `message`.
+    pub(super) fn verifies(
+        &self,
+        message: &str,
+        signature: &str,
+        bytes: &[u8],
+        algorithm: Algorithm,
+    ) -> bool {
         if let Some(rsa) = &self.material.rsa
-            && let Ok(signature) = URL_SAFE_NO_PAD.decode(signature)
-            && let Some(verified) = rsa.verifies(message.as_bytes(), &signature, algorithm)
+            && let Some(verified) = rsa.verifies(message.as_bytes(), bytes, algorithm)
         {
             return verified;
         }

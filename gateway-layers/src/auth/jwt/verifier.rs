@@ -8,7 +8,7 @@ use gateway_core::context::Claim;
 use gateway_core::{Clock, SystemClock};
 use http::header::HeaderName;
 
-use super::cache::{self, Cache, TokenHash, VerifiedToken};
+use super::cache::{Cache, TokenHash, VerifiedToken};
 use super::fault::TokenFault;
 use super::json;
 use super::jws::{Jws, MAX_TOKEN, Unverified};
@@ -213,8 +213,8 @@ impl JwtVerifier {
         if token.len() > MAX_TOKEN {
             return Checked::Refused(TokenFault::TooLarge.into());
         }
-        let (hash, now) = (cache::hash(token), self.now());
-        if let Some(token) = self.inner.cache.find(&hash, now) {
+        let (hash, now) = (self.inner.cache.hash(token), self.now());
+        if let Some(token) = hash.and_then(|hash| self.inner.cache.find(&hash, now)) {
             return Checked::Verified(token);
         }
         match self.examine(token, hash, now, false) {
@@ -225,7 +225,7 @@ impl JwtVerifier {
 
     /// What can be said after a fetch.
     pub(super) fn check_again(&self, token: &str) -> Result<Arc<VerifiedToken>, VerifyError> {
-        match self.examine(token, cache::hash(token), self.now(), true)? {
+        match self.examine(token, self.inner.cache.hash(token), self.now(), true)? {
             Checked::Verified(token) => Ok(token),
             Checked::Refused(why) => Err(why),
             Checked::Waits(_) => Err(TokenFault::KeyUnknown.into()),
@@ -242,7 +242,7 @@ impl JwtVerifier {
     fn examine(
         &self,
         token: &str,
-        hash: TokenHash,
+        hash: Option<TokenHash>,
         now: i64,
         last: bool,
     ) -> Result<Checked, TokenFault> {
@@ -265,7 +265,9 @@ impl JwtVerifier {
         let identity = Identity::new(principal).with_fields(fields);
         let token = VerifiedToken { identity, key, dies };
         let token = Arc::new(token);
-        self.inner.cache.keep(hash, &token);
+        if let Some(hash) = hash {
+            self.inner.cache.keep(hash, &token);
+        }
         Ok(Checked::Verified(token))
     }
 

@@ -4,19 +4,20 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gateway_core::{Clock, Error, Reason, Request};
-use http::header::{HeaderName, HeaderValue, WWW_AUTHENTICATE};
+use gateway_core::{Clock, Error, Reason, Request, SystemClock};
+use http::header::{HeaderName, HeaderValue};
 
 use super::flight::Refusal;
 use super::rules::Rules;
-use super::server::Question;
+use super::server::{Question, RemoteServer};
 use super::settings::{RemoteError, RemoteSettings};
 use super::status::RemoteStatus;
 use super::verifier::{Checked, Verifier};
 use crate::auth::authenticator::{Authentication, Authenticator, Identity};
 use crate::auth::challenge::Challenge;
-use crate::auth::credentials::{Authorization, CredentialSource, find_credential};
-use crate::auth::fault::TokenFault;
+use crate::auth::credentials::{
+    Authorization, CredentialSource, find_credential, remove_credentials,
+};
 
 /// Who is calling, by a token that a server knows: an [`Authenticator`]. Made by
 /// [`Introspection`](crate::auth::introspection::Introspection) and
@@ -46,6 +47,19 @@ pub(in crate::auth) struct Settings {
 }
 
 impl Settings {
+    /// Asks `server` with every default; whoever is known is so by `method`.
+    pub(in crate::auth) fn new(method: &'static str, server: RemoteServer) -> Self {
+        Self {
+            question: Question::new(server),
+            rules: Rules::new(method),
+            remote: RemoteSettings::default(),
+            sources: vec![CredentialSource::bearer()],
+            authorization: Authorization::default(),
+            realm: "gateway".to_owned(),
+            clock: Arc::new(SystemClock),
+        }
+    }
+
     pub(in crate::auth) fn build(self) -> Result<RemoteAuthenticator, RemoteError> {
         let verifier = Verifier::new(self.question, self.rules, self.remote, self.clock)?;
         let shared = Shared {
@@ -103,7 +117,7 @@ impl Authenticator for RemoteAuthenticator {
 
     fn admitted(&self, request: &mut Request, _: &Identity) {
         if self.shared.authorization == Authorization::Drop {
-            self.shared.sources.iter().for_each(|source| source.remove(request));
+            remove_credentials(&self.shared.sources, request);
         }
     }
 
@@ -117,20 +131,10 @@ impl Authenticator for RemoteAuthenticator {
 }
 
 impl Shared {
-    /// Why a token is of no use (RFC 6750, section 3.1).
+    /// Why a token is of no use.
     fn refused(&self, why: Refusal) -> Error {
         match why {
-            Refusal::Token(fault) => {
-                let code = match fault {
-                    TokenFault::Several => "invalid_request",
-                    _ => "invalid_token",
-                };
-                let challenge = Challenge::new("Bearer", &self.realm).parameter("error", code);
-                let challenge = challenge.parameter("error_description", fault.text());
-                Error::new(Reason::TokenInvalid)
-                    .with_detail(fault.text())
-                    .with_field(WWW_AUTHENTICATE, challenge.value())
-            }
+            Refusal::Token(fault) => fault.error(&self.realm),
             Refusal::Unavailable(after) => {
                 // A client is told whole seconds.
                 let after = after.max(Duration::from_secs(1));

@@ -43,5 +43,5 @@ pub use self::verifier::MAX_TOKEN;
 pub use super::fault::TokenFault;
 
 pub(in crate::auth) use self::authenticator::{Settings, common_setters};
-pub(in crate::auth) use self::rules::{Active, Rules};
-pub(in crate::auth) use self::server::{Presentation, Question, Unsendable};
+pub(in crate::auth) use self::rules::Active;
+pub(in crate::auth) use self::server::{Presentation, Unsendable};

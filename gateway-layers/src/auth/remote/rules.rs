@@ -62,6 +62,28 @@ impl From<TokenFault> for Judged {
 }
 
 impl Rules {
+    /// Members of no standard, which say whose a good token is; known by `method`.
+    pub(super) fn new(method: &'static str) -> Self {
+        Self {
+            method,
+            active: Active::IfThere(&["active", "valid"]),
+            standard: false,
+            issuer: None,
+            audience: Vec::new(),
+            skew: Duration::ZERO,
+            expires: Some("exp".to_owned()),
+            required: Vec::new(),
+            names: Names {
+                subject: "sub".to_owned(),
+                roles: vec!["roles".to_owned()],
+                scopes: vec!["scope".to_owned()],
+                tier: None,
+                tenant: None,
+            },
+            forward: Forward::new(),
+        }
+    }
+
     /// Who is known by `answer`, at `now`, in seconds since 1970.
     pub(super) fn judge(&self, answer: &[u8], now: i64) -> Result<Known, Judged> {
         let claims = json::object(answer)

@@ -125,6 +125,19 @@ pub(in crate::auth) struct Question {
     pub(in crate::auth) refusals: Vec<StatusCode>,
 }
 
+impl Question {
+    /// A POST to `server` with the token in `Authorization`.
+    pub(super) fn new(server: RemoteServer) -> Self {
+        Self {
+            server,
+            method: Method::POST,
+            presentation: Presentation::Bearer,
+            own: Ok(None),
+            refusals: Vec::new(),
+        }
+    }
+}
+
 /// Why nothing is known of a token. Nothing of an answer is repeated.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Fault {

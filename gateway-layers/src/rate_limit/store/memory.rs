@@ -10,14 +10,14 @@ use tokio::time::Instant;
 
 use super::super::config::MOST_LIMITS;
 use super::super::rule::{Fit, Level, Moment, State};
-use super::table::{Table, Worth};
+use super::table::{Slot, Table, Worth};
 use super::{Ask, Charge, Decided, Decision, Store, StoreStatus};
 
 /// Keys that are known at the same time, unless said otherwise: about 20 MB of token buckets, and
 /// 150 MB of sliding windows that are all busy.
 pub const DEFAULT_KEYS: usize = 100_000;
 
-/// Parts with a lock each, so that workers seldom meet at one.
+/// Parts with a lock each, so that workers seldom meet at one. A power of two.
 const SHARDS: usize = 64;
 
 /// With fewer keys than this for a part there is one part: parts fill up unevenly.
@@ -72,9 +72,8 @@ impl MemoryStore {
             [charge] => {
                 let mut table = lock(self.shared.shard(charge.key));
                 let evicted = table.evicted();
-                let mut levels = [Level::default()];
-                let admitted = decide(ask, &now, &mut levels, &mut |_, then| then(&mut table));
-                (Decision::new(admitted, &levels), table.evicted() > evicted)
+                let (admitted, level) = decide_one(&mut table, charge, ask.spends, &now);
+                (Decision::new(admitted, &[level]), table.evicted() > evicted)
             }
             charges => {
                 let mut locked = self.shared.lock_all(charges);
@@ -133,7 +132,8 @@ impl Shared {
     }
 
     fn place(&self, key: u128) -> usize {
-        (key >> 64) as usize % self.shards.len().max(1)
+        // There are as many parts as some power of two.
+        (key >> 64) as usize & (self.shards.len() - 1)
     }
 
     fn shard(&self, key: u128) -> &Mutex<Table> {
@@ -193,6 +193,29 @@ fn lock(shard: &Mutex<Table>) -> MutexGuard<'_, Table> {
 /// Gives the table of a charge to a function.
 type Tables<'a> = dyn FnMut(usize, &mut dyn FnMut(&mut Table)) + 'a;
 
+/// Looks at one limit and charges it, with one look into the table.
+fn decide_one(table: &mut Table, charge: &Charge<'_>, spends: bool, now: &Moment) -> (bool, Level) {
+    let mut level = Level::default();
+    let mut fresh = State::new(charge.rule);
+    let slot = table.find(charge.key);
+    let (state, known) = match slot {
+        Some(Slot { state, worth, .. }) => (state, Some(worth)),
+        None => (&mut fresh, None),
+    };
+    state.look(charge, now, &mut level);
+    let admitted = level.fits || !charge.binding;
+    if !(spends && level.fits && charge.cost > 0) {
+        (level.remaining, level.more_after) = state.left(charge.rule, now);
+        return (admitted, level);
+    }
+    let worth = state.charge(charge, now, &mut level);
+    match known {
+        Some(known) => *known = worth,
+        None => table.insert(charge.key, fresh, worth, now.nanos),
+    }
+    (admitted, level)
+}
+
 /// Looks at all limits, and charges all or none.
 fn decide(ask: &Ask<'_>, now: &Moment, levels: &mut [Level], tables: &mut Tables<'_>) -> bool {
     let mut admitted = true;
@@ -210,46 +233,55 @@ fn decide(ask: &Ask<'_>, now: &Moment, levels: &mut [Level], tables: &mut Tables
 
 /// Whether a request fits.
 fn look(table: &mut Table, charge: &Charge<'_>, now: &Moment, level: &mut Level) {
-    let fit = known(table, charge, now, |state| state.fit(charge.rule, now, charge.cost));
-    level.fits = fit == Fit::Now;
-    level.retry_after = if let Fit::After(wait) = fit { Some(wait) } else { None };
+    let mut fresh = None;
+    known(table, charge, &mut fresh).look(charge, now, level);
 }
 
 /// What is left for who was not charged.
 fn tell(table: &mut Table, charge: &Charge<'_>, now: &Moment, level: &mut Level) {
-    (level.remaining, level.more_after) =
-        known(table, charge, now, |state| state.left(charge.rule, now));
-}
-
-/// What `question` finds in the state of a key as it is now, known or new.
-fn known<T>(
-    table: &mut Table,
-    charge: &Charge<'_>,
-    now: &Moment,
-    question: impl FnOnce(&State) -> T,
-) -> T {
     let mut fresh = None;
-    let state = match table.find(charge.key) {
-        Some(slot) => &mut slot.state,
-        None => fresh.insert(State::new(charge.rule)),
-    };
+    let state = known(table, charge, &mut fresh);
     state.pass_time(charge.rule, now);
-    question(state)
+    (level.remaining, level.more_after) = state.left(charge.rule, now);
 }
 
 fn take(table: &mut Table, charge: &Charge<'_>, now: &Moment, level: &mut Level) {
-    let rule = charge.rule;
-    let mut taken = |state: &mut State| {
-        state.take(rule, now, charge.cost);
-        (level.remaining, level.more_after) = state.left(rule, now);
-        Worth { used: state.share(rule, now), forgotten_at: state.forgotten_at(rule, now) }
-    };
     if let Some(slot) = table.find(charge.key) {
-        slot.worth = taken(&mut slot.state);
+        slot.worth = slot.state.charge(charge, now, level);
     } else {
-        let mut state = State::new(rule);
-        state.pass_time(rule, now);
-        let worth = taken(&mut state);
+        let mut state = State::new(charge.rule);
+        let worth = state.charge(charge, now, level);
         table.insert(charge.key, state, worth, now.nanos);
+    }
+}
+
+/// The state of a key, or a fresh one.
+fn known<'a>(
+    table: &'a mut Table,
+    charge: &Charge<'_>,
+    fresh: &'a mut Option<State>,
+) -> &'a mut State {
+    match table.find(charge.key) {
+        Some(slot) => &mut slot.state,
+        None => fresh.insert(State::new(charge.rule)),
+    }
+}
+
+impl State {
+    /// Whether a request fits, as it is now.
+    fn look(&mut self, charge: &Charge<'_>, now: &Moment, level: &mut Level) {
+        self.pass_time(charge.rule, now);
+        let fit = self.fit(charge.rule, now, charge.cost);
+        level.fits = fit == Fit::Now;
+        level.retry_after = if let Fit::After(wait) = fit { Some(wait) } else { None };
+    }
+
+    /// Charges what fits, and says what is left.
+    fn charge(&mut self, charge: &Charge<'_>, now: &Moment, level: &mut Level) -> Worth {
+        let rule = charge.rule;
+        self.pass_time(rule, now);
+        self.take(rule, now, charge.cost);
+        (level.remaining, level.more_after) = self.left(rule, now);
+        Worth { used: self.share(rule, now), forgotten_at: self.forgotten_at(rule, now) }
     }
 }

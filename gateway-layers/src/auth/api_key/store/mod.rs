@@ -1,6 +1,7 @@
 //! [`KeyStore`]: where keys are kept.
 
 mod file;
+#[cfg(any(feature = "postgres", feature = "redis"))]
 mod link;
 mod memory;
 #[cfg(feature = "postgres")]

@@ -5,7 +5,7 @@ mod secrets;
 mod tokens;
 mod vectors;
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -22,30 +22,9 @@ use gateway_core::Clock;
 use serde_json::{Value, json};
 
 use super::*;
-
-/// What time it is for issuer and gateway.
-const NOW: u64 = 1_800_000_000;
+use crate::auth::fake_clock::{FakeClock, NOW};
 
 const ISSUER: &str = "https://issuer.example";
-
-#[derive(Clone)]
-struct FakeClock(Arc<AtomicU64>);
-
-impl FakeClock {
-    fn new() -> Self {
-        Self(Arc::new(AtomicU64::new(NOW)))
-    }
-
-    fn advance(&self, seconds: u64) {
-        self.0.fetch_add(seconds, Ordering::Relaxed);
-    }
-}
-
-impl Clock for FakeClock {
-    fn now(&self) -> SystemTime {
-        UNIX_EPOCH + Duration::from_secs(self.0.load(Ordering::Relaxed))
-    }
-}
 
 fn b64(bytes: impl AsRef<[u8]>) -> String {
     URL_SAFE_NO_PAD.encode(bytes)

@@ -264,6 +264,18 @@ async fn the_upstream_need_not_get_the_token() {
 }
 
 #[tokio::test]
+async fn what_authorizes_somebody_else_stays_where_the_token_was_in_a_cookie() {
+    let places = [CredentialSource::bearer(), CredentialSource::Cookie("session".to_owned())];
+    let house = House::new().with(|tokens| tokens.from(places).authorization(Authorization::Drop));
+    let cookie = format!("a=b; session={}", house.token());
+    let fields = [("authorization", "Basic YWRhOng="), ("cookie", cookie.as_str())];
+    house.sends(request(&fields)).await.unwrap();
+    let (headers, _) = house.upstream.last();
+    assert_eq!(headers[AUTHORIZATION], "Basic YWRhOng=");
+    assert_eq!(headers["cookie"], "a=b");
+}
+
+#[tokio::test]
 async fn where_tokens_are_optional_a_bad_one_is_refused_all_the_same() {
     let house = House::new().optional();
     house.sends(request(&[])).await.unwrap();

@@ -4,14 +4,13 @@ mod questions;
 mod secrets;
 mod times;
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use bytes::Bytes;
 use gateway_core::{
-    Body, Clock, ConnectionInfo, Error, Module, Reason, Request, RequestContext, Response,
-    module_fn,
+    Body, ConnectionInfo, Error, Module, Reason, Request, RequestContext, Response, module_fn,
 };
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, WWW_AUTHENTICATE};
 use http::{Method, StatusCode};
@@ -24,32 +23,11 @@ use super::*;
 use crate::auth::authenticator::{Authentication, Authenticator, Identity};
 use crate::auth::credentials::{Authorization, CredentialSource};
 use crate::auth::delegated::{self, Delegated};
+use crate::auth::fake_clock::{FakeClock, NOW};
 use crate::auth::forward::Forward;
 use crate::auth::introspection::{ClientCredentials, Introspection};
 
-/// What time it is for issuer and gateway.
-const NOW: u64 = 1_800_000_000;
-
 const USER: HeaderName = HeaderName::from_static("x-user-id");
-
-#[derive(Clone)]
-struct FakeClock(Arc<AtomicU64>);
-
-impl FakeClock {
-    fn new() -> Self {
-        Self(Arc::new(AtomicU64::new(NOW)))
-    }
-
-    fn advance(&self, seconds: u64) {
-        self.0.fetch_add(seconds, Ordering::Relaxed);
-    }
-}
-
-impl Clock for FakeClock {
-    fn now(&self) -> SystemTime {
-        UNIX_EPOCH + Duration::from_secs(self.0.load(Ordering::Relaxed))
-    }
-}
 
 /// What a server does.
 #[derive(Clone)]

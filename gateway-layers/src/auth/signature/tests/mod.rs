@@ -9,42 +9,19 @@ mod vectors;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use aws_lc_rs::digest::{Algorithm, digest};
-use gateway_core::{
-    Body, Clock, ConnectionInfo, Error, ListenerInfo, Reason, Request, RequestContext,
-};
+use gateway_core::{Body, ConnectionInfo, Error, ListenerInfo, Reason, Request, RequestContext};
 use http::{HeaderName, HeaderValue, Method};
 use tokio::time::Instant;
 
 use super::message::Message;
 use super::structured;
 use super::*;
-
-/// What time it is for client and gateway.
-const NOW: u64 = 1_800_000_000;
+use crate::auth::fake_clock::{FakeClock, NOW};
 
 const SECRET: [u8; 32] = [7; 32];
-
-#[derive(Clone)]
-struct FakeClock(Arc<AtomicU64>);
-
-impl FakeClock {
-    fn new() -> Self {
-        Self(Arc::new(AtomicU64::new(NOW)))
-    }
-
-    fn advance(&self, seconds: u64) {
-        self.0.fetch_add(seconds, Ordering::Relaxed);
-    }
-}
-
-impl Clock for FakeClock {
-    fn now(&self) -> SystemTime {
-        UNIX_EPOCH + Duration::from_secs(self.0.load(Ordering::Relaxed))
-    }
-}
 
 fn secret() -> SignatureKey {
     SignatureKey::secret(&SECRET).unwrap()

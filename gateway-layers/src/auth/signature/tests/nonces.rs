@@ -62,7 +62,7 @@ async fn a_nonce_is_remembered_while_its_signature_is_young_enough() {
     assert_eq!(nonces.len(), 1);
     clock.advance(300);
     // The next one takes its place.
-    let now = clock.0.load(Ordering::Relaxed);
+    let now = clock.seconds();
     let mut next = get("/");
     let input = format!(r#"({COVERED});created={now};keyid="k1";nonce="abcdefgh""#);
     sign_as(&mut next, "sig", &secret(), &input);

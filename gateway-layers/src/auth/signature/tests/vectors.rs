@@ -110,7 +110,7 @@ async fn what_proxies_do_to_a_message_is_told_from_what_they_must_not() {
     let vectors = vectors();
     let created = 1_618_884_473;
     for vector in vectors["transforms"].as_array().unwrap() {
-        let clock = FakeClock(Arc::new(AtomicU64::new(created)));
+        let clock = FakeClock::at(created);
         let verifier = SignatureVerifier::builder("appendix")
             .key(TrustedKey::new("test-key-ed25519", key(&vectors, vector)))
             .covered([Component::METHOD, Component::PATH, Component::AUTHORITY])

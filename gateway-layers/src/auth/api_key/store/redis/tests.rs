@@ -84,12 +84,26 @@ async fn keys_are_issued_listed_rotated_and_removed() {
     assert_eq!(verify(&one, key.reveal()).await, Err(KeyFault::Unknown));
 }
 
+async fn becomes_revoked(keys: &ApiKeys, key: &str) {
+    let seen = async {
+        while verify(keys, key).await != Err(KeyFault::Revoked) {
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(Duration::from_secs(20), seen).await.unwrap();
+}
+
 #[tokio::test]
 async fn known_keys_pass_while_redis_is_away_and_what_changed_is_seen_when_it_is_back() {
     let Some(mut server) = Redis::start().await else { return };
     let keys = server.gateway();
     let (key, record) = keys.issue(KeyGrant::new("acme")).await.unwrap();
     let (other, _) = keys.issue(KeyGrant::new("other")).await.unwrap();
+    // News come in their order: what is said of these keys has been heard once this one is gone.
+    let (last, marked) = keys.issue(KeyGrant::new("last")).await.unwrap();
+    assert_eq!(verify(&keys, last.reveal()).await, Ok(()));
+    server.gateway().revoke(&marked.id).await.unwrap();
+    becomes_revoked(&keys, last.reveal()).await;
     assert_eq!(verify(&keys, key.reveal()).await, Ok(()));
     server.redis.stop().await;
     assert_eq!(verify(&keys, key.reveal()).await, Ok(()));
@@ -99,12 +113,7 @@ async fn known_keys_pass_while_redis_is_away_and_what_changed_is_seen_when_it_is
     assert!(server.redis.run().await);
     // Another one revokes it while nobody listens here.
     server.gateway().revoke(&record.id).await.unwrap();
-    let seen = async {
-        while verify(&keys, key.reveal()).await != Err(KeyFault::Revoked) {
-            sleep(Duration::from_millis(20)).await;
-        }
-    };
-    timeout(Duration::from_secs(20), seen).await.unwrap();
+    becomes_revoked(&keys, key.reveal()).await;
     assert_eq!(verify(&keys, other.reveal()).await, Ok(()));
     assert_eq!(keys.status().trouble, None);
 }

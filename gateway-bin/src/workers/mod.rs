@@ -1,19 +1,21 @@
 //! Workers: threads with a runtime, sockets and connections of their own.
 
+#[cfg(test)]
+mod tests;
+mod worker;
+
 use std::convert::Infallible;
 use std::future::{Future, pending};
-use std::hint::black_box;
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::thread;
-use std::time::Duration;
 
 use gateway_core::{Address, BoundListener, DrainSettings, Drained, Gateway, Observers, Server};
 use tokio::runtime;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
+use self::worker::{Stage, spawn, wait};
 use crate::admin;
 use crate::assemble::{Assembled, Reloader, build_listener};
 use crate::config::{Listener, Startup};
@@ -148,14 +150,6 @@ pub struct Bound {
     startup: Startup,
     reloader: Reloader,
     admin: Option<BoundListener>,
-}
-
-/// What the workers are told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd)]
-enum Stage {
-    Serve,
-    Drain,
-    Cut,
 }
 
 impl Bound {
@@ -333,172 +327,4 @@ async fn administer(server: Option<Server<Gateway>>) -> Infallible {
         tracing::error!(%error, "the admin listener failed");
     }
     pending().await
-}
-
-/// What became of the worker of this number.
-type End = (usize, Result<Drained, String>);
-
-/// Waits for every worker; where one fails, drains the others.
-async fn wait(
-    mut ends: mpsc::UnboundedReceiver<End>,
-    stage: &watch::Sender<Stage>,
-) -> Result<Drained, ServeError> {
-    let mut total = Drained::default();
-    let mut failed = None;
-    while let Some((worker, outcome)) = ends.recv().await {
-        match outcome {
-            Ok(drained) => {
-                total.open += drained.open;
-                total.cut += drained.cut;
-            }
-            Err(cause) => {
-                tracing::error!(worker, cause, "a worker failed; draining the others");
-                stage.send_if_modified(|stage| {
-                    let serving = *stage == Stage::Serve;
-                    if serving {
-                        *stage = Stage::Drain;
-                    }
-                    serving
-                });
-                failed.get_or_insert(ServeError::Worker { worker, cause });
-            }
-        }
-    }
-    failed.map_or(Ok(total), Err)
-}
-
-fn spawn(
-    number: usize,
-    server: Server<Gateway>,
-    stage: watch::Receiver<Stage>,
-    ended: mpsc::UnboundedSender<End>,
-) -> io::Result<()> {
-    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-    let run = move || {
-        let work = AssertUnwindSafe(|| runtime.block_on(work(server, stage)));
-        let outcome = match catch_unwind(work) {
-            Ok(outcome) => outcome.map_err(|error| error.to_string()),
-            Err(_) => Err("it panicked".to_owned()),
-        };
-        let _ = ended.send((number, outcome));
-    };
-    thread::Builder::new().name(format!("worker-{number}")).spawn(run)?;
-    Ok(())
-}
-
-async fn work(server: Server<Gateway>, stage: watch::Receiver<Stage>) -> io::Result<Drained> {
-    let mut drain = stage.clone();
-    let mut cut = stage;
-    let stop = async move {
-        // An error means that nobody is left to tell: stop as well.
-        let _ = drain.wait_for(|stage| *stage >= Stage::Drain).await;
-    };
-    tokio::select! {
-        drained = server.serve(stop) => drained,
-        _ = cut.wait_for(|stage| *stage == Stage::Cut) => Ok(Drained::default()),
-        never = let_the_allocator_look() => match never {},
-    }
-}
-
-/// Asks for some memory, untouched, and gives it back, once a second.
-///
-/// The allocator keeps what was freed for a moment, in case it is wanted again, and looks for what
-/// it may return to the system only when it is used for something large. After a burst nobody does
-/// that: without this, thousands of connections that fell quiet would keep what they needed while
-/// they were busy. It costs nothing while there is work.
-async fn let_the_allocator_look() -> Infallible {
-    const SOME: usize = 10 * 1024 * 1024;
-    loop {
-        sleep(Duration::from_secs(1)).await;
-        drop(black_box(Vec::<u8>::with_capacity(SOME)));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::net::TcpStream;
-
-    use super::*;
-    use crate::Assembly;
-    use crate::config::Source;
-
-    const DOCUMENT: &str = r#"
-        workers = 3
-        listeners = [{ name = "public", address = "127.0.0.1:0" }]
-        drain = { lame_duck = "0s", deadline = "5s" }
-        [[routes]]
-        id = "hello"
-        match = { path = "/hello" }
-        target = { respond = { body = "hello" } }
-        policy = { timeout = "0s", body_limit = "off" }
-        "#;
-
-    fn assembled(text: &str) -> Assembled {
-        Assembly::from(Source::text("g.toml", text)).assemble().unwrap()
-    }
-
-    async fn ask(address: &Address) -> String {
-        let Address::Tcp(address) = address else { panic!("{address}") };
-        let mut client = TcpStream::connect(address).await.unwrap();
-        let request = b"GET /hello HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
-        client.write_all(request).await.unwrap();
-        let mut answer = String::new();
-        client.read_to_string(&mut answer).await.unwrap();
-        answer
-    }
-
-    #[tokio::test]
-    async fn workers_share_the_port_that_the_first_one_got() {
-        let bound = assembled(DOCUMENT).bind().unwrap();
-        assert_eq!(bound.worker_count(), 3);
-        let [(name, address)] = bound.addresses() else { panic!("{bound:?}") };
-        assert_eq!(name, "public");
-        let address = address.clone();
-        let (stop, stopped) = oneshot::channel::<()>();
-        let serve = bound.serve(async { drop(stopped.await) });
-        let ask = async {
-            for _ in 0..12 {
-                let answer = ask(&address).await;
-                assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
-                assert!(answer.ends_with("\r\n\r\nhello"), "{answer}");
-            }
-            stop.send(()).unwrap();
-        };
-        let (drained, ()) = tokio::join!(serve, ask);
-        assert_eq!(drained.unwrap().cut, 0);
-    }
-
-    #[tokio::test]
-    async fn what_is_cut_is_not_waited_for() {
-        let bound = assembled(DOCUMENT).bind().unwrap();
-        let Some((_, Address::Tcp(address))) = bound.addresses().first().cloned() else {
-            panic!("{bound:?}")
-        };
-        let (cut, cutting) = oneshot::channel::<()>();
-        let serve = bound.serve_until(std::future::pending(), async { drop(cutting.await) });
-        let hold = async {
-            let mut client = TcpStream::connect(address).await.unwrap();
-            client.write_all(b"GET /hello HTTP/1.1\r\n").await.unwrap();
-            cut.send(()).unwrap();
-        };
-        let both = async { tokio::join!(serve, hold) };
-        let (served, ()) = tokio::time::timeout(Duration::from_secs(4), both).await.unwrap();
-        served.unwrap();
-    }
-
-    #[test]
-    fn an_address_in_use_is_an_error_even_where_ports_are_shared() {
-        let bound = assembled(DOCUMENT).bind().unwrap();
-        let taken = bound.addresses()[0].1.to_string();
-        let again = DOCUMENT.replace("127.0.0.1:0", &taken);
-        let error = assembled(&again).bind().unwrap_err().to_string();
-        let expected = format!(
-            "cannot listen on {taken}: Address already in use (os error 98); \
-             another process listens there: stop it, or choose another address"
-        );
-        assert_eq!(error, expected);
-    }
 }

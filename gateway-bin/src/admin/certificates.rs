@@ -1,0 +1,77 @@
+//! The certificates of listeners, as JSON.
+
+#[cfg(feature = "tls")]
+use std::time::SystemTime;
+
+use serde_json::Value;
+#[cfg(feature = "tls")]
+use serde_json::json;
+
+#[cfg(feature = "acme")]
+use crate::assemble::AcmePart;
+use crate::assemble::Parts;
+
+/// Every certificate, with where it is from and how it is.
+#[cfg(feature = "tls")]
+pub(super) fn certificates(parts: &Parts) -> Value {
+    let files = parts.listeners.iter().flat_map(|listener| {
+        let failure = listener.failure();
+        let files = listener.file_certificates().into_iter();
+        files.map(move |certificate| {
+            json!({
+                "source": "file",
+                "listeners": [listener.name],
+                "names": certificate.names(),
+                "not_before": date(certificate.not_before()),
+                "not_after": date(certificate.not_after()),
+                "last_error": failure,
+            })
+        })
+    });
+    #[cfg(feature = "acme")]
+    let files = files.chain(parts.acme.iter().map(ordered));
+    files.collect()
+}
+
+/// None: this build speaks no TLS.
+#[cfg(not(feature = "tls"))]
+pub(super) fn certificates(_: &Parts) -> Value {
+    Value::Array(Vec::new())
+}
+
+/// Names whose handshakes are refused, since there is no certificate for them yet.
+pub(super) fn missing(parts: &Parts) -> Vec<String> {
+    #[cfg(feature = "acme")]
+    {
+        let missing = parts.acme.iter().filter(|part| part.is_missing());
+        missing.flat_map(|part| part.acme.status().domains).collect()
+    }
+    #[cfg(not(feature = "acme"))]
+    {
+        let _ = parts;
+        Vec::new()
+    }
+}
+
+#[cfg(feature = "acme")]
+fn ordered(part: &AcmePart) -> Value {
+    let status = part.acme.status();
+    json!({
+        "source": "acme",
+        "listeners": part.listeners,
+        "names": status.domains,
+        "not_before": status.not_before.map(date),
+        "not_after": status.not_after.map(date),
+        "directory": status.directory,
+        "challenge": status.challenge.as_str(),
+        "state": status.state.as_str(),
+        "failures": status.failures,
+        "last_error": status.last_error,
+        "next_try": status.next_try.map(date),
+    })
+}
+
+#[cfg(feature = "tls")]
+fn date(time: SystemTime) -> String {
+    httpdate::fmt_http_date(time)
+}
