@@ -170,8 +170,10 @@ fn gateway(text: &str) -> GatewayBuilder {
     Gateway::document(text).environment("RUST_LOG", "trace")
 }
 
-/// What is asked, and what comes of it.
-fn questions() -> Vec<(&'static str, Vec<(&'static str, String)>, u16)> {
+/// What is asked, and with which status it is answered.
+type Question = (&'static str, Vec<(&'static str, String)>, u16);
+
+fn questions() -> Vec<Question> {
     let jwt = Signer::secret(secret("jwt"));
     // The token is a secret as well, and its claims have one in them.
     let token = |subject: &str| jwt.token("a", &claims(&format!("{subject}-{PLANTED}")));

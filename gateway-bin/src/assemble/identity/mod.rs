@@ -450,9 +450,7 @@ fn connected(keys: Keys, ca: Option<&str>) -> Result<Keys, BoxError> {
         Some(ca) => super::tls::client_trusting(ca)?,
         None => super::tls::client()?,
     };
-    Ok(keys.cluster(move || {
-        gateway_core::Cluster::builder("jwks").tls(Arc::clone(&tls))
-    }))
+    Ok(keys.cluster(move || gateway_core::Cluster::builder("jwks").tls(Arc::clone(&tls))))
 }
 
 #[cfg(not(feature = "tls"))]
