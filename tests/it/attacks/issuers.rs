@@ -421,9 +421,9 @@ async fn an_issuer_that_says_another_name_or_leads_to_an_open_road_is_not_believ
     let mut failures = Failures::new();
     for (name, description, expected) in cases {
         *described.lock().expect("a lock") = description;
+        let before = plain.seen_for("/jwks.json").len();
         let main = format!("keys = {{ discovery = {safe:?}, ca = {ca:?}, cooldown = \"5s\" }}");
         let gateway = document(&upstream, &[("main", main)]).start().await;
-        let before = plain.seen_for("/jwks.json").len();
         let reply = fresh(&gateway, &signer, "a", 1).await;
         let fetched = plain.seen_for("/jwks.json").len() - before;
         let good = match expected {
