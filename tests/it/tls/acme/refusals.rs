@@ -110,8 +110,8 @@ async fn nothing_starts_with_what_an_authority_would_refuse() {
             "missing",
         ),
         (
-            tls(&acme("domains = \"a.test\", chalenge = \"http-01\"")),
-            ".acme.chalenge",
+            tls(&acme("domains = \"a.test\", challenges = \"http-01\"")),
+            ".acme.challenges",
             "did you mean",
         ),
     ] {
