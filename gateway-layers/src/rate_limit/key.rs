@@ -161,6 +161,7 @@ trait Sink {
     fn put(&mut self, bytes: &[u8]);
 
     /// With its length, so that no two texts run into one another.
+    #[inline]
     fn text(&mut self, kind: u8, bytes: &[u8]) {
         let length = (bytes.len() as u32).to_le_bytes();
         self.put(&[kind, length[0], length[1], length[2], length[3]]);
@@ -206,6 +207,8 @@ impl Keyed {
 }
 
 impl Sink for Keyed {
+    // Most pieces have a length that is known where they are put: they are moved, not copied.
+    #[inline]
     fn put(&mut self, bytes: &[u8]) {
         if bytes.len() > self.pieces.len() - self.filled {
             self.hash_pieces();
