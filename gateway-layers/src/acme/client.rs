@@ -18,7 +18,7 @@ use rustls::ClientConfig;
 use tokio::time::Instant;
 
 use crate::http_client::url::Url;
-use crate::http_client::{ReadFault, modest, question, whole};
+use crate::http_client::{ReadFault, modest, question, whole, with_sources};
 
 /// For one question and its whole answer.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -88,18 +88,6 @@ impl From<gateway_core::Error> for Fault {
             _ => Self::Exchange(with_sources(&error)),
         }
     }
-}
-
-/// `error` with everything that led to it.
-fn with_sources(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        source = error.source();
-    }
-    text
 }
 
 impl Client {

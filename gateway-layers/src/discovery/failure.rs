@@ -1,13 +1,12 @@
 //! [`Failure`]: why a source found nothing new.
 
-use std::error::Error as StdError;
 use std::fmt;
 use std::time::Duration;
 
 use http::StatusCode;
 
 use super::MAX_ENDPOINTS;
-use crate::http_client::ReadFault;
+use crate::http_client::{ReadFault, with_sources};
 
 /// Why a source found nothing new. The last good set holds.
 #[derive(Debug, thiserror::Error)]
@@ -49,16 +48,4 @@ impl Failure {
     pub(super) fn unreadable(what: &'static str, problem: &impl fmt::Display) -> Self {
         Self::Unreadable { what, problem: problem.to_string() }
     }
-}
-
-/// The error and what it comes from: the code alone does not say who refused the connection.
-fn with_sources(error: &gateway_core::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        source = error.source();
-    }
-    text
 }

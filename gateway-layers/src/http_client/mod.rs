@@ -4,6 +4,7 @@
 #[cfg(any(feature = "acme", feature = "jwt", feature = "introspection"))]
 pub(crate) mod url;
 
+use std::error::Error as _;
 use std::fmt::Write as _;
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -77,6 +78,18 @@ pub(crate) async fn whole(mut body: Body, most: usize) -> Result<Bytes, ReadFaul
         whole.extend_from_slice(&data);
     }
     Ok(whole.freeze())
+}
+
+/// The error and what it comes from: the code alone does not say who refused the connection.
+pub(crate) fn with_sources(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        source = error.source();
+    }
+    text
 }
 
 /// `text` as a part of a path or query (RFC 3986, section 2.3).
