@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 use std::io::{self, Write};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::thread;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread::{self, Thread};
 use std::time::Duration;
 
 use gateway::Assembly;
@@ -53,14 +53,20 @@ const MOST_PENDING: usize = 32 * 1024;
 /// Nor is anything for longer than this.
 const WRITTEN_AFTER: Duration = Duration::from_millis(50);
 
+/// Writes what is pending in time. It sleeps while nothing is.
+static WRITER: OnceLock<Thread> = OnceLock::new();
+
 /// Writes what is pending from now on, on a thread of its own.
 fn write_pending_in_time() -> Result<(), String> {
     let run = || loop {
+        thread::park();
         thread::park_timeout(WRITTEN_AFTER);
         write_pending();
     };
-    let thread = thread::Builder::new().name("log".to_owned()).spawn(run);
-    thread.map(drop).map_err(|error| format!("no thread for the log: {error}"))
+    let spawned = thread::Builder::new().name("log".to_owned()).spawn(run);
+    let spawned = spawned.map_err(|error| format!("no thread for the log: {error}"))?;
+    WRITER.get_or_init(|| spawned.thread().clone());
+    Ok(())
 }
 
 /// Writes what is pending now: before the program ends.
@@ -80,8 +86,12 @@ fn pending() -> MutexGuard<'static, Vec<u8>> {
 /// Adds a line, and writes all of them if they are this many bytes now.
 fn add(line: &[u8], written_from: usize) -> io::Result<()> {
     let mut pending = pending();
+    let first = pending.is_empty();
     pending.extend_from_slice(line);
     if pending.len() < written_from {
+        if let Some(writer) = WRITER.get().filter(|_| first) {
+            writer.unpark();
+        }
         return Ok(());
     }
     let written = io::stderr().lock().write_all(&pending);
