@@ -25,6 +25,13 @@ pub(super) fn identity(parts: &Parts) -> Value {
     json!({ "jwt": jwt, "asked": asked, "api_key": api_key, "basic": basic })
 }
 
+/// How good the keys of each issuer of tokens are, by the name of the provider.
+pub(super) fn keys(parts: &Parts) -> Value {
+    let keys = parts.identity.keys().into_iter();
+    let keys = keys.map(|(name, status)| (name, Value::from(freshness(status.freshness))));
+    Value::Object(keys.collect())
+}
+
 fn server(status: &RemoteStatus) -> Value {
     json!({
         "server": status.server,

@@ -110,8 +110,10 @@ impl Admin {
         let shown = json!({
             "ready": unready.is_empty(),
             "without_endpoint": unready,
-            // Said and not counted: an authority that checks the name must be let through to here.
+            // Said and not counted: an authority that checks the name must be let through to here,
+            // and routes that ask for no token are served without keys.
             "without_certificate": certificates::missing(&parts),
+            "keys": access::keys(&parts),
         });
         json_answer(status, &shown)
     }

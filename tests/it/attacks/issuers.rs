@@ -137,6 +137,8 @@ async fn a_server_that_stalls_is_waited_for_no_longer_than_is_said() {
             refused(&reply, 503, "keys_unavailable");
         }
         assert_eq!(provider(gateway.admin(), "main").await["freshness"], "unavailable");
+        let ready = gateway.admin().get("/ready").await;
+        assert_eq!((ready.status, &ready.json()["keys"]["main"]), (200, &"unavailable".into()));
         // It finds its voice again.
         says.now(keys(&[signer.jwk("a")]));
         until(PATIENCE, 200, || fresh(&gateway, &signer, "a", 4)).await;
