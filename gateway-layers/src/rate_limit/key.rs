@@ -71,6 +71,10 @@ impl<'a> Subject<'a> {
         Self { request, context: request.context() }
     }
 
+    pub(super) fn context(&self) -> Option<&'a RequestContext> {
+        self.context
+    }
+
     pub(super) fn tier(&self) -> Option<&'a str> {
         self.principal()?.tier.as_deref()
     }
@@ -81,21 +85,20 @@ impl<'a> Subject<'a> {
 
     /// The fingerprint of `parts` among others of the same `seed`. Of stores of one process it is
     /// keyed by a secret of the process; of shared ones it is the same everywhere.
-    pub(super) fn fingerprint(&self, seed: &[u8; 16], parts: &[KeyPart], shared: bool) -> u128 {
+    pub(super) fn fingerprint(&self, seed: &Seed, parts: &[KeyPart], shared: bool) -> u128 {
         if shared {
             let mut sha = Sha(Sha1::new());
-            self.feed(seed, parts, &mut sha);
-            let bytes = sha.0.digest().bytes();
-            bytes.iter().take(16).fold(0, |all, byte| all << 8 | u128::from(*byte))
+            sha.put(&seed.bytes);
+            self.feed(parts, &mut sha);
+            first_bytes(&sha.0).iter().fold(0, |all, byte| all << 8 | u128::from(*byte))
         } else {
-            let mut keyed = Keyed::new();
-            self.feed(seed, parts, &mut keyed);
+            let mut keyed = Keyed::of(&seed.keyed);
+            self.feed(parts, &mut keyed);
             keyed.finish()
         }
     }
 
-    fn feed(&self, seed: &[u8; 16], parts: &[KeyPart], sink: &mut impl Sink) {
-        sink.put(seed);
+    fn feed(&self, parts: &[KeyPart], sink: &mut impl Sink) {
         for part in parts {
             let known = match part {
                 KeyPart::Ip => false,
@@ -114,9 +117,9 @@ impl<'a> Subject<'a> {
             if !known {
                 let ip = self.context.map(RequestContext::client_ip);
                 let (kind, bits) = ip.map_or((b'0', 0), network);
-                let mut bytes = [kind; 9];
-                bytes[1..].copy_from_slice(&bits.to_le_bytes());
-                sink.put(&bytes);
+                // Words are hashed as they were written; a byte before them would move them apart.
+                sink.put(&u64::from(kind).to_le_bytes());
+                sink.put(&bits.to_le_bytes());
             }
         }
     }
@@ -148,13 +151,28 @@ fn network(ip: IpAddr) -> (u8, u64) {
     }
 }
 
-/// The seed of what is counted under these names.
-pub(super) fn seed(names: &[&str]) -> [u8; 16] {
-    let mut sha = Sha(Sha1::new());
-    names.iter().for_each(|name| sha.text(b'n', name.as_bytes()));
-    let mut seed = [0; 16];
-    seed.iter_mut().zip(sha.0.digest().bytes()).for_each(|(to, from)| *to = from);
-    seed
+/// What keeps apart what is counted under different names.
+pub(super) struct Seed {
+    bytes: [u8; 16],
+    /// Has taken the bytes in.
+    keyed: DefaultHasher,
+}
+
+impl Seed {
+    pub(super) fn of(names: &[&str]) -> Self {
+        let mut sha = Sha(Sha1::new());
+        names.iter().for_each(|name| sha.text(b'n', name.as_bytes()));
+        let bytes = first_bytes(&sha.0);
+        let mut keyed = SECRET.build_hasher();
+        keyed.write(&bytes);
+        Self { bytes, keyed }
+    }
+}
+
+fn first_bytes(sha: &Sha1) -> [u8; 16] {
+    let mut first = [0; 16];
+    first.iter_mut().zip(sha.digest().bytes()).for_each(|(to, from)| *to = from);
+    first
 }
 
 trait Sink {
@@ -181,20 +199,24 @@ impl Sink for Sha {
 /// one of forty million processes.
 static SECRET: LazyLock<RandomState> = LazyLock::new(Default::default);
 
+/// So many bytes of pieces are put together.
+const PIECES: usize = 64;
+
 /// Short pieces are put together first: hashing them one by one takes longer than all at once.
 struct Keyed {
     hasher: DefaultHasher,
-    pieces: [u8; 128],
+    pieces: [u8; PIECES],
     filled: usize,
 }
 
 impl Keyed {
-    fn new() -> Self {
-        Self { hasher: SECRET.build_hasher(), pieces: [0; 128], filled: 0 }
+    /// Goes on where `hasher` is.
+    fn of(hasher: &DefaultHasher) -> Self {
+        Self { hasher: hasher.clone(), pieces: [0; PIECES], filled: 0 }
     }
 
     /// The halves are used for different things, so that each has all bits.
-    fn finish(mut self) -> u128 {
+    fn finish(&mut self) -> u128 {
         self.hash_pieces();
         let hash = self.hasher.finish();
         u128::from(hash.rotate_left(32)) << 64 | u128::from(hash)
@@ -226,7 +248,7 @@ impl Sink for Keyed {
 /// Fingerprints that others may have chosen, keyed by the secret of the process.
 #[cfg(feature = "redis")]
 pub(super) fn rekeyed(key: u128) -> u128 {
-    let mut keyed = Keyed::new();
+    let mut keyed = Keyed::of(&SECRET.build_hasher());
     keyed.put(&key.to_le_bytes());
     keyed.finish()
 }

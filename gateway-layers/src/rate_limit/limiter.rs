@@ -12,9 +12,9 @@ use http::HeaderValue;
 
 use super::config::{ConfigError, Limit, MOST_LIMITS, RateLimitSettings};
 use super::headers::{self, RATE_LIMIT, RATE_LIMIT_POLICY};
-use super::key::{KeyPart, Subject, seed};
+use super::key::{KeyPart, Seed, Subject};
 use super::rule::{Level, Rule};
-use super::store::{Ask, Charge, Decided, Decision, MemoryStore, Store, StoreStatus};
+use super::store::{Admission, Ask, Charge, Decided, MemoryStore, Store, StoreStatus};
 use crate::guard::{Checked, Guard};
 
 /// Limits that requests are counted by. Cheap to clone; clones are the same limits. See the
@@ -34,7 +34,7 @@ struct Shared {
     /// The policy for callers of no tier; `None` when answers say nothing.
     policy: Option<HeaderValue>,
     /// Where all limits have one key, so have their groups.
-    group: Option<[u8; 16]>,
+    group: Option<Seed>,
     group_by: Box<[KeyPart]>,
     admitted: AtomicU64,
     refused: AtomicU64,
@@ -46,7 +46,7 @@ struct Counted {
     name: Arc<str>,
     key: Box<[KeyPart]>,
     /// Everybody's first, then those of the tiers.
-    rules: Box<[(Rule, [u8; 16])]>,
+    rules: Box<[(Rule, Seed)]>,
     tiers: BTreeMap<Box<str>, u16>,
     cost: u64,
     binding: bool,
@@ -95,7 +95,7 @@ impl RateLimiterBuilder {
         let store = self.store.unwrap_or_else(|| Box::new(MemoryStore::new()));
         let group_by = limits.first().map(|limit| limit.key.clone()).unwrap_or_default();
         let alike = limits.iter().all(|limit| limit.key == group_by);
-        let group = store.is_shared().then(|| seed(&["group", &name]));
+        let group = store.is_shared().then(|| Seed::of(&["group", &name]));
         let shared = Shared {
             policy: None,
             group,
@@ -226,55 +226,83 @@ impl RateLimiter {
         &self,
         request: &Request,
     ) -> impl Future<Output = Result<Outlook, Error>> + Send + use<> {
-        let (chosen, decided) = self.ask(request, false);
-        let limiter = self.clone();
+        let ask = self.asking(request, false);
+        let charges: Vec<_> =
+            (0..self.shared.limits.len()).map(|index| ask.charge(index)).collect();
+        let mut levels = vec![Level::default(); charges.len()];
+        let decided = ask.run(&charges, &mut levels);
+        let (limiter, chosen) = (self.clone(), ask.chosen);
         async move {
-            let decision = match decided {
-                Decided::Now(decision) => decision,
-                Decided::Later(deciding) => deciding.await,
-            }?;
-            let limits = limiter.shared.with_levels(&chosen, &decision);
+            let admission = match decided {
+                Decided::Now(admission) => admission?,
+                Decided::Later(deciding) => {
+                    let decision = deciding.await?;
+                    levels = decision.levels;
+                    decision.admission
+                }
+            };
+            if admission == Admission::Uncounted {
+                levels.clear();
+            }
+            let limits = limiter.shared.with_levels(&chosen, &levels);
             let limits = limits.map(|(limit, rule, level)| LimitOutlook {
                 name: Arc::clone(&limit.name),
                 rule: *rule,
                 level: *level,
                 shadow: !limit.binding,
             });
-            Ok(Outlook { admitted: decision.is_admitted(), limits: limits.collect() })
+            let admitted = admission != Admission::Refused;
+            Ok(Outlook { admitted, limits: limits.collect() })
         }
     }
 
-    /// Decides about `request`, and charges it if it `spends`.
-    fn ask(&self, request: &Request, spends: bool) -> (Chosen, Decided) {
+    /// Who is asked about, and by which rules.
+    fn asking<'a>(&'a self, request: &'a Request, spends: bool) -> Asking<'a> {
         let shared = &*self.shared;
         let subject = Subject::of(request);
         let cost = shared.cost_of.as_ref().map(|function| function(request));
         let chosen = shared.choose(subject.tier());
-        let ask = Asking { shared, subject, cost, chosen, spends };
-        // Each count with an array of its own size: no list is allocated, and none is too long.
-        let decided = match shared.limits.len() {
-            0 | 1 => ask.run::<1>(),
-            2 => ask.run::<2>(),
-            3 => ask.run::<3>(),
-            4 => ask.run::<4>(),
-            5 => ask.run::<5>(),
-            6 => ask.run::<6>(),
-            7 => ask.run::<7>(),
-            _ => ask.run::<8>(),
-        };
-        (chosen, decided)
+        Asking { shared, subject, cost, chosen, spends }
+    }
+
+    /// Decides about a request by `N` limits, as many as there are.
+    fn decide<const N: usize>(&self, request: &Request) -> Checked {
+        let ask = self.asking(request, true);
+        let charges: [_; N] = std::array::from_fn(|index| ask.charge(index));
+        let mut levels = [Level::default(); N];
+        let decided = ask.run(&charges, &mut levels);
+        let chosen = ask.chosen;
+        match decided {
+            Decided::Now(admission) => {
+                self.settle(&chosen, admission, &levels, ask.subject.context()).into()
+            }
+            Decided::Later(deciding) => {
+                let limiter = self.clone();
+                Checked::wait(async move {
+                    let (admission, levels) = match deciding.await {
+                        Ok(decision) => (Ok(decision.admission), decision.levels),
+                        Err(error) => (Err(error), Vec::new()),
+                    };
+                    move |request: &mut Request| {
+                        limiter.settle(&chosen, admission, &levels, request.context()).into()
+                    }
+                })
+            }
+        }
     }
 
     /// What comes of a decision: the answer's fields, the counts, and why it is refused.
     fn settle(
         &self,
         chosen: &Chosen,
-        decision: Result<Decision, Error>,
+        admission: Result<Admission, Error>,
+        levels: &[Level],
         context: Option<&RequestContext>,
     ) -> Result<(), Error> {
         let shared = &*self.shared;
-        let decision = decision.inspect_err(|_| count(&shared.failed))?;
-        for (limit, _, level) in shared.with_levels(chosen, &decision) {
+        let admission = admission.inspect_err(|_| count(&shared.failed))?;
+        let levels = if admission == Admission::Uncounted { &[] } else { levels };
+        for (limit, _, level) in shared.with_levels(chosen, levels) {
             if !level.fits {
                 count(&limit.refused);
                 if !limit.binding {
@@ -283,7 +311,7 @@ impl RateLimiter {
             }
         }
         // Where nobody keeps them for the answer, a refusal says them itself.
-        let unsaid = match (shared.fields(chosen, &decision), context) {
+        let unsaid = match (shared.fields(chosen, levels), context) {
             (Some((state, policy)), Some(context)) => {
                 context.append_to_answer(RATE_LIMIT, state);
                 context.append_to_answer(RATE_LIMIT_POLICY, policy);
@@ -291,12 +319,12 @@ impl RateLimiter {
             }
             (fields, _) => fields,
         };
-        if decision.is_admitted() {
+        if admission != Admission::Refused {
             count(&shared.admitted);
             return Ok(());
         }
         count(&shared.refused);
-        let error = shared.refusal(chosen, &decision);
+        let error = shared.refusal(chosen, levels);
         Err(match unsaid {
             Some((state, policy)) => {
                 error.with_field(RATE_LIMIT, state).with_field(RATE_LIMIT_POLICY, policy)
@@ -308,18 +336,16 @@ impl RateLimiter {
 
 impl Guard for RateLimiter {
     fn check(&self, request: &mut Request) -> Checked {
-        let (chosen, decided) = self.ask(request, true);
-        match decided {
-            Decided::Now(decision) => self.settle(&chosen, decision, request.context()).into(),
-            Decided::Later(deciding) => {
-                let limiter = self.clone();
-                Checked::wait(async move {
-                    let decision = deciding.await;
-                    move |request: &mut Request| {
-                        limiter.settle(&chosen, decision, request.context()).into()
-                    }
-                })
-            }
+        // Each count with arrays of its own size: no list is allocated, and none is too long.
+        match self.shared.limits.len() {
+            0 | 1 => self.decide::<1>(request),
+            2 => self.decide::<2>(request),
+            3 => self.decide::<3>(request),
+            4 => self.decide::<4>(request),
+            5 => self.decide::<5>(request),
+            6 => self.decide::<6>(request),
+            7 => self.decide::<7>(request),
+            _ => self.decide::<MOST_LIMITS>(request),
         }
     }
 }
@@ -339,7 +365,7 @@ impl Counted {
         let tiers = std::iter::once("").chain(limit.tiers.keys().map(String::as_str));
         let algorithm = limit.algorithm.name();
         let rules = rules.into_iter().zip(tiers);
-        let rules = rules.map(|(rule, tier)| (rule, seed(&[scope, &name, algorithm, tier])));
+        let rules = rules.map(|(rule, tier)| (rule, Seed::of(&[scope, &name, algorithm, tier])));
         let rules = rules.collect();
         let places = limit.tiers.into_keys().map(String::into_boxed_str).zip(1..);
         Self {
@@ -353,7 +379,7 @@ impl Counted {
         }
     }
 
-    fn rule(&self, place: u16) -> &(Rule, [u8; 16]) {
+    fn rule(&self, place: u16) -> &(Rule, Seed) {
         &self.rules[usize::from(place)]
     }
 }
@@ -366,16 +392,15 @@ struct Asking<'a> {
     spends: bool,
 }
 
-impl Asking<'_> {
-    fn run<const N: usize>(&self) -> Decided {
-        let charges: [Charge<'_>; N] = std::array::from_fn(|index| self.charge(index));
+impl<'a> Asking<'a> {
+    fn run(&self, charges: &[Charge<'_>], levels: &mut [Level]) -> Decided {
         let group = self.shared.group.as_ref();
         let group =
             group.map_or(0, |seed| self.subject.fingerprint(seed, &self.shared.group_by, true));
-        self.shared.store.decide(&Ask::new(&charges, group, self.spends))
+        self.shared.store.decide(&Ask::new(charges, group, self.spends), levels)
     }
 
-    fn charge(&self, index: usize) -> Charge<'_> {
+    fn charge(&self, index: usize) -> Charge<'a> {
         let limit = &self.shared.limits[index];
         let (rule, seed) = limit.rule(self.chosen.0[index]);
         let shared = self.shared.group.is_some();
@@ -397,16 +422,16 @@ impl Shared {
     fn with_levels<'a>(
         &'a self,
         chosen: &'a Chosen,
-        decision: &'a Decision,
+        levels: &'a [Level],
     ) -> impl Iterator<Item = (&'a Counted, &'a Rule, &'a Level)> {
-        let limits = self.limits.iter().zip(chosen.0).zip(decision.levels());
+        let limits = self.limits.iter().zip(chosen.0).zip(levels);
         limits.map(|((limit, place), level)| (limit, &limit.rule(place).0, level))
     }
 
     /// What clients are told; not about limits that are in shadow.
-    fn fields(&self, chosen: &Chosen, decision: &Decision) -> Option<(HeaderValue, HeaderValue)> {
+    fn fields(&self, chosen: &Chosen, levels: &[Level]) -> Option<(HeaderValue, HeaderValue)> {
         let policy = self.policy.as_ref()?;
-        let told = self.with_levels(chosen, decision).filter(|(limit, ..)| limit.binding);
+        let told = self.with_levels(chosen, levels).filter(|(limit, ..)| limit.binding);
         let told = told.map(|(limit, _, level)| (&*limit.name, level));
         let state = headers::state(told)?;
         let everybody = chosen.0 == [0; MOST_LIMITS];
@@ -421,8 +446,8 @@ impl Shared {
     }
 
     /// Of several limits that are reached the one that lasts longest is told.
-    fn refusal(&self, chosen: &Chosen, decision: &Decision) -> Error {
-        let reached = self.with_levels(chosen, decision);
+    fn refusal(&self, chosen: &Chosen, levels: &[Level]) -> Error {
+        let reached = self.with_levels(chosen, levels);
         let reached = reached.filter(|(limit, _, level)| limit.binding && !level.fits);
         let longest = reached.max_by_key(|(.., level)| level.retry_after.unwrap_or(Duration::MAX));
         let Some((limit, rule, level)) = longest else { return Reason::RateLimited.into() };

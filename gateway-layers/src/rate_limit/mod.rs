@@ -47,7 +47,7 @@
 //! - Under steady overload the rate that passes is within 2 % of `limit`.
 //! - All limits of a request are charged, or none is; who is refused is not charged.
 //! - In a [`MemoryStore`] there are never more keys than said. Room is made by keys that are over
-//!   (a full bucket says nothing). Where all are in use, the one of 32 goes that had used the least
+//!   (a full bucket says nothing). Where all are in use, the one of 32 goes that has used the least
 //!   of its limit: who has used up his cannot be forgotten by a flood of fresh keys, as those go
 //!   before him. What is lost then is the little that the fresh ones had used;
 //!   [`StoreStatus::evicted`] counts it, and a warning says it once.
@@ -79,7 +79,8 @@ pub use self::limiter::{
 };
 pub use self::rule::{Level, Rule};
 pub use self::store::{
-    Ask, Charge, DEFAULT_KEYS, Decided, Deciding, Decision, MemoryStore, Store, StoreStatus,
+    Admission, Ask, Charge, DEFAULT_KEYS, Decided, Deciding, Decision, MemoryStore, Store,
+    StoreStatus,
 };
 #[cfg(feature = "redis")]
 pub use self::store::{RedisSettings, RedisStore, RedisStoreError, WhenAway};

@@ -99,6 +99,14 @@ impl Rule {
         }
     }
 
+    /// All of the limit, as [`State::used`] counts: nanoseconds of a bucket, else requests.
+    pub(super) fn whole(&self) -> u64 {
+        match self.algorithm {
+            Algorithm::TokenBucket => self.burst * self.interval,
+            _ => self.limit,
+        }
+    }
+
     /// The window in whole seconds, if it has always the same.
     pub(super) fn window(&self) -> Option<u64> {
         let whole = self.per.subsec_nanos() == 0 && self.algorithm != Algorithm::Month;
@@ -137,7 +145,8 @@ pub(super) enum Fit {
 pub(super) enum State {
     /// When the bucket will be full (the "theoretical arrival time").
     Bucket(u64),
-    Window(Window),
+    /// Apart, so that the others are small.
+    Window(Box<Window>),
     Calendar {
         period: u64,
         used: u64,
@@ -157,7 +166,7 @@ impl State {
     pub(super) fn new(rule: &Rule) -> Self {
         match rule.algorithm {
             Algorithm::TokenBucket => Self::Bucket(0),
-            Algorithm::SlidingWindow => Self::Window(Window::default()),
+            Algorithm::SlidingWindow => Self::Window(Box::default()),
             Algorithm::Day | Algorithm::Month => Self::Calendar { period: 0, used: 0 },
         }
     }
@@ -233,16 +242,13 @@ impl State {
         }
     }
 
-    /// How much of the limit is used: `u32::MAX` is all of it.
-    pub(super) fn share(&self, rule: &Rule, now: &Moment) -> u32 {
-        let (used, all) = match self {
-            Self::Bucket(full_at) => {
-                (full_at.saturating_sub(now.nanos), rule.burst * rule.interval)
-            }
-            Self::Window(window) => (window.used, rule.limit),
-            Self::Calendar { used, .. } => (*used, rule.limit),
-        };
-        (used as f64 / all as f64 * f64::from(u32::MAX)) as u32
+    /// How much of the limit is used at `now`, of [`Rule::whole`].
+    pub(super) fn used(&self, now: u64) -> u64 {
+        match self {
+            Self::Bucket(full_at) => full_at.saturating_sub(now),
+            Self::Window(window) => window.used,
+            Self::Calendar { used, .. } => *used,
+        }
     }
 
     /// When nothing will be known any more, in the store's nanoseconds.

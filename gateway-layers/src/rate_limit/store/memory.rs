@@ -11,9 +11,9 @@ use tokio::time::Instant;
 use super::super::config::MOST_LIMITS;
 use super::super::rule::{Fit, Level, Moment, State};
 use super::table::{Slot, Table, Worth};
-use super::{Ask, Charge, Decided, Decision, Store, StoreStatus};
+use super::{Admission, Ask, Charge, Decided, Store, StoreStatus};
 
-/// Keys that are known at the same time, unless said otherwise: about 20 MB of token buckets, and
+/// Keys that are known at the same time, unless said otherwise: about 17 MB of token buckets, and
 /// 150 MB of sliding windows that are all busy.
 pub const DEFAULT_KEYS: usize = 100_000;
 
@@ -65,30 +65,27 @@ impl MemoryStore {
         Self { shared: Arc::new(shared) }
     }
 
-    /// Decides at once.
-    pub(super) fn decide_now(&self, ask: &Ask<'_>) -> Decision {
+    /// Decides at once, and says whether the request passes.
+    pub(super) fn decide_now(&self, ask: &Ask<'_>, levels: &mut [Level]) -> bool {
         let now = self.shared.now(ask.charges);
-        let (decision, evicted) = match ask.charges {
-            [charge] => {
+        let (admitted, evicted) = match (ask.charges, &mut *levels) {
+            ([charge], [level]) => {
                 let mut table = lock(self.shared.shard(charge.key));
                 let evicted = table.evicted();
-                let (admitted, level) = decide_one(&mut table, charge, ask.spends, &now);
-                (Decision::new(admitted, &[level]), table.evicted() > evicted)
+                let admitted = decide_one(&mut table, charge, ask.spends, &now, level);
+                (admitted, table.evicted() > evicted)
             }
-            charges => {
+            (charges, levels) => {
                 let mut locked = self.shared.lock_all(charges);
                 let evicted = locked.evicted();
-                let mut levels = [Level::default(); MOST_LIMITS];
-                let levels = &mut levels[..charges.len().min(MOST_LIMITS)];
                 let tables: &mut Tables<'_> = &mut |index, then| locked.with(index, then);
-                let admitted = decide(ask, &now, levels, tables);
-                (Decision::new(admitted, levels), locked.evicted() > evicted)
+                (decide(ask, &now, levels, tables), locked.evicted() > evicted)
             }
         };
         if evicted {
             self.shared.say_crowded();
         }
-        decision
+        admitted
     }
 }
 
@@ -103,8 +100,8 @@ impl Store for MemoryStore {
         "memory"
     }
 
-    fn decide(&self, ask: &Ask<'_>) -> Decided {
-        Decided::Now(Ok(self.decide_now(ask)))
+    fn decide(&self, ask: &Ask<'_>, levels: &mut [Level]) -> Decided {
+        Decided::Now(Ok(Admission::counted(self.decide_now(ask, levels))))
     }
 
     fn status(&self) -> StoreStatus {
@@ -194,26 +191,30 @@ fn lock(shard: &Mutex<Table>) -> MutexGuard<'_, Table> {
 type Tables<'a> = dyn FnMut(usize, &mut dyn FnMut(&mut Table)) + 'a;
 
 /// Looks at one limit and charges it, with one look into the table.
-fn decide_one(table: &mut Table, charge: &Charge<'_>, spends: bool, now: &Moment) -> (bool, Level) {
-    let mut level = Level::default();
+fn decide_one(
+    table: &mut Table,
+    charge: &Charge<'_>,
+    spends: bool,
+    now: &Moment,
+    level: &mut Level,
+) -> bool {
     let mut fresh = State::new(charge.rule);
-    let slot = table.find(charge.key);
-    let (state, known) = match slot {
+    let (state, known) = match table.find(charge.key) {
         Some(Slot { state, worth, .. }) => (state, Some(worth)),
         None => (&mut fresh, None),
     };
-    state.look(charge, now, &mut level);
+    state.look(charge, now, level);
     let admitted = level.fits || !charge.binding;
     if !(spends && level.fits && charge.cost > 0) {
         (level.remaining, level.more_after) = state.left(charge.rule, now);
-        return (admitted, level);
+        return admitted;
     }
-    let worth = state.charge(charge, now, &mut level);
+    let worth = state.charge(charge, now, level);
     match known {
         Some(known) => *known = worth,
         None => table.insert(charge.key, fresh, worth, now.nanos),
     }
-    (admitted, level)
+    admitted
 }
 
 /// Looks at all limits, and charges all or none.
@@ -282,6 +283,6 @@ impl State {
         self.pass_time(rule, now);
         self.take(rule, now, charge.cost);
         (level.remaining, level.more_after) = self.left(rule, now);
-        Worth { used: self.share(rule, now), forgotten_at: self.forgotten_at(rule, now) }
+        Worth { whole: rule.whole(), forgotten_at: self.forgotten_at(rule, now) }
     }
 }

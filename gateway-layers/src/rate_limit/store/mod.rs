@@ -28,8 +28,9 @@ pub trait Store: Send + Sync + 'static {
         false
     }
 
-    /// Decides about one request.
-    fn decide(&self, ask: &Ask<'_>) -> Decided;
+    /// Decides about one request. `levels` has one for each charge, in their order: what is decided
+    /// [now](Decided::Now) is written there.
+    fn decide(&self, ask: &Ask<'_>, levels: &mut [Level]) -> Decided;
 
     /// How it is.
     fn status(&self) -> StoreStatus;
@@ -75,10 +76,9 @@ impl<'a> Ask<'a> {
 
 /// What a store says, or that it will.
 #[non_exhaustive]
-#[allow(clippy::large_enum_variant, reason = "what memory decides is not to be boxed")]
 pub enum Decided {
     /// At once.
-    Now(Result<Decision, Error>),
+    Now(Result<Admission, Error>),
     /// Later; it has a deadline of its own.
     Later(Deciding),
 }
@@ -89,56 +89,50 @@ pub type Deciding = Pin<Box<dyn Future<Output = Result<Decision, Error>> + Send>
 impl fmt::Debug for Decided {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Now(decision) => f.debug_tuple("Now").field(decision).finish(),
+            Self::Now(admission) => f.debug_tuple("Now").field(admission).finish(),
             Self::Later(_) => f.write_str("Later"),
         }
     }
 }
 
-/// So many levels are kept without a list.
-const FEW: usize = 2;
+/// Whether a request passes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admission {
+    /// It fits in wherever it must.
+    Admitted,
+    /// It is over a limit.
+    Refused,
+    /// It passes and nobody counted it, so that nothing is known of what is left.
+    Uncounted,
+}
 
-/// Whether a request passes, and what is left of each limit.
-#[derive(Clone)]
+impl Admission {
+    /// Of a request that was counted.
+    pub fn counted(admitted: bool) -> Self {
+        if admitted { Self::Admitted } else { Self::Refused }
+    }
+}
+
+/// What a store says later.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Decision {
-    admitted: bool,
-    count: usize,
-    few: [Level; FEW],
-    /// All of them, where they are more than a few.
-    many: Vec<Level>,
+    /// Whether the request passes.
+    pub admission: Admission,
+    /// What is left of each limit, after it was charged if it was, in the order of the charges;
+    /// empty when nobody counted.
+    pub levels: Vec<Level>,
 }
 
 impl Decision {
     /// The request passes, or not. `levels` are in the order of the charges.
-    pub fn new(admitted: bool, levels: &[Level]) -> Self {
-        let mut few = [Level::default(); FEW];
-        let many = if levels.len() > FEW { levels.to_vec() } else { Vec::new() };
-        few.iter_mut().zip(levels).for_each(|(to, level)| *to = *level);
-        Self { admitted, count: levels.len(), few, many }
+    pub fn new(admitted: bool, levels: Vec<Level>) -> Self {
+        Self { admission: Admission::counted(admitted), levels }
     }
 
     /// The request passes, and nobody counted it.
     pub fn uncounted() -> Self {
-        Self::new(true, &[])
-    }
-
-    /// True when it passes.
-    pub fn is_admitted(&self) -> bool {
-        self.admitted
-    }
-
-    /// What is left of each limit, after it was charged if it was; empty when nobody counted.
-    pub fn levels(&self) -> &[Level] {
-        self.few.get(..self.count).unwrap_or(&self.many)
-    }
-}
-
-impl fmt::Debug for Decision {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Decision")
-            .field("admitted", &self.admitted)
-            .field("levels", &self.levels())
-            .finish()
+        Self { admission: Admission::Uncounted, levels: Vec::new() }
     }
 }
 

@@ -19,7 +19,7 @@ use super::super::config::MOST_LIMITS;
 use super::super::key::rekeyed;
 use super::super::rule::{Level, Rule};
 use super::memory::{DEFAULT_KEYS, MemoryStore};
-use super::{Ask, Charge, Decided, Decision, Store, StoreStatus};
+use super::{Admission, Ask, Charge, Decided, Decision, Store, StoreStatus};
 
 /// What Redis runs: one script decides about all limits of a request, by the server's own clock.
 const SCRIPT: &str = include_str!("decide.lua");
@@ -202,20 +202,20 @@ impl Store for RedisStore {
         true
     }
 
-    fn decide(&self, ask: &Ask<'_>) -> Decided {
+    fn decide(&self, ask: &Ask<'_>, levels: &mut [Level]) -> Decided {
         let question = Question::of(ask);
         if !self.shared.link.is_askable() {
-            return Decided::Now(self.shared.without(&question));
+            return Decided::Now(self.shared.without(&question, levels));
         }
         let shared = Arc::clone(&self.shared);
         let arguments = shared.arguments(ask);
         Decided::Later(Box::pin(async move {
             match timeout(shared.deadline, shared.ask(&question, arguments)).await {
                 Ok(Some(decision)) => Ok(decision),
-                Ok(None) => shared.without(&question),
+                Ok(None) => shared.later_without(&question),
                 Err(_) => {
                     shared.link.timed_out();
-                    shared.without(&question)
+                    shared.later_without(&question)
                 }
             }
         }))
@@ -277,12 +277,24 @@ impl Shared {
     }
 
     /// What holds without Redis.
-    fn without(&self, question: &Question) -> Result<Decision, Error> {
+    fn without(&self, question: &Question, levels: &mut [Level]) -> Result<Admission, Error> {
         match self.when_away {
-            WhenAway::Open => Ok(Decision::uncounted()),
+            WhenAway::Open => Ok(Admission::Uncounted),
             WhenAway::Closed => Err(Reason::LimiterUnavailable.into()),
-            WhenAway::Share => Ok(question.decide(&self.local, self.replicas)),
+            WhenAway::Share => {
+                let admitted = question.decide(&self.local, self.replicas, levels);
+                Ok(Admission::counted(admitted))
+            }
         }
+    }
+
+    /// The same of a request that has waited for Redis.
+    fn later_without(&self, question: &Question) -> Result<Decision, Error> {
+        let mut levels = vec![Level::default(); question.charges.len()];
+        Ok(match self.without(question, &mut levels)? {
+            Admission::Uncounted => Decision::uncounted(),
+            admission => Decision::new(admission == Admission::Admitted, levels),
+        })
     }
 }
 
@@ -330,11 +342,11 @@ impl Question {
         let levels: Vec<_> = numbers.chunks_exact(ANSWERS).map(level).collect();
         let binding = self.charges.iter().map(|(.., binding)| *binding);
         let admitted = levels.iter().zip(binding).all(|(level, binding)| level.fits || !binding);
-        Decision::new(admitted, &levels)
+        Decision::new(admitted, levels)
     }
 
     /// The decision of one gateway alone, with its part of the limits.
-    fn decide(&self, store: &MemoryStore, replicas: u32) -> Decision {
+    fn decide(&self, store: &MemoryStore, replicas: u32, levels: &mut [Level]) -> bool {
         let shares: Vec<_> = self.charges.iter().map(|charge| charge.1.share(replicas)).collect();
         let charges = self.charges.iter().zip(&shares);
         let charges: Vec<_> = charges
@@ -342,6 +354,6 @@ impl Question {
                 Charge::new(rekeyed(*key), rule, *cost, *binding)
             })
             .collect();
-        store.decide_now(&Ask::new(&charges, 0, self.spends))
+        store.decide_now(&Ask::new(&charges, 0, self.spends), levels)
     }
 }
