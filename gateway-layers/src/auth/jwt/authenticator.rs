@@ -80,7 +80,13 @@ impl Authenticator for JwtAuthenticator {
             }
         };
         match settings.verifier.check(token) {
-            Checked::Verified(token) => Authentication::Known(token.identity.clone()),
+            Checked::Known(token) => Authentication::Known(token.identity.clone()),
+            // The others of this thread have their turn: what all of them send on goes out
+            // together then, and does not wake whoever reads it one by one.
+            Checked::Verified(token) => Authentication::Pending(Box::pin(async move {
+                tokio::task::yield_now().await;
+                Ok(token.identity.clone())
+            })),
             Checked::Refused(why) => Authentication::Refused(settings.refused(&why)),
             Checked::Waits(flight) => {
                 let (settings, token) = (Arc::clone(settings), token.to_owned());

@@ -1,5 +1,6 @@
 //! [`Jws`]: a signed text in its compact form (RFC 7515, section 7.1).
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -18,6 +19,9 @@ pub(super) const MAX_TOKEN: usize = 16 * 1024;
 /// So many keys are tried for one token: each costs the time of a verification.
 const MAX_TRIES: usize = 8;
 
+/// Most bytes of a header, in base64url, that is kept.
+const MAX_KEPT: usize = 1024;
+
 /// What the header says that counts here. Addresses of keys and keys in it are not even looked
 /// at (RFC 8725, section 3.10).
 #[derive(Debug)]
@@ -29,7 +33,7 @@ pub(super) struct Header {
 
 /// A signed text, not verified.
 pub(super) struct Jws<'a> {
-    pub(super) header: Header,
+    pub(super) header: Arc<Header>,
     pub(super) payload: Vec<u8>,
     signed: &'a str,
     /// In base64url, and what that is.
@@ -53,7 +57,7 @@ impl<'a> Jws<'a> {
         let (signed, signature) = token.rsplit_once('.').ok_or(TokenFault::Malformed)?;
         let (header, payload) = signed.split_once('.').ok_or(TokenFault::Malformed)?;
         // A dot more is none of the alphabet; an encrypted token has two.
-        let header = Header::parse(&decode(header)?)?;
+        let header = Header::of(header)?;
         let payload = decode(payload)?;
         let bytes = decode(signature)?;
         if bytes.is_empty() {
@@ -68,7 +72,7 @@ impl<'a> Jws<'a> {
         keys: &KeySet,
         allowed: &[Algorithm],
     ) -> Result<Arc<Key>, Unverified> {
-        let Header { algorithm, key, .. } = &self.header;
+        let Header { algorithm, key, .. } = &*self.header;
         let (text, bytes) = &self.signature;
         let mut seen = 0;
         for candidate in keys.candidates(key.as_deref(), *algorithm, allowed).take(MAX_TRIES) {
@@ -82,7 +86,25 @@ impl<'a> Jws<'a> {
     }
 }
 
+thread_local! {
+    /// The header that was read last, in base64url: all tokens of a key have the same.
+    static LAST: RefCell<Option<(Box<str>, Arc<Header>)>> = const { RefCell::new(None) };
+}
+
 impl Header {
+    fn of(encoded: &str) -> Result<Arc<Self>, TokenFault> {
+        LAST.with_borrow_mut(|last| {
+            if let Some((_, header)) = last.as_ref().filter(|(text, _)| **text == *encoded) {
+                return Ok(Arc::clone(header));
+            }
+            let header = Arc::new(Self::parse(&decode(encoded)?)?);
+            if encoded.len() <= MAX_KEPT {
+                *last = Some((encoded.into(), Arc::clone(&header)));
+            }
+            Ok(header)
+        })
+    }
+
     fn parse(bytes: &[u8]) -> Result<Self, TokenFault> {
         let header = json::object(bytes).ok_or(TokenFault::Malformed)?;
         let algorithm = text(&header, "alg")?.ok_or(TokenFault::Malformed)?;
@@ -128,5 +150,31 @@ fn text<'a>(header: &'a Object, name: &str) -> Result<Option<&'a str>, TokenFaul
         None => Ok(None),
         Some(Claim::Text(text)) => Ok(Some(text)),
         Some(_) => Err(TokenFault::Malformed),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn encoded(header: &str) -> String {
+        URL_SAFE_NO_PAD.encode(header)
+    }
+
+    #[test]
+    fn a_header_is_read_once_while_it_stays_the_same() {
+        let (one, other) = (encoded(r#"{"alg":"RS256"}"#), encoded(r#"{"alg":"ES256"}"#));
+        let first = Header::of(&one).unwrap();
+        assert!(Arc::ptr_eq(&first, &Header::of(&one).unwrap()));
+        assert!(Header::of(&encoded(r#"{"alg":"none"}"#)).is_err());
+        assert_eq!(Header::of(&other).unwrap().algorithm, Algorithm::ES256);
+        assert_eq!(Header::of(&one).unwrap().algorithm, Algorithm::RS256);
+    }
+
+    #[test]
+    fn a_long_header_is_not_kept() {
+        let long = encoded(&format!(r#"{{"alg":"RS256","x":"{}"}}"#, "x".repeat(MAX_KEPT)));
+        let first = Header::of(&long).unwrap();
+        assert!(!Arc::ptr_eq(&first, &Header::of(&long).unwrap()));
     }
 }

@@ -59,6 +59,9 @@ impl From<TokenFault> for VerifyError {
 
 /// What is known about a token now.
 pub(super) enum Checked {
+    /// It was verified before.
+    Known(Arc<VerifiedToken>),
+    /// It was verified now, which took as long as a small request takes in all.
     Verified(Arc<VerifiedToken>),
     Refused(VerifyError),
     /// Keys are on their way.
@@ -185,7 +188,7 @@ impl JwtVerifier {
     pub async fn verify(&self, token: &str) -> Result<Arc<VerifiedToken>, VerifyError> {
         let flight = match self.check(token) {
             Checked::Waits(flight) => flight,
-            Checked::Verified(token) => return Ok(token),
+            Checked::Known(token) | Checked::Verified(token) => return Ok(token),
             Checked::Refused(why) => return Err(why),
         };
         flight.land().await;
@@ -215,7 +218,7 @@ impl JwtVerifier {
         }
         let (hash, now) = (self.inner.cache.hash(token), self.now());
         if let Some(token) = hash.and_then(|hash| self.inner.cache.find(&hash, now)) {
-            return Checked::Verified(token);
+            return Checked::Known(token);
         }
         match self.examine(token, hash, now, false) {
             Ok(checked) => checked,
@@ -226,7 +229,7 @@ impl JwtVerifier {
     /// What can be said after a fetch.
     pub(super) fn check_again(&self, token: &str) -> Result<Arc<VerifiedToken>, VerifyError> {
         match self.examine(token, self.inner.cache.hash(token), self.now(), true)? {
-            Checked::Verified(token) => Ok(token),
+            Checked::Known(token) | Checked::Verified(token) => Ok(token),
             Checked::Refused(why) => Err(why),
             Checked::Waits(_) => Err(TokenFault::KeyUnknown.into()),
         }

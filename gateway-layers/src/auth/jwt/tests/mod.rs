@@ -21,6 +21,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use gateway_core::Clock;
 use serde_json::{Value, json};
 
+use super::verifier::Checked;
 use super::*;
 use crate::auth::fake_clock::{FakeClock, NOW};
 
@@ -145,9 +146,11 @@ fn verifier(provider: JwtProvider) -> JwtVerifier {
 /// Who a verifier with a clock of the tests takes a token for, at once.
 fn said(verifier: &JwtVerifier, token: &str) -> Result<String, TokenFault> {
     match verifier.check(token) {
-        super::verifier::Checked::Verified(token) => Ok(token.principal().subject.to_string()),
-        super::verifier::Checked::Refused(VerifyError::Token(fault)) => Err(fault),
-        super::verifier::Checked::Refused(other) => panic!("{other}"),
-        super::verifier::Checked::Waits(_) => panic!("it waits for keys"),
+        Checked::Known(token) | Checked::Verified(token) => {
+            Ok(token.principal().subject.to_string())
+        }
+        Checked::Refused(VerifyError::Token(fault)) => Err(fault),
+        Checked::Refused(other) => panic!("{other}"),
+        Checked::Waits(_) => panic!("it waits for keys"),
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Mutex;
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use gateway_core::{
     Body, ConnectionInfo, Error, ListenerInfo, Module, Outcome, Reason, Request, RequestContext,
     RequestExt, Response, module_fn,
@@ -110,6 +111,17 @@ async fn a_token_makes_the_request_somebodys() {
         assert_eq!(headers[ROLES], "reader,writer");
         assert_eq!(headers[AUTHORIZATION], value.as_str());
     }
+}
+
+#[tokio::test]
+async fn others_have_their_turn_once_a_token_was_verified_and_none_when_it_was_before() {
+    let house = House::new();
+    let value = format!("Bearer {}", house.token());
+    let sends = || house.sends(request(&[("authorization", &value)]));
+    let mut first = Box::pin(sends());
+    assert!((&mut first).now_or_never().is_none());
+    first.await.unwrap();
+    sends().now_or_never().expect("at once").unwrap();
 }
 
 #[tokio::test]
