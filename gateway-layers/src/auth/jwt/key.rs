@@ -123,6 +123,10 @@ impl Key {
         Self { id, kind, algorithm, material, print, retired: AtomicBool::new(false) }
     }
 
+    pub(super) fn is_secret(&self) -> bool {
+        matches!(self.kind, Kind::Secret(_))
+    }
+
     pub(super) fn id(&self) -> Option<&str> {
         self.id.as_deref()
     }
