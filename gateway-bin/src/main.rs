@@ -27,7 +27,7 @@ fn main() -> ExitCode {
         Command::Keys(keys) => commands::keys::keys(keys),
         Command::Demo(demo) => commands::demo::demo(&demo, log),
     };
-    telemetry::write_pending();
+    telemetry::finish();
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

@@ -29,6 +29,7 @@ mod hygiene;
 mod identity;
 mod introspection;
 mod limits_h2;
+mod log;
 mod memory;
 mod once;
 mod reload;

@@ -6,8 +6,7 @@ use crate::terminal::say;
 
 pub(crate) fn check(arguments: &Document) -> Result<(), Failure> {
     let assembled = gateway::load(&arguments.config).assemble().map_err(|problems| {
-        let count = problems.len();
-        let found = if count == 1 { "1 problem".to_owned() } else { format!("{count} problems") };
+        let found = count(problems.len(), "problem");
         format!("{problems}\n{found}; nothing would start")
     })?;
     warn(&assembled);
@@ -18,11 +17,16 @@ pub(crate) fn check(arguments: &Document) -> Result<(), Failure> {
         }
     }
     say(&format!(
-        "{}: good ({} listeners, {} clusters, {} routes)",
+        "{}: good ({}, {}, {})",
         arguments.config.display(),
-        document.listeners.len(),
-        document.clusters.len(),
-        document.routes.len()
+        count(document.listeners.len(), "listener"),
+        count(document.clusters.len(), "cluster"),
+        count(document.routes.len(), "route")
     ));
     Ok(())
+}
+
+fn count(number: usize, what: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {what}{plural}")
 }

@@ -138,6 +138,7 @@ impl Check<'_> {
             let remote = provider.settings.remote();
             if let Some(name) = remote.and_then(|remote| remote.to.cluster()) {
                 self.cluster(&provider.path(), name);
+                self.signable(&provider.path(), name);
             }
         }
     }
@@ -220,7 +221,11 @@ impl Check<'_> {
             self.destination(&format!("{path}.policy.fallback"), to, modules);
         }
         if let Some(external) = &policy.external_auth {
-            self.destination(&format!("{path}.policy.external_auth"), &external.to, modules);
+            let at = format!("{path}.policy.external_auth");
+            self.destination(&at, &external.to, modules);
+            if let Destination::Cluster(name) = &external.to {
+                self.signable(&at, name);
+            }
         }
     }
 

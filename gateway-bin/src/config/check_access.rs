@@ -1,8 +1,12 @@
 //! Who may use routes, across the parts of a document.
 
+use gateway_core::upstream::HostPolicy;
+
 use super::check::{Check, unknown};
 use super::identity::{IdentityKind, IdentitySettings, path as provider_path};
-use super::{Access, ClientAuth, ExternalAuth, IdentityMode, JwtProvider, LimitStore, Route};
+use super::{
+    Access, ClientAuth, Cluster, ExternalAuth, IdentityMode, JwtProvider, LimitStore, Route, Sign,
+};
 
 impl Check<'_> {
     /// Whether whoever a route wants to know can be known.
@@ -107,6 +111,25 @@ impl Check<'_> {
                 );
                 self.error(at, message);
             }
+        }
+    }
+
+    /// Whether a cluster that the gateway asks by itself can sign what it is asked: there is no
+    /// client whose host could be kept.
+    pub(super) fn signable(&mut self, at: &str, name: &str) {
+        let keeps = |cluster: &&(String, Cluster)| {
+            let Cluster { host, sign, .. } = &cluster.1;
+            *host == HostPolicy::Preserve && sign.as_ref().is_some_and(Sign::covers_host)
+        };
+        let mut clusters = self.parts.clusters.iter();
+        let found = clusters.find(|(_, cluster)| cluster.name == name).filter(keeps);
+        if let Some((path, _)) = found {
+            let message = format!(
+                "{path} signs the host that clients ask for, and what the gateway asks by itself \
+                 has none, expected `host = \"endpoint\"` or a name there, or `sign.covered` \
+                 without the host"
+            );
+            self.error(at, message);
         }
     }
 

@@ -37,6 +37,7 @@ pub struct GatewayBuilder {
     pub(super) descriptors: Option<usize>,
     pub(super) environment: Vec<(String, String)>,
     pub(super) at: Option<SocketAddr>,
+    pub(super) log_unread: bool,
 }
 
 impl GatewayBuilder {
@@ -140,6 +141,13 @@ impl GatewayBuilder {
         self
     }
 
+    /// Nobody reads its standard error before [`Gateway::read_log`].
+    #[must_use]
+    pub fn log_unread(mut self) -> Self {
+        self.log_unread = true;
+        self
+    }
+
     fn document_mut(&mut self) -> &mut Document {
         match &mut self.start {
             Start::Built(document) => document,
@@ -211,7 +219,7 @@ impl GatewayBuilder {
             .envs(self.environment.iter().cloned())
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a second handle"))
-            .stderr(log)
+            .stderr(if self.log_unread { Stdio::piped() } else { log.into() })
             .kill_on_drop(true)
             .spawn()
             .expect("start the gateway")

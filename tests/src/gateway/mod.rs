@@ -9,6 +9,7 @@ use std::process::ExitStatus;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use tokio::io::AsyncReadExt;
 use tokio::process::Child;
 
 pub use self::builder::GatewayBuilder;
@@ -69,6 +70,7 @@ impl Gateway {
             descriptors: None,
             environment: Vec::new(),
             at: None,
+            log_unread: false,
         }
     }
 
@@ -94,6 +96,26 @@ impl Gateway {
         // Lines of the access log wait for each other for 50 ms.
         std::thread::park_timeout(Duration::from_millis(120));
         self.directory.log()
+    }
+
+    /// Reads the log of a gateway with [`GatewayBuilder::log_unread`] until `found` is in it.
+    pub async fn read_log(&self, found: &str) -> String {
+        let pipe = lock(&self.child).stderr.take();
+        let mut pipe = pipe.expect("a log that nobody has read");
+        let mut log = Vec::new();
+        let reading = async {
+            loop {
+                log.reserve(64 * 1024);
+                let more = pipe.read_buf(&mut log).await.expect("read the log");
+                let tail = log.len().saturating_sub(more + found.len());
+                let tail = String::from_utf8_lossy(&log[tail..]);
+                assert!(more > 0, "the log ended without {found:?}");
+                if tail.contains(found) {
+                    return String::from_utf8_lossy(&log).into_owned();
+                }
+            }
+        };
+        within(Duration::from_secs(20), found, reading).await
     }
 
     /// Where its document is.

@@ -55,6 +55,11 @@ impl Sign {
         }
     }
 
+    /// True when the host that an endpoint is told is signed as well.
+    pub(in crate::config) fn covers_host(&self) -> bool {
+        self.covered.as_ref().is_none_or(|covered| covered.iter().any(Component::says_host))
+    }
+
     pub(super) fn read(field: Field<'_>) -> Option<Self> {
         let mut table = field.table(
             "{ id = \"gateway\", algorithm = \"ed25519\", key = { file = \"sign.pem\" } }",

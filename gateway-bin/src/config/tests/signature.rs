@@ -113,3 +113,34 @@ fn no_secret_is_printed() {
     let text = provider(&format!("keys = {KEY}"));
     assert!(!format!("{:?}", read(&text).document).contains("0123456789abcdef"));
 }
+
+#[test]
+fn what_the_gateway_asks_by_itself_has_no_host_to_sign() {
+    let document = |cluster: &str| {
+        format!(
+            "{LISTENER}[clusters.asked]\nendpoints = [\"http://b:1\"]\n{cluster}\n[[routes]]\n\
+             id = \"r\"\nmatch = {{}}\ntarget = {{ module = \"users\" }}\n\
+             policy.external_auth = {{ cluster = \"asked\", path = \"/may\" }}\n"
+        )
+    };
+    let sign = KEY.replace(" }", "");
+    let keeps = document(&format!("sign = {sign} }}"));
+    assert_eq!(
+        errors(&keeps),
+        [
+            "g.toml:10:24: routes[0].policy.external_auth: clusters.asked signs the host that clients \
+          ask for, and what the gateway asks by itself has none, expected `host = \"endpoint\"` \
+          or a name there, or `sign.covered` without the host"
+        ]
+    );
+    for good in [
+        format!("sign = {sign} }}\nhost = \"endpoint\""),
+        format!("sign = {sign} }}\nhost = \"asked.internal\""),
+        format!("sign = {sign}, covered = [\"@method\", \"@path\"] }}"),
+        String::new(),
+    ] {
+        assert_eq!(read(&document(&good)).warnings, [], "{good}");
+    }
+    let target = format!("sign = {sign}, covered = [\"@target-uri\"] }}");
+    assert_eq!(errors(&document(&target)).len(), 1);
+}

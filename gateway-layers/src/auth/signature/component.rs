@@ -214,6 +214,13 @@ impl fmt::Debug for Component {
 )]
 pub struct ComponentUnknown(pub(super) String);
 
+impl Component {
+    /// True for what says which host was asked: `@authority` and `@target-uri`.
+    pub fn says_host(&self) -> bool {
+        matches!(self.name, Name::Authority | Name::TargetUri)
+    }
+}
+
 impl FromStr for Component {
     type Err = ComponentUnknown;
 

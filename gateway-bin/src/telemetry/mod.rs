@@ -1,15 +1,19 @@
 //! The log: lines on standard error, one event each.
 
+mod lines;
+
 use std::borrow::Cow;
 use std::io::{self, Write};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
-use std::thread::{self, Thread};
-use std::time::Duration;
+use std::thread;
 
 use gateway::Assembly;
 use gateway_layers::access_log::{self, AccessLog};
 use tracing::Level;
 use tracing_subscriber::EnvFilter;
+
+use self::lines::Lines;
+
+static LINES: Lines = Lines::new();
 
 /// Starts the log with `filter`, or `default` where nobody said.
 ///
@@ -30,7 +34,13 @@ pub(crate) fn start(filter: Option<&str>, default: &str) -> Result<(), String> {
         .with_writer(|| Escaping)
         .finish();
     tracing::subscriber::set_global_default(log).map_err(|error| error.to_string())?;
-    write_pending_in_time()
+    let write = || {
+        LINES.write_to(&mut io::stderr(), |lines| {
+            tracing::warn!(lines, "lines of the log were dropped: nobody took them in time");
+        });
+    };
+    let spawned = thread::Builder::new().name("log".to_owned()).spawn(write);
+    spawned.map(drop).map_err(|error| format!("no thread for the log: {error}"))
 }
 
 /// With the access log, in the lines of all else, if the filter of the log wants it.
@@ -38,81 +48,28 @@ pub(crate) fn observed(assembly: Assembly) -> Assembly {
     if !tracing::enabled!(target: access_log::TARGET, Level::INFO) {
         return assembly;
     }
-    // Where nobody takes the log there is nobody to tell.
-    let write = |line: &str| drop(add(line.as_bytes(), MOST_PENDING));
-    assembly.observer(AccessLog::lines(write))
+    assembly.observer(AccessLog::lines(|line| LINES.add(line.as_bytes())))
 }
 
-/// Lines of the access log that have not been written yet. There are many, and a system call for
-/// each would cost more than making it.
-static PENDING: Mutex<Vec<u8>> = Mutex::new(Vec::new());
-
-/// So many bytes are not kept back.
-const MOST_PENDING: usize = 32 * 1024;
-
-/// Nor is anything for longer than this.
-const WRITTEN_AFTER: Duration = Duration::from_millis(50);
-
-/// Writes what is pending in time. It sleeps while nothing is.
-static WRITER: OnceLock<Thread> = OnceLock::new();
-
-/// Writes what is pending from now on, on a thread of its own.
-fn write_pending_in_time() -> Result<(), String> {
-    let run = || loop {
-        thread::park();
-        thread::park_timeout(WRITTEN_AFTER);
-        write_pending();
-    };
-    let spawned = thread::Builder::new().name("log".to_owned()).spawn(run);
-    let spawned = spawned.map_err(|error| format!("no thread for the log: {error}"))?;
-    WRITER.get_or_init(|| spawned.thread().clone());
-    Ok(())
-}
-
-/// Writes what is pending now: before the program ends.
-pub(crate) fn write_pending() {
-    let mut pending = pending();
-    if !pending.is_empty() {
-        // Where nobody takes the log there is nobody to tell.
-        let _ = io::stderr().lock().write_all(&pending);
-        pending.clear();
-    }
-}
-
-fn pending() -> MutexGuard<'static, Vec<u8>> {
-    PENDING.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Adds a line, and writes all of them if they are this many bytes now.
-fn add(line: &[u8], written_from: usize) -> io::Result<()> {
-    let mut pending = pending();
-    let first = pending.is_empty();
-    pending.extend_from_slice(line);
-    if pending.len() < written_from {
-        if let Some(writer) = WRITER.get().filter(|_| first) {
-            writer.unpark();
-        }
-        return Ok(());
-    }
-    let written = io::stderr().lock().write_all(&pending);
-    pending.clear();
-    written
+/// Waits for what is not written yet, though not for long: before the program ends.
+pub(crate) fn finish() {
+    LINES.finish();
 }
 
 /// Writes events to standard error so that what clients and upstreams say can neither end a line
-/// nor steer a terminal. They are written at once, behind the lines of the access log, which wait
-/// for each other for a moment.
+/// nor steer a terminal. They are written now, behind the lines of the access log, which wait for
+/// each other for a moment.
 struct Escaping;
 
 impl Write for Escaping {
     fn write(&mut self, event: &[u8]) -> io::Result<usize> {
         // One call is one event: the formatter writes it whole, with its newline.
-        add(&escape(event), 0)?;
+        LINES.add_now(&escape(event));
         Ok(event.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        io::stderr().flush()
+        Ok(())
     }
 }
 
