@@ -40,6 +40,7 @@
 //! | whether somebody else lets a request pass | layer | `auth::external` (feature `external_auth`) |
 //! | who of them may | filter | [`auth::authorize`] |
 //! | one line for each request | observer | [`access_log`] |
+//! | what happens, counted | observer | `metrics` (feature `prometheus`) |
 //! | certificates that order and renew themselves | task | `acme` (feature of that name) |
 //! | services register themselves and are found by what they take | modules | `registry` |
 //! | where endpoints come from: files, DNS, registries | sources | `discovery` |
@@ -92,6 +93,8 @@ pub mod guard;
 pub mod hedge;
 pub mod ip_filter;
 pub mod method_filter;
+#[cfg(feature = "prometheus")]
+pub mod metrics;
 #[cfg(feature = "mirror")]
 pub mod mirror;
 pub mod origin;

@@ -49,6 +49,7 @@ const LAYERS: &[&[&str]] = &[
         "hedge",
         "ip_filter",
         "method_filter",
+        "metrics",
         "mirror",
         "registry",
         "rate_limit",
