@@ -78,7 +78,7 @@ fn shown(status: &KeysStatus) -> Value {
     })
 }
 
-fn freshness(freshness: Freshness) -> &'static str {
+pub(super) fn freshness(freshness: Freshness) -> &'static str {
     match freshness {
         Freshness::Fresh => "fresh",
         Freshness::Stale => "stale",

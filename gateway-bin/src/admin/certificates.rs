@@ -1,6 +1,5 @@
 //! The certificates of listeners, as JSON.
 
-#[cfg(feature = "tls")]
 use std::time::SystemTime;
 
 use serde_json::Value;
@@ -37,6 +36,33 @@ pub(super) fn certificates(parts: &Parts) -> Value {
 #[cfg(not(feature = "tls"))]
 pub(super) fn certificates(_: &Parts) -> Value {
     Value::Array(Vec::new())
+}
+
+/// When each certificate of each listener ends: the listener, the first of its names, the time.
+pub(super) fn expiries(parts: &Parts) -> Vec<(String, String, SystemTime)> {
+    #[cfg(feature = "tls")]
+    {
+        let first = |names: &[String]| names.first().cloned().unwrap_or_default();
+        let files = parts.listeners.iter().flat_map(|listener| {
+            let files = listener.file_certificates().into_iter();
+            files.map(move |one| (listener.name.clone(), first(one.names()), one.not_after()))
+        });
+        #[cfg(feature = "acme")]
+        let files = files.chain(parts.acme.iter().flat_map(|part| {
+            let status = part.acme.status();
+            let name = first(&status.domains);
+            let listeners = part.listeners.iter();
+            let ends = listeners.zip(std::iter::repeat(status.not_after));
+            let ends = ends.map(|(listener, end)| Some((listener.to_string(), name.clone(), end?)));
+            ends.flatten().collect::<Vec<_>>()
+        }));
+        files.collect()
+    }
+    #[cfg(not(feature = "tls"))]
+    {
+        let _ = parts;
+        Vec::new()
+    }
 }
 
 /// Names whose handshakes are refused, since there is no certificate for them yet.

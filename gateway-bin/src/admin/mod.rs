@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `GET /ready` | 200 when every cluster has somebody to send to, else 503, with their names |
 //! | `GET /status` | version, generation, why the latest reload was refused, TLS of listeners |
+//! | `GET /metrics` | what happened, counted, and how what lasts is now, for Prometheus |
 //! | `GET /certificates` | certificates of listeners: names, expiry, where from, what fails, the next try |
 //! | `GET /clusters` | endpoints with health, ejections, requests in flight; circuit breakers, limits |
 //! | `GET /splits` | weights of every split, and what each entry took |
@@ -20,6 +21,7 @@
 
 mod access;
 mod certificates;
+mod metrics;
 mod status;
 
 use std::collections::BTreeMap;
@@ -30,21 +32,31 @@ use gateway_core::{
     Body, ConnectionInfo, Gateway, Module, ModuleService, Outcome, Request, RequestContext,
     Response, Route, RouteMatch,
 };
+use gateway_layers::metrics::{Metrics, MetricsModule};
 use http::header::{ALLOW, CONTENT_TYPE, HOST};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use http_body_util::{BodyExt, Limited};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+pub(crate) use self::metrics::scrapes;
 use crate::assemble::Reloader;
 
-/// The gateway of the admin listener for `gateway`.
+/// The gateway of the admin listener for `gateway`, which shows `metrics`.
 ///
 /// # Errors
 ///
 /// Never: there is nothing to get wrong in one route that takes everything.
-pub(crate) fn gateway(gateway: &Gateway, reloader: &Reloader) -> Result<Gateway, TableProblems> {
-    let admin = Admin { gateway: gateway.clone(), reloader: reloader.clone() };
+pub(crate) fn gateway(
+    gateway: &Gateway,
+    reloader: &Reloader,
+    metrics: &Metrics,
+) -> Result<Gateway, TableProblems> {
+    let admin = Admin {
+        gateway: gateway.clone(),
+        reloader: reloader.clone(),
+        metrics: metrics::module(metrics, gateway, reloader),
+    };
     let everything = Route::new("admin", Module::new(admin)).matching(RouteMatch::any());
     Gateway::builder().route(everything).build()
 }
@@ -55,6 +67,7 @@ const MOST_WEIGHTS: usize = 64 * 1024;
 struct Admin {
     gateway: Gateway,
     reloader: Reloader,
+    metrics: MetricsModule,
 }
 
 impl ModuleService for Admin {
@@ -71,8 +84,8 @@ impl ModuleService for Admin {
         let path = head.uri.path();
         let split = path.strip_prefix("/splits/").map(decoded);
         let allowed = match path {
-            "/ready" | "/status" | "/certificates" | "/identity" | "/limits" | "/clusters"
-            | "/splits" | "/mirrors" | "/explain" => "GET",
+            "/ready" | "/status" | "/metrics" | "/certificates" | "/identity" | "/limits"
+            | "/clusters" | "/splits" | "/mirrors" | "/explain" => "GET",
             "/reload" => "POST",
             _ if split.is_some() => "PUT",
             _ => return Ok(problem(StatusCode::NOT_FOUND, "nothing is here; try GET /status")),
@@ -84,6 +97,7 @@ impl ModuleService for Admin {
         Ok(match path {
             "/ready" => self.ready(),
             "/status" => self.status(),
+            "/metrics" => self.metrics.answer(),
             "/certificates" => {
                 json_answer(StatusCode::OK, &certificates::certificates(&self.reloader.parts()))
             }

@@ -26,6 +26,7 @@ use std::sync::Arc;
 
 use gateway_core::route::TableProblems;
 use gateway_core::{Cluster, Gateway, ListenerInfo, ModuleService, Modules, Observer, Observers};
+use gateway_layers::metrics::Metrics;
 
 use crate::config::{Document, Problem, Problems, Reading, Source};
 use crate::rings;
@@ -118,7 +119,12 @@ impl Assembly {
     /// Everything that is wrong with the document, at once.
     pub fn assemble(self) -> Result<Assembled, Problems> {
         let reading = self.origin.read(&self.modules)?;
-        let observers = Observers::new(self.observers.0);
+        let metrics = counted(&reading.document);
+        let mut observers = self.observers.0;
+        if let Some(metrics) = &metrics {
+            observers.push(Arc::new(metrics.clone()));
+        }
+        let observers = Observers::new(observers);
         let parts = Parts::build(&reading, &self.modules, &observers, &Parts::default());
         let parts = parts.map_err(Problems::new)?;
         let gateway = rings::edge(parts.table(), parts.owned_fields(), &observers)
@@ -134,8 +140,17 @@ impl Assembly {
             Arc::clone(&document),
             parts,
         );
-        Ok(Assembled { document, warnings, gateway, observers, reloader })
+        Ok(Assembled { document, warnings, gateway, observers, metrics, reloader })
     }
+}
+
+/// Counts what happens, where somebody can see it.
+fn counted(document: &Document) -> Option<Metrics> {
+    if document.metrics.is_none() && document.admin.is_none() {
+        return None;
+    }
+    let config = document.metrics.clone().unwrap_or_default();
+    Some(Metrics::builder().buckets(config.buckets).names(config.names).build())
 }
 
 /// The problems of a route table as problems of its document.
@@ -150,6 +165,7 @@ pub struct Assembled {
     warnings: Vec<Problem>,
     gateway: Gateway,
     observers: Observers,
+    metrics: Option<Metrics>,
     reloader: Reloader,
 }
 
@@ -195,6 +211,11 @@ impl Assembled {
     pub fn listener_info(&self, name: &str) -> Option<ListenerInfo> {
         let listener = self.document.listeners.iter().find(|listener| listener.name == name)?;
         Some(listener::info(listener, &self.reloader.parts()))
+    }
+
+    /// What is counted; `None`: nobody would see it.
+    pub fn metrics(&self) -> Option<&Metrics> {
+        self.metrics.as_ref()
     }
 
     pub(crate) fn observers(&self) -> &Observers {

@@ -15,7 +15,7 @@ use crate::config::{Document, Listener, ListenerTls, Problem, Problems, Reading}
 ///
 /// What did not change keeps its state: clusters with their connections and health, and what
 /// stands around them. A document with problems changes nothing. What cannot change while the
-/// gateway runs (listeners but for how they secure connections, workers, drain, admin) is a problem
+/// gateway runs (listeners but for how they secure connections, workers, drain, admin, metrics) is a problem
 /// when it is different.
 #[derive(Clone)]
 pub struct Reloader {
@@ -139,6 +139,7 @@ fn fixed(reading: &Reading, before: &Document) -> Vec<Problem> {
         ("drain", after.drain != before.drain),
         ("startup", after.startup != before.startup),
         ("admin", after.admin != before.admin),
+        ("metrics", after.metrics != before.metrics),
         ("registry", after.registry != before.registry),
     ];
     let differing = differs.into_iter().filter(|(_, differs)| *differs);

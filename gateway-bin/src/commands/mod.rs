@@ -46,6 +46,9 @@ fn serve(assembled: &Assembled, ready: impl FnOnce(&Bound)) -> Result<(), Failur
     if let Some(address) = bound.admin_address() {
         tell(&format!("admin on http://{address}"));
     }
+    if let Some(address) = bound.metrics_address() {
+        tell(&format!("metrics on http://{address}/metrics"));
+    }
     let workers = bound.worker_count();
     tell(&format!("{workers} worker{}; Ctrl-C drains", if workers == 1 { "" } else { "s" }));
     ready(&bound);

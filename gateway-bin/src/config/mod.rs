@@ -24,6 +24,7 @@ mod drain;
 mod identity;
 mod listener;
 mod matching;
+mod metrics;
 mod near;
 mod policy;
 mod problem;
@@ -56,6 +57,7 @@ pub use self::identity::{
     PartnerKey, RemoteProvider, RemoteTo, ServiceTokenProvider, SignatureProvider, UsersFrom,
 };
 pub use self::listener::Listener;
+pub use self::metrics::Metrics;
 pub use self::policy::{
     Access, DEFAULT_BODY_LIMIT, DEFAULT_TIMEOUT, ExternalAuth, Fallback, FallbackTo, IdentityMode,
     IdentityUse, LimitStore, Mirror, Policy, RateLimit, Retry,
@@ -91,6 +93,8 @@ pub struct Document {
     pub startup: Startup,
     /// `[admin]`. Default: none.
     pub admin: Option<Admin>,
+    /// `[metrics]`. Default: none; with `[admin]` what happens is counted all the same.
+    pub metrics: Option<Metrics>,
     /// `[registry]`. Default: none.
     pub registry: Option<Registry>,
     /// `[identity.KIND.NAME]`: how callers are known.
@@ -110,6 +114,7 @@ impl Document {
             drain: DrainSettings::default(),
             startup: Startup::default(),
             admin: None,
+            metrics: None,
             registry: None,
             identities: Vec::new(),
             stores: Stores::default(),
@@ -134,6 +139,7 @@ struct Parts {
     drain: DrainSettings,
     startup: Startup,
     admin: Option<Admin>,
+    metrics: Option<Metrics>,
     registry: Option<Registry>,
     identities: Vec<IdentityProvider>,
     /// Also of those that could not be read.
@@ -178,6 +184,7 @@ impl Parts {
         }
         table.set("stores", &mut parts.stores, Stores::read);
         table.set("admin", &mut parts.admin, |field| Admin::read(field).map(Some));
+        table.set("metrics", &mut parts.metrics, |field| Metrics::read(field).map(Some));
         table.finish();
         parts
     }
@@ -215,6 +222,7 @@ impl Parts {
             drain: document.drain,
             startup: document.startup,
             admin: document.admin,
+            metrics: document.metrics,
             registry: document.registry,
             identity_names: document
                 .identities
@@ -235,6 +243,7 @@ impl Parts {
             drain: self.drain,
             startup: self.startup,
             admin: self.admin,
+            metrics: self.metrics,
             registry: self.registry,
             identities: self.identities,
             stores: self.stores,

@@ -11,6 +11,7 @@ use std::pin::pin;
 use std::thread;
 
 use gateway_core::{Address, BoundListener, DrainSettings, Drained, Gateway, Observers, Server};
+use gateway_layers::metrics::Metrics;
 use tokio::runtime;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
@@ -86,11 +87,17 @@ impl Assembled {
             drain: self.document().drain,
             startup: self.document().startup,
             reloader: self.reloader().clone(),
+            metrics: self.metrics().cloned(),
             admin: None,
+            scrapes: None,
         };
+        let bind = |address| gateway_core::Listener::new(Address::Tcp(address)).bind();
         if let Some(admin) = &self.document().admin {
-            let listener = gateway_core::Listener::new(Address::Tcp(admin.address));
-            bound.admin = Some(listener.bind().map_err(bind_error)?);
+            bound.admin = Some(bind(admin.address).map_err(bind_error)?);
+        }
+        let scrapes = self.document().metrics.as_ref().and_then(|metrics| metrics.address);
+        if let Some(address) = scrapes {
+            bound.scrapes = Some(bind(address).map_err(bind_error)?);
         }
         let limits = self.connection_limits(&mut bound.notes);
         for (listener, connections) in self.document().listeners.iter().zip(limits) {
@@ -149,7 +156,9 @@ pub struct Bound {
     drain: DrainSettings,
     startup: Startup,
     reloader: Reloader,
+    metrics: Option<Metrics>,
     admin: Option<BoundListener>,
+    scrapes: Option<BoundListener>,
 }
 
 impl Bound {
@@ -161,6 +170,11 @@ impl Bound {
     /// Where operators find the running gateway, with the port the system chose.
     pub fn admin_address(&self) -> Option<Address> {
         self.admin.as_ref().map(BoundListener::local_address)
+    }
+
+    /// Where scrapes are answered, with the port the system chose.
+    pub fn metrics_address(&self) -> Option<Address> {
+        self.scrapes.as_ref().map(BoundListener::local_address)
     }
 
     /// What was changed to fit this machine, for people.
@@ -284,13 +298,17 @@ impl Bound {
             () = &mut stop => return Ok(Drained::default()),
             () = self.wait_for_clusters() => {}
         }
-        let admin = match self.admin {
-            None => None,
-            Some(listener) => {
-                let gateway = admin::gateway(&self.gateway, &self.reloader);
-                Some(Server::new(gateway.map_err(io::Error::other)?).listen(listener))
+        let (mut admin, mut scrapes) = (None, None);
+        if let Some(metrics) = &self.metrics {
+            if let Some(listener) = self.admin {
+                let gateway = admin::gateway(&self.gateway, &self.reloader, metrics);
+                admin = Some(Server::new(gateway.map_err(io::Error::other)?).listen(listener));
             }
-        };
+            if let Some(listener) = self.scrapes {
+                let gateway = admin::scrapes(metrics, &self.gateway, &self.reloader);
+                scrapes = Some(Server::new(gateway.map_err(io::Error::other)?).listen(listener));
+            }
+        }
         let (stage, watched) = watch::channel(Stage::Serve);
         let (ended, ends) = mpsc::unbounded_channel();
         for (index, listeners) in self.workers.into_iter().enumerate() {
@@ -304,13 +322,14 @@ impl Bound {
         }
         drop((watched, ended));
         let all = wait(ends, &stage);
-        let administer = administer(admin);
-        tokio::pin!(all, cut, administer);
+        let (administer, answer) = (aside("admin", admin), aside("metrics", scrapes));
+        tokio::pin!(all, cut, administer, answer);
         let mut told = Stage::Serve;
         loop {
             tokio::select! {
                 drained = &mut all => return drained,
                 never = &mut administer => match never {},
+                never = &mut answer => match never {},
                 () = &mut stop, if told == Stage::Serve => told = Stage::Drain,
                 () = &mut cut, if told != Stage::Cut => told = Stage::Cut,
             }
@@ -319,12 +338,12 @@ impl Bound {
     }
 }
 
-/// Serves operators for as long as anybody is served.
-async fn administer(server: Option<Server<Gateway>>) -> Infallible {
+/// Serves operators on the listener `name` for as long as anybody is served.
+async fn aside(name: &'static str, server: Option<Server<Gateway>>) -> Infallible {
     if let Some(server) = server
         && let Err(error) = server.serve(pending()).await
     {
-        tracing::error!(%error, "the admin listener failed");
+        tracing::error!(%error, "the {name} listener failed");
     }
     pending().await
 }

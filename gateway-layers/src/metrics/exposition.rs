@@ -47,23 +47,23 @@ fn requests(counts: &Counts, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result
             )
         })
     });
-    counter(encoder, "http_requests", "Requests whose answers have ended", series)?;
+    counters(encoder, "http_requests", "Requests whose answers have ended", series)?;
     let series = routes().map(|(name, route)| ([("route", name)], &route.durations));
     let help = "Time from the head of a request to the end of its answer";
     histogram(encoder, ("http_request_duration_seconds", help), &counts.bounds, series)?;
     let series = routes().map(|(name, route)| ([("route", name)], route.bytes));
-    counter(encoder, "http_response_bytes", "Bytes of answers that clients took", series)?;
+    counters(encoder, "http_response_bytes", "Bytes of answers that clients took", series)?;
     let series = routes().flat_map(|(name, route)| {
         let failures = route.failures.iter();
         failures.map(move |(reason, count)| ([("route", name), ("reason", reason.code())], count))
     });
-    counter(encoder, "gateway_failures", "Answers that the gateway made itself", series)?;
+    counters(encoder, "gateway_failures", "Answers that the gateway made itself", series)?;
     let series = routes().flat_map(|(name, route)| {
         let ends = [("broken", route.broken), ("dropped", route.dropped)];
         let ends = ends.into_iter().filter(|(_, count)| *count > 0);
         ends.map(move |(end, count)| ([("route", name), ("end", end)], count))
     });
-    counter(encoder, "gateway_answers_cut", "Answers that did not end whole", series)
+    counters(encoder, "gateway_answers_cut", "Answers that did not end whole", series)
 }
 
 fn attempts(counts: &Counts, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
@@ -73,7 +73,7 @@ fn attempts(counts: &Counts, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result
         let outcomes = cluster.attempts.iter();
         outcomes.map(move |(outcome, count)| ([("cluster", &***name), ("outcome", outcome)], count))
     });
-    counter(encoder, "gateway_upstream_attempts", "Tries at endpoints", series)?;
+    counters(encoder, "gateway_upstream_attempts", "Tries at endpoints", series)?;
     let series = clusters.iter().map(|(name, one)| ([("cluster", &***name)], &one.durations));
     let help = "Time from the pick of an endpoint to the head of its answer";
     histogram(encoder, ("gateway_upstream_attempt_duration_seconds", help), &counts.bounds, series)
@@ -86,34 +86,57 @@ fn refusals(counts: &Counts, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result
         ([("listener", &**listener), ("reason", reason.code())], *count)
     });
     let help = "What clients sent that was no request";
-    counter(encoder, "gateway_requests_refused", help, series)?;
+    counters(encoder, "gateway_requests_refused", help, series)?;
     let mut handshakes: Vec<_> = counts.handshakes.iter().collect();
     handshakes.sort_unstable();
     let series = handshakes.into_iter().map(|(name, count)| ([("listener", &**name)], *count));
     let help = "TLS handshakes of clients that came to nothing";
-    counter(encoder, "gateway_handshakes_failed", help, series)?;
+    counters(encoder, "gateway_handshakes_failed", help, series)?;
     let mut states: Vec<_> = counts.states.iter().collect();
     states.sort_unstable();
     let series = states.into_iter();
     let series =
         series.map(|((subject, to), count)| ([("subject", *subject), ("to", *to)], *count));
     let help = "Changes of what lasts: endpoints, breakers, certificates, documents";
-    counter(encoder, "gateway_state_changes", help, series)?;
+    counters(encoder, "gateway_state_changes", help, series)?;
     let help = "Events of routes and clusters that there was no room for";
     let mut metric =
         encoder.encode_descriptor("gateway_metrics_overflowed", help, None, MetricType::Counter)?;
     metric.encode_counter::<NoLabelSet, _, u64>(&counts.overflowed, None)
 }
 
-fn counter<L: EncodeLabelSet>(
+/// Writes counters of one name, for a [`Collector`] of one's own. `name` is without its `_total`.
+///
+/// # Errors
+///
+/// When the text cannot be written.
+pub fn counters<L: EncodeLabelSet>(
     encoder: &mut DescriptorEncoder<'_>,
     name: &str,
     help: &str,
-    series: impl Iterator<Item = (L, u64)>,
+    series: impl IntoIterator<Item = (L, u64)>,
 ) -> fmt::Result {
     let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
     for (labels, count) in series {
         metric.encode_family(&labels)?.encode_counter::<NoLabelSet, _, u64>(&count, None)?;
+    }
+    Ok(())
+}
+
+/// Writes gauges of one name, for a [`Collector`] of one's own.
+///
+/// # Errors
+///
+/// When the text cannot be written.
+pub fn gauges<L: EncodeLabelSet>(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    series: impl IntoIterator<Item = (L, u64)>,
+) -> fmt::Result {
+    let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+    for (labels, value) in series {
+        metric.encode_family(&labels)?.encode_gauge(&value)?;
     }
     Ok(())
 }
