@@ -31,6 +31,7 @@ mod introspection;
 mod limits_h2;
 mod log;
 mod memory;
+mod metrics;
 mod once;
 mod reload;
 mod resilience;

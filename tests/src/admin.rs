@@ -1,6 +1,7 @@
 //! The admin listener of a gateway, as an operator uses it.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use http::Request;
 use http::header::{CONTENT_TYPE, HOST};
@@ -9,6 +10,8 @@ use serde_json::Value;
 use crate::client::Client;
 use crate::payload::Payload;
 use crate::reply::Reply;
+use crate::scrape::Scrape;
+use crate::wait::within;
 
 const PREFIX: &str = "admin on http://";
 
@@ -28,6 +31,29 @@ impl Admin {
     /// `GET` of any path.
     pub async fn get(&self, path: &str) -> Reply {
         self.ask("GET", path).await
+    }
+
+    /// What was counted.
+    pub async fn metrics(&self) -> Scrape {
+        let reply = self.get("/metrics").await;
+        assert_eq!(reply.status, 200, "{reply:?}");
+        Scrape::of(&reply.text())
+    }
+
+    /// What was counted, once `series` has this value: an answer is counted when its end has been
+    /// taken.
+    #[track_caller]
+    pub fn counted(&self, series: &str, value: f64) -> impl Future<Output = Scrape> {
+        let reads = async move {
+            loop {
+                let scrape = self.metrics().await;
+                if scrape.value(series) == value {
+                    return scrape;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        within(Duration::from_secs(10), series, reads)
     }
 
     /// All clusters with their endpoints.

@@ -9,7 +9,7 @@ use gateway_core::upstream::EndpointStatus;
 use gateway_core::{Gateway, Health, Module, Route, RouteMatch};
 use gateway_layers::metrics::prometheus_client::collector::Collector;
 use gateway_layers::metrics::prometheus_client::encoding::DescriptorEncoder;
-use gateway_layers::metrics::{Metrics, MetricsModule, counters, gauges};
+use gateway_layers::metrics::{Metrics, MetricsModule, counters, gauge, gauges};
 
 use super::{access, certificates};
 use crate::assemble::{Parts, Reloader};
@@ -67,11 +67,10 @@ impl Collector for Now {
         let encoder = &mut encoder;
         let version = [([("version", env!("CARGO_PKG_VERSION"))], 1)];
         gauges(encoder, "gateway_info", "The version that runs", version)?;
-        let nothing: [(&str, &str); 0] = [];
         let help = "The number of the document that decides";
-        gauges(encoder, "gateway_generation", help, [(nothing, self.generation)])?;
+        gauge(encoder, "gateway_generation", help, self.generation)?;
         let help = "1: the latest document was refused, and the one before it holds";
-        gauges(encoder, "gateway_reload_refused", help, [(nothing, u64::from(self.refused))])?;
+        gauge(encoder, "gateway_reload_refused", help, u64::from(self.refused))?;
         self.clusters(encoder)?;
         self.guards_of_clusters(encoder)?;
         self.limits(encoder)?;

@@ -123,6 +123,20 @@ pub fn counters<L: EncodeLabelSet>(
     Ok(())
 }
 
+/// Writes a gauge without labels, for a [`Collector`] of one's own.
+///
+/// # Errors
+///
+/// When the text cannot be written.
+pub fn gauge(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    value: u64,
+) -> fmt::Result {
+    encoder.encode_descriptor(name, help, None, MetricType::Gauge)?.encode_gauge(&value)
+}
+
 /// Writes gauges of one name, for a [`Collector`] of one's own.
 ///
 /// # Errors

@@ -61,7 +61,7 @@ use prometheus_client::encoding::text;
 use prometheus_client::registry::Registry;
 
 use self::count::Counts;
-pub use self::exposition::{MetricsCollector, counters, gauges};
+pub use self::exposition::{MetricsCollector, counters, gauge, gauges};
 pub use self::module::MetricsModule;
 use self::shard::Shards;
 
