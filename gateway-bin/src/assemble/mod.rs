@@ -2,6 +2,7 @@
 
 #[cfg(feature = "acme")]
 mod acme;
+mod audit;
 mod cluster;
 mod describe;
 mod external_auth;
@@ -26,6 +27,7 @@ use std::sync::Arc;
 
 use gateway_core::route::TableProblems;
 use gateway_core::{Cluster, Gateway, ListenerInfo, ModuleService, Modules, Observer, Observers};
+use gateway_layers::audit::Audit;
 
 use crate::config::{Document, Problem, Problems, Reading, Source};
 use crate::rings;
@@ -118,9 +120,22 @@ impl Assembly {
     /// Everything that is wrong with the document, at once.
     pub fn assemble(self) -> Result<Assembled, Problems> {
         let reading = self.origin.read(&self.modules)?;
-        let observers = Observers::new(self.observers.0);
-        let parts = Parts::build(&reading, &self.modules, &observers, &Parts::default());
-        let parts = parts.map_err(Problems::new)?;
+        let (audit, mut problems) = match audit::build(&reading) {
+            Ok(audit) => (audit, Vec::new()),
+            Err(problems) => (None, problems),
+        };
+        let mut observers = self.observers.0;
+        observers
+            .extend(audit.iter().map(|part| Arc::new(part.audit.clone()) as Arc<dyn Observer>));
+        let observers = Observers::new(observers);
+        let before = Parts { audit, ..Parts::default() };
+        let parts = match Parts::build(&reading, &self.modules, &observers, &before) {
+            Ok(parts) if problems.is_empty() => parts,
+            built => {
+                problems.extend(built.err().unwrap_or_default());
+                return Err(Problems::new(problems));
+            }
+        };
         let gateway = rings::edge(parts.table(), parts.owned_fields(), &observers)
             .map_err(|problems| Problems::new(table_problems(&reading, problems)))?;
         let Reading { document, mut warnings, .. } = reading;
@@ -195,6 +210,12 @@ impl Assembled {
     pub fn listener_info(&self, name: &str) -> Option<ListenerInfo> {
         let listener = self.document.listeners.iter().find(|listener| listener.name == name)?;
         Some(listener::info(listener, &self.reloader.parts()))
+    }
+
+    /// The audit of the document; `None`: it asks for none. [`Bound`](crate::Bound) starts it, and
+    /// drains it at the end; who serves in another way does that.
+    pub fn audit(&self) -> Option<Audit> {
+        self.reloader.parts().audit.as_ref().map(|part| part.audit.clone())
     }
 
     pub(crate) fn observers(&self) -> &Observers {
