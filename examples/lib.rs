@@ -7,6 +7,7 @@
 //! | `embed_config` | a document, and a module of one's own |
 //! | `embed_axum` | the gateway as a layer inside of an axum server |
 //! | `api_keys` | keys that the program issues, changes and takes back |
+//! | `audit` | events for whoever was not let in, in a sink written by hand |
 //! | `axum_module` | an axum `Router` as a module |
 //! | `custom_module` | a module written by hand |
 //! | `custom_layer` | a layer written by hand |
