@@ -1,7 +1,11 @@
 //! [`Outlet`]: a queue, its sink, and the task between them.
 
+use std::future::{Future, poll_fn};
 use std::hash::{BuildHasher, RandomState};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -125,7 +129,8 @@ impl Outlet {
         let mut tries = 0;
         loop {
             let late = |_| Err(Undelivered::again("takes longer than it may"));
-            let outcome = timeout(self.settings.timeout, self.sink.deliver(batch)).await;
+            let delivery = unharmed(async { self.sink.deliver(batch).await });
+            let outcome = timeout(self.settings.timeout, delivery).await;
             let outcome = outcome.unwrap_or_else(late);
             let cause = outcome.as_ref().err().map(|failure| failure.cause().to_owned());
             *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = cause;
@@ -182,6 +187,19 @@ impl Outlet {
             tracing::warn!(sink, failure, "audit events cannot be delivered; trying again");
         }
     }
+}
+
+/// Polls `delivery`; whoever brings their own sink may panic in it, and the task goes on.
+async fn unharmed(
+    delivery: impl Future<Output = Result<(), Undelivered>>,
+) -> Result<(), Undelivered> {
+    let mut delivery = pin!(delivery);
+    poll_fn(move |cx| {
+        let poll = AssertUnwindSafe(|| delivery.as_mut().poll(cx));
+        let panicked = |_| Poll::Ready(Err(Undelivered::again("the sink panicked")));
+        catch_unwind(poll).unwrap_or_else(panicked)
+    })
+    .await
 }
 
 /// A random number from 0 to 1. It spreads waits, and guards nothing.

@@ -103,6 +103,17 @@ async fn what_an_event_about_losses_told_is_told_again_where_it_is_lost_itself()
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_sink_that_panics_is_tried_again_like_any_that_fails() {
+    let hand = Hand::first([Does::Panics, Does::Panics]);
+    let audit = started(&hand, |settings| settings.interval = Duration::ZERO);
+    refuse(&audit, 1);
+    sleep(Duration::from_millis(1)).await;
+    assert_eq!(audit.status()[0].failure.as_deref(), Some("the sink panicked"));
+    sleep(Duration::from_secs(10)).await;
+    assert_eq!((hand.tries(), counts(&audit)), (3, [1, 1, 0, 0, 0]));
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_refused_is_not_tried_again() {
     let hand = Hand::first([Does::Refuses]);
     let audit = started(&hand, |settings| settings.interval = Duration::ZERO);

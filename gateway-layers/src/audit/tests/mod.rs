@@ -24,6 +24,7 @@ enum Does {
     Fails,
     Refuses,
     Stalls,
+    Panics,
     Asks(Duration),
 }
 
@@ -86,6 +87,7 @@ impl AuditSink for Hand {
             Does::Fails => Err(Undelivered::again("is away")),
             Does::Refuses => Err(Undelivered::never("answered 400")),
             Does::Stalls => std::future::pending().await,
+            Does::Panics => panic!("as it was told"),
             Does::Asks(wait) => Err(Undelivered::again("is busy").not_before(wait)),
         }
     }
