@@ -51,7 +51,7 @@ async fn receives(receiver: &Upstream, count: usize) -> Vec<Value> {
 /// The events of a file.
 fn written(path: &Path) -> Vec<Value> {
     let text = std::fs::read_to_string(path).unwrap_or_default();
-    let lines = text.lines().map(|line| serde_json::from_str(line));
+    let lines = text.lines().map(serde_json::from_str);
     lines.map(|line| line.unwrap_or_else(|error| panic!("{error}: {text}"))).collect()
 }
 
