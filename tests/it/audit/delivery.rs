@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use gateway_tests::certs::Files;
+use gateway_tests::certs::{Authority, Files};
 use gateway_tests::{Answer, Client, free_port, run_gateway};
 use tokio::time::Instant;
 
@@ -202,4 +202,44 @@ async fn the_environment_alone_makes_an_audit_and_without_it_there_is_none() {
     receives(&receiver, 2).await;
     let seen = receiver.seen().pop().expect("a batch");
     assert_eq!(seen.header("authorization"), Some("Bearer of the environment"));
+}
+
+#[tokio::test]
+async fn a_second_signal_does_not_wait_for_a_receiver_that_stalls() {
+    let upstream = Upstream::http1().start().await;
+    let receiver = Upstream::http1().script_after_body(|_| Answer::hang()).start().await;
+    let audit = format!("flush = \"1h\"\n{}", http(&receiver.url(), ", retries = 1000"));
+    let gateway = gateway(&upstream, &audit).await;
+    refused(&gateway, 3).await;
+    gateway.signal("TERM");
+    let drained = || tokio::net::TcpStream::connect(gateway.addr());
+    while drained().await.is_ok() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    gateway.signal("TERM");
+    assert!(gateway.ended_within(Duration::from_secs(10)).await.success());
+    assert!(gateway.log().contains("audit events are lost"), "{}", gateway.log());
+}
+
+#[tokio::test]
+async fn a_receiver_is_told_nothing_unless_its_certificate_is_trusted() {
+    let (upstream, files) = (Upstream::http1().start().await, Files::new());
+    let (authority, other) = (Authority::new("receiver"), Authority::new("other"));
+    let pair = files.pair("a", &authority.server(&["localhost"]));
+    let receiver = Upstream::http1().start().await;
+    let secure = Gateway::to(&receiver).listener(&format!("tls = {{ certificates = [{pair}] }}"));
+    let secure = secure.start().await;
+    let url = format!("https://localhost:{}", secure.addr().port());
+    let trusting = |name: &str, authority: &Authority| {
+        let ca = files.write(name, &authority.pem());
+        http(&url, &format!(", token = \"planted\", ca = {ca:?}"))
+    };
+    let wary = gateway(&upstream, &trusting("other.pem", &other)).await;
+    refused(&wary, 2).await;
+    let sink = until_counts(&wary, |sink| sink["failure"].is_string()).await;
+    assert!(sink["failure"].as_str().is_some_and(|why| why.contains("tls_failed")), "{sink}");
+    assert_eq!((&sink["queued"], receiver.seen().len()), (&2.into(), 0), "{sink}");
+    let trusts = gateway(&upstream, &trusting("ca.pem", &authority)).await;
+    refused(&trusts, 2).await;
+    receives(&receiver, 2).await;
 }
