@@ -7,6 +7,7 @@
 //! | `embed_config` | a document, and a module of one's own |
 //! | `embed_axum` | the gateway as a layer inside of an axum server |
 //! | `api_keys` | keys that the program issues, changes and takes back |
+//! | `audit` | events for whoever was not let in, in a sink written by hand |
 //! | `axum_module` | an axum `Router` as a module |
 //! | `custom_module` | a module written by hand |
 //! | `custom_layer` | a layer written by hand |
@@ -16,6 +17,7 @@
 //! | `external_auth` | a service decides about each request, and says who is calling |
 //! | `failover` | a primary and a secondary endpoint, checks, retries, a breaker and a fallback |
 //! | `hedging` | a slow answer is asked for at another endpoint as well |
+//! | `metrics` | what happens, counted for Prometheus, beside a number of the program's |
 //! | `signing` | a partner signs its requests, and the gateway those that go on |
 //! | `websocket` | a WebSocket through the gateway |
 //! | `grpc` | a gRPC service in this process and behind an `h2c` cluster |

@@ -28,6 +28,7 @@ macro_rules! examples {
 }
 
 examples! {
+    audit "../audit.rs"
     authorize "../authorize.rs"
     api_keys "../api_keys.rs"
     axum_module "../axum_module.rs"
@@ -44,6 +45,7 @@ examples! {
     grpc "../grpc.rs"
     hedging "../hedging.rs"
     acme "../acme.rs"
+    metrics "../metrics.rs"
     mtls "../mtls.rs"
     self_registration "../self_registration.rs"
     signing "../signing.rs"
@@ -651,4 +653,33 @@ async fn api_keys_let_in_who_has_one_until_it_is_taken_back() {
     assert_answer(&get(&address, "/").await, "401", "unauthenticated");
     keys.revoke(&record.id).await.unwrap();
     assert_answer(&ask(&address, &head, "").await, "401", "credentials_invalid");
+}
+
+#[tokio::test]
+async fn audit_tells_its_sink_who_was_not_let_in() {
+    let (sender, mut events) = tokio::sync::mpsc::unbounded_channel();
+    let sink = audit::Topic(move |event: &str| drop(sender.send(event.to_owned())));
+    let (listener, address) = listener();
+    let _example = start(async move { audit::run(listener, sink).await });
+    assert_answer(&get(&address, "/orders").await, "204", "");
+    assert_answer(&get(&address, "/private/a?token=planted").await, "403", "forbidden");
+    let event = timeout(Duration::from_secs(10), events.recv()).await.unwrap().unwrap();
+    for part in ["\"reason\":\"forbidden\"", "\"path\":\"/private/a\"", "\"route\":\"private\""] {
+        assert!(event.contains(part), "{event}");
+    }
+    assert!(!event.contains("planted") && events.try_recv().is_err(), "{event}");
+}
+
+#[tokio::test]
+async fn metrics_show_what_was_counted_and_a_number_of_the_program() {
+    let (listener, address) = listener();
+    let _example = start(async move { metrics::run(listener).await });
+    for _ in 0..3 {
+        assert_answer(&get(&address, "/orders").await, "200", "taken");
+    }
+    let shown = get(&address, "/metrics").await;
+    let orders = "http_requests_total{route=\"orders\",method=\"GET\",status=\"200\"} 3";
+    for line in [orders, "orders_queued 3", "# EOF"] {
+        assert!(shown.contains(line), "no {line} in {shown}");
+    }
 }

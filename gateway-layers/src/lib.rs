@@ -41,6 +41,7 @@
 //! | who of them may | filter | [`auth::authorize`] |
 //! | one line for each request | observer | [`access_log`] |
 //! | what happens, counted | observer | `metrics` (feature `prometheus`) |
+//! | an event for whoever was not let in | observer | `audit` (feature of that name) |
 //! | certificates that order and renew themselves | task | `acme` (feature of that name) |
 //! | services register themselves and are found by what they take | modules | `registry` |
 //! | where endpoints come from: files, DNS, registries | sources | `discovery` |
@@ -78,6 +79,8 @@
 pub mod access_log;
 #[cfg(feature = "acme")]
 pub mod acme;
+#[cfg(feature = "audit")]
+pub mod audit;
 pub mod auth;
 pub mod body_limit;
 pub mod circuit_breaker;
@@ -110,6 +113,7 @@ mod civil;
 mod head_copy;
 #[cfg(any(
     feature = "acme",
+    feature = "audit",
     feature = "discovery",
     feature = "external_auth",
     feature = "introspection",
@@ -156,6 +160,10 @@ mod guides {
     #[cfg(feature = "signature")]
     #[doc = include_str!("../../docs/signatures.md")]
     struct Signatures;
+
+    #[cfg(feature = "audit")]
+    #[doc = include_str!("../../docs/audit.md")]
+    struct AuditEvents;
 
     #[cfg(feature = "jwt")]
     #[doc = include_str!("../../docs/jwt.md")]

@@ -4,6 +4,7 @@
 mod api_keys;
 mod architecture;
 mod attacks;
+mod audit;
 mod authorize;
 mod basic;
 mod cancel;

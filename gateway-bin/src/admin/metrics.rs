@@ -74,7 +74,8 @@ impl Collector for Now {
         self.clusters(encoder)?;
         self.guards_of_clusters(encoder)?;
         self.limits(encoder)?;
-        self.keys(encoder)
+        self.keys(encoder)?;
+        self.audit(encoder)
     }
 }
 
@@ -177,5 +178,19 @@ impl Now {
         });
         let help = "When a certificate of a listener ends, in seconds since 1970";
         gauges(encoder, "gateway_certificate_expiry_timestamp_seconds", help, expiries)
+    }
+
+    fn audit(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let sinks = self.parts.audit.as_ref().map(|part| part.audit.status()).unwrap_or_default();
+        let outcomes = sinks.iter().flat_map(|sink| {
+            let outcomes =
+                [("sent", sink.sent), ("dropped", sink.dropped), ("failed", sink.failed)];
+            outcomes.map(|(outcome, count)| ([("sink", &*sink.name), ("outcome", outcome)], count))
+        });
+        let help =
+            "Audit events that a sink took, that there was no room for, or that it never took";
+        counters(encoder, "gateway_audit_events", help, outcomes)?;
+        let queued = sinks.iter().map(|sink| ([("sink", &*sink.name)], sink.queued as u64));
+        gauges(encoder, "gateway_audit_queued", "Audit events that wait for their sink", queued)
     }
 }

@@ -1,6 +1,7 @@
 //! What the running gateway looks like, as JSON and as text.
 
 use gateway_core::Health;
+use gateway_layers::audit::SinkStatus;
 use gateway_layers::circuit_breaker;
 use gateway_layers::concurrency::ConcurrencyStatus;
 use gateway_layers::mirror::MirrorReport;
@@ -95,6 +96,23 @@ fn report(report: &MirrorReport) -> Value {
         "mirror_milliseconds": milliseconds(report.mirror_latency),
         "differences": differences.collect::<Value>(),
     })
+}
+
+/// How the sinks of the audit keep up; nothing where there is none.
+pub(super) fn audit(parts: &Parts) -> Value {
+    let sink = |sink: SinkStatus| {
+        json!({
+            "sink": sink.name,
+            "taken": sink.taken,
+            "sent": sink.sent,
+            "queued": sink.queued,
+            "dropped": sink.dropped,
+            "failed": sink.failed,
+            "failure": sink.failure,
+        })
+    };
+    let sinks = parts.audit.as_ref().map(|part| part.audit.status());
+    json!(sinks.map(|sinks| sinks.into_iter().map(sink).collect::<Value>()))
 }
 
 fn breaker(status: &circuit_breaker::Status) -> Value {

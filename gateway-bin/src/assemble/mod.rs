@@ -2,6 +2,7 @@
 
 #[cfg(feature = "acme")]
 mod acme;
+mod audit;
 mod cluster;
 mod describe;
 mod external_auth;
@@ -26,6 +27,7 @@ use std::sync::Arc;
 
 use gateway_core::route::TableProblems;
 use gateway_core::{Cluster, Gateway, ListenerInfo, ModuleService, Modules, Observer, Observers};
+use gateway_layers::audit::Audit;
 use gateway_layers::metrics::Metrics;
 
 use crate::config::{Document, Problem, Problems, Reading, Source};
@@ -120,13 +122,26 @@ impl Assembly {
     pub fn assemble(self) -> Result<Assembled, Problems> {
         let reading = self.origin.read(&self.modules)?;
         let metrics = counted(&reading.document);
+        let (audit, mut problems) = match audit::build(&reading) {
+            Ok(audit) => (audit, Vec::new()),
+            Err(problems) => (None, problems),
+        };
         let mut observers = self.observers.0;
+        if let Some(part) = &audit {
+            observers.push(Arc::new(part.audit.clone()));
+        }
         if let Some(metrics) = &metrics {
             observers.push(Arc::new(metrics.clone()));
         }
         let observers = Observers::new(observers);
-        let parts = Parts::build(&reading, &self.modules, &observers, &Parts::default());
-        let parts = parts.map_err(Problems::new)?;
+        let before = Parts { audit, ..Parts::default() };
+        let parts = match Parts::build(&reading, &self.modules, &observers, &before) {
+            Ok(parts) if problems.is_empty() => parts,
+            built => {
+                problems.extend(built.err().unwrap_or_default());
+                return Err(Problems::new(problems));
+            }
+        };
         let gateway = rings::edge(parts.table(), parts.owned_fields(), &observers)
             .map_err(|problems| Problems::new(table_problems(&reading, problems)))?;
         let Reading { document, mut warnings, .. } = reading;
@@ -216,6 +231,12 @@ impl Assembled {
     /// What is counted; `None`: nobody would see it.
     pub fn metrics(&self) -> Option<&Metrics> {
         self.metrics.as_ref()
+    }
+
+    /// The audit of the document; `None`: it asks for none. [`Bound`](crate::Bound) starts it, and
+    /// drains it at the end; who serves in another way does that.
+    pub fn audit(&self) -> Option<Audit> {
+        self.reloader.parts().audit.as_ref().map(|part| part.audit.clone())
     }
 
     pub(crate) fn observers(&self) -> &Observers {

@@ -14,6 +14,7 @@ use http::HeaderName;
 
 #[cfg(feature = "acme")]
 use super::acme::{self, AcmePart};
+use super::audit::AuditPart;
 use super::identity::IdentityParts;
 use super::limits::LimitStores;
 #[cfg(feature = "tls")]
@@ -31,6 +32,7 @@ pub(crate) struct Parts {
     pub(crate) registry: Option<RegistryPart>,
     pub(crate) identity: IdentityParts,
     pub(crate) limits: LimitStores,
+    pub(crate) audit: Option<AuditPart>,
     /// The listeners that speak TLS.
     #[cfg(feature = "tls")]
     pub(crate) listeners: Vec<SecureListener>,
@@ -115,6 +117,8 @@ impl Parts {
         };
         let mut parts = Self {
             registry: registry.clone(),
+            // It is an observer, and those do not change.
+            audit: before.audit.clone(),
             // Listeners that are bound answer from this one.
             challenges: before.challenges.clone(),
             ..Self::default()
@@ -224,6 +228,9 @@ impl Parts {
 
     /// Starts what the clusters do in the background, where it does not run yet. Needs a runtime.
     pub(crate) fn start(&self) {
+        if let Some(part) = &self.audit {
+            part.audit.start();
+        }
         if let Some(part) = &self.registry {
             part.registry.start();
         }

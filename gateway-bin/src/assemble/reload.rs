@@ -15,8 +15,8 @@ use crate::config::{Document, Listener, ListenerTls, Problem, Problems, Reading}
 ///
 /// What did not change keeps its state: clusters with their connections and health, and what
 /// stands around them. A document with problems changes nothing. What cannot change while the
-/// gateway runs (listeners but for how they secure connections, workers, drain, admin, metrics) is a problem
-/// when it is different.
+/// gateway runs (listeners but for how they secure connections, workers, drain, admin, metrics,
+/// audit) is a problem when it is different.
 #[derive(Clone)]
 pub struct Reloader {
     shared: Arc<Shared>,
@@ -141,6 +141,7 @@ fn fixed(reading: &Reading, before: &Document) -> Vec<Problem> {
         ("admin", after.admin != before.admin),
         ("metrics", after.metrics != before.metrics),
         ("registry", after.registry != before.registry),
+        ("audit", after.audit != before.audit),
     ];
     let differing = differs.into_iter().filter(|(_, differs)| *differs);
     differing

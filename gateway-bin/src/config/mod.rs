@@ -15,6 +15,7 @@
 
 mod acme;
 mod admin;
+mod audit;
 mod check;
 mod check_access;
 mod check_acme;
@@ -47,6 +48,7 @@ use gateway_core::DrainSettings;
 
 pub use self::acme::{AcmeCertificate, AcmeChallenge, ExternalAccount};
 pub use self::admin::Admin;
+pub use self::audit::{Audit, AuditHttp};
 pub use self::cluster::{Balance, Cluster, Discover, OutboundToken, Registered, Sign};
 pub use self::destination::Destination;
 pub(crate) use self::identity::path as identity_path;
@@ -101,6 +103,8 @@ pub struct Document {
     pub identities: Vec<IdentityProvider>,
     /// `[stores]`.
     pub stores: Stores,
+    /// `[audit]`. Default: none.
+    pub audit: Option<Audit>,
 }
 
 impl Document {
@@ -118,6 +122,7 @@ impl Document {
             registry: None,
             identities: Vec::new(),
             stores: Stores::default(),
+            audit: None,
         }
     }
 }
@@ -145,6 +150,7 @@ struct Parts {
     /// Also of those that could not be read.
     identity_names: Vec<(IdentityKind, String)>,
     stores: Stores,
+    audit: Option<Audit>,
 }
 
 impl Parts {
@@ -183,6 +189,7 @@ impl Parts {
             (parts.identities, parts.identity_names) = (providers, names);
         }
         table.set("stores", &mut parts.stores, Stores::read);
+        table.set("audit", &mut parts.audit, |field| Audit::read(field).map(Some));
         table.set("admin", &mut parts.admin, |field| Admin::read(field).map(Some));
         table.set("metrics", &mut parts.metrics, |field| Metrics::read(field).map(Some));
         table.finish();
@@ -231,6 +238,7 @@ impl Parts {
                 .collect(),
             identities: document.identities,
             stores: document.stores,
+            audit: document.audit,
         }
     }
 
@@ -247,6 +255,7 @@ impl Parts {
             registry: self.registry,
             identities: self.identities,
             stores: self.stores,
+            audit: self.audit,
         }
     }
 }

@@ -9,6 +9,7 @@ use std::future::{Future, pending};
 use std::io;
 use std::pin::pin;
 use std::thread;
+use std::time::Duration;
 
 use gateway_core::{Address, BoundListener, DrainSettings, Drained, Gateway, Observers, Server};
 use gateway_layers::metrics::Metrics;
@@ -295,7 +296,10 @@ impl Bound {
         self.reloader.parts().start();
         let mut stop = pin!(stop);
         tokio::select! {
-            () = &mut stop => return Ok(Drained::default()),
+            () = &mut stop => {
+                flush(&self.reloader, pending()).await;
+                return Ok(Drained::default());
+            }
             () = self.wait_for_clusters() => {}
         }
         let (mut admin, mut scrapes) = (None, None);
@@ -325,16 +329,44 @@ impl Bound {
         let (administer, answer) = (aside("admin", admin), aside("metrics", scrapes));
         tokio::pin!(all, cut, administer, answer);
         let mut told = Stage::Serve;
-        loop {
+        let drained = loop {
             tokio::select! {
-                drained = &mut all => return drained,
+                drained = &mut all => break drained,
                 never = &mut administer => match never {},
                 never = &mut answer => match never {},
                 () = &mut stop, if told == Stage::Serve => told = Stage::Drain,
                 () = &mut cut, if told != Stage::Cut => told = Stage::Cut,
             }
             stage.send_replace(told);
+        };
+        // Whoever waited for the workers waits for what they told, too.
+        let hurry = async {
+            if told != Stage::Cut {
+                cut.await;
+            }
+        };
+        tokio::select! {
+            () = flush(&self.reloader, hurry) => {}
+            never = &mut administer => match never {},
+            never = &mut answer => match never {},
         }
+        drained
+    }
+}
+
+/// What is to end at once has this long to tell its last audit events.
+const IN_A_HURRY: Duration = Duration::from_millis(500);
+
+/// Delivers the audit events that wait, though not for long, and once `hurry` completes for less.
+async fn flush(reloader: &Reloader, hurry: impl Future<Output = ()>) {
+    let parts = reloader.parts();
+    let Some(part) = &parts.audit else { return };
+    let left = tokio::select! {
+        left = part.audit.drain(part.flush) => left,
+        () = hurry => part.audit.drain(IN_A_HURRY).await,
+    };
+    if left > 0 {
+        tracing::error!(left, "audit events are lost: nobody took them in time");
     }
 }
 

@@ -1,7 +1,7 @@
 //! What those have in common who ask other servers: over the gateway's own clusters, with a whole
 //! answer of limited size. Redirects are never followed: they would lead anywhere.
 
-#[cfg(any(feature = "acme", feature = "jwt", feature = "introspection"))]
+#[cfg(any(feature = "acme", feature = "audit", feature = "jwt", feature = "introspection"))]
 pub(crate) mod url;
 
 use std::error::Error as _;

@@ -37,6 +37,7 @@ const LAYERS: &[&[&str]] = &[
     &[
         "access_log",
         "acme",
+        "audit",
         "auth",
         "body_limit",
         "circuit_breaker",

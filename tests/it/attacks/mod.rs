@@ -5,7 +5,7 @@ mod bodies;
 mod comparison;
 mod floods;
 mod issuers;
-mod secrets;
+pub(crate) mod secrets;
 mod shared_limits;
 mod spoofing;
 mod storm;

@@ -15,7 +15,7 @@ use crate::routing::LISTENER;
 const PLANTED: &str = "pLaNtEd-sEcReT";
 
 /// A secret of this kind, which nothing but its kind may tell.
-fn secret(kind: &str) -> String {
+pub(crate) fn secret(kind: &str) -> String {
     format!("{PLANTED}-{kind}-0123456789abcdef0123456789abcdef")
 }
 
@@ -55,13 +55,19 @@ impl Said {
 
     #[track_caller]
     fn assert_clean(&self) {
-        let forms = [PLANTED.to_owned(), encoded_part(0), encoded_part(1), encoded_part(2)];
-        for form in forms {
-            if let Some(at) = self.0.find(&form) {
-                let from = self.0[..at].rfind('\n').map_or(0, |line| line + 1);
-                let rest = &self.0[from..];
-                panic!("{form} in: {}", &rest[..rest.find('\n').unwrap_or(rest.len())]);
-            }
+        assert_clean(&self.0);
+    }
+}
+
+/// Fails where there is a secret in `said`, as it is or in Base64.
+#[track_caller]
+pub(crate) fn assert_clean(said: &str) {
+    let forms = [PLANTED.to_owned(), encoded_part(0), encoded_part(1), encoded_part(2)];
+    for form in forms {
+        if let Some(at) = said.find(&form) {
+            let from = said[..at].rfind('\n').map_or(0, |line| line + 1);
+            let rest = &said[from..];
+            panic!("{form} in: {}", &rest[..rest.find('\n').unwrap_or(rest.len())]);
         }
     }
 }

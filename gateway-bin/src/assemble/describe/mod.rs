@@ -27,6 +27,9 @@ impl Parts {
         let used =
             clusters.filter(|part| route.config.clusters().any(|name| name == part.config.name));
         used.for_each(|part| describe_cluster(&mut text, part));
+        for sink in self.audit.iter().flat_map(|part| part.audit.status()) {
+            let _ = writeln!(text, "audit {sink}");
+        }
         text
     }
 }

@@ -25,7 +25,7 @@ fn all_errors_are_said_at_once_in_the_order_of_the_document() {
         [
             "g.toml:1:11: workers: found -1, expected a number from 0 to 1024",
             "g.toml:2:1: wokers: unknown key, expected one of `workers`, `listeners`, `clusters`, \
-         `routes`, `drain`, `startup`, `registry`, `identity`, `stores`, `admin`; did you mean \"workers\"?",
+         `routes`, `drain`, `startup`, `registry`, `identity`, `stores`, `audit`, `admin`, `metrics`; did you mean \"workers\"?",
             "g.toml:3:1: listeners[0].address: missing, expected \"IP:PORT\" such as \
          \"127.0.0.1:8080\", or \"unix:/PATH\"",
             "g.toml:4:1: listeners[0].adress: unknown key, expected one of `address`, `name`, \

@@ -188,6 +188,23 @@ fn tables() {
 }
 
 #[test]
+fn audit() {
+    use gateway_layers::audit::{AuditKind, AuditPrincipal, SinkSettings};
+
+    let audit = full().audit.unwrap();
+    let kinds = AuditKind::ALL.iter().filter(|kind| **kind != AuditKind::Audit).copied();
+    assert_eq!(audit.events, kinds.collect::<Vec<_>>());
+    let key = "16 letters or more that nobody guesses";
+    assert_eq!(audit.principal, AuditPrincipal::Hashed(key.into()));
+    assert_eq!((audit.log, audit.flush), (true, seconds(5)));
+    assert_eq!(audit.file.as_deref(), Some("audit.jsonl".as_ref()));
+    let http = audit.http.unwrap();
+    assert_eq!(http.url.reveal(), "https://audit.example/events");
+    assert_eq!(http.token, Some("a token that the receiver knows".into()));
+    assert_eq!((http.ca, http.settings), (None, SinkSettings::default()));
+}
+
+#[test]
 fn edge_hygiene() {
     use gateway_layers::{cors, csrf, security_headers};
 

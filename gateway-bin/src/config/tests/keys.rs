@@ -13,7 +13,8 @@ const UNKNOWN: &str = "unknown-key";
 type Keys = BTreeMap<String, BTreeSet<String>>;
 
 /// Keys in remarks: of files that have to be there, and of modules, which the program has none of.
-const REMARKS: [&str; 13] = [
+const REMARKS: [&str; 14] = [
+    "audit.http.ca",
     "clusters.*.discover.consul.token_file",
     "clusters.*.discover.etcd.password_file",
     "identity.delegated.*.ca",

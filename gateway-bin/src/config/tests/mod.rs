@@ -1,5 +1,6 @@
 //! Every key with its default, every kind of error with its exact words.
 
+mod audit;
 #[cfg(feature = "cel")]
 mod authorize;
 mod clusters;
@@ -13,6 +14,7 @@ mod full_identity;
 mod hygiene;
 #[cfg(all(feature = "cel", feature = "postgres", feature = "tls"))]
 mod keys;
+mod metrics;
 mod policies;
 mod registry;
 mod signature;
@@ -86,7 +88,8 @@ fn defaults() {
     assert_eq!(cluster.ejection, Some(EjectionSettings::default()));
     assert!(cluster.circuit_breaker.is_none() && cluster.concurrency.is_none());
     assert_eq!(document.startup.wait, Duration::from_secs(5));
-    assert!(document.admin.is_none() && document.registry.is_none());
+    assert!(document.admin.is_none() && document.registry.is_none() && document.audit.is_none());
+    assert!(document.metrics.is_none());
     let route = &document.routes[0];
     assert_eq!((route.priority, route.enabled), (0, true));
     assert!(route.metadata.is_empty() && route.listeners.is_empty() && route.rewrite.is_none());
