@@ -135,11 +135,11 @@ impl Outlet {
             let cause = outcome.as_ref().err().map(|failure| failure.cause().to_owned());
             *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = cause;
             let Err(failure) = outcome else { return true };
-            self.warn(false);
             tries += 1;
             if !failure.is_worth_another_try() || tries > self.settings.retries {
                 return false;
             }
+            self.warn(false);
             self.wait(tries, failure.after()).await;
         }
     }

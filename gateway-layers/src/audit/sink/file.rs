@@ -4,6 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::task::spawn_blocking;
@@ -117,10 +118,13 @@ impl Opened {
 /// Whether a file can be made beside `path`. The file itself is not made: who only checks a document
 /// leaves nothing behind, and takes nothing from a gateway that runs.
 fn try_folder(path: &Path) -> io::Result<()> {
+    // Several may look at the same time.
+    static LOOKS: AtomicU64 = AtomicU64::new(0);
+    let look = LOOKS.fetch_add(1, Ordering::Relaxed);
     let name = path.file_name().ok_or_else(|| io::Error::other("not the name of a file"))?;
     let mut probe = std::ffi::OsString::from(".");
     probe.push(name);
-    probe.push(format!(".{}", std::process::id()));
+    probe.push(format!(".{}-{look}", std::process::id()));
     let probe = path.with_file_name(probe);
     drop(OpenOptions::new().write(true).create_new(true).mode(MODE).open(&probe)?);
     fs::remove_file(&probe)

@@ -58,6 +58,17 @@ async fn events_are_lines_of_a_file_that_is_its_owners_alone() {
     assert_eq!(mode & 0o777, 0o600);
 }
 
+#[test]
+fn many_may_look_at_the_same_time_whether_a_file_can_be_written() {
+    let folder = Folder::new("looks");
+    std::thread::scope(|scope| {
+        let looks: Vec<_> =
+            (0..16).map(|_| scope.spawn(|| FileSink::new(folder.file()).is_ok())).collect();
+        assert!(looks.into_iter().all(|look| look.join().unwrap()));
+    });
+    assert!(folder.names().is_empty(), "nothing is left behind");
+}
+
 #[tokio::test]
 async fn a_file_that_was_moved_away_or_removed_is_made_anew() {
     let folder = Folder::new("moved");

@@ -1,7 +1,9 @@
 mod delivery;
 mod events;
 mod files;
+mod property;
 mod receiver;
+mod warnings;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
