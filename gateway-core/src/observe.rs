@@ -117,7 +117,7 @@ pub struct AttemptFinished<'a> {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct StateChanged<'a> {
-    /// The kind of thing: `listener`, `drain`, `snapshot`, `cluster`, `endpoint`, `discovery`,
+    /// The kind of thing: `listener`, `drain`, `snapshot`, `split`, `cluster`, `endpoint`, `discovery`,
     /// `breaker`, `module`.
     pub subject: &'static str,
     /// Its name.

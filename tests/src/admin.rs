@@ -113,10 +113,19 @@ impl Admin {
         self.ask("POST", "/reload").await
     }
 
+    /// Changes the weights of a split: `body` is JSON.
+    pub async fn set_weights(&self, route: &str, body: &str) -> Reply {
+        self.send("PUT", &format!("/splits/{route}"), Payload::from(body.to_owned())).await
+    }
+
     async fn ask(&self, method: &str, path: &str) -> Reply {
+        self.send(method, path, Payload::empty()).await
+    }
+
+    async fn send(&self, method: &str, path: &str, body: Payload) -> Reply {
         let request = Request::builder().method(method).uri(path).header(HOST, "localhost");
         let request = request.header(CONTENT_TYPE, "application/json");
-        let request = request.body(Payload::empty()).expect("a request");
+        let request = request.body(body).expect("a request");
         Client::http1(self.addr).send(request).await
     }
 }

@@ -30,7 +30,7 @@ use std::sync::Arc;
 use gateway_core::route::TableProblems;
 use gateway_core::{
     Body, ConnectionInfo, Gateway, Module, ModuleService, Outcome, Request, RequestContext,
-    Response, Route, RouteMatch,
+    Response, Route, RouteMatch, StateChanged,
 };
 use gateway_layers::metrics::{Metrics, MetricsModule};
 use http::header::{ALLOW, CONTENT_TYPE, HOST};
@@ -182,6 +182,9 @@ impl Admin {
         Ok(match split.set_weights(&weights) {
             Ok(()) => {
                 tracing::info!(route, ?weights, "weights of a split changed");
+                let cause = format!("by the admin listener: {weights:?}");
+                let event = StateChanged::new("split", route, "current", "replaced", &cause);
+                self.reloader.tell(&event);
                 json_answer(StatusCode::OK, &status::splits(&parts))
             }
             Err(error) => problem(StatusCode::CONFLICT, &error.to_string()),

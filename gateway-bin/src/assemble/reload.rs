@@ -84,9 +84,13 @@ impl Reloader {
             Ok(reloaded) => tracing::info!(generation = reloaded.generation, "document reloaded"),
             Err(problems) => tracing::error!(%problems, "document refused; nothing has changed"),
         }
-        let event = StateChanged::new("snapshot", "document", "current", to, &cause);
-        self.shared.observers.state_changed(&event);
+        self.tell(&StateChanged::new("snapshot", "document", "current", to, &cause));
         outcome
+    }
+
+    /// Tells the observers what an operator changed.
+    pub(crate) fn tell(&self, event: &StateChanged<'_>) {
+        self.shared.observers.state_changed(event);
     }
 
     fn take_over(&self, state: &mut State) -> Result<Reloaded, Problems> {

@@ -1,57 +1,16 @@
-use std::fmt::Write as _;
 use std::sync::Mutex;
 use std::time::Duration;
 
 use gateway_core::{Body, Error, Gateway, Module, Reason, Request, Response, Route, module_fn};
 use gateway_core::{RouteMatch, context};
 use http_body_util::BodyExt;
-use tracing::field::{Field, Visit};
-use tracing::span;
-use tracing::subscriber::{Interest, set_default};
 
 use super::*;
+use crate::testing::Logged;
 
-/// Keeps what is logged with the access log's target, as `name=value` in order.
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<String>>>);
-
-impl Lines {
-    fn take(&self) -> Vec<String> {
-        std::mem::take(&mut self.0.lock().unwrap())
-    }
-}
-
-impl tracing::Subscriber for Lines {
-    fn register_callsite(&self, _: &'static tracing::Metadata<'static>) -> Interest {
-        Interest::sometimes()
-    }
-
-    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
-        metadata.target() == TARGET
-    }
-
-    fn event(&self, event: &tracing::Event<'_>) {
-        let mut line = Line(String::new());
-        event.record(&mut line);
-        self.0.lock().unwrap().push(line.0);
-    }
-
-    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
-        span::Id::from_u64(1)
-    }
-
-    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
-    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
-    fn enter(&self, _: &span::Id) {}
-    fn exit(&self, _: &span::Id) {}
-}
-
-struct Line(String);
-
-impl Visit for Line {
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        write!(self.0, "{}={value:?} ", field.name()).unwrap();
-    }
+/// What is logged with the access log's target.
+fn logged() -> (Logged, tracing::subscriber::DefaultGuard) {
+    Logged::of(|metadata| metadata.target() == TARGET)
 }
 
 fn gateway() -> Gateway {
@@ -84,8 +43,7 @@ fn request(target: &str) -> Request {
 
 #[tokio::test(start_paused = true)]
 async fn a_line_says_what_happened() {
-    let lines = Lines::default();
-    let _guard = set_default(lines.clone());
+    let (lines, _guard) = logged();
     let response = gateway().handle(request("/ok/a?token=secret")).await;
     tokio::time::sleep(Duration::from_micros(1500)).await;
     assert!(lines.take().is_empty(), "before the body has ended");
@@ -117,8 +75,7 @@ async fn a_line_says_what_happened() {
 
 #[tokio::test]
 async fn a_failure_says_why_in_one_line() {
-    let lines = Lines::default();
-    let _guard = set_default(lines.clone());
+    let (lines, _guard) = logged();
     let response = gateway().handle(request("/fails")).await;
     drop(response);
     let line = lines.take().remove(0);
@@ -137,8 +94,7 @@ async fn a_failure_says_why_in_one_line() {
 
 #[tokio::test]
 async fn who_answered_in_the_place_of_another_is_said() {
-    let lines = Lines::default();
-    let _guard = set_default(lines.clone());
+    let (lines, _guard) = logged();
     let module = Module::new(module_fn(|request: Request| async move {
         let context = request.extensions().get::<gateway_core::RequestContext>();
         let fallback = Fallback::new("legacy".into(), Err(Reason::CircuitOpen));
@@ -160,8 +116,7 @@ async fn who_answered_in_the_place_of_another_is_said() {
 
 #[tokio::test]
 async fn what_no_route_takes_is_logged_too() {
-    let lines = Lines::default();
-    let _guard = set_default(lines.clone());
+    let (lines, _guard) = logged();
     drop(gateway().handle(request("/nowhere")).await);
     let line = lines.take().remove(0);
     assert!(line.contains("reason=route_not_found "), "{line}");
@@ -181,8 +136,7 @@ fn fields(line: &str) -> Vec<(String, String)> {
 
 #[tokio::test]
 async fn lines_say_what_events_say() {
-    let events = Lines::default();
-    let _guard = set_default(events.clone());
+    let (events, _guard) = logged();
     let module = Module::new(module_fn(|request: Request| async move {
         let context = request.extensions().get::<gateway_core::RequestContext>();
         let record = context.unwrap().record();

@@ -16,7 +16,7 @@ pub enum AuditKind {
     Request,
     /// A client did not come through the TLS handshake.
     Connection,
-    /// The document or certificates were replaced, or were to be.
+    /// The document, weights of a split or certificates were replaced, or were to be.
     Configuration,
     /// About the audit itself: events were lost. Never left out.
     Audit,

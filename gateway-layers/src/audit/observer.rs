@@ -19,7 +19,7 @@ use super::stamp::Stamp;
 use super::status::SinkStatus;
 
 /// What changes here is told as [`AuditKind::Configuration`].
-const CONFIGURATION: [&str; 2] = ["snapshot", "certificate"];
+const CONFIGURATION: [&str; 3] = ["snapshot", "split", "certificate"];
 
 /// Makes an event of everything that the [module](super) names. Cheap to clone; clones are the same
 /// audit, and the last one dropped ends its tasks.

@@ -243,3 +243,36 @@ async fn a_receiver_is_told_nothing_unless_its_certificate_is_trusted() {
     refused(&trusts, 2).await;
     receives(&receiver, 2).await;
 }
+
+#[tokio::test]
+async fn weights_that_an_operator_changes_are_told_and_bad_ones_change_nothing() {
+    let upstream = Upstream::http1().answer(Answer::ok("old")).start().await;
+    let next = Upstream::http1().answer(Answer::ok("next")).start().await;
+    let receiver = Upstream::http1().start().await;
+    let text = format!(
+        "{LISTENER}[clusters.old]\nendpoints = [{:?}]\n[clusters.next]\nendpoints = [{:?}]\n\
+         [[routes]]\nid = \"shop\"\nmatch = {{}}\ntarget = {{ split = [\
+         {{ cluster = \"old\", weight = 1 }}, {{ cluster = \"next\", weight = 0 }}] }}\n\
+         [admin]\naddress = \"127.0.0.1:0\"\n[audit]\nhttp = {{ url = \"{}/events\" }}\n",
+        upstream.url(),
+        next.url(),
+        receiver.url()
+    );
+    let gateway = Gateway::document(text).start().await;
+    let admin = gateway.admin();
+    let mut client = Client::http1(gateway.addr());
+    client.get("/").await.assert_ok("old");
+    for (body, status) in [("{\"nobody\": 1}", 409), ("{\"next\": -1}", 400), ("next", 400)] {
+        assert_eq!(admin.set_weights("shop", body).await.status, status, "{body}");
+    }
+    assert_eq!(admin.set_weights("nowhere", "{\"next\": 1}").await.status, 404);
+    client.get("/").await.assert_ok("old");
+    let reply = admin.set_weights("shop", "{\"old\": 0, \"next\": 1}").await;
+    assert_eq!(reply.status, 200, "{reply:?}");
+    client.get("/").await.assert_ok("next");
+    let [event] = receives(&receiver, 1).await.try_into().expect("one");
+    assert_eq!((&event["kind"], &event["reason"]), (&"configuration".into(), &"split".into()));
+    assert_eq!((&event["name"], &event["to"]), (&"shop".into(), &"replaced".into()));
+    let series = "gateway_state_changes_total{subject=\"split\",to=\"replaced\"}";
+    admin.metrics().await.assert(series, 1.0);
+}

@@ -1,60 +1,18 @@
 //! What the log is told of trouble.
 
-use std::fmt::{Debug, Write as _};
-
-use tracing::field::{Field, Visit};
-use tracing::span;
-use tracing::subscriber::{Interest, set_default};
-
 use super::*;
+use crate::testing::Logged;
 
-/// Keeps the warnings of the audit, as `name=value`.
-#[derive(Clone, Default)]
-struct Warnings(Arc<Mutex<Vec<String>>>);
-
-impl Warnings {
-    fn take(&self) -> Vec<String> {
-        std::mem::take(&mut self.0.lock().unwrap())
-    }
-}
-
-struct Line(String);
-
-impl Visit for Line {
-    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        write!(self.0, "{}={value:?} ", field.name()).unwrap();
-    }
-}
-
-impl tracing::Subscriber for Warnings {
-    fn register_callsite(&self, _: &'static tracing::Metadata<'static>) -> Interest {
-        Interest::sometimes()
-    }
-
-    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+/// The warnings of the audit.
+fn warned() -> (Logged, tracing::subscriber::DefaultGuard) {
+    Logged::of(|metadata| {
         *metadata.level() == tracing::Level::WARN && metadata.target().contains("audit")
-    }
-
-    fn event(&self, event: &tracing::Event<'_>) {
-        let mut line = Line(String::new());
-        event.record(&mut line);
-        self.0.lock().unwrap().push(line.0);
-    }
-
-    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
-        span::Id::from_u64(1)
-    }
-
-    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
-    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
-    fn enter(&self, _: &span::Id) {}
-    fn exit(&self, _: &span::Id) {}
+    })
 }
 
 #[tokio::test(start_paused = true)]
 async fn losses_are_told_once_a_minute_with_how_many_and_none_is_left_untold() {
-    let warnings = Warnings::default();
-    let _guard = set_default(warnings.clone());
+    let (warnings, _guard) = warned();
     let hand = Hand::always(Does::Refuses);
     let audit = started(&hand, |settings| settings.interval = Duration::ZERO);
     for _ in 0..150 {
@@ -79,8 +37,7 @@ async fn losses_are_told_once_a_minute_with_how_many_and_none_is_left_untold() {
 
 #[tokio::test(start_paused = true)]
 async fn trouble_is_told_at_once_and_the_end_tells_what_was_not_told() {
-    let warnings = Warnings::default();
-    let _guard = set_default(warnings.clone());
+    let (warnings, _guard) = warned();
     let hand = Hand::always(Does::Fails);
     let audit = started(&hand, |settings| settings.interval = Duration::ZERO);
     refuse(&audit, 3);

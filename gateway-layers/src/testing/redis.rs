@@ -1,6 +1,4 @@
-//! Servers that tests start for themselves.
-
-#![cfg(feature = "redis")]
+//! [`RedisServer`]: a Redis that a test starts for itself.
 
 use std::net::TcpListener;
 use std::path::PathBuf;
