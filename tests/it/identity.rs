@@ -150,8 +150,39 @@ async fn limits_count_who_is_known_and_say_what_is_left() {
     refused(&answer, 429, "rate_limited");
     assert!(answer.header("retry-after").is_some());
     asks(&gateway, "/a", &[("authorization", &bo)]).await.assert_ok("ok");
-    // Who is nobody is refused before he is counted.
+    // Who is nobody is refused.
     refused(&asks(&gateway, "/a", &[]).await, 401, "unauthenticated");
+    assert_eq!(upstream.seen().len(), 3);
+}
+
+#[tokio::test]
+async fn who_guesses_is_counted_by_address_and_learns_nothing_beyond_the_limit() {
+    let upstream = Upstream::http1().start().await;
+    let routes = "[[routes]]\nid = \"ip\"\nmatch = { prefix = \"/ip\" }\nTO\npolicy.jwt = \"house\"\n\
+                  policy.rate_limit = { limit = 4, per = \"1h\", key = [\"ip\"] }\n\
+                  [[routes]]\nid = \"who\"\nmatch = { prefix = \"/who\" }\nTO\n\
+                  policy.jwt = \"house\"\n\
+                  policy.rate_limit = { limit = 2, per = \"1h\", key = [\"principal\"] }\n";
+    let gateway = guarded(&upstream, routes).await;
+    let ada = bearer(ADA);
+    let good: &[(&str, &str)] = &[("authorization", &ada)];
+    let bad: &[(&str, &str)] = &[("authorization", "Bearer a.wrong.token")];
+    asks(&gateway, "/ip", good).await.assert_ok("ok");
+    let answer = asks(&gateway, "/ip", bad).await;
+    refused(&answer, 401, "token_invalid");
+    assert!(answer.header("ratelimit").is_some_and(|said| said.contains("r=2")), "{answer:?}");
+    assert!(answer.header("www-authenticate").is_some());
+    refused(&asks(&gateway, "/ip", &[]).await, 401, "unauthenticated");
+    refused(&asks(&gateway, "/ip", bad).await, 401, "token_invalid");
+    for guess in [bad, good, &[], good] {
+        refused(&asks(&gateway, "/ip", guess).await, 429, "rate_limited");
+    }
+    // Where everybody is counted as himself, who is nobody is counted by address, and nobody else
+    // pays for it.
+    for (guess, status) in [(bad, 401), (bad, 401), (bad, 429), (good, 200), (good, 200)] {
+        assert_eq!(asks(&gateway, "/who", guess).await.status, status);
+    }
+    refused(&asks(&gateway, "/who", good).await, 429, "rate_limited");
     assert_eq!(upstream.seen().len(), 3);
 }
 

@@ -8,7 +8,7 @@ use gateway_layers::auth::external::ExternalAuth;
 use gateway_layers::body_limit::BodyLimitLayer;
 use gateway_layers::fallback::FallbackLayer;
 use gateway_layers::filter::FilterChain;
-use gateway_layers::guard::{GuardChain, GuardLayer};
+use gateway_layers::guard::{CheckRefused, Guard, GuardChain, GuardLayer};
 use gateway_layers::hedge::HedgeLayer;
 use gateway_layers::mirror::MirrorLayer;
 use gateway_layers::rate_limit::RateLimiter;
@@ -61,16 +61,17 @@ fn guards(policy: &Policy, asides: &Asides) -> GuardChain {
     if !filters.is_empty() {
         guards = guards.then(filters);
     }
+    let limiter = asides.rate_limit.as_ref();
     if let Some(identity) = &asides.identity {
-        guards = guards.then(identity.clone());
+        guards = counted(guards, identity.clone(), limiter);
     }
     let external = || asides.external_auth.clone();
     let says_who = policy.external_auth.as_ref().is_some_and(config::ExternalAuth::knows_callers);
     if let Some(external) = external().filter(|_| says_who) {
-        guards = guards.then(external);
+        guards = counted(guards, external, limiter);
     }
     // Behind identity: who is known is counted as himself.
-    if let Some(limiter) = &asides.rate_limit {
+    if let Some(limiter) = limiter {
         guards = guards.then(limiter.clone());
     }
     // Behind the limits: who tries what he may not is counted as well.
@@ -82,6 +83,14 @@ fn guards(policy: &Policy, asides: &Asides) -> GuardChain {
         guards = guards.then(external);
     }
     guards
+}
+
+/// With `identity`, and the limits for whom it does not know: who guesses is counted by address.
+fn counted(guards: GuardChain, identity: impl Guard, limiter: Option<&RateLimiter>) -> GuardChain {
+    match limiter {
+        None => guards.then(identity),
+        Some(limiter) => guards.then(CheckRefused::new(identity, limiter.clone())),
+    }
 }
 
 /// What a head suffices for, cheapest refusals first and all before anybody asks who is calling.

@@ -34,6 +34,7 @@
 
 mod chain;
 mod layer;
+mod refused;
 mod service;
 #[cfg(test)]
 mod tests;
@@ -46,6 +47,7 @@ use gateway_core::{Error, Request, Response};
 
 pub use self::chain::GuardChain;
 pub use self::layer::GuardLayer;
+pub use self::refused::CheckRefused;
 pub use self::service::{GuardService, ResponseFuture};
 use crate::filter::{Filter, Flow};
 

@@ -5,7 +5,7 @@ use gateway_core::{Body, Error, Module, Outcome, Reason, Request, Response, modu
 use http::{HeaderValue, StatusCode};
 use tower::{Layer, ServiceExt};
 
-use super::{Checked, Guard, GuardChain, GuardLayer};
+use super::{CheckRefused, Checked, Guard, GuardChain, GuardLayer};
 use crate::filter::{Flow, filter_fn};
 
 /// Answers with the trail that guards left in the request.
@@ -124,4 +124,46 @@ async fn a_request_that_is_given_up_while_it_waits_asks_nobody_any_more() {
     assert!(std::sync::Arc::strong_count(&held) > 1);
     drop(waiting);
     assert_eq!(std::sync::Arc::strong_count(&held), 1);
+}
+
+fn unknown() -> Checked {
+    Checked::Refuse(Reason::TokenInvalid.into())
+}
+
+fn asks() -> Checked {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::UNAUTHORIZED;
+    Checked::Answer(response)
+}
+
+fn forbidden() -> Checked {
+    Checked::Refuse(Reason::Forbidden.into())
+}
+
+fn limited() -> Checked {
+    Checked::Refuse(Reason::RateLimited.into())
+}
+
+fn told(outcome: Outcome) -> StatusCode {
+    outcome.map_or_else(|error| error.reason().status(), |response| response.status())
+}
+
+#[tokio::test]
+async fn a_second_guard_sees_those_whom_the_first_does_not_know_and_nobody_else() {
+    let pass = || Checked::Pass;
+    for (first, second, status) in [
+        (unknown as fn() -> Checked, pass as fn() -> Checked, 401),
+        (unknown, limited, 429),
+        (asks, pass, 401),
+        (asks, limited, 429),
+        (forbidden, limited, 403),
+        (pass, limited, 200),
+    ] {
+        for (first_waits, second_waits) in
+            [(false, false), (false, true), (true, false), (true, true)]
+        {
+            let guard = CheckRefused::new(Ends(first, first_waits), Ends(second, second_waits));
+            assert_eq!(told(through(guard).await), status, "{first_waits} {second_waits}");
+        }
+    }
 }

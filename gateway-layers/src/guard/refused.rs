@@ -1,0 +1,91 @@
+//! [`CheckRefused`]: a second guard for whoever the first does not know.
+
+use std::fmt;
+use std::sync::Arc;
+
+use gateway_core::Request;
+use http::StatusCode;
+
+use super::{Checked, Guard};
+
+/// A guard that asks for credentials, and a second one that sees whom it refuses (401): rate limits,
+/// so that whoever guesses is counted as everybody else is.
+///
+/// Who is over a limit hears that, whether the guess was right or wrong: behind the first guard the
+/// same limits stand for those whom it knows. Else he hears what the first guard said.
+///
+/// ```
+/// # #[cfg(feature = "jwt")]
+/// # fn guarded(
+/// #     tokens: gateway_layers::auth::jwt::JwtAuthenticator,
+/// # ) -> Result<(), Box<dyn std::error::Error>> {
+/// use gateway_layers::auth::Authenticate;
+/// use gateway_layers::guard::{CheckRefused, GuardChain};
+/// use gateway_layers::rate_limit::{Limit, RateLimiter};
+///
+/// let limiter = RateLimiter::new(Limit::per_minute(100).by_ip())?;
+/// let guards = GuardChain::new()
+///     .then(CheckRefused::new(Authenticate::new(tokens), limiter.clone()))
+///     .then(limiter);
+/// # let _ = guards;
+/// # Ok(())
+/// # }
+/// ```
+pub struct CheckRefused<G, C> {
+    guard: G,
+    second: Arc<C>,
+}
+
+impl<G, C> CheckRefused<G, C> {
+    /// `guard`, and `second` for whom it refuses with 401.
+    pub fn new(guard: G, second: C) -> Self {
+        Self { guard, second: Arc::new(second) }
+    }
+}
+
+impl<G: Guard, C: Guard> Guard for CheckRefused<G, C> {
+    fn check(&self, request: &mut Request) -> Checked {
+        second_look(&self.second, self.guard.check(request), request)
+    }
+}
+
+/// What the second guard makes of what the first has said.
+fn second_look<C: Guard>(second: &Arc<C>, first: Checked, request: &mut Request) -> Checked {
+    match first {
+        Checked::Wait(wait) => {
+            let second = Arc::clone(second);
+            Checked::wait(async move {
+                let then = wait.await;
+                move |request: &mut Request| second_look(&second, then(request), request)
+            })
+        }
+        refusal if asks_for_credentials(&refusal) => unless(second.check(request), refusal),
+        first => first,
+    }
+}
+
+fn asks_for_credentials(checked: &Checked) -> bool {
+    match checked {
+        Checked::Refuse(error) => error.reason().status() == StatusCode::UNAUTHORIZED,
+        Checked::Answer(response) => response.status() == StatusCode::UNAUTHORIZED,
+        _ => false,
+    }
+}
+
+/// `refusal`, unless the second guard stops the request itself.
+fn unless(second: Checked, refusal: Checked) -> Checked {
+    match second {
+        Checked::Pass => refusal,
+        Checked::Wait(wait) => Checked::wait(async move {
+            let then = wait.await;
+            move |request: &mut Request| unless(then(request), refusal)
+        }),
+        stop => stop,
+    }
+}
+
+impl<G, C> fmt::Debug for CheckRefused<G, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CheckRefused").finish_non_exhaustive()
+    }
+}
