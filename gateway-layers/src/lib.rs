@@ -143,6 +143,10 @@ mod guides {
     #[doc = include_str!("../../docs/concurrency.md")]
     struct Concurrency;
 
+    #[cfg(feature = "prometheus")]
+    #[doc = include_str!("../../docs/metrics.md")]
+    struct Metrics;
+
     #[cfg(feature = "redis")]
     #[doc = include_str!("../../docs/rate-limits.md")]
     struct RateLimits;
