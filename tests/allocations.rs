@@ -10,13 +10,15 @@ use std::borrow::Cow;
 use std::future::ready;
 use std::hint::black_box;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use gateway_core::path::{PathOptions, normalize};
 use gateway_core::route::{Found, Lookup, ValueMatch};
 use gateway_core::{
-    Body, ConnectionInfo, FixedResponse, Gateway, ListenerInfo, Module, ModuleService, Request,
-    RequestContext, Response, Route, RouteMatch, RouteTable,
+    AttemptFinished, Body, ConnectionInfo, FixedResponse, Gateway, ListenerInfo, Module,
+    ModuleService, Observer, Observers, Request, RequestContext, Response, Route, RouteMatch,
+    RouteTable,
 };
 use gateway_layers::auth::Authenticate;
 use gateway_layers::auth::authorize::{AuthorizeFilter, Requirements};
@@ -28,6 +30,7 @@ use gateway_layers::filter::{Filter, FilterChain, Flow};
 use gateway_layers::guard::{Checked, Guard, GuardChain};
 use gateway_layers::ip_filter::IpFilter;
 use gateway_layers::method_filter::MethodFilter;
+use gateway_layers::metrics::Metrics;
 use gateway_layers::rate_limit::{Limit, RateLimiter};
 use gateway_layers::retry::RetryLayer;
 use gateway_layers::security_headers::{self, SecurityHeadersFilter};
@@ -65,6 +68,7 @@ fn allocations_are_as_few_as_they_were() {
     a_request_that_may_be_retried_costs_its_head();
     who_may_and_how_much_costs_what_the_answer_says_of_it();
     what_a_head_suffices_for_costs_what_is_kept_for_the_answer();
+    to_be_counted_costs_nothing();
 }
 
 fn the_counter_counts() {
@@ -255,6 +259,30 @@ fn what_a_head_suffices_for_costs_what_is_kept_for_the_answer() {
         .then(CorsFilter::new(cors::Config::new([origin()])).expect("a filter"));
     // The list of edits; the origin that is said again.
     assert_eq!(cost(answers), 2, "what is said in the answer");
+}
+
+fn to_be_counted_costs_nothing() {
+    /// Looks away.
+    struct Blind;
+    impl Observer for Blind {}
+
+    let metrics = Metrics::new();
+    let answered = |observer: Arc<dyn Observer>| {
+        let module = Module::new(FixedResponse::new(StatusCode::NO_CONTENT));
+        let route = Route::new("orders", module).matching(RouteMatch::any());
+        let observers = Observers::new(vec![observer]);
+        let gateway = Gateway::builder().route(route).observer(observers).build();
+        let gateway = gateway.expect("a gateway");
+        count(request, |request| {
+            // An answer that is dropped has ended.
+            drop(gateway.handle(request).now_or_never().expect("an answer at once"));
+        })
+    };
+    let counted = answered(Arc::new(metrics.clone()));
+    assert_eq!(counted, answered(Arc::new(Blind)), "a request");
+    let event = AttemptFinished::new("orders", "http://a:1", Ok(StatusCode::OK), Duration::ZERO);
+    assert_eq!(count(|| (), |()| metrics.attempt_finished(&event)), 0, "a try");
+    assert!(metrics.encode().contains("http_requests_total{route=\"orders\""));
 }
 
 /// What a small client sends.
