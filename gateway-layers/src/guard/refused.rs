@@ -45,7 +45,11 @@ impl<G, C> CheckRefused<G, C> {
 
 impl<G: Guard, C: Guard> Guard for CheckRefused<G, C> {
     fn check(&self, request: &mut Request) -> Checked {
-        second_look(&self.second, self.guard.check(request), request)
+        match self.guard.check(request) {
+            // The usual one is not moved about.
+            Checked::Pass => Checked::Pass,
+            first => second_look(&self.second, first, request),
+        }
     }
 }
 
