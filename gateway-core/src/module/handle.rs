@@ -31,6 +31,10 @@ impl Module {
         Self { inner: Arc::new(module) }
     }
 
+    pub(super) fn of(inner: Arc<dyn Erased>) -> Self {
+        Self { inner }
+    }
+
     /// Answers one request.
     pub fn call(&self, request: Request) -> ModuleFuture {
         Arc::clone(&self.inner).call(request)
@@ -81,7 +85,8 @@ impl fmt::Debug for Module {
     }
 }
 
-trait Erased: Send + Sync {
+/// What a [`Module`] holds.
+pub(super) trait Erased: Send + Sync {
     fn call(self: Arc<Self>, request: Request) -> ModuleFuture;
     fn accepts(&self, head: &request::Parts, metadata: &Metadata) -> bool;
     fn health(self: Arc<Self>) -> Pin<Box<dyn Future<Output = Health> + Send>>;
