@@ -18,6 +18,7 @@
 //! | `failover` | a primary and a secondary endpoint, checks, retries, a breaker and a fallback |
 //! | `hedging` | a slow answer is asked for at another endpoint as well |
 //! | `metrics` | what happens, counted for Prometheus, beside a number of the program's |
+//! | `rate_limit` | limits by address and by who is known, with tiers, and an end to guessing |
 //! | `signing` | a partner signs its requests, and the gateway those that go on |
 //! | `websocket` | a WebSocket through the gateway |
 //! | `grpc` | a gRPC service in this process and behind an `h2c` cluster |

@@ -47,6 +47,7 @@ examples! {
     acme "../acme.rs"
     metrics "../metrics.rs"
     mtls "../mtls.rs"
+    rate_limit "../rate_limit.rs"
     self_registration "../self_registration.rs"
     signing "../signing.rs"
     websocket "../websocket.rs"
@@ -681,5 +682,26 @@ async fn metrics_show_what_was_counted_and_a_number_of_the_program() {
     let orders = "http_requests_total{route=\"orders\",method=\"GET\",status=\"200\"} 3";
     for line in [orders, "orders_queued 3", "# EOF"] {
         assert!(shown.contains(line), "no {line} in {shown}");
+    }
+}
+
+#[tokio::test]
+async fn rate_limit_counts_who_is_known_and_who_guesses() {
+    let (listener, address) = listener();
+    let _example = start(async move { rate_limit::run(listener).await });
+    let send = async |password: &str| {
+        let credentials = format!("GET / HTTP/1.1\r\nauthorization: Basic {password}");
+        ask(&address, &credentials, "").await
+    };
+    // `ada:lovelace`, and `ada:babbage`.
+    let (right, wrong) = ("YWRhOmxvdmVsYWNl", "YWRhOmJhYmJhZ2U=");
+    let answer = send(right).await;
+    assert_answer(&answer, "204", "\"minute\";r=9");
+    assert_answer(&answer, "204", "\"day\";r=999");
+    for left in (0..9).rev() {
+        assert_answer(&send(wrong).await, "401", &format!("\"minute\";r={left}"));
+    }
+    for guess in [wrong, right] {
+        assert_answer(&send(guess).await, "429", "rate_limited");
     }
 }
