@@ -1,16 +1,28 @@
 //! How many files this process may have open, which bounds its connections.
 
+use std::io;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
 /// Kept for everything that is no connection: runtimes, listeners, logs, files.
 const RESERVED: usize = 64;
 
-/// The soft limit of open files, where the system tells.
-pub(crate) fn soft_limit() -> Option<usize> {
-    parse(&std::fs::read_to_string("/proc/self/limits").ok()?)
+/// Raises the limit of open files of this process to the hard limit (`RLIMIT_NOFILE`).
+///
+/// # Errors
+///
+/// When the system does not allow it; the limit is as before then.
+pub(crate) fn raise() -> io::Result<()> {
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current == limit.maximum {
+        return Ok(());
+    }
+    Ok(setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit })?)
 }
 
-fn parse(limits: &str) -> Option<usize> {
-    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
-    line.split_whitespace().next()?.parse().ok()
+/// The soft limit of open files; `None`: there is none.
+pub(crate) fn soft_limit() -> Option<usize> {
+    usize::try_from(getrlimit(Resource::Nofile).current?).ok()
 }
 
 /// How many client connections fit under `soft_limit` when upstreams may take `upstream` of it:
@@ -23,16 +35,6 @@ pub(crate) fn client_connections(soft_limit: usize, upstream: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_soft_limit_is_the_first_number() {
-        let limits = "Limit                     Soft Limit           Hard Limit           Units\n\
-                      Max processes             127235               127235               items\n\
-                      Max open files            1024                 524288               files\n";
-        assert_eq!(parse(limits), Some(1024));
-        assert_eq!(parse("Max open files            unlimited  unlimited  files"), None);
-        assert_eq!(parse(""), None);
-    }
 
     #[test]
     fn clients_keep_at_least_half() {

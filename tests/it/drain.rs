@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use gateway_tests::{
-    Answer, Client, Frame, Gate, Gateway, GatewayBuilder, Payload, Raw, Step, Upstream, WebSocket,
-    eventually, eventually_within, within,
+    Answer, Client, Frame, Gate, Gateway, GatewayBuilder, Payload, Raw, Step, Stream, Upstream,
+    WebSocket, eventually, eventually_within, within,
 };
 use http::Request;
 use tokio::net::TcpStream;
@@ -155,4 +155,74 @@ async fn a_second_signal_ends_it_now() {
     no_longer_accepts(&gateway).await;
     gateway.signal("TERM");
     gateway.ended_within(Duration::from_secs(5)).await;
+}
+
+#[tokio::test]
+async fn clients_are_asked_to_leave_with_the_lame_duck() {
+    let upstream = Upstream::http1().start().await;
+    let gateway = Gateway::to(&upstream)
+        .with_admin()
+        .more("[drain]\nlame_duck = \"60s\"\ndeadline = \"1s\"")
+        .start()
+        .await;
+    let mut http2 = Client::http2(gateway.addr());
+    http2.get("/").await.assert_ok("ok");
+    assert_eq!(gateway.admin().ready().await.status, 200);
+    gateway.signal("TERM");
+    for _ in 0..500 {
+        if gateway.admin().ready().await.status == 503 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(gateway.admin().ready().await.status, 503);
+    // New connections are served until the drain, each with a single response over HTTP/1.
+    let mut raw = Raw::connect(gateway.addr()).await;
+    raw.send("GET / HTTP/1.1\r\nHost: gateway.test\r\n\r\n").await;
+    let response = raw.answer("GET").await.expect("a response");
+    assert_eq!((response.status, response.header("connection")), (200, Some("close")));
+    // The connection of before got a GOAWAY, and the client opens another one.
+    for _ in 0..500 {
+        http2.get("/").await.assert_ok("ok");
+        if http2.connections() > 1 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(http2.connections(), 2);
+    http2.get("/").await.assert_ok("ok");
+    assert_eq!(http2.connections(), 2, "a connection of the lame duck is kept until the drain");
+    gateway.signal("TERM");
+    gateway.ended_within(END).await;
+}
+
+/// The workers share HTTP/2 connections to upstreams, each of which lives on one worker.
+#[tokio::test]
+async fn responses_over_h2c_outlive_the_other_workers() {
+    let gate = Gate::new();
+    let held = gate.clone();
+    let upstream = Upstream::http2()
+        .script(move |seen| match seen.target.as_str() {
+            "/held" => Stream::Hold(held.clone(), "held".into()),
+            _ => Stream::ok("ok"),
+        })
+        .start()
+        .await;
+    let gateway = Gateway::to(&upstream)
+        .top("workers = 8")
+        .more("[drain]\nlame_duck = \"0s\"\ndeadline = \"20s\"")
+        .start()
+        .await;
+    // Opens the connection to the upstream, most likely on another worker than the next client's.
+    Client::http1(gateway.addr()).get("/").await.assert_ok("ok");
+    let mut client = Client::http1(gateway.addr());
+    let request = Request::builder().uri("/held").body(Payload::empty()).expect("a request");
+    let response = client.open(request).await.expect("a head");
+    gateway.signal("TERM");
+    no_longer_accepts(&gateway).await;
+    // Idle workers have long drained by then.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    gate.open_for_all();
+    within(END, "the response", response.rest()).await.assert_ok("held");
+    assert!(gateway.ended_within(END).await.success());
 }

@@ -251,6 +251,46 @@ async fn a_process_without_descriptors_serves_on_and_recovers() {
 }
 
 #[tokio::test]
+async fn workers_share_the_limit_of_connections() {
+    let upstream = Upstream::http1().start().await;
+    let gateway = Gateway::to(&upstream)
+        .top("workers = 4")
+        .listener("limits = { connections = 4 }")
+        .start()
+        .await;
+    // The kernel spreads connections unevenly: with a share for each worker some of four would wait.
+    for _ in 0..6 {
+        let mut open = Vec::new();
+        for _ in 0..4 {
+            let mut raw = Raw::connect(gateway.addr()).await;
+            raw.send("GET / HTTP/1.1\r\nHost: gateway.test\r\n\r\n").await;
+            assert_eq!(raw.answer("GET").await.expect("a response").status, 200);
+            open.push(raw);
+        }
+        let mut fifth = Raw::connect(gateway.addr()).await;
+        fifth.send("GET / HTTP/1.1\r\nHost: gateway.test\r\n\r\n").await;
+        assert!(fifth.answer_within(Duration::from_millis(200), "GET").await.is_none());
+        open.pop();
+        assert_eq!(fifth.answer("GET").await.expect("a response").status, 200);
+        drop((open, fifth));
+    }
+    gateway.assert_quiet().await;
+}
+
+#[tokio::test]
+async fn raises_the_limit_of_open_files() {
+    let upstream = Upstream::http1().start().await;
+    let gateway = Gateway::to(&upstream).soft_descriptors(64).start().await;
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", gateway.pid()));
+    let limits = limits.expect("the limits of a process");
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"));
+    let numbers: Vec<_> = line.expect("a limit of files").split_whitespace().collect();
+    assert_eq!(numbers[0], numbers[1], "{line:?}");
+    assert_ne!(numbers[0], "64");
+    gateway.assert_quiet().await;
+}
+
+#[tokio::test]
 async fn an_upload_that_stalls_is_cut() {
     let upstream = Upstream::http1().start().await;
     let gateway = Gateway::to(&upstream)

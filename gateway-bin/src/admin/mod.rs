@@ -2,7 +2,7 @@
 //!
 //! | request | answer |
 //! | --- | --- |
-//! | `GET /ready` | 200 when every cluster has somebody to send to, else 503, with their names |
+//! | `GET /ready` | 200 while the gateway serves and every cluster has somebody to send to, else 503, with the names of those that have not |
 //! | `GET /status` | version, generation, why the latest reload was refused, TLS of listeners, what became of audit events |
 //! | `GET /metrics` | what happened, counted, and how what lasts is now, for Prometheus |
 //! | `GET /certificates` | certificates of listeners: names, expiry, where from, what fails, the next try |
@@ -29,8 +29,8 @@ use std::sync::Arc;
 
 use gateway_core::route::TableProblems;
 use gateway_core::{
-    Body, ConnectionInfo, Gateway, Module, ModuleService, Outcome, Request, RequestContext,
-    Response, Route, RouteMatch, StateChanged,
+    Body, ConnectionInfo, Gateway, Module, ModuleService, Outcome, Readiness, Request,
+    RequestContext, Response, Route, RouteMatch, StateChanged,
 };
 use gateway_layers::metrics::{Metrics, MetricsModule};
 use http::header::{ALLOW, CONTENT_TYPE, HOST};
@@ -51,10 +51,12 @@ pub(crate) fn gateway(
     gateway: &Gateway,
     reloader: &Reloader,
     metrics: &Metrics,
+    readiness: Vec<Readiness>,
 ) -> Result<Gateway, TableProblems> {
     let admin = Admin {
         gateway: gateway.clone(),
         reloader: reloader.clone(),
+        readiness,
         metrics: metrics::module(metrics, gateway, reloader),
     };
     let everything = Route::new("admin", Module::new(admin)).matching(RouteMatch::any());
@@ -67,6 +69,8 @@ const MOST_WEIGHTS: usize = 64 * 1024;
 struct Admin {
     gateway: Gateway,
     reloader: Reloader,
+    /// One of each worker.
+    readiness: Vec<Readiness>,
     metrics: MetricsModule,
 }
 
@@ -119,10 +123,13 @@ impl Admin {
     fn ready(&self) -> Response {
         let parts = self.reloader.parts();
         let unready = status::unready(&parts);
-        let status =
-            if unready.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+        // Not from the signal on: balancers have the time of the lame duck to notice.
+        let serving = self.readiness.iter().all(Readiness::is_ready);
+        let ready = serving && unready.is_empty();
+        let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
         let shown = json!({
-            "ready": unready.is_empty(),
+            "ready": ready,
+            "serving": serving,
             "without_endpoint": unready,
             // Said and not counted: an authority that checks the name must be let through to here,
             // and routes that ask for no token are served without keys.

@@ -67,7 +67,7 @@ fn bind_error(error: io::Error) -> ServeError {
 
 impl Assembled {
     /// Binds every listener for every worker. Clients can connect; nobody answers them before
-    /// [`Bound::serve`].
+    /// [`Bound::serve`]. Raises the limit of open files of this process to its hard limit.
     ///
     /// # Errors
     ///
@@ -99,6 +99,9 @@ impl Assembled {
         let scrapes = self.document().metrics.as_ref().and_then(|metrics| metrics.address);
         if let Some(address) = scrapes {
             bound.scrapes = Some(bind(address).map_err(bind_error)?);
+        }
+        if let Err(error) = descriptors::raise() {
+            tracing::warn!(%error, "cannot raise the limit of open files");
         }
         let limits = self.connection_limits(&mut bound.notes);
         for (listener, connections) in self.document().listeners.iter().zip(limits) {
@@ -135,7 +138,7 @@ impl Assembled {
         }
         notes.push(format!(
             "connections lowered from {total} to {room}: this process may open {files} files; \
-             `ulimit -n` raises that"
+             `ulimit -Hn` raises that"
         ));
         asked.iter().map(|one| (one * room / total).max(1)).collect()
     }
@@ -206,9 +209,11 @@ impl Bound {
         // twice must hear that, so whoever is there already is looked for first.
         let mut address = listener.address.clone();
         drop(build_listener(listener, address.clone(), connections, &parts).bind()?);
-        let each = connections.div_ceil(count);
+        // Clones share the limit of connections.
+        let shared = build_listener(listener, address.clone(), connections, &parts);
+        let shared = shared.reuse_port(true);
         for worker in &mut self.workers {
-            let one = build_listener(listener, address, each, &parts).reuse_port(true).bind()?;
+            let one = shared.clone().address(address).bind()?;
             // The first one may have asked for any port; the others take the same.
             address = one.local_address();
             worker.push(one);
@@ -302,10 +307,18 @@ impl Bound {
             }
             () = self.wait_for_clusters() => {}
         }
+        let workers = self.workers.into_iter().map(|listeners| {
+            let server = Server::new(self.gateway.clone())
+                .drain(self.drain)
+                .observers(self.observers.clone());
+            listeners.into_iter().fold(server, Server::listen)
+        });
+        let workers: Vec<_> = workers.collect();
         let (mut admin, mut scrapes) = (None, None);
         if let Some(metrics) = &self.metrics {
             if let Some(listener) = self.admin {
-                let gateway = admin::gateway(&self.gateway, &self.reloader, metrics);
+                let readiness = workers.iter().map(Server::readiness).collect();
+                let gateway = admin::gateway(&self.gateway, &self.reloader, metrics, readiness);
                 admin = Some(Server::new(gateway.map_err(io::Error::other)?).listen(listener));
             }
             if let Some(listener) = self.scrapes {
@@ -315,17 +328,12 @@ impl Bound {
         }
         let (stage, watched) = watch::channel(Stage::Serve);
         let (ended, ends) = mpsc::unbounded_channel();
-        for (index, listeners) in self.workers.into_iter().enumerate() {
-            let mut server = Server::new(self.gateway.clone())
-                .drain(self.drain)
-                .observers(self.observers.clone());
-            for listener in listeners {
-                server = server.listen(listener);
-            }
+        let count = workers.len();
+        for (index, server) in workers.into_iter().enumerate() {
             spawn(index + 1, server, watched.clone(), ended.clone())?;
         }
         drop((watched, ended));
-        let all = wait(ends, &stage);
+        let all = wait(count, ends, &stage);
         let (administer, answer) = (aside("admin", admin), aside("metrics", scrapes));
         tokio::pin!(all, cut, administer, answer);
         let mut told = Stage::Serve;
@@ -335,13 +343,13 @@ impl Bound {
                 never = &mut administer => match never {},
                 never = &mut answer => match never {},
                 () = &mut stop, if told == Stage::Serve => told = Stage::Drain,
-                () = &mut cut, if told != Stage::Cut => told = Stage::Cut,
+                () = &mut cut, if told != Stage::End => told = Stage::End,
             }
             stage.send_replace(told);
         };
         // Whoever waited for the workers waits for what they told, too.
         let hurry = async {
-            if told != Stage::Cut {
+            if told != Stage::End {
                 cut.await;
             }
         };

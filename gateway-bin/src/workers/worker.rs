@@ -14,25 +14,35 @@ use tokio::time::sleep;
 
 use super::ServeError;
 
-/// What the workers are told.
+/// The stages that the workers go through together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd)]
 pub(super) enum Stage {
+    /// Serves clients.
     Serve,
+    /// Drains, then keeps its runtime going until all workers have drained: connections to
+    /// upstreams belong to the worker that opened them and carry requests of the others.
     Drain,
-    Cut,
+    /// Ends now.
+    End,
 }
 
 /// What became of the worker of this number.
 pub(super) type End = (usize, Result<Drained, String>);
 
-/// Waits for every worker; where one fails, drains the others.
+/// Waits until all `count` workers have drained and ended; where one fails, drains the others.
 pub(super) async fn wait(
+    count: usize,
     mut ends: mpsc::UnboundedReceiver<End>,
     stage: &watch::Sender<Stage>,
 ) -> Result<Drained, ServeError> {
     let mut total = Drained::default();
     let mut failed = None;
+    let mut drained = 0;
     while let Some((worker, outcome)) = ends.recv().await {
+        drained += 1;
+        if drained == count {
+            stage.send_replace(Stage::End);
+        }
         match outcome {
             Ok(drained) => {
                 total.open += drained.open;
@@ -62,27 +72,38 @@ pub(super) fn spawn(
 ) -> io::Result<()> {
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
     let run = move || {
-        let work = AssertUnwindSafe(|| runtime.block_on(work(server, stage)));
-        let outcome = match catch_unwind(work) {
-            Ok(outcome) => outcome.map_err(|error| error.to_string()),
-            Err(_) => Err("it panicked".to_owned()),
-        };
-        let _ = ended.send((number, outcome));
+        let report = |outcome| drop(ended.send((number, outcome)));
+        let work = AssertUnwindSafe(|| runtime.block_on(work(server, stage, report)));
+        if catch_unwind(work).is_err() {
+            report(Err("it panicked".to_owned()));
+        }
     };
     thread::Builder::new().name(format!("worker-{number}")).spawn(run)?;
     Ok(())
 }
 
-async fn work(server: Server<Gateway>, stage: watch::Receiver<Stage>) -> io::Result<Drained> {
+/// Serves and drains, reports that, and goes on until the end.
+async fn work(
+    server: Server<Gateway>,
+    stage: watch::Receiver<Stage>,
+    report: impl Fn(Result<Drained, String>),
+) {
     let mut drain = stage.clone();
-    let mut cut = stage;
+    let (mut cut, mut end) = (stage.clone(), stage);
     let stop = async move {
         // An error means that nobody is left to tell: stop as well.
         let _ = drain.wait_for(|stage| *stage >= Stage::Drain).await;
     };
+    let work = async {
+        let drained = tokio::select! {
+            drained = server.serve(stop) => drained,
+            _ = cut.wait_for(|stage| *stage == Stage::End) => Ok(Drained::default()),
+        };
+        report(drained.map_err(|error| error.to_string()));
+        let _ = end.wait_for(|stage| *stage == Stage::End).await;
+    };
     tokio::select! {
-        drained = server.serve(stop) => drained,
-        _ = cut.wait_for(|stage| *stage == Stage::Cut) => Ok(Drained::default()),
+        () = work => {}
         never = let_the_allocator_look() => match never {},
     }
 }

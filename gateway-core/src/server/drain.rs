@@ -1,11 +1,14 @@
-//! How a server ends: told once, seen by every connection.
+//! The end of a server: two moments, each announced once to every connection.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::Notify;
 
-/// Tells the connections of a server that it is draining. Clones tell the same.
+/// The end of a server as its connections see it. Clones share it.
+///
+/// First the lame duck: the server still serves, and asks clients to leave. Then the drain: nothing
+/// new is taken.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Drain {
     state: Arc<State>,
@@ -13,30 +16,71 @@ pub(crate) struct Drain {
 
 #[derive(Debug, Default)]
 struct State {
-    draining: AtomicBool,
-    told: Notify,
+    leaving: Moment,
+    draining: Moment,
+}
+
+#[derive(Debug, Default)]
+struct Moment {
+    reached: AtomicBool,
+    announced: Notify,
+}
+
+impl Moment {
+    fn announce(&self) {
+        self.reached.store(true, Ordering::Release);
+        self.announced.notify_waiters();
+    }
+
+    fn is_reached(&self) -> bool {
+        self.reached.load(Ordering::Acquire)
+    }
+
+    async fn wait(&self) {
+        let announced = self.announced.notified();
+        tokio::pin!(announced);
+        // Registered before looking, so that no announcement between the two is missed.
+        announced.as_mut().enable();
+        if !self.is_reached() {
+            announced.await;
+        }
+    }
 }
 
 impl Drain {
-    /// Tells everyone.
-    pub(crate) fn start(&self) {
-        self.state.draining.store(true, Ordering::Release);
-        self.state.told.notify_waiters();
+    /// Begins the lame duck.
+    pub(crate) fn start_leaving(&self) {
+        self.state.leaving.announce();
     }
 
-    /// True once the server drains. One load: cheap enough for every request.
+    /// Begins the drain, and with it the lame duck if that has not begun.
+    pub(crate) fn start(&self) {
+        self.state.leaving.announce();
+        self.state.draining.announce();
+    }
+
+    /// True once clients are to leave. One load: cheap enough for every request.
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.state.leaving.is_reached()
+    }
+
+    /// True once the server drains. One load.
     pub(crate) fn has_started(&self) -> bool {
-        self.state.draining.load(Ordering::Acquire)
+        self.state.draining.is_reached()
     }
 
     /// Completes once the server drains.
     pub(crate) async fn started(&self) {
-        let told = self.state.told.notified();
-        tokio::pin!(told);
-        // Registered before looking, so that no telling between the two is missed.
-        told.as_mut().enable();
-        if !self.has_started() {
-            told.await;
+        self.state.draining.wait().await;
+    }
+
+    /// Completes when a connection opened now is to ask its client to leave: with the lame duck, or
+    /// with the drain for a client that came during the lame duck and would only come again.
+    pub(crate) async fn time_to_leave(&self) {
+        if self.is_leaving() {
+            self.state.draining.wait().await;
+        } else {
+            self.state.leaving.wait().await;
         }
     }
 }

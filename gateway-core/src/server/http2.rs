@@ -61,20 +61,21 @@ pub(super) async fn serve<M: ModuleService>(
     let io = TokioIo::new(Rewound { stream, read });
     let mut connection = pin!(builder.serve_connection(io, service));
     let mut alarm = Alarm::default();
-    let mut draining = pin!(session.drain.started());
+    let mut leaving = pin!(session.drain.time_to_leave());
     let mut shutting_down = false;
     let mut quiet_since = Some(Instant::now());
     let mut limit = session.timeouts.header;
     poll_fn(|cx| {
+        // Before the connection is polled, which writes the GOAWAY.
+        if !shutting_down && leaving.as_mut().poll(cx).is_ready() {
+            connection.as_mut().graceful_shutdown();
+            shutting_down = true;
+        }
         if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
             if let Err(error) = ended {
                 tracing::debug!(%error, "HTTP/2 connection ended");
             }
             return Poll::Ready(());
-        }
-        if !shutting_down && draining.as_mut().poll(cx).is_ready() {
-            connection.as_mut().graceful_shutdown();
-            shutting_down = true;
         }
         streams.watch(cx);
         match (streams.open(), quiet_since) {

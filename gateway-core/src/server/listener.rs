@@ -12,6 +12,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use socket2::{Domain, Protocol as SocketProtocol, Socket, Type};
 use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::Semaphore;
 use tokio::time::sleep;
 
 use super::settings::{Limits, Timeouts};
@@ -79,7 +80,7 @@ pub enum Protocol {
 }
 
 /// A listener: an address and what is allowed on it. Nothing is bound before
-/// [`bind`](Self::bind).
+/// [`bind`](Self::bind). Clones share the limit of connections: one for each worker.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Listener {
@@ -87,6 +88,8 @@ pub struct Listener {
     pub(crate) protocol: Protocol,
     pub(crate) proxy_protocol: Vec<IpNet>,
     pub(crate) limits: Limits,
+    /// As many as there may be connections, of all clones together.
+    pub(crate) permits: Arc<Semaphore>,
     pub(crate) timeouts: Timeouts,
     pub(crate) reuse_port: bool,
     pub(crate) info: ListenerInfo,
@@ -103,6 +106,7 @@ impl Listener {
             protocol: Protocol::default(),
             proxy_protocol: Vec::new(),
             limits: Limits::default(),
+            permits: Arc::new(Semaphore::new(Limits::default().connections)),
             timeouts: Timeouts::default(),
             reuse_port: false,
             info,
@@ -130,8 +134,15 @@ impl Listener {
         self
     }
 
-    /// How much is taken.
+    /// The address. Its name stays.
+    pub fn address(mut self, address: Address) -> Self {
+        self.address = address;
+        self
+    }
+
+    /// How much is taken. Clones made before have a limit of connections of their own.
     pub fn limits(mut self, limits: Limits) -> Self {
+        self.permits = Arc::new(Semaphore::new(limits.connections));
         self.limits = limits;
         self
     }

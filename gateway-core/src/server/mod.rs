@@ -22,7 +22,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -47,8 +46,9 @@ const PROGRESS_EVERY: Duration = Duration::from_secs(5);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DrainSettings {
-    /// After the stop the server says that it is not ready but goes on as before for this long, so
-    /// that balancers in front of it notice. Default: 5 s.
+    /// After the stop the server reports that it is not ready and asks clients to leave
+    /// (`Connection: close`, GOAWAY), but serves new connections for this long, so that load
+    /// balancers in front of it notice. Default: 5 s.
     pub lame_duck: Duration,
     /// Requests in flight after that get this long; then they are cut. Default: 30 s.
     pub deadline: Duration,
@@ -178,8 +178,8 @@ impl<M: ModuleService + Clone> Server<M> {
         self.readiness.clone()
     }
 
-    /// Serves until `stop` completes, then drains: the server says it is not ready, goes on for
-    /// the lame-duck time, stops accepting, lets requests in flight finish until the deadline, and
+    /// Serves until `stop` completes, then drains: the server reports that it is not ready, asks
+    /// clients to leave, goes on for the lame-duck time, stops accepting, lets requests in flight finish until the deadline, and
     /// cuts the rest.
     ///
     /// # Errors
@@ -216,6 +216,7 @@ impl<M: ModuleService + Clone> Server<M> {
             let event = StateChanged::new("server", "", "serving", "lame_duck", "stopped");
             self.observers.state_changed(&event);
             tracing::info!(lame_duck = ?self.drain.lame_duck, "stopping");
+            drain.start_leaving();
             sleep(self.drain.lame_duck).await;
             let event = StateChanged::new("server", "", "lame_duck", "draining", "stopped");
             self.observers.state_changed(&event);
@@ -240,21 +241,26 @@ async fn accept_loop<M: ModuleService>(
     stop: Drain,
     deadline: Duration,
 ) -> Drained {
-    let permits = Arc::new(Semaphore::new(listener.limits.connections));
+    let permits = Arc::clone(&listener.permits);
     let mut connections = JoinSet::new();
     let mut stopped = std::pin::pin!(stop.started());
+    let mut waiting = None;
     loop {
+        // The connection first: clones of the listener share the permits, and one that waits for
+        // a client must not hold what another needs. Above the limit one connection waits here,
+        // the others in the kernel's queue.
         let next = async {
-            // The permit first: what cannot be served is left in the kernel's queue.
-            let permit = Arc::clone(&permits).acquire_owned().await;
-            (permit, acceptor.accept().await)
+            if waiting.is_none() {
+                waiting = Some(acceptor.accept().await);
+            }
+            Arc::clone(&permits).acquire_owned().await
         };
         tokio::select! {
             () = &mut stopped => break,
             Some(ended) = connections.join_next() => note_end(ended),
-            (permit, accepted) = next => {
+            permit = next => {
                 // A semaphore that is never closed always has a permit in the end.
-                let Ok(permit) = permit else { break };
+                let (Ok(permit), Some(accepted)) = (permit, waiting.take()) else { break };
                 let (listener, session) = (Arc::clone(&listener), Arc::clone(&session));
                 let opening = Box::pin(connection::open(accepted, listener, Arc::clone(&session)));
                 connections.spawn(connection::run(opening, session, permit));

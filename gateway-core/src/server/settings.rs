@@ -15,8 +15,8 @@ pub struct Limits {
     pub headers: usize,
     /// Number of header fields. Default: 100. More is answered with 431.
     pub header_count: usize,
-    /// Connections open at the same time. Default: 10,000. Above it the listener stops accepting
-    /// until one ends.
+    /// Connections open at the same time, of all clones of the listener together. Default: 10,000.
+    /// Above it the listener stops accepting until one ends.
     pub connections: usize,
     /// Streams open at the same time on one HTTP/2 connection. Default: 100.
     pub streams: u32,

@@ -34,7 +34,7 @@ pub struct GatewayBuilder {
     pub(super) start: Start,
     pub(super) known: Vec<Arc<Recorder>>,
     pub(super) answering: bool,
-    pub(super) descriptors: Option<usize>,
+    pub(super) descriptors: Option<String>,
     pub(super) environment: Vec<(String, String)>,
     pub(super) at: Option<SocketAddr>,
     pub(super) log_unread: bool,
@@ -130,7 +130,14 @@ impl GatewayBuilder {
     /// Lets the process open no more than that many descriptors.
     #[must_use]
     pub fn descriptors(mut self, limit: usize) -> Self {
-        self.descriptors = Some(limit);
+        self.descriptors = Some(format!("-n {limit}"));
+        self
+    }
+
+    /// Starts the process with this soft limit of open descriptors, below the hard one.
+    #[must_use]
+    pub fn soft_descriptors(mut self, limit: usize) -> Self {
+        self.descriptors = Some(format!("-Sn {limit}"));
         self
     }
 
@@ -204,11 +211,11 @@ impl GatewayBuilder {
                 arguments.extend(["run".into(), "--config".into(), directory.document().into()]);
             }
         }
-        let mut command = match self.descriptors {
+        let mut command = match &self.descriptors {
             None => Command::new(binary::gateway()),
             Some(limit) => {
                 let mut shell = Command::new("sh");
-                let line = format!("ulimit -n {limit}; exec \"$0\" \"$@\"");
+                let line = format!("ulimit {limit}; exec \"$0\" \"$@\"");
                 shell.arg("-c").arg(line).arg(binary::gateway());
                 shell
             }

@@ -101,7 +101,7 @@ impl<M: ModuleService> Http1<'_, M> {
             body.finish(End::Complete);
         }
         let keep_alive = asked.keep_alive
-            && !self.session.drain.has_started()
+            && !self.session.drain.is_leaving()
             && framing != Framing::UntilClose
             && !hop_headers::says_close(&parts.headers)
             && self.can_take_next();
