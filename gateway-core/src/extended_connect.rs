@@ -52,12 +52,20 @@ pub(crate) fn accept(request: &mut http::Request<Incoming>) -> Result<Option<Pen
 const WEBSOCKET_KEY: HeaderValue = HeaderValue::from_static("dGhlIHNhbXBsZSBub25jZQ==");
 
 impl Pending {
-    /// Turns the answer to the upgrade into that to the CONNECT, and joins both ends.
-    pub(crate) fn connect(self, mut response: Response, idle: Duration) -> Response {
+    /// Turns the response to the upgrade into that to the CONNECT, and joins both ends. The tunnel
+    /// takes what is `held` until it ends.
+    pub(crate) fn connect<H: Send + 'static>(
+        self,
+        mut response: Response,
+        idle: Duration,
+        held: &mut Option<H>,
+    ) -> Response {
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
             return response;
         }
-        let tunnel = response.extensions().get::<Tunnel>().and_then(Tunnel::take);
+        let tunnel = response.extensions().get::<Tunnel>();
+        let idle = tunnel.and_then(Tunnel::idle).unwrap_or(idle);
+        let tunnel = tunnel.and_then(Tunnel::take);
         let accepted = response.headers().get(header::SEC_WEBSOCKET_ACCEPT);
         let valid = accepted.is_some() && accepted == websocket::accept(&WEBSOCKET_KEY).as_ref();
         let (Some(far), true) = (tunnel, valid) else {
@@ -68,8 +76,9 @@ impl Pending {
             response.headers_mut().remove::<HeaderName>(name);
         }
         *response.status_mut() = StatusCode::OK;
-        let upgrade = self.upgrade;
+        let (upgrade, held) = (self.upgrade, held.take());
         task::spawn_detached(async move {
+            let _held = held;
             match upgrade.await {
                 Ok(near) => tunnel::join(TokioIo::new(near), BytesMut::new(), far, idle).await,
                 Err(error) => tracing::debug!(%error, "the client did not take its tunnel"),

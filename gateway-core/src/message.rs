@@ -3,6 +3,7 @@
 use std::fmt;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -52,12 +53,24 @@ pub type BoxStream = Pin<Box<dyn Stream>>;
 #[derive(Clone)]
 pub struct Tunnel {
     stream: Arc<Mutex<Option<BoxStream>>>,
+    idle: Option<Duration>,
 }
 
 impl Tunnel {
     /// A tunnel whose far side is `stream`.
     pub fn new(stream: impl Stream + 'static) -> Self {
-        Self { stream: Arc::new(Mutex::new(Some(Box::pin(stream)))) }
+        Self { stream: Arc::new(Mutex::new(Some(Box::pin(stream)))), idle: None }
+    }
+
+    /// Sets how long the tunnel may be idle before it is closed. Default: as the listener has it
+    /// ([`Timeouts::tunnel_idle`](crate::Timeouts)).
+    pub fn set_idle(&mut self, idle: Duration) {
+        self.idle = Some(idle);
+    }
+
+    /// How long the tunnel may be idle, where that is not left to the listener.
+    pub fn idle(&self) -> Option<Duration> {
+        self.idle
     }
 
     /// The far side, once.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use gateway_tests::{
-    Answer, Frame, Gateway, Step, Stream, StreamSocket, Upstream, WebSocket, eventually,
+    Answer, Frame, Gate, Gateway, Step, Stream, StreamSocket, Upstream, WebSocket, eventually,
 };
 use h2::Reason;
 use h2::ext::Protocol;
@@ -179,6 +179,75 @@ async fn any_other_connect_is_refused() {
         let reply = StreamSocket::connect(gateway.addr(), request).await.err().expect("a refusal");
         reply.assert_by_gateway(&[405]);
         assert_eq!(upstream.bytes_received(), 0);
+    }
+    gateway.assert_quiet().await;
+}
+
+#[tokio::test]
+async fn tunnels_keep_their_connection_and_end_when_idle() {
+    let upstream = Upstream::http1().answer(echoes()).start().await;
+    let gateway = Gateway::to(&upstream)
+        .listener("timeouts = { idle = \"300ms\", tunnel_idle = \"2s\" }")
+        .start()
+        .await;
+    let mut socket = socket(&gateway).await;
+    // Ten times the idle timeout of the connection and longer than that of the tunnel, but active.
+    for round in 0..10 {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        assert!(socket.send(&Frame::text("here")).await, "{round}");
+        assert_eq!(socket.next().await, Some(Frame::text("here")), "{round}");
+    }
+    // Its end is a matter of the idle tunnel.
+    assert_eq!(socket.next().await, None);
+    drop(socket);
+    gateway.assert_quiet().await;
+}
+
+#[tokio::test]
+async fn the_route_decides_about_idle_tunnels() {
+    let upstream = Upstream::http1().answer(echoes()).start().await;
+    let gateway = Gateway::to(&upstream)
+        .listener("timeouts = { tunnel_idle = \"300ms\" }")
+        .route("policy.tunnel_idle = \"0s\"")
+        .start()
+        .await;
+    let mut over_http1 = WebSocket::open(gateway.addr(), "/ws").await.expect("a websocket");
+    let mut over_http2 = socket(&gateway).await;
+    tokio::time::sleep(Duration::from_millis(1_200)).await;
+    assert!(over_http1.send(&Frame::text("here")).await);
+    assert_eq!(over_http1.next().await, Some(Frame::text("here")));
+    assert!(over_http2.send(&Frame::text("here")).await);
+    assert_eq!(over_http2.next().await, Some(Frame::text("here")));
+    drop((over_http1, over_http2));
+    gateway.assert_quiet().await;
+}
+
+/// An upstream that never ends its side by itself.
+#[tokio::test]
+async fn a_client_that_is_gone_frees_the_tunnel_over_http2() {
+    let gate = Gate::new();
+    let upstream = Upstream::http2().answer(Stream::Hold(gate, "".into())).start().await;
+    let gateway = Gateway::to(&upstream).with_admin().start().await;
+    let admin = gateway.admin();
+    for resets in [true, false] {
+        let socket = WebSocket::open(gateway.addr(), "/ws").await.expect("a websocket");
+        assert_eq!(admin.in_flight().await, 1);
+        let mut raw = socket.into_raw();
+        let mut half_closed = None;
+        if resets {
+            raw.reset();
+        } else {
+            raw.finish().await;
+            half_closed = Some(raw);
+        }
+        for _ in 0..2_000 {
+            if admin.in_flight().await == 0 {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        assert_eq!(admin.in_flight().await, 0, "resets: {resets}");
+        drop(half_closed);
     }
     gateway.assert_quiet().await;
 }

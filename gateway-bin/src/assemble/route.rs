@@ -160,5 +160,6 @@ pub(super) fn build(route: &config::Route, ring: Module) -> Route<Module> {
     built.matches.clone_from(&route.matches);
     built.listeners.clone_from(&route.listeners);
     built.rewrite.clone_from(&route.rewrite);
+    built.tunnel_idle = route.policy.tunnel_idle;
     built
 }

@@ -45,8 +45,8 @@ pub struct Listener {
     /// `limits`: `uri` (8 KiB), `headers` (64 KiB), `header_count` (100), `connections` (10,000; of
     /// all workers together).
     pub limits: Limits,
-    /// `timeouts`: `header` (10 s), `tls` (10 s), `idle` (75 s), `body_idle` (60 s), `max_age` (10 min); `"0s"`
-    /// is off, which is a year.
+    /// `timeouts`: `header` (10 s), `tls` (10 s), `idle` (75 s), `body_idle` (60 s), `tunnel_idle`
+    /// (1 h), `max_age` (10 min); `"0s"` is off, which is a year.
     pub timeouts: Timeouts,
 }
 
@@ -175,6 +175,7 @@ fn timeouts(field: Field<'_>) -> Option<Timeouts> {
     table.set("tls", &mut timeouts.tls, |field| timeout(&field));
     table.set("idle", &mut timeouts.idle, |field| timeout(&field));
     table.set("body_idle", &mut timeouts.body_idle, |field| timeout(&field));
+    table.set("tunnel_idle", &mut timeouts.tunnel_idle, |field| timeout(&field));
     table.set("max_age", &mut timeouts.max_age, |field| timeout(&field));
     table.finish();
     Some(timeouts)

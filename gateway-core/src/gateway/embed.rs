@@ -4,7 +4,6 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::StatusCode;
@@ -20,9 +19,6 @@ use crate::message::{Response, Tunnel};
 use crate::route::preflight_method;
 use crate::task;
 use crate::tunnel;
-
-/// A tunnel through somebody else's server ends when nothing moves for this long.
-const TUNNEL_IDLE: Duration = Duration::from_secs(300);
 
 type ResponseFuture<E> = Pin<Box<dyn Future<Output = Result<Response, E>> + Send>>;
 
@@ -59,12 +55,14 @@ impl Gateway {
         let response = self.handle(request.map(Body::same_or_boxed)).await;
         if response.status() == StatusCode::SWITCHING_PROTOCOLS
             && let Some(upgrade) = upgrade
-            && let Some(far) = response.extensions().get::<Tunnel>().and_then(Tunnel::take)
+            && let Some(through) = response.extensions().get::<Tunnel>()
+            && let Some(far) = through.take()
         {
+            let idle = through.idle().unwrap_or(tunnel::IDLE);
             task::spawn_detached(async move {
                 match upgrade.await {
                     Ok(near) => {
-                        tunnel::join(TokioIo::new(near), BytesMut::new(), far, TUNNEL_IDLE).await;
+                        tunnel::join(TokioIo::new(near), BytesMut::new(), far, idle).await;
                     }
                     Err(error) => tracing::debug!(%error, "the client did not take its tunnel"),
                 }

@@ -28,7 +28,7 @@ use crate::body::Body;
 use crate::context::{ConnectionInfo, RequestContext};
 use crate::error::{Error, Reason};
 use crate::live::Live;
-use crate::message::{Outcome, Request, Response};
+use crate::message::{Outcome, Request, Response, Tunnel};
 use crate::module::{Module, ModuleService};
 use crate::observe::{Observer, Observers, RequestFinished};
 use crate::respond::{self, Caller, MadeHere};
@@ -217,6 +217,11 @@ impl Choice {
         })?;
         if let Some(route) = route {
             route.response_headers.apply(response.headers_mut());
+            if let Some(idle) = route.tunnel_idle
+                && let Some(tunnel) = response.extensions_mut().get_mut::<Tunnel>()
+            {
+                tunnel.set_idle(idle);
+            }
         }
         Ok(response)
     }

@@ -36,6 +36,8 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+use std::time::Duration;
+
 pub use self::error::{Place, RouteError};
 pub use self::explain::{Considered, Predicate, Verdict};
 pub use self::headers::HeaderEdits;
@@ -78,6 +80,9 @@ pub struct Route<T> {
     pub request_headers: HeaderEdits,
     /// Edits of the response's header fields.
     pub response_headers: HeaderEdits,
+    /// How long a tunnel (WebSocket) of the route may be idle before it is closed. `None`: as the
+    /// listener has it.
+    pub tunnel_idle: Option<Duration>,
     /// What the route leads to.
     pub target: T,
 }
@@ -96,6 +101,7 @@ impl<T> Route<T> {
             rewrite: None,
             request_headers: HeaderEdits::default(),
             response_headers: HeaderEdits::default(),
+            tunnel_idle: None,
             target,
         }
     }
@@ -160,6 +166,14 @@ impl<T> Route<T> {
     #[must_use]
     pub fn response_headers(mut self, edits: HeaderEdits) -> Self {
         self.response_headers = edits;
+        self
+    }
+
+    /// Sets how long a tunnel (WebSocket) of the route may be idle before it is closed. Default: as
+    /// the listener has it.
+    #[must_use]
+    pub fn tunnel_idle(mut self, idle: Duration) -> Self {
+        self.tunnel_idle = Some(idle);
         self
     }
 

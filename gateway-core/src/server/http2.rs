@@ -136,7 +136,7 @@ impl Streams {
     }
 }
 
-/// One open stream; it ends with its answer's body.
+/// One open stream; it ends with its response's body, or with the tunnel that it became.
 struct OpenStream {
     streams: Arc<Streams>,
 }
@@ -165,8 +165,12 @@ impl<M: ModuleService> hyper::service::Service<http::Request<hyper::body::Incomi
         let context = RequestContext::new(Arc::clone(&self.info), Instant::now());
         let open = self.streams.enter();
         Box::pin(async move {
-            let response = answer(&session, request, context).await;
-            Ok(response.map(|body| body.on_end(move |_| drop(open))))
+            let mut open = Some(open);
+            let response = answer(&session, request, context, &mut open).await;
+            Ok(match open {
+                Some(open) => response.map(|body| body.on_end(move |_| drop(open))),
+                None => response,
+            })
         })
     }
 }
@@ -176,6 +180,7 @@ async fn answer<M: ModuleService>(
     session: &Session<M>,
     mut request: http::Request<hyper::body::Incoming>,
     context: RequestContext,
+    open: &mut Option<OpenStream>,
 ) -> Response {
     let accepted = check_limits(&request, &session.limits)
         .and_then(|()| extended_connect::accept(&mut request));
@@ -200,7 +205,7 @@ async fn answer<M: ModuleService>(
     };
     answered.store(true, Ordering::Release);
     if let Some(tunnel) = tunnel {
-        response = tunnel.connect(response, session.tunnel_idle);
+        response = tunnel.connect(response, session.timeouts.tunnel_idle, open);
     } else if response.status().is_informational() {
         let error = Error::new(Reason::ModuleFailed)
             .with_detail("an interim answer where the final one was expected");

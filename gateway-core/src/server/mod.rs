@@ -35,10 +35,6 @@ use crate::clock::{Clock, SystemClock};
 use crate::module::ModuleService;
 use crate::observe::{Observer, Observers, StateChanged};
 
-/// A tunnel (WebSocket) on which nothing moves for this long is closed. Default of
-/// [`Server::tunnel_idle`].
-const TUNNEL_IDLE: Duration = Duration::from_secs(300);
-
 /// While draining, progress is logged this often.
 const PROGRESS_EVERY: Duration = Duration::from_secs(5);
 
@@ -114,7 +110,6 @@ pub struct Server<M> {
     module: M,
     listeners: Vec<BoundListener>,
     drain: DrainSettings,
-    tunnel_idle: Duration,
     clock: ClockHandle,
     observers: Observers,
     readiness: Readiness,
@@ -136,7 +131,6 @@ impl<M: ModuleService + Clone> Server<M> {
             module,
             listeners: Vec::new(),
             drain: DrainSettings::default(),
-            tunnel_idle: TUNNEL_IDLE,
             clock: ClockHandle(Arc::new(SystemClock)),
             observers: Observers::default(),
             readiness: Readiness::default(),
@@ -152,12 +146,6 @@ impl<M: ModuleService + Clone> Server<M> {
     /// How the server ends.
     pub fn drain(mut self, drain: DrainSettings) -> Self {
         self.drain = drain;
-        self
-    }
-
-    /// How long a tunnel (WebSocket) may stand still. Default: 5 min.
-    pub fn tunnel_idle(mut self, idle: Duration) -> Self {
-        self.tunnel_idle = idle;
         self
     }
 
@@ -196,7 +184,6 @@ impl<M: ModuleService + Clone> Server<M> {
                 listener: Arc::new(listener.info.clone()),
                 limits: listener.limits,
                 timeouts: listener.timeouts,
-                tunnel_idle: self.tunnel_idle,
                 drain: drain.clone(),
                 clock: Arc::clone(&self.clock.0),
                 observers: self.observers.clone(),

@@ -1,7 +1,6 @@
 //! [`Session`]: what every connection of a listener shares.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::drain::Drain;
 use super::settings::{Limits, Timeouts};
@@ -15,7 +14,6 @@ pub(crate) struct Session<M> {
     pub(crate) listener: Arc<ListenerInfo>,
     pub(crate) limits: Limits,
     pub(crate) timeouts: Timeouts,
-    pub(crate) tunnel_idle: Duration,
     pub(crate) drain: Drain,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) observers: Observers,

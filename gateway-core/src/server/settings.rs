@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::http1::head::HeadLimits;
+use crate::tunnel;
 
 /// How much of a request a listener takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +55,10 @@ pub struct Timeouts {
     /// A client that neither sends its body nor takes the answer for this long, in sum over a
     /// body at less than [`MIN_BODY_RATE`], is cut off. Default: 60 s.
     pub body_idle: Duration,
+    /// A tunnel (WebSocket, or another protocol switched to) on which nothing moves in either
+    /// direction for this long is closed. [`Route::tunnel_idle`](crate::Route) overrides it.
+    /// Default: 1 h.
+    pub tunnel_idle: Duration,
     /// After this time a connection is closed between two requests, give or take a tenth.
     /// Default: 10 min.
     pub max_age: Duration,
@@ -69,6 +74,7 @@ impl Default for Timeouts {
             tls: Duration::from_secs(10),
             idle: Duration::from_secs(75),
             body_idle: Duration::from_secs(60),
+            tunnel_idle: tunnel::IDLE,
             max_age: Duration::from_secs(600),
         }
     }

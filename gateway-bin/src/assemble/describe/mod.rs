@@ -52,6 +52,9 @@ fn policy(policy: &Policy, known: bool) -> Vec<String> {
     for mirror in &policy.mirrors {
         lines.push(format!("mirror {}, {} %", destination(&mirror.to), mirror.settings.percent));
     }
+    if let Some(idle) = policy.tunnel_idle {
+        lines.push(format!("tunnel_idle {}", show_duration(idle)));
+    }
     if let Some(limit) = policy.try_timeout {
         lines.push(format!("try_timeout {}", show_duration(limit)));
     }

@@ -34,7 +34,7 @@ pub use self::rate_limit::{LimitStore, RateLimit};
 pub use self::retries::Retry;
 use super::destination::Destination;
 use super::reader::{Field, Table};
-use super::units::{duration, size};
+use super::units::{duration, size, timeout};
 
 /// The time a request has in all, unless its route says otherwise.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -72,6 +72,9 @@ pub struct Policy {
     /// `try_timeout`: for one try at an endpoint, until the head of its answer. `"0s"` is off.
     /// Default: none of the route's own.
     pub try_timeout: Option<Duration>,
+    /// `tunnel_idle`: how long a tunnel (WebSocket) may be idle. `"0s"` is off, which is a year.
+    /// Default: `timeouts.tunnel_idle` of the listener.
+    pub tunnel_idle: Option<Duration>,
     /// `retry`. Default: none of the route's own; the cluster alone tries once more what was not
     /// sent, or may be sent again.
     pub retry: Option<Retry>,
@@ -104,6 +107,7 @@ impl Default for Policy {
             csrf: None,
             timeout: Some(DEFAULT_TIMEOUT),
             try_timeout: None,
+            tunnel_idle: None,
             retry: None,
             hedge: None,
             mirrors: Vec::new(),
@@ -145,6 +149,7 @@ impl Policy {
         table.set("try_timeout", &mut policy.try_timeout, |field| {
             Some(Some(duration(&field)?).filter(|timeout| !timeout.is_zero()))
         });
+        table.set("tunnel_idle", &mut policy.tunnel_idle, |field| timeout(&field).map(Some));
         table.set("retry", &mut policy.retry, |field| Retry::read(field).map(Some));
         table.set("hedge", &mut policy.hedge, |field| retries::hedge(field).map(Some));
         if let Some(field) = table.take("mirror") {

@@ -136,8 +136,9 @@ impl<M: ModuleService> Http1<'_, M> {
     }
 
     /// Switches protocols: the connection becomes one end of a tunnel.
-    async fn upgrade(&mut self, headers: HeaderMap, far: &Tunnel) -> Written {
-        let Some(far) = far.take() else {
+    async fn upgrade(&mut self, headers: HeaderMap, tunnel: &Tunnel) -> Written {
+        let idle = tunnel.idle().unwrap_or(self.session.timeouts.tunnel_idle);
+        let Some(far) = tunnel.take() else {
             return Written::Ended;
         };
         {
@@ -147,12 +148,18 @@ impl<M: ModuleService> Http1<'_, M> {
             head_fields(out, &headers, true);
             out.extend_from_slice(b"connection: upgrade\r\n\r\n");
         }
-        if poll_fn(|cx| self.wire.lock().poll_flush(cx)).await.is_err() {
+        let by = Instant::now() + self.session.timeouts.body_idle;
+        let (wire, alarm) = (&self.wire, &mut self.alarm);
+        let flushed = poll_fn(|cx| match wire.lock().poll_flush(cx) {
+            Poll::Ready(flushed) => Poll::Ready(flushed.is_ok()),
+            Poll::Pending => alarm.poll(cx, by).map(|()| false),
+        });
+        if !flushed.await {
             return Written::Ended;
         }
         let placeholder = SharedWire::new(Wire::closed());
         if let Some(wire) = std::mem::replace(&mut self.wire, placeholder).into_inner() {
-            tunnel::join(wire.stream, wire.read, far, self.session.tunnel_idle).await;
+            tunnel::join(wire.stream, wire.read, far, idle).await;
         }
         Written::Ended
     }

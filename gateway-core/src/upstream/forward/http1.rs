@@ -3,13 +3,13 @@
 use std::future::poll_fn;
 use std::sync::Arc;
 
-use bytes::BytesMut;
 use http::header::{self, HeaderValue};
 use http::{Method, StatusCode, Version};
 use http_body::Body as _;
 use tokio::time::Instant;
 
 use super::exchange::{Exchange, write_head};
+use super::far_side::FarSide;
 use super::received::Received;
 use super::{Call, is_idempotent};
 use crate::body::Body;
@@ -220,54 +220,8 @@ fn switch(exchange: Exchange, head: ResponseHead, lease: Lease, call: &Call<'_>)
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     *response.headers_mut() = headers;
-    response.extensions_mut().insert(Tunnel::new(Leased { stream, read, _lease: lease }));
+    response.extensions_mut().insert(Tunnel::new(FarSide::new(stream, read, lease)));
     Ok(response)
-}
-
-/// An upstream's end of a tunnel: counted at its endpoint until it is closed.
-struct Leased {
-    stream: crate::stream::NetStream,
-    read: BytesMut,
-    _lease: Lease,
-}
-
-impl tokio::io::AsyncRead for Leased {
-    fn poll_read(
-        mut self: std::pin::Pin<&mut Self>,
-        cx: &mut std::task::Context<'_>,
-        buffer: &mut tokio::io::ReadBuf<'_>,
-    ) -> std::task::Poll<std::io::Result<()>> {
-        if self.read.is_empty() {
-            return std::pin::Pin::new(&mut self.stream).poll_read(cx, buffer);
-        }
-        let size = self.read.len().min(buffer.remaining());
-        buffer.put_slice(&self.read.split_to(size));
-        std::task::Poll::Ready(Ok(()))
-    }
-}
-
-impl tokio::io::AsyncWrite for Leased {
-    fn poll_write(
-        mut self: std::pin::Pin<&mut Self>,
-        cx: &mut std::task::Context<'_>,
-        bytes: &[u8],
-    ) -> std::task::Poll<std::io::Result<usize>> {
-        std::pin::Pin::new(&mut self.stream).poll_write(cx, bytes)
-    }
-
-    fn poll_flush(
-        mut self: std::pin::Pin<&mut Self>,
-        cx: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<std::io::Result<()>> {
-        std::pin::Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(
-        mut self: std::pin::Pin<&mut Self>,
-        cx: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<std::io::Result<()>> {
-        std::pin::Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
 }
 
 /// How the request body is framed: by what is known of the body itself, never by what the

@@ -3,6 +3,7 @@
 use std::error::Error as StdError;
 use std::time::Duration;
 
+use bytes::BytesMut;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::uri::{Authority, Parts, Scheme, Uri};
 use http::{Method, StatusCode, Version};
@@ -11,6 +12,7 @@ use hyper::client::conn::http2::SendRequest;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::time::{Instant, timeout_at};
 
+use super::far_side::FarSide;
 use super::{Call, is_idempotent};
 use crate::body::{Body, End};
 use crate::error::{Error, Reason, Verdict};
@@ -18,7 +20,7 @@ use crate::hop_headers;
 use crate::message::{Outcome, Response, Tunnel};
 use crate::replay::Replay;
 use crate::respond;
-use crate::task::{Spawner, spawn_detached};
+use crate::task::Spawner;
 use crate::upstream::connect::Connector;
 use crate::upstream::endpoint::InFlight;
 use crate::upstream::pool::Http2Lease;
@@ -58,7 +60,10 @@ pub(super) async fn forward(
         let failed = match send(lease, request, call).await {
             Ok((response, lease)) => {
                 replay.settle();
-                return Ok(receive(response, in_flight, lease, call, key.as_ref()));
+                if call.upgrade && response.status().is_success() {
+                    return switch(response, in_flight, lease, key.as_ref()).await;
+                }
+                return Ok(receive(response, in_flight, lease, call));
             }
             Err(failed) => failed,
         };
@@ -252,11 +257,7 @@ fn receive(
     in_flight: InFlight,
     lease: Http2Lease,
     call: &Call<'_>,
-    key: Option<&HeaderValue>,
 ) -> Response {
-    if call.upgrade && response.status().is_success() {
-        return switch(response, in_flight, lease, key);
-    }
     let (mut head, body) = response.into_parts();
     hop_headers::strip_response(&mut head.headers);
     head.headers.insert(respond::ORIGIN, HeaderValue::from_static("upstream"));
@@ -297,25 +298,18 @@ fn is_event_stream(headers: &HeaderMap) -> bool {
 }
 
 /// The upstream accepted the extended CONNECT: towards the client that is a protocol switch.
-fn switch(
+async fn switch(
     response: http::Response<hyper::body::Incoming>,
     in_flight: InFlight,
     lease: Http2Lease,
     key: Option<&HeaderValue>,
-) -> Response {
+) -> Outcome {
     let headers = response.headers().clone();
-    let upgraded = hyper::upgrade::on(response);
-    let (near, far) = tokio::io::duplex(16 * 1024);
-    spawn_detached(async move {
-        let _counted = (in_flight, lease);
-        match upgraded.await {
-            Ok(upstream) => {
-                let (mut far, mut upstream) = (far, TokioIo::new(upstream));
-                let _ = tokio::io::copy_bidirectional(&mut far, &mut upstream).await;
-            }
-            Err(error) => tracing::debug!(%error, "the upstream did not switch protocols"),
-        }
-    });
+    // Ready at once, since the head of the response is here.
+    let upgraded = hyper::upgrade::on(response).await;
+    let upgraded =
+        upgraded.map_err(|error| Error::new(Reason::UpstreamUpgrade).with_source(error))?;
+    let (stream, held) = (TokioIo::new(upgraded), (in_flight, lease));
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     *response.headers_mut() = headers;
@@ -326,6 +320,6 @@ fn switch(
         fields.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
     }
     fields.insert(respond::ORIGIN, HeaderValue::from_static("upstream"));
-    response.extensions_mut().insert(Tunnel::new(near));
-    response
+    response.extensions_mut().insert(Tunnel::new(FarSide::new(stream, BytesMut::new(), held)));
+    Ok(response)
 }

@@ -2,6 +2,7 @@
 
 mod choice;
 mod exchange;
+mod far_side;
 mod http1;
 mod http2;
 mod once;
