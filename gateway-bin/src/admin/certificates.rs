@@ -27,6 +27,20 @@ pub(super) fn certificates(parts: &Parts) -> Value {
             })
         })
     });
+    let unusable = parts.listeners.iter().flat_map(|listener| {
+        let problems = listener.problems().into_iter();
+        problems.map(move |problem| {
+            json!({
+                "source": "file",
+                "listeners": [listener.name],
+                "names": [],
+                "not_before": null,
+                "not_after": null,
+                "last_error": problem.to_string(),
+            })
+        })
+    });
+    let files = files.chain(unusable);
     #[cfg(feature = "acme")]
     let files = files.chain(parts.acme.iter().map(ordered));
     files.collect()
@@ -36,6 +50,24 @@ pub(super) fn certificates(parts: &Parts) -> Value {
 #[cfg(not(feature = "tls"))]
 pub(super) fn certificates(_: &Parts) -> Value {
     Value::Array(Vec::new())
+}
+
+/// The files of each listener that cannot be used, by listener.
+pub(super) fn unusable(parts: &Parts) -> Vec<(String, Vec<String>)> {
+    #[cfg(feature = "tls")]
+    {
+        let listeners = parts.listeners.iter();
+        let problems = listeners.map(|listener| {
+            let problems = listener.problems().iter().map(ToString::to_string).collect();
+            (listener.name.clone(), problems)
+        });
+        problems.collect()
+    }
+    #[cfg(not(feature = "tls"))]
+    {
+        let _ = parts;
+        Vec::new()
+    }
 }
 
 /// When each certificate of each listener ends: the listener, the first of its names, the time.

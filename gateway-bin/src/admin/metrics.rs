@@ -171,6 +171,12 @@ impl Now {
         });
         let help = "1: how good the keys of an issuer of tokens are: fresh, stale or unavailable";
         gauges(encoder, "gateway_token_keys", help, keys)?;
+        let unusable = certificates::unusable(&self.parts);
+        let unusable = unusable
+            .iter()
+            .map(|(listener, problems)| ([("listener", listener.as_str())], problems.len() as u64));
+        let help = "Certificate files of a listener that cannot be used";
+        gauges(encoder, "gateway_certificate_files_unusable", help, unusable)?;
         let expiries = certificates::expiries(&self.parts);
         let expiries = expiries.iter().map(|(listener, name, expires)| {
             let expires = expires.duration_since(UNIX_EPOCH).unwrap_or_default();

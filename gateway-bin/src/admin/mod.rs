@@ -123,6 +123,9 @@ impl Admin {
     fn ready(&self) -> Response {
         let parts = self.reloader.parts();
         let unready = status::unready(&parts);
+        let unusable =
+            certificates::unusable(&parts).into_iter().flat_map(|(_, problems)| problems);
+        let unusable: Vec<_> = unusable.collect();
         // Not from the signal on: balancers have the time of the lame duck to notice.
         let serving = self.readiness.iter().all(Readiness::is_ready);
         let ready = serving && unready.is_empty();
@@ -134,6 +137,7 @@ impl Admin {
             // Said and not counted: an authority that checks the name must be let through to here,
             // and routes that ask for no token are served without keys.
             "without_certificate": certificates::missing(&parts),
+            "unusable_certificate_files": unusable,
             "keys": access::keys(&parts),
         });
         json_answer(status, &shown)

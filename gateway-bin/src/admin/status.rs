@@ -50,6 +50,7 @@ fn secure_listener(listener: &SecureListener) -> Value {
         "min_version": listener.tls().min_version().as_str(),
         "certificates": certificates.collect::<Value>(),
         "files_refused": listener.failure(),
+        "files_unusable": listener.problems().iter().map(ToString::to_string).collect::<Value>(),
     })
 }
 

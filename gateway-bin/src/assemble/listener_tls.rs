@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use gateway_core::server::tls::{
-    Certificate, CertificateFiles, CertificateStore, ClientAuthMode, EXPIRES_SOON, FileWatch,
-    LoadedTls, ServerTls, TlsFile, TlsFiles,
+    Certificate, CertificateFiles, CertificateStore, ClientAuth as CoreClientAuth, ClientAuthMode,
+    EXPIRES_SOON, FileProblem, FileWatch, LoadedTls, ServerTls, TlsFile, TlsFiles,
 };
 use gateway_core::{BoxError, Clock, Observers, SystemClock, Tasks};
 use rustls::crypto::aws_lc_rs::Ticketer;
@@ -27,13 +27,19 @@ impl SecureListener {
         self.watch.tls()
     }
 
+    /// What is wrong with files that could not be used from the start.
+    pub(crate) fn problems(&self) -> Vec<FileProblem> {
+        self.watch.problems()
+    }
+
     /// Why its files as they are now are not used.
     pub(crate) fn failure(&self) -> Option<String> {
         self.watch.failure()
     }
 
-    /// Loads the files of `listener`. One that was there `before` goes on with the same TLS, once
-    /// this is [taken over](Self::take_over).
+    /// Loads those files of `listener` that can be used. One that was there `before` goes on with
+    /// the same TLS, once this is [taken over](Self::take_over); it has something to keep, so that
+    /// a file that has become bad is an error.
     fn build(
         reading: &Reading,
         path: &str,
@@ -43,19 +49,17 @@ impl SecureListener {
         before: Option<&Self>,
     ) -> Result<Self, Vec<Problem>> {
         let (files, provider) = (files_of(tls), provider());
-        let loaded = files.load(&provider, SystemClock.now()).map_err(|problems| {
-            let problems = problems.into_iter().map(|problem| {
-                let key = key_of(problem.file);
-                reading.problem(&format!("{path}.tls.{key}"), problem.to_string())
-            });
-            problems.collect::<Vec<_>>()
-        })?;
+        let loaded = files.load_usable(&provider, SystemClock.now());
         let name = listener.name.clone();
         if let Some(before) = before {
+            if !before.watch.tolerates(&loaded) {
+                return Err(file_problems(&loaded, path, |at, text| reading.problem(at, text)));
+            }
             return Ok(Self { files, loaded, ..before.clone() });
         }
         let made = || -> Result<ServerTls, BoxError> {
             let store = CertificateStore::new(loaded.certificates().to_vec());
+            store.reserve("", loaded.missing().iter().map(String::as_str));
             Ok(ServerTls::builder(Arc::clone(&provider), store)
                 .min_version(loaded.min_version())
                 .client_auth(loaded.client_auth().clone())
@@ -71,6 +75,7 @@ impl SecureListener {
     /// What in it is probably not as it was meant.
     fn warnings(&self, reading: &Reading, path: &str) -> Vec<Problem> {
         let now = SystemClock.now();
+        let unusable = file_problems(&self.loaded, path, |at, text| reading.warning(at, text));
         let soon = self.loaded.certificates().iter().enumerate();
         let soon = soon.filter(|(_, certificate)| certificate.expires_within(EXPIRES_SOON, now));
         soon.map(|(index, certificate)| {
@@ -78,7 +83,14 @@ impl SecureListener {
             let expires = certificate.expires();
             reading.warning(&path, format!("the certificate expires soon, on {expires}"))
         })
+        .chain(unusable)
         .collect()
+    }
+
+    /// True unless every handshake is rejected because of files that cannot be used.
+    fn is_usable(&self, tls: &ListenerTls) -> bool {
+        let certificates = self.loaded.certificates().len() + tls.acme.len();
+        certificates > 0 && !matches!(self.loaded.client_auth(), CoreClientAuth::Closed)
     }
 
     /// Lets new handshakes go by what was loaded.
@@ -130,6 +142,9 @@ pub(super) fn build(
     before: &[SecureListener],
 ) -> Result<(Vec<SecureListener>, Vec<Problem>), Vec<Problem>> {
     let (mut listeners, mut warnings, mut problems) = (Vec::new(), Vec::new(), Vec::new());
+    // A listener without usable files does not keep the others from starting.
+    let mut usable = reading.document.listeners.iter().any(|listener| listener.tls.is_none());
+    let mut unusable = Vec::new();
     for (index, listener) in reading.document.listeners.iter().enumerate() {
         let Some(tls) = &listener.tls else {
             continue;
@@ -138,11 +153,19 @@ pub(super) fn build(
         let same = before.iter().find(|before| before.name == listener.name);
         match SecureListener::build(reading, &path, listener, tls, observers, same) {
             Ok(built) => {
+                usable |= same.is_some() || built.is_usable(tls);
+                let found =
+                    file_problems(&built.loaded, &path, |at, text| reading.problem(at, text));
+                unusable.extend(found);
                 warnings.extend(built.warnings(reading, &path));
                 listeners.push(built);
             }
             Err(more) => problems.extend(more),
         }
+    }
+    if !usable {
+        // Nothing would be served.
+        problems.extend(unusable);
     }
     if problems.is_empty() { Ok((listeners, warnings)) } else { Err(problems) }
 }
@@ -175,6 +198,18 @@ fn files_of(tls: &ListenerTls) -> TlsFiles {
     files.client_ca.clone_from(&tls.client_ca);
     files.client_crl.clone_from(&tls.client_crl);
     files
+}
+
+/// The files of the listener at `path` that cannot be used, as problems of its configuration.
+fn file_problems(
+    loaded: &LoadedTls,
+    path: &str,
+    problem: impl Fn(&str, String) -> Problem,
+) -> Vec<Problem> {
+    let problems = loaded.problems().iter();
+    let problems = problems
+        .map(|found| problem(&format!("{path}.tls.{}", key_of(found.file)), found.to_string()));
+    problems.collect()
 }
 
 /// The key of the document that names the file.

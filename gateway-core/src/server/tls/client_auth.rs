@@ -30,15 +30,19 @@ pub enum ClientAuth {
     Optional(ClientTrust),
     /// They are asked, and refused without a good certificate.
     Required(ClientTrust),
+    /// They cannot be verified, because the files that say whose certificates are trusted cannot
+    /// be used: every handshake is rejected.
+    Closed,
 }
 
 impl ClientAuth {
-    /// `off`, `optional` or `required`.
+    /// `off`, `optional`, `required` or `closed`.
     pub const fn as_str(&self) -> &'static str {
         match self {
             Self::Off => "off",
             Self::Optional(_) => "optional",
             Self::Required(_) => "required",
+            Self::Closed => "closed",
         }
     }
 
@@ -51,6 +55,7 @@ impl ClientAuth {
             Self::Off => return Ok(None),
             Self::Optional(trust) => (trust, true),
             Self::Required(trust) => (trust, false),
+            Self::Closed => return Ok(Some(Arc::new(RejectAll(Arc::clone(provider))))),
         };
         let (roots, provider) = (Arc::clone(&trust.roots), Arc::clone(provider));
         let mut builder = WebPkiClientVerifier::builder_with_provider(roots, provider);
@@ -62,6 +67,47 @@ impl ClientAuth {
         }
         let inner = builder.build().map_err(|error| TrustError::Unusable(error.to_string()))?;
         Ok(Some(Arc::new(NamedVerifier { inner })))
+    }
+}
+
+/// Demands a certificate and rejects every one.
+#[derive(Debug)]
+struct RejectAll(Arc<CryptoProvider>);
+
+impl ClientCertVerifier for RejectAll {
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &[]
+    }
+
+    fn verify_client_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        Err(Error::InvalidCertificate(Refusal::UnknownIssuer))
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        Err(Error::InvalidCertificate(Refusal::BadSignature))
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        Err(Error::InvalidCertificate(Refusal::BadSignature))
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
     }
 }
 

@@ -91,12 +91,15 @@ impl fmt::Display for FileProblem {
 
 impl std::error::Error for FileProblem {}
 
-/// What was loaded from files: all of it good, and nothing of it used yet.
+/// What was loaded from files, none of it used yet.
 #[derive(Clone, Debug)]
 pub struct LoadedTls {
     min_version: TlsVersion,
     certificates: Vec<Certificate>,
     client_auth: ClientAuth,
+    problems: Vec<FileProblem>,
+    /// Names of certificates that are not valid now.
+    missing: Vec<String>,
     pub(super) state: FilesState,
 }
 
@@ -116,6 +119,17 @@ impl LoadedTls {
         self.min_version
     }
 
+    /// The files that cannot be used; empty after [`TlsFiles::load`].
+    pub fn problems(&self) -> &[FileProblem] {
+        &self.problems
+    }
+
+    /// The names of certificates that are not valid now. Handshakes that request one of them are
+    /// rejected instead of answered with another certificate.
+    pub fn missing(&self) -> &[String] {
+        &self.missing
+    }
+
     /// Lets new handshakes of `tls` go by it. Parts of the store that others filled stay.
     ///
     /// # Errors
@@ -123,6 +137,7 @@ impl LoadedTls {
     /// When clients could not be verified; nothing has changed then.
     pub fn apply(&self, tls: &ServerTls) -> Result<(), ServerTlsError> {
         tls.change(self.min_version, self.client_auth.clone())?;
+        tls.certificates().reserve("", self.missing.iter().map(String::as_str));
         tls.certificates().set(self.certificates.clone());
         Ok(())
     }
@@ -140,24 +155,30 @@ impl TlsFiles {
         provider: &Arc<CryptoProvider>,
         now: SystemTime,
     ) -> Result<LoadedTls, Vec<FileProblem>> {
+        let loaded = self.load_usable(provider, now);
+        if loaded.problems.is_empty() { Ok(loaded) } else { Err(loaded.problems) }
+    }
+
+    /// Loads those that can be used at `now`, so that one bad file does not keep a listener from
+    /// starting; [`LoadedTls::problems`] has the rest. Where clients are to be verified and the
+    /// files for that cannot be used, every handshake is rejected ([`ClientAuth::Closed`]).
+    pub fn load_usable(&self, provider: &Arc<CryptoProvider>, now: SystemTime) -> LoadedTls {
         // Before anything is read: what changes meanwhile is a change.
         let state = self.state();
-        let mut problems = Vec::new();
+        let (mut problems, mut missing) = (Vec::new(), Vec::new());
         let mut certificates = Vec::new();
         for (index, files) in self.certificates.iter().enumerate() {
-            match certificate(index, files, provider, now) {
+            match certificate(index, files, provider, now, &mut missing) {
                 Ok(certificate) => certificates.push(certificate),
                 Err(more) => problems.extend(more),
             }
         }
         let client_auth = self.load_client_auth(provider, now).unwrap_or_else(|problem| {
             problems.push(problem);
-            ClientAuth::Off
+            ClientAuth::Closed
         });
-        if !problems.is_empty() {
-            return Err(problems);
-        }
-        Ok(LoadedTls { min_version: self.min_version, certificates, client_auth, state })
+        let min_version = self.min_version;
+        LoadedTls { min_version, certificates, client_auth, problems, missing, state }
     }
 
     fn load_client_auth(
@@ -220,7 +241,7 @@ pub(super) struct Fingerprint {
 }
 
 impl Fingerprint {
-    fn of(path: &Path) -> Option<Self> {
+    pub(super) fn of(path: &Path) -> Option<Self> {
         let real = fs::canonicalize(path).ok()?;
         let metadata = fs::metadata(&real).ok()?;
         Some(Self {
@@ -239,6 +260,7 @@ fn certificate(
     files: &CertificateFiles,
     provider: &CryptoProvider,
     now: SystemTime,
+    missing: &mut Vec<String>,
 ) -> Result<Certificate, Vec<FileProblem>> {
     let problem = |file: TlsFile, message: String| {
         let path = if matches!(file, TlsFile::Key(_)) { &files.key } else { &files.cert };
@@ -254,7 +276,13 @@ fn certificate(
         }
     };
     let loaded = Certificate::from_pem(&cert, &key, provider);
-    let checked = loaded.and_then(|loaded| loaded.check(now).map(|()| loaded));
+    let checked = loaded.and_then(|loaded| {
+        let checked = loaded.check(now);
+        if checked.is_err() {
+            missing.extend_from_slice(loaded.names());
+        }
+        checked.map(|()| loaded)
+    });
     checked.map_err(|error| {
         let file = if error.is_about_key() { of_key } else { of_cert };
         vec![problem(file, error.to_string())]

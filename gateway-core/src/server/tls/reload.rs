@@ -12,7 +12,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::{sleep, timeout};
 
 use super::ServerTls;
-use super::files::{FilesState, LoadedTls, TlsFiles};
+use super::files::{FileProblem, FilesState, Fingerprint, LoadedTls, TlsFiles};
 use crate::clock::{Clock, SystemClock};
 use crate::observe::{Observer, Observers, StateChanged};
 
@@ -31,8 +31,10 @@ const REMIND_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 /// Lets the TLS of a listener go by its files as they change. Cheap to clone; clones are the same.
 ///
 /// Changed files are loaded once they have stood still from one look to the next, as a whole or
-/// not at all: when one of them is not good, everything stays as it was, which the log and
-/// observers are told (`certificate`, from `current` to `kept`), until they change again.
+/// not at all: when one of them is not good, everything stays as it was, which is logged and
+/// reported to observers (`certificate`, from `current` to `kept`), until they change again. Files
+/// that could not be used from the start ([`TlsFiles::load_usable`]) do not keep the others from
+/// being loaded; they are reported once (`certificate`, from `current` to `unusable`).
 #[derive(Clone)]
 pub struct FileWatch {
     shared: Arc<Shared>,
@@ -49,10 +51,15 @@ struct Shared {
 
 struct State {
     files: TlsFiles,
+    /// As they were when they were last loaded.
+    used: FilesState,
     /// As they were when they were last loaded, or tried.
     tried: FilesState,
     /// As they were at the last look.
     seen: FilesState,
+    /// What is wrong with files that are not used; the others are.
+    problems: Vec<FileProblem>,
+    /// Why the files as they are now are not used.
     failure: Option<String>,
     reminded: Option<SystemTime>,
 }
@@ -67,7 +74,9 @@ impl FileWatch {
         observers: Observers,
     ) -> Self {
         let tried = loaded.state.clone();
-        let state = State { files, seen: tried.clone(), tried, failure: None, reminded: None };
+        let problems = loaded.problems().to_vec();
+        let (used, seen, failure) = (tried.clone(), tried.clone(), None);
+        let state = State { files, used, seen, tried, problems, failure, reminded: None };
         Self {
             shared: Arc::new(Shared {
                 name: name.into(),
@@ -103,9 +112,26 @@ impl FileWatch {
         &self.shared.tls
     }
 
-    /// Why the files as they are now are not used; `None`: they are.
+    /// Why the files as they are now are not used; `None`: they are, apart from the
+    /// [problems](Self::problems).
     pub fn failure(&self) -> Option<String> {
         self.lock().failure.clone()
+    }
+
+    /// What is wrong with files that could not be used from the start.
+    pub fn problems(&self) -> Vec<FileProblem> {
+        self.lock().problems.clone()
+    }
+
+    /// True when `loaded` has no problem but with files that could not be used before, or that have
+    /// not changed since they were loaded: certificates that have expired. Blocks.
+    pub fn tolerates(&self, loaded: &LoadedTls) -> bool {
+        let state = self.lock();
+        loaded.problems().iter().all(|problem| {
+            let now = Fingerprint::of(&problem.path);
+            let unchanged = now.is_some() && state.used.contains(&now);
+            unchanged || state.problems.iter().any(|known| known.path == problem.path)
+        })
     }
 
     /// Goes by `files` from now on, of which `loaded` came.
@@ -124,6 +150,8 @@ impl FileWatch {
         state.files = files;
         state.tried.clone_from(&loaded.state);
         state.seen.clone_from(&loaded.state);
+        state.used.clone_from(&loaded.state);
+        state.problems = loaded.problems().to_vec();
         state.failure = None;
         drop(state);
         if changed {
@@ -134,6 +162,7 @@ impl FileWatch {
 
     /// Watches for as long as it is polled.
     pub async fn run(&self) {
+        self.report_problems();
         loop {
             let watch = self.clone();
             let mut look = spawn_blocking(move || watch.look());
@@ -163,10 +192,9 @@ impl FileWatch {
             state.tried.clone_from(&now);
         }
         let shared = &self.shared;
-        let loaded = files.load(shared.tls.provider(), shared.clock.now());
-        let loaded = loaded.map_err(|problems| {
-            problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
-        });
+        let loaded = files.load_usable(shared.tls.provider(), shared.clock.now());
+        let loaded =
+            if self.tolerates(&loaded) { Ok(loaded) } else { Err(join(loaded.problems())) };
         let mut state = self.lock();
         if state.files != files {
             // Replaced meanwhile.
@@ -176,6 +204,10 @@ impl FileWatch {
             loaded.apply(&shared.tls).map_err(|error| error.to_string()).map(|()| loaded)
         });
         state.failure = outcome.as_ref().err().cloned();
+        if let Ok(loaded) = &outcome {
+            state.problems = loaded.problems().to_vec();
+            state.used.clone_from(&loaded.state);
+        }
         drop(state);
         match outcome {
             Ok(loaded) => self.tell_replaced(&loaded),
@@ -184,6 +216,17 @@ impl FileWatch {
                 tracing::error!(listener, cause, "certificate files refused; nothing has changed");
                 self.tell("kept", &cause);
             }
+        }
+    }
+
+    fn report_problems(&self) {
+        let problems = self.problems();
+        for problem in &problems {
+            let listener = &self.shared.name;
+            tracing::error!(listener, %problem, "a certificate file cannot be used");
+        }
+        if !problems.is_empty() {
+            self.tell("unusable", &join(&problems));
         }
     }
 
@@ -229,6 +272,10 @@ impl FileWatch {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn join(problems: &[FileProblem]) -> String {
+    problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
 impl fmt::Debug for FileWatch {
