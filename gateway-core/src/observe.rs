@@ -176,6 +176,14 @@ impl Observers {
         Self { list: (!list.is_empty()).then(|| list.into()) }
     }
 
+    /// The same observers, and `observer` behind them.
+    #[must_use]
+    pub fn with(&self, observer: impl Observer) -> Self {
+        let mut list: Vec<_> = self.each().map(Arc::clone).collect();
+        list.push(Arc::new(observer));
+        Self::new(list)
+    }
+
     /// True when nobody looks.
     pub fn is_empty(&self) -> bool {
         self.list.is_none()

@@ -36,6 +36,7 @@ mod metrics;
 mod once;
 mod reload;
 mod resilience;
+mod restarts;
 mod retries;
 mod routing;
 mod service_tokens;

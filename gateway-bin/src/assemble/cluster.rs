@@ -3,7 +3,7 @@
 use gateway_core::{BoxError, Cluster, Observers};
 
 use gateway_layers::auth::service_token::ServiceTokenFilter;
-use gateway_layers::circuit_breaker::CircuitBreaker;
+use gateway_layers::circuit_breaker::{CircuitBreaker, RecoveryObserver};
 use gateway_layers::concurrency::ConcurrencyLimit;
 
 use super::parts::ClusterPart;
@@ -20,8 +20,6 @@ pub(super) fn part(
     tls: Option<UpstreamTls>,
     before: Option<&ClusterPart>,
 ) -> Result<ClusterPart, BoxError> {
-    let before_cluster = before.map(|before| &before.cluster);
-    let cluster = build(config, observers, registry, tls, before_cluster)?;
     let same = |before: &&ClusterPart| before.config.circuit_breaker == config.circuit_breaker;
     let breaker = match (&config.circuit_breaker, before.filter(same)) {
         (_, Some(before)) => before.breaker.clone(),
@@ -31,6 +29,12 @@ pub(super) fn part(
             Some(CircuitBreaker::observed(name, settings.clone(), observers)?)
         }
     };
+    let observers = match &breaker {
+        Some(breaker) => &observers.with(RecoveryObserver::new(breaker.clone())),
+        None => observers,
+    };
+    let before_cluster = before.map(|before| &before.cluster);
+    let cluster = build(config, observers, registry, tls, before_cluster)?;
     let same = |before: &&ClusterPart| before.config.concurrency == config.concurrency;
     let limit = match (&config.concurrency, before.filter(same)) {
         (_, Some(before)) => before.limit.clone(),

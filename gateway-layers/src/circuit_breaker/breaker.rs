@@ -141,6 +141,13 @@ impl CircuitBreaker {
         self.order(Order::Reset);
     }
 
+    /// Ends the time to be open, if it is open and no operator opened it: the next call is a
+    /// probe. For news that the server has recovered; see
+    /// [`RecoveryObserver`](super::RecoveryObserver).
+    pub fn end_open_time(&self) {
+        self.shared.gate.end_open_time(self.time(Instant::now()));
+    }
+
     fn order(&self, order: Order) {
         let change = self.shared.gate.order(order, self.time(Instant::now()));
         self.notify(change);

@@ -240,6 +240,13 @@ impl Gate {
         change
     }
 
+    /// Ends the time to be open, if it is open.
+    pub(super) fn end_open_time(&self, now: Duration) {
+        let mut machine = self.lock();
+        machine.end_open_time(now);
+        self.publish(&machine);
+    }
+
     pub(super) fn state(&self) -> State {
         match self.word.load(Ordering::Acquire) & ((1 << KIND_BITS) - 1) {
             OPEN => State::Open,

@@ -63,6 +63,8 @@
 //!   a reason to open.
 //! - A call that began in one state counts for nothing in another one.
 //! - Half-open begins with a request, not with a timer: a breaker that nobody asks rests.
+//! - A [`RecoveryObserver`] ends the open time when a health check finds that an endpoint has
+//!   recovered.
 
 mod breaker;
 mod cause;
@@ -75,6 +77,7 @@ mod layer;
 #[cfg(test)]
 #[cfg(not(gateway_loom))]
 mod property;
+mod recovery;
 mod service;
 mod state;
 mod sync;
@@ -87,5 +90,6 @@ pub use self::breaker::{CircuitBreaker, Status};
 pub use self::cause::Cause;
 pub use self::config::{Config, ConfigError, ConfigProblem, SlowCalls};
 pub use self::layer::CircuitBreakerLayer;
+pub use self::recovery::RecoveryObserver;
 pub use self::service::{CircuitBreakerService, ResponseFuture};
 pub use self::state::State;

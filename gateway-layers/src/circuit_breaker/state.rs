@@ -276,6 +276,13 @@ impl Machine {
         }
     }
 
+    /// Ends the open time at `now`, unless an operator opened it: the next call is a probe.
+    pub(super) fn end_open_time(&mut self, now: Duration) {
+        if let Phase::Open { until: Some(until) } = &mut self.phase {
+            *until = now.min(*until);
+        }
+    }
+
     fn open_again(&mut self, cause: Cause, now: Duration) -> Option<Change> {
         let doubled = self.last_open.map(|last| last.saturating_mul(2).min(self.open_max));
         let time = doubled.unwrap_or(self.open);
@@ -439,6 +446,20 @@ mod tests {
         assert_eq!(machine.trip(first, CAUSE, at(15)), None);
         end(&mut machine, young, Some(false), at(15));
         assert_eq!(machine.state(), State::Open);
+    }
+
+    #[test]
+    fn open_time_can_be_ended_but_not_an_order() {
+        let mut machine = machine();
+        trip(&mut machine, at(0));
+        machine.end_open_time(at(1));
+        assert_eq!((machine.state(), machine.not_before()), (State::Open, at(1)));
+        close(&mut machine, at(1));
+        machine.end_open_time(at(2));
+        assert_eq!(machine.state(), State::Closed);
+        machine.order(Order::Open, at(3));
+        machine.end_open_time(at(4));
+        assert!(is_refused(&mut machine, at(5)));
     }
 
     #[test]

@@ -14,7 +14,8 @@ use tower::{Layer, Service};
 
 use super::service::ResponseFuture;
 use super::{
-    Cause, CircuitBreaker, CircuitBreakerLayer, CircuitBreakerService, Config, SlowCalls, State,
+    Cause, CircuitBreaker, CircuitBreakerLayer, CircuitBreakerService, Config, RecoveryObserver,
+    SlowCalls, State,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -115,6 +116,27 @@ async fn an_open_breaker_answers_itself_and_says_when_to_come_back() {
     assert_eq!(error.retry_after(), Some(4 * SECOND));
     assert!(!error.detail().is_empty());
     assert_eq!(server.calls.load(Ordering::Relaxed), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn recovered_endpoint_ends_the_open_time() {
+    let mut server = Server::new(config());
+    let observer = RecoveryObserver::new(server.breaker.clone());
+    let changed = |cluster: &'static str, from: &'static str, to: &'static str| {
+        let event = StateChanged::new("endpoint", "http://10.0.0.1", from, to, "").within(cluster);
+        observer.state_changed(&event);
+    };
+    server.open().await;
+    changed("users", "unhealthy", "healthy");
+    changed("orders", "healthy", "unhealthy");
+    changed("orders", "ejected", "in");
+    server.answers(|| status(200));
+    assert!(server.call().await.is_err());
+    changed("orders", "unhealthy", "healthy");
+    for _ in 0..3 {
+        server.call().await.unwrap();
+    }
+    assert_eq!(server.breaker.state(), State::Closed);
 }
 
 #[tokio::test(start_paused = true)]

@@ -22,6 +22,8 @@ pub enum PickMode {
     Healthy,
     /// None is known to be well: from those nobody has asked yet.
     Unknown,
+    /// None but ejected ones is left: from those.
+    Ejected,
     /// Hardly any is left: from all.
     Panic,
     /// From none.
@@ -34,6 +36,7 @@ impl PickMode {
         match self {
             Self::Healthy => "healthy",
             Self::Unknown => "unknown",
+            Self::Ejected => "ejected",
             Self::Panic => "panic",
             Self::Nobody => "nobody",
         }
@@ -44,7 +47,7 @@ impl PickMode {
 pub(in crate::upstream) struct Available {
     pub(super) mode: PickMode,
     levels: Vec<Level>,
-    /// Those of levels that take nothing now: for what failed at all of the others.
+    /// Those that take nothing now, the best first: for what failed at all of the others.
     spare: Vec<Arc<Endpoint>>,
     /// Whose endpoint is called how in sticky cookies. Hashed with a key: clients choose tokens.
     sessions: HashMap<Token, Arc<Endpoint>>,
@@ -88,12 +91,14 @@ impl Available {
         let mode = match healthy {
             0 if unknown() => PickMode::Unknown,
             _ if panics => PickMode::Panic,
+            0 if usable().any(|member| is_only_ejected(member, checked)) => PickMode::Ejected,
             0 => PickMode::Nobody,
             _ => PickMode::Healthy,
         };
         let picked = |member: &Member| match mode {
             PickMode::Healthy => standing(member) == Some(Health::Healthy),
             PickMode::Unknown => standing(member) == Some(Health::Unknown),
+            PickMode::Ejected => is_only_ejected(member, checked),
             PickMode::Panic => true,
             PickMode::Nobody => false,
         };
@@ -107,7 +112,8 @@ impl Available {
                 group.candidates.push(Candidate::new(Arc::clone(&member.endpoint), weight));
             }
         }
-        let (levels, spare) = levels(groups.into_values().collect(), settings);
+        let (levels, mut spare) = levels(groups.into_values().collect(), settings);
+        spare.extend(excluded(usable().filter(|member| !picked(member)), settings, checked));
         let sessions = settings.sticky.as_ref().map(|sticky| sessions(&levels, sticky));
         Self {
             mode,
@@ -123,10 +129,15 @@ impl Available {
         self.levels.iter().map(|level| level.candidates.len()).sum()
     }
 
-    /// Whether somebody else could be asked when `failed` was.
-    pub(in crate::upstream) fn has_other_than(&self, failed: &Arc<Endpoint>) -> bool {
+    /// True when there is an endpoint that is not `failed`, and that `wanted` does not avoid.
+    pub(in crate::upstream) fn has_other_than(
+        &self,
+        failed: &Arc<Endpoint>,
+        wanted: &Wanted<'_>,
+    ) -> bool {
         let candidates = self.candidates().map(|candidate| &candidate.endpoint);
-        candidates.chain(&self.spare).any(|endpoint| !Arc::ptr_eq(endpoint, failed))
+        let mut all = candidates.chain(&self.spare);
+        all.any(|endpoint| !Arc::ptr_eq(endpoint, failed) && !wanted.avoids(endpoint))
     }
 
     /// The candidate that `endpoint` is, if it is one.
@@ -166,7 +177,7 @@ impl Available {
     }
 
     /// Not the one that was picked: one that was not tried and has room, for a request that was
-    /// tried also of a level that takes nothing now, else one that has room.
+    /// tried also one that takes nothing now, else one that has room.
     fn other(
         &self,
         wanted: &Wanted<'_>,
@@ -218,6 +229,25 @@ fn standing(member: &Member, checked: bool) -> Option<Health> {
         Health::Unhealthy => None,
         health => Some(health),
     }
+}
+
+/// True when nothing but its ejection speaks against `member`.
+fn is_only_ejected(member: &Member, checked: bool) -> bool {
+    let vitals = &member.endpoint.vitals;
+    vitals.is_ejected() && !(checked && vitals.health() == Health::Unhealthy)
+}
+
+/// Endpoints that are excluded, but better than a failure: the ejected ones, which may have
+/// recovered meanwhile, and, where panic is allowed, those that checks find unhealthy.
+fn excluded<'m>(
+    members: impl Iterator<Item = &'m Member>,
+    settings: &Settings,
+    checked: bool,
+) -> impl Iterator<Item = Arc<Endpoint>> {
+    let (ejected, unhealthy): (Vec<_>, Vec<_>) =
+        members.partition(|member| is_only_ejected(member, checked));
+    let unhealthy = unhealthy.into_iter().filter(|_| settings.panic_threshold.is_some());
+    ejected.into_iter().chain(unhealthy).map(|member| Arc::clone(&member.endpoint))
 }
 
 /// True when `member` is picked as long as there are such.

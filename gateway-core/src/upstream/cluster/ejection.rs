@@ -6,37 +6,50 @@ use std::sync::atomic::Ordering;
 use tokio::time::Instant;
 
 use super::available::is_well;
+use super::recovery;
 use super::shared::{Member, Shared, State};
-use crate::error::Verdict;
+use crate::error::{Reason, Verdict};
 use crate::upstream::endpoint::Endpoint;
 use crate::upstream::health::{EjectionSettings, SuccessRateSettings};
 
 impl Shared {
-    /// Takes in how a try ended.
-    pub(in crate::upstream) fn note(&self, endpoint: &Arc<Endpoint>, verdict: Verdict) {
+    /// Counts how an attempt ended; `failure` is the reason, where no response came.
+    pub(in crate::upstream) fn note(
+        self: &Arc<Self>,
+        endpoint: &Arc<Endpoint>,
+        verdict: Verdict,
+        failure: Option<Reason>,
+    ) {
         endpoint.vitals.note(verdict);
         // What cannot be done is not tried: a request takes no lock for it.
         if verdict == Verdict::Failure && self.may_eject.load(Ordering::Relaxed) {
-            self.eject_if_due(endpoint, Instant::now());
+            self.eject_if_due(endpoint, failure, Instant::now());
         }
     }
 
-    /// Leaves `endpoint` out when it failed too often in a row.
-    fn eject_if_due(&self, endpoint: &Arc<Endpoint>, now: Instant) {
+    /// Leaves `endpoint` out when it failed too often in a row, the last time for `failure`.
+    fn eject_if_due(
+        self: &Arc<Self>,
+        endpoint: &Arc<Endpoint>,
+        failure: Option<Reason>,
+        now: Instant,
+    ) {
         let Some(settings) = &self.settings.ejection else {
             return;
         };
         let failures = endpoint.vitals.failures_in_a_row();
         if settings.consecutive.is_some_and(|most| failures >= most) {
-            self.eject(settings, endpoint, &format!("{failures} failures in a row"), now);
+            let cause = format!("{failures} failures in a row");
+            self.eject(settings, endpoint, failure, &cause, now);
         }
     }
 
     /// Leaves `endpoint` out, unless as many are as may be.
     fn eject(
-        &self,
+        self: &Arc<Self>,
         settings: &EjectionSettings,
         endpoint: &Arc<Endpoint>,
+        failure: Option<Reason>,
         cause: &str,
         now: Instant,
     ) {
@@ -45,10 +58,14 @@ impl Shared {
         if !is_member || !self.has_room(&state) {
             return;
         }
-        let Some(duration) = endpoint.vitals.eject(settings, cause.to_owned(), now) else {
+        let ejected = endpoint.vitals.eject(settings, cause.to_owned(), now);
+        let Some((duration, before)) = ejected else {
             return;
         };
         self.recompute(state);
+        if let Some(probe) = failure.and_then(|failure| recovery::Probe::after(failure, before)) {
+            self.watch_recovery(endpoint, now + duration, probe);
+        }
         let cause = format!("{cause}; for {duration:?}");
         self.report("endpoint", endpoint.name(), "in", "ejected", &cause);
     }
@@ -65,7 +82,7 @@ impl Shared {
     }
 
     /// Takes back whose time is over, and leaves out who is due.
-    pub(super) fn tend_ejections(&self, members: &[Member], now: Instant) {
+    pub(super) fn tend_ejections(self: &Arc<Self>, members: &[Member], now: Instant) {
         // Also without settings of its own: a predecessor may have had some.
         let back: Vec<_> =
             members.iter().filter(|member| member.endpoint.vitals.readmit(now)).collect();
@@ -75,7 +92,7 @@ impl Shared {
         };
         for member in members {
             // Answers that broke off in their body are counted, but not looked at on the way.
-            self.eject_if_due(&member.endpoint, now);
+            self.eject_if_due(&member.endpoint, None, now);
         }
         self.revive(settings, members, now);
         if !self.comparison_is_due(settings, now) {
@@ -125,7 +142,7 @@ impl Shared {
 
     /// Leaves out those whose success rate is far below the others', the worst first.
     fn compare(
-        &self,
+        self: &Arc<Self>,
         settings: &EjectionSettings,
         rates: &SuccessRateSettings,
         members: &[Member],
@@ -148,7 +165,7 @@ impl Shared {
                     rate * 100.0,
                     expected * 100.0
                 );
-                self.eject(settings, endpoint, &cause, now);
+                self.eject(settings, endpoint, None, &cause, now);
             }
         }
     }

@@ -4,6 +4,7 @@ mod available;
 mod builder;
 mod ejection;
 mod prober;
+mod recovery;
 mod shared;
 mod status;
 

@@ -162,7 +162,7 @@ impl Shared {
         match self.available.peek().mode {
             PickMode::Healthy => Health::Healthy,
             PickMode::Unknown => Health::Unknown,
-            PickMode::Panic | PickMode::Nobody => Health::Unhealthy,
+            PickMode::Ejected | PickMode::Panic | PickMode::Nobody => Health::Unhealthy,
         }
     }
 
@@ -312,7 +312,7 @@ impl Shared {
     }
 
     /// What is done now and then.
-    fn tend(&self) {
+    fn tend(self: &Arc<Self>) {
         let now = Instant::now();
         let members = self.members();
         let window = self.settings.slow_start;

@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use self::choice::Choice;
 pub(super) use self::once::send_once;
 use super::address::{EndpointAddress, Transport};
+use super::balance::Wanted;
 use super::cluster::{HostPolicy, Shared};
 use super::endpoint::Endpoint;
 use crate::body::Body;
@@ -29,6 +30,9 @@ use crate::replay::{Replay, is_idempotent};
 
 /// A request is tried at no more endpoints than this.
 const MOST_TRIES: u32 = 2;
+
+/// The same for one that no endpoint has accepted a connection for: that is no load to any.
+const MOST_REFUSALS: u32 = 8;
 
 /// Forwards `request` to one of the cluster's endpoints; to another one where the first fails
 /// before it did anything, or may be asked again.
@@ -98,7 +102,8 @@ impl Trial<'_> {
         let in_memory = || outcome.as_ref().is_ok_and(|answer| answer.body().is_in_memory());
         // Of a good answer that is still on its way, the end says how the endpoint is.
         if verdict != Verdict::Success || in_memory() {
-            self.cluster.note(self.endpoint, verdict);
+            let failure = outcome.as_ref().err().map(Error::reason);
+            self.cluster.note(self.endpoint, verdict, failure);
         }
         let measured = self.cluster.settings.balance.looks_at_latency();
         if !measured && self.cluster.observers.is_empty() {
@@ -134,7 +139,7 @@ impl Drop for Trial<'_> {
     fn drop(&mut self) {
         // Whoever waited has given up: because of the endpoint, if the time was up.
         if !self.over && self.is_overdue() {
-            self.cluster.note(self.endpoint, Verdict::Failure);
+            self.cluster.note(self.endpoint, Verdict::Failure, None);
         }
     }
 }
@@ -216,13 +221,25 @@ impl<'a> Call<'a> {
             }
             _ => false,
         };
+        let refused = error.reason() == Reason::ConnectFailed;
         harmless
-            && self.tries < MOST_TRIES
+            && self.tries < if refused { MOST_REFUSALS } else { MOST_TRIES }
             && !self.upgrade
             && !self.context.is_some_and(RequestContext::is_retried)
             && !self.is_out_of_time(Instant::now())
-            && cluster.peek().has_other_than(failed)
-            && (error.reason() == Reason::ConnectFailed || cluster.failover.withdraw())
+            && self.has_other_than(cluster, failed)
+            && (refused || cluster.failover.withdraw())
+    }
+
+    /// True when there is an endpoint that was not tried yet.
+    fn has_other_than(&self, cluster: &Shared, failed: &Arc<Endpoint>) -> bool {
+        let Some(context) = self.context else {
+            // It is not known which were tried, but for the last one.
+            return self.tries < MOST_TRIES
+                && cluster.peek().has_other_than(failed, &Wanted::default());
+        };
+        let tried = context.record().tried();
+        cluster.peek().has_other_than(failed, &Wanted::default().avoid(&tried))
     }
 
     /// True when the deadline of the whole request is what limits the wait for the answer.

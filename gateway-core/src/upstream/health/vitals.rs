@@ -155,28 +155,40 @@ impl Vitals {
         state.probed = None;
     }
 
-    /// Leaves it out, unless it is already. Returns for how long.
+    /// Leaves it out, unless it is already. Returns for how long, and how often it was before.
     pub(crate) fn eject(
         &self,
         settings: &EjectionSettings,
         cause: String,
         now: Instant,
-    ) -> Option<Duration> {
+    ) -> Option<(Duration, u32)> {
         let mut state = self.lock();
         if state.ejected.is_some() {
             return None;
         }
-        let duration = settings.duration(state.ejections);
+        let before = state.ejections;
+        let duration = settings.duration(before);
         state.ejections = state.ejections.saturating_add(1);
         state.ejected = Some(Ejected { until: now + duration, cause });
         drop(state);
         self.failures_in_a_row.store(0, Ordering::Relaxed);
-        Some(duration)
+        Some((duration, before))
     }
 
     /// Takes it back when its time is over. True when that was now.
     pub(crate) fn readmit(&self, now: Instant) -> bool {
         self.readmit_if(now, |ejected| now >= ejected.until)
+    }
+
+    /// Ends the ejection that lasts until `until`, which a connection has shown to be over. True
+    /// when it had not ended before.
+    pub(crate) fn readmit_reached(&self, until: Instant, now: Instant) -> bool {
+        self.readmit_if(now, |ejected| ejected.until == until)
+    }
+
+    /// True while the ejection that lasts until `until` has not ended.
+    pub(crate) fn is_ejected_until(&self, until: Instant) -> bool {
+        self.lock().ejected.as_ref().is_some_and(|ejected| ejected.until == until)
     }
 
     /// Takes it back before its time is over, as if it had not been left out. True when it was.
@@ -244,7 +256,7 @@ mod tests {
         let settings = EjectionSettings::default();
         let vitals = Vitals::default();
         for expected in [30, 60, 90] {
-            let duration = vitals.eject(&settings, String::new(), Instant::now()).unwrap();
+            let (duration, _) = vitals.eject(&settings, String::new(), Instant::now()).unwrap();
             assert_eq!(duration.as_secs(), expected);
             assert!(vitals.eject(&settings, String::new(), Instant::now()).is_none());
             assert!(!vitals.readmit(Instant::now()));
@@ -256,7 +268,8 @@ mod tests {
         assert_eq!(vitals.lock().ejections, 3, "it was not in for an interval yet");
         tokio::time::advance(interval).await;
         vitals.forgive(interval, Instant::now());
-        assert_eq!(vitals.eject(&settings, String::new(), Instant::now()).unwrap().as_secs(), 90);
+        let (duration, before) = vitals.eject(&settings, String::new(), Instant::now()).unwrap();
+        assert_eq!((duration.as_secs(), before), (90, 2));
         assert_eq!(settings.duration(1000), settings.max);
     }
 

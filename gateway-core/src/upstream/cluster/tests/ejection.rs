@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep};
 
 use super::{Seen, cluster, picked};
 use crate::body::Body;
+use crate::context::{ConnectionInfo, RequestContext};
 use crate::error::{Reason, Verdict};
 use crate::message::Request;
 use crate::module::ModuleService;
@@ -19,10 +20,14 @@ use crate::upstream::health::{EjectionSettings, SuccessRateSettings};
 use crate::upstream::{Cluster, PickMode};
 
 fn note(cluster: &Cluster, port: u16, verdict: Verdict, count: u32) {
+    note_reason(cluster, port, verdict, None, count);
+}
+
+fn note_reason(cluster: &Cluster, port: u16, verdict: Verdict, reason: Option<Reason>, count: u32) {
     let endpoints = cluster.endpoints();
     let endpoint = endpoints.iter().find(|one| one.address().port() == port).unwrap();
     for _ in 0..count {
-        cluster.shared.note(endpoint, verdict);
+        cluster.shared.note(endpoint, verdict, reason);
     }
 }
 
@@ -106,6 +111,31 @@ async fn when_all_who_are_in_fail_those_left_out_are_taken_back() {
     seconds(20).await;
     assert_eq!(picked(&cluster), [1]);
     assert!(down.elapsed() < EjectionSettings::default().base);
+}
+
+#[tokio::test]
+async fn ejected_endpoint_is_tried_before_a_request_fails() {
+    let tasks = Tasks::new();
+    let address = serve("127.0.0.1:0", &tasks).await;
+    for threshold in [Some(0.0), None] {
+        let cluster = Cluster::builder("orders")
+            .endpoint(format!("http://{address}").parse().unwrap())
+            .endpoint("http://127.0.0.1:1".parse().unwrap())
+            .ejection(EjectionSettings::default())
+            .panic_threshold(threshold)
+            .build()
+            .unwrap();
+        fail(&cluster, address.port(), 5);
+        assert_eq!(picked(&cluster), [1]);
+        for _ in 0..3 {
+            let mut request = Request::new(Body::empty());
+            *request.uri_mut() = "/".parse().unwrap();
+            let connection = ConnectionInfo::new(Arc::default(), None, None);
+            let context = RequestContext::new(Arc::new(connection), Instant::now());
+            request.extensions_mut().insert(context);
+            assert_eq!(cluster.call(request).await.unwrap().status(), 200);
+        }
+    }
 }
 
 /// Answers every request on a connection with 200 until it is dropped.

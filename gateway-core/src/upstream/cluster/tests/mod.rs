@@ -2,6 +2,7 @@
 
 mod ejection;
 mod probes;
+mod recovery;
 
 use std::sync::{Arc, Mutex};
 

@@ -206,13 +206,33 @@ async fn the_last_endpoint_that_is_well_is_not_left_out() {
     ready(&cluster).await;
     let endpoints = cluster.endpoints();
     for _ in 0..10 {
-        cluster.shared.note(&endpoints[1], Verdict::Failure);
+        cluster.shared.note(&endpoints[1], Verdict::Failure, None);
     }
     assert_eq!(picked(&cluster), [2]);
     assert_eq!(cluster.status().mode, PickMode::Healthy);
     told.fails(1, None);
     seconds(25.0).await;
     assert_eq!(picked(&cluster), [1], "now somebody else is well");
+}
+
+#[tokio::test(start_paused = true)]
+async fn ejected_endpoints_are_picked_when_no_other_is_left() {
+    let told = Arc::new(Told::default());
+    let time = Duration::from_secs(300);
+    let settings = EjectionSettings { base: time, max: time, ..EjectionSettings::default() };
+    let builder = cluster(3).health_check(check(&told)).ejection(settings);
+    let cluster = builder.panic_threshold(None).build().unwrap();
+    cluster.start();
+    ready(&cluster).await;
+    let endpoints = cluster.endpoints();
+    for _ in 0..10 {
+        cluster.shared.note(&endpoints[1], Verdict::Failure, None);
+    }
+    assert_eq!(picked(&cluster), [1, 3]);
+    told.fails(1, Bad::Refuses);
+    told.fails(3, Bad::Refuses);
+    seconds(35.0).await;
+    assert_eq!((picked(&cluster), cluster.status().mode), (vec![2], PickMode::Ejected));
 }
 
 #[tokio::test(start_paused = true)]
