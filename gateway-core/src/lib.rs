@@ -51,7 +51,9 @@ pub use self::body::{Body, End};
 pub use self::clock::{Clock, SystemClock};
 pub use self::context::{AnswerEdit, ConnectionInfo, ListenerInfo, RequestContext};
 pub use self::error::{BoxError, Error, GrpcStatus, Reason, Verdict};
-pub use self::gateway::{Explanation, Gateway, GatewayBuilder, GatewayLayer, Redirection};
+pub use self::gateway::{
+    Explanation, Gateway, GatewayBuilder, GatewayLayer, Redirection, TargetEdits,
+};
 pub use self::live::Live;
 pub use self::message::{Outcome, Request, RequestExt, Response, Tunnel};
 pub use self::module::{FixedResponse, Health, Module, ModuleService, Modules, module_fn};

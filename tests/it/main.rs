@@ -34,6 +34,7 @@ mod log;
 mod memory;
 mod metrics;
 mod once;
+mod policy_order;
 mod reload;
 mod resilience;
 mod restarts;

@@ -73,11 +73,11 @@ async fn redirects_name_an_absolute_place() {
         redirect("/default", "{ scheme = \"https\", port = 443, status = 307 }"),
         redirect("/host", "{ host = \"example.org\", scheme = \"http\", status = 303 }"),
         redirect("/prefix", "{ prefix = \"/moved\" }"),
+        redirect("/elsewhere", "{ host = \"example.org\" }"),
     ])
     .start()
     .await;
-    let port = gateway.addr().port();
-    let here = format!("http://shop.test:{port}");
+    let here = "http://shop.test:1234";
     let lines = [
         ("/plain/x?q=1", 302, format!("{here}/new?q=1")),
         ("/scheme/x?q=1", 308, "https://shop.test/scheme/x?q=1".to_owned()),
@@ -85,6 +85,7 @@ async fn redirects_name_an_absolute_place() {
         ("/default", 307, "https://shop.test/default".to_owned()),
         ("/host/a%20b", 303, "http://example.org/host/a%20b".to_owned()),
         ("/prefix/x", 302, format!("{here}/moved/x")),
+        ("/elsewhere/x", 302, "http://example.org/elsewhere/x".to_owned()),
     ];
     for (target, status, location) in lines {
         let reply = ask(&gateway, "GET", "shop.test:1234", target).await;

@@ -60,6 +60,8 @@ pub(crate) struct ClusterPart {
 pub(crate) struct RoutePart {
     pub(crate) config: config::Route,
     pub(crate) module: Module,
+    /// The ring applies the rewrite and the request header edits.
+    pub(crate) applies_edits: bool,
     pub(crate) split: Option<Split>,
     pub(crate) mirrors: Vec<Mirror>,
     pub(crate) limiter: Option<RateLimiter>,
@@ -286,6 +288,6 @@ impl Parts {
 
     /// The routes for the table.
     pub(super) fn table(&self) -> Vec<Route<Module>> {
-        self.routes.iter().map(|part| route::build(&part.config, part.module.clone())).collect()
+        self.routes.iter().map(|part| route::build(part)).collect()
     }
 }

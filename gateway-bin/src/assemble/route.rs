@@ -1,7 +1,7 @@
 //! A route of a document into one of the table.
 
 use gateway_core::split::{Split, SplitEntry, SplitError};
-use gateway_core::{BoxError, FixedResponse, Module, Redirection, Route};
+use gateway_core::{BoxError, FixedResponse, Module, Redirection, Route, TargetEdits};
 use gateway_layers::auth::external::ExternalAuthError;
 use gateway_layers::fallback::FallbackLayer;
 use gateway_layers::mirror::{Mirror, MirrorLayer};
@@ -70,8 +70,10 @@ pub(super) fn part(
     }
     let limiter = asides.rate_limit.clone();
     let mirrors: Vec<Mirror> = asides.mirrors.iter().map(MirrorLayer::handle).collect();
-    let module = rings::route(&config.policy, target, &asides);
-    Ok(RoutePart { config: config.clone(), module, split, mirrors, limiter })
+    let edits = TargetEdits::new(config.rewrite.clone(), config.policy.request_headers.clone());
+    asides.edits = Some(edits).filter(|edits| !edits.is_empty());
+    let (module, applies_edits) = rings::route(&config.policy, target, &asides);
+    Ok(RoutePart { config: config.clone(), module, applies_edits, split, mirrors, limiter })
 }
 
 fn build_split(split: &SplitTarget, leads: &Leads<'_>) -> Result<Split, RouteProblem> {
@@ -149,8 +151,10 @@ fn fixed(respond: &Respond) -> FixedResponse {
 }
 
 /// The route for the table, with its ring as the target.
-pub(super) fn build(route: &config::Route, ring: Module) -> Route<Module> {
-    let mut built = Route::new(&route.id, ring)
+pub(super) fn build(part: &RoutePart) -> Route<Module> {
+    let route = &part.config;
+    let mut built = Route::new(&route.id, part.module.clone())
+        .target_applies_edits(part.applies_edits)
         .priority(route.priority)
         .enabled(route.enabled)
         .preflight(route.policy.cors.is_some())

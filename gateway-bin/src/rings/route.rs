@@ -1,7 +1,7 @@
 //! The route ring: what a route's policy puts around its target.
 
-use gateway_core::Module;
 use gateway_core::budget::RetryBudget;
+use gateway_core::{Module, TargetEdits};
 use gateway_layers::auth::Authenticate;
 use gateway_layers::auth::authorize::AuthorizeFilter;
 use gateway_layers::auth::external::ExternalAuth;
@@ -26,9 +26,12 @@ pub(crate) struct Asides {
     pub(crate) rate_limit: Option<RateLimiter>,
     pub(crate) fallback: Option<FallbackLayer>,
     pub(crate) mirrors: Vec<MirrorLayer>,
+    pub(crate) edits: Option<TargetEdits>,
 }
 
-pub(crate) fn route(policy: &Policy, target: Module, asides: &Asides) -> Module {
+/// Puts a route's policies around its target. The second value is true where they apply the edits
+/// of the route.
+pub(crate) fn route(policy: &Policy, target: Module, asides: &Asides) -> (Module, bool) {
     let tries = tries(policy, target);
     // Copies are made of what the client sent, not of each try.
     let mirrored = asides
@@ -36,10 +39,11 @@ pub(crate) fn route(policy: &Policy, target: Module, asides: &Asides) -> Module 
         .iter()
         .fold(tries, |inner, mirror| Module::from_service(mirror.layer(inner)));
     let guards = guards(policy, asides);
+    let edits = asides.edits.is_some() && !guards.is_empty();
     let bare = policy.body_limit.is_none() && policy.timeout.is_none() && asides.fallback.is_none();
     if bare && guards.is_empty() {
         // No ring, no second allocation for the call through it.
-        return mirrored;
+        return (mirrored, false);
     }
     let ring = ServiceBuilder::new()
         // Before anything is spent on the request.
@@ -51,7 +55,7 @@ pub(crate) fn route(policy: &Policy, target: Module, asides: &Asides) -> Module 
         // Around everything that waits: what is below draws from this one budget.
         .option_layer(policy.timeout.map(TimeoutLayer::new))
         .service(mirrored);
-    Module::from_service(ring)
+    (Module::from_service(ring), edits)
 }
 
 /// Who stops requests before they go on, in order.
@@ -81,6 +85,11 @@ fn guards(policy: &Policy, asides: &Asides) -> GuardChain {
     // Nobody else is asked about what is refused anyway.
     if let Some(external) = external().filter(|_| !says_who) {
         guards = guards.then(external);
+    }
+    // Policies see what the client sent; the target sees it as the route edits it. Without
+    // policies the gateway edits it.
+    if let Some(edits) = asides.edits.as_ref().filter(|_| !guards.is_empty()) {
+        guards = guards.then(edits.clone());
     }
     guards
 }

@@ -11,6 +11,7 @@ use http::uri::{Authority, PathAndQuery, Uri};
 use http::{Method, Version};
 
 use super::owned::OwnedFields;
+use super::target_edits::{self, Matched};
 use super::{Choice, Snapshot, decide};
 use crate::context::{ACME_CHALLENGE, Admitted, ConnectionInfo, RequestContext, Scheme};
 use crate::error::{Error, Reason};
@@ -93,37 +94,27 @@ pub(super) fn lookup<'r, B>(
     }
 }
 
-/// Rewrites and edits the request for the target of its route.
+/// Writes down how the route matched, and edits the request unless its target does.
 fn prepare(
     request: &mut Request,
     hit: RouteHit<'_, crate::module::Module>,
     admitted: &mut Admitted,
 ) -> Result<(), Error> {
     let route = hit.route;
-    let path = request.uri().path();
+    let path = admitted.target.path();
     let matching = route.matches.get(hit.matched);
     let rest = matching.and_then(|matching| matching.path.after_prefix(path));
-    admitted.after_prefix = rest.map(|rest| path.len() - rest.len());
-    if let Some(rewrite) = &route.rewrite {
-        let rewritten = rewrite.apply(path, &hit).map_err(|problem| {
-            Error::new(Reason::RewriteFailed).with_detail(problem.to_string())
-        })?;
-        let uri = match rewritten {
-            Cow::Borrowed(same) if same == path => None,
-            rewritten => Some(with_path(request.uri(), &rewritten)?),
-        };
-        if let Some(uri) = uri {
-            *request.uri_mut() = uri;
-        }
-        if let Some(host) = &rewrite.host {
-            let host = HeaderValue::from_str(host.as_str())
-                .map_err(|_| Error::new(Reason::RewriteFailed))?;
-            let replaced = request.headers_mut().insert(header::HOST, host);
-            admitted.asked_host = admitted.asked_host.take().or(replaced);
-        }
+    let after_prefix = rest.map(|rest| path.len() - rest.len());
+    if route.rewrite.as_ref().is_some_and(|rewrite| rewrite.host.is_some()) {
+        let host = || request.headers().get(header::HOST).cloned();
+        admitted.asked_host = admitted.asked_host.take().or_else(host);
     }
+    if !route.target_applies_edits {
+        let matched = Matched { target: &admitted.target, params: &hit.params, after_prefix };
+        target_edits::apply(route.rewrite.as_ref(), &route.request_headers, &matched, request)?;
+    }
+    admitted.after_prefix = after_prefix;
     admitted.params = hit.params;
-    route.request_headers.apply(request.headers_mut());
     Ok(())
 }
 
@@ -199,7 +190,7 @@ fn normalize_target<B>(request: &mut http::Request<B>, options: &PathOptions) ->
 }
 
 /// `uri` in origin-form with `path`, its query kept.
-fn with_path(uri: &Uri, path: &str) -> Result<Uri, Error> {
+pub(super) fn with_path(uri: &Uri, path: &str) -> Result<Uri, Error> {
     let target = match uri.query() {
         None => PathAndQuery::try_from(path),
         Some(query) => PathAndQuery::try_from(format!("{path}?{query}")),

@@ -7,6 +7,7 @@ mod explain;
 mod owned;
 mod redirection;
 mod snapshot;
+mod target_edits;
 
 use std::fmt;
 use std::future::Future;
@@ -24,6 +25,7 @@ pub use self::embed::{GatewayLayer, GatewayService};
 pub use self::explain::Explanation;
 pub use self::redirection::Redirection;
 pub use self::snapshot::Snapshot;
+pub use self::target_edits::TargetEdits;
 use crate::body::Body;
 use crate::context::{ConnectionInfo, RequestContext};
 use crate::error::{Error, Reason};

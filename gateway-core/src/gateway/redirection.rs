@@ -3,6 +3,7 @@
 use std::future::{Future, ready};
 
 use http::header::{self, HeaderValue};
+use http::uri::Authority;
 
 use crate::body::Body;
 use crate::context::{RequestContext, Scheme};
@@ -12,7 +13,9 @@ use crate::module::ModuleService;
 use crate::respond;
 use crate::route::{Redirect, RedirectRequest};
 
-/// Answers with a redirect (RFC 9110, section 15.4). `Location` is absolute.
+/// Answers with a redirect (RFC 9110, section 15.4). `Location` is absolute: scheme, host and port
+/// that the redirect does not set are those that the client asked for, by `Host`, or by the
+/// `X-Forwarded-*` headers of a trusted proxy.
 #[derive(Clone, Debug)]
 pub struct Redirection {
     redirect: Redirect,
@@ -26,16 +29,14 @@ impl Redirection {
 
     fn answer(&self, request: &Request) -> Outcome {
         let context = request.context();
-        let connection = context.map(RequestContext::connection);
-        let scheme = connection.map_or(Scheme::Http, |connection| connection.listener.scheme);
-        let local = connection.and_then(|connection| connection.local);
-        let default_port = if scheme == Scheme::Https { 443 } else { 80 };
+        let scheme = context.map_or(Scheme::Http, RequestContext::scheme);
+        let asked = context.and_then(RequestContext::asked_host).and_then(authority);
         let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
-        let path = request.uri().path();
+        let target = context.and_then(RequestContext::target).unwrap_or(request.uri());
+        let path = target.path();
         let location = self.redirect.location(&RedirectRequest {
             scheme: scheme.as_str(),
-            host: host.unwrap_or("localhost"),
-            listener_port: local.map_or(default_port, |local| local.port()),
+            host: asked.or(host).unwrap_or("localhost"),
             path,
             query: request.uri().query(),
             after_prefix: context
@@ -50,6 +51,13 @@ impl Redirection {
         response.headers_mut().insert(respond::ORIGIN, HeaderValue::from_static("gateway"));
         Ok(response)
     }
+}
+
+/// The host that a trusted proxy reports, where it is one and nothing else.
+fn authority(host: &HeaderValue) -> Option<&str> {
+    let text = host.to_str().ok()?;
+    let authority: Authority = text.parse().ok()?;
+    (!text.contains('@') && !authority.host().is_empty()).then_some(text)
 }
 
 /// Sends the client of `request` to where its listener says.

@@ -80,6 +80,11 @@ pub struct Route<T> {
     pub request_headers: HeaderEdits,
     /// Edits of the response's header fields.
     pub response_headers: HeaderEdits,
+    /// The target contains policies and applies [`rewrite`](Self::rewrite) and
+    /// [`request_headers`](Self::request_headers) itself, behind them, with
+    /// [`TargetEdits`](crate::TargetEdits). Default: `false`, where the gateway applies both
+    /// before it calls the target.
+    pub target_applies_edits: bool,
     /// How long a tunnel (WebSocket) of the route may be idle before it is closed. `None`: as the
     /// listener has it.
     pub tunnel_idle: Option<Duration>,
@@ -101,6 +106,7 @@ impl<T> Route<T> {
             rewrite: None,
             request_headers: HeaderEdits::default(),
             response_headers: HeaderEdits::default(),
+            target_applies_edits: false,
             tunnel_idle: None,
             target,
         }
@@ -166,6 +172,14 @@ impl<T> Route<T> {
     #[must_use]
     pub fn response_headers(mut self, edits: HeaderEdits) -> Self {
         self.response_headers = edits;
+        self
+    }
+
+    /// Sets whether the target applies rewrite and request header edits itself, behind the policies
+    /// that it contains; see [`TargetEdits`](crate::TargetEdits).
+    #[must_use]
+    pub fn target_applies_edits(mut self, applies: bool) -> Self {
+        self.target_applies_edits = applies;
         self
     }
 

@@ -16,7 +16,7 @@ pub struct Redirect {
     pub scheme: Option<String>,
     /// Without port. `None`: the request's.
     pub host: Option<String>,
-    /// `None`: the scheme's own where `scheme` is given, else the listener's.
+    /// `None`: the scheme's own where `scheme` or `host` is given, else the request's.
     pub port: Option<u16>,
     /// Replaces the path.
     pub path: Option<String>,
@@ -27,12 +27,10 @@ pub struct Redirect {
 /// What a [`Redirect`] has to know of a request.
 #[derive(Debug, Clone, Copy)]
 pub struct RedirectRequest<'r> {
-    /// `http` or `https`.
+    /// `http` or `https`, as the client asked.
     pub scheme: &'r str,
-    /// The host as received; its port is ignored.
+    /// The authority that the client asked for: a host, with a port where it is not the scheme's.
     pub host: &'r str,
-    /// The port of the listener that took the connection.
-    pub listener_port: u16,
     /// The normalised path.
     pub path: &'r str,
     /// The text after `?`.
@@ -137,10 +135,10 @@ impl Redirect {
         let scheme = self.scheme.as_deref().unwrap_or(request.scheme);
         let host = self.host.as_deref().unwrap_or_else(|| bare_host(request.host));
         let default_port = if scheme == "https" { 443 } else { 80 };
-        let port = match (self.port, &self.scheme) {
-            (Some(port), _) => port,
-            (None, Some(_)) => default_port,
-            (None, None) => request.listener_port,
+        let port = match (self.port, &self.scheme, &self.host) {
+            (Some(port), ..) => port,
+            (None, None, None) => port_of(request.host).unwrap_or(default_port),
+            (None, ..) => default_port,
         };
         let mut location = format!("{scheme}://{host}");
         if port != default_port {
@@ -158,6 +156,12 @@ impl Redirect {
         }
         location
     }
+}
+
+/// The port that an authority has behind its host.
+fn port_of(authority: &str) -> Option<u16> {
+    let (_, port) = authority.rsplit_once(':')?;
+    port.parse().ok().filter(|port| *port != 0)
 }
 
 impl Default for Redirect {

@@ -4,9 +4,9 @@ use std::borrow::Cow;
 
 use http::uri::Authority;
 
-use super::RouteHit;
 use super::error::{Place, RouteError};
 use super::matcher::{is_parameter_name, literal_text};
+use super::{PathParams, RouteHit};
 use crate::path::{EncodedSlashes, PathError, PathOptions, normalize};
 
 /// How the head of a request is rewritten for the target. The query is kept.
@@ -85,15 +85,31 @@ impl Rewrite {
         hit: &RouteHit<'_, T>,
     ) -> Result<Cow<'p, str>, PathError> {
         match &self.path {
-            None => Ok(Cow::Borrowed(path)),
-            Some(PathRewrite::Prefix(prefix)) => {
+            Some(PathRewrite::Prefix(_)) => {
                 let matching = hit.route.matches.get(hit.matched);
                 let rest = matching.and_then(|matching| matching.path.after_prefix(path));
-                // The table lets `prefix` stand only with prefix matches.
-                Ok(rest.map_or(Cow::Borrowed(path), |rest| replace_prefix(prefix, rest)))
+                self.apply_matched(path, &hit.params, rest)
+            }
+            _ => self.apply_matched(path, &hit.params, None),
+        }
+    }
+
+    /// As [`apply`](Self::apply), for a match that is known by its parameters and by the text
+    /// behind its prefix.
+    pub(crate) fn apply_matched<'p>(
+        &self,
+        path: &'p str,
+        params: &PathParams,
+        after_prefix: Option<&'p str>,
+    ) -> Result<Cow<'p, str>, PathError> {
+        match &self.path {
+            None => Ok(Cow::Borrowed(path)),
+            // The table lets `prefix` stand only with prefix matches.
+            Some(PathRewrite::Prefix(prefix)) => {
+                Ok(after_prefix.map_or(Cow::Borrowed(path), |rest| replace_prefix(prefix, rest)))
             }
             Some(PathRewrite::Template(template)) => {
-                template.expand(|name| hit.params.value(path, name)).map(Cow::Owned)
+                template.expand(|name| params.value(path, name)).map(Cow::Owned)
             }
         }
     }

@@ -328,7 +328,6 @@ fn rewrites_that_cannot_work_are_refused() {
 const REQUEST: RedirectRequest<'_> = RedirectRequest {
     scheme: "http",
     host: "a.test:8080",
-    listener_port: 8080,
     path: "/old/x",
     query: Some("q=%20"),
     after_prefix: Some("/x"),
@@ -348,10 +347,17 @@ fn a_redirect_has_one_of_five_statuses() {
 #[test]
 fn a_location_keeps_what_the_redirect_does_not_say() {
     assert_eq!(Redirect::new().location(&REQUEST), "http://a.test:8080/old/x?q=%20");
-    let default_port = RedirectRequest { listener_port: 80, query: None, ..REQUEST };
-    assert_eq!(Redirect::new().location(&default_port), "http://a.test/old/x");
+    for host in ["a.test", "a.test:80", "a.test.", "a.test:", "a.test:0", "a.test:x"] {
+        let default_port = RedirectRequest { host, query: None, ..REQUEST };
+        assert_eq!(Redirect::new().location(&default_port), "http://a.test/old/x", "{host}");
+    }
+    let tls = RedirectRequest { scheme: "https", host: "a.test:443", ..REQUEST };
+    assert_eq!(Redirect::new().location(&tls), "https://a.test/old/x?q=%20");
     let host = Redirect::new().host("example.org").unwrap();
-    assert_eq!(host.location(&REQUEST), "http://example.org:8080/old/x?q=%20");
+    assert_eq!(host.location(&REQUEST), "http://example.org/old/x?q=%20");
+    assert_eq!(host.location(&tls), "https://example.org/old/x?q=%20");
+    let bare = RedirectRequest { host: "[::1]", ..REQUEST };
+    assert_eq!(Redirect::new().location(&bare), "http://[::1]/old/x?q=%20");
     let address = RedirectRequest { host: "[::1]:8080", ..REQUEST };
     assert_eq!(Redirect::new().location(&address), "http://[::1]:8080/old/x?q=%20");
 }

@@ -31,6 +31,12 @@ where
         Self { flying: Flying::default(), most }
     }
 
+    /// Joins who asks for `key`, if somebody does.
+    #[cfg(feature = "basic")]
+    pub(super) fn find(&self, key: &K) -> Option<Shared<Boxed<T>>> {
+        lock(&self.flying).get(key).and_then(WeakShared::upgrade)
+    }
+
     /// Joins who asks for `key`, or begins with what `start` makes. `None`: too many are under way.
     pub(super) fn join<F>(&self, key: &K, start: impl FnOnce() -> F) -> Option<Shared<Boxed<T>>>
     where

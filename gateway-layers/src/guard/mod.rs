@@ -43,7 +43,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 
-use gateway_core::{Error, Request, Response};
+use gateway_core::{Error, Request, Response, TargetEdits};
 
 pub use self::chain::GuardChain;
 pub use self::layer::GuardLayer;
@@ -57,6 +57,15 @@ use crate::filter::{Filter, Flow};
 pub trait Guard: Send + Sync + 'static {
     /// Decides about one request, or says what has to be waited for.
     fn check(&self, request: &mut Request) -> Checked;
+
+    /// Checks whether the request is rejected whatever else becomes known about it. A request that
+    /// passes leaves no trace here, and [`check`](Self::check) decides about it later. Asked before
+    /// a guard in front of this one waits for something expensive; see [`CheckRefused`]. Default:
+    /// it passes.
+    fn check_early(&self, request: &mut Request) -> Checked {
+        let _ = request;
+        Checked::Pass
+    }
 }
 
 /// What becomes of a request that a guard has seen.
@@ -118,5 +127,12 @@ impl<F: Filter> Guard for F {
             Flow::Refuse(error) => Checked::Refuse(error),
             Flow::Answer(response) => Checked::Answer(response),
         }
+    }
+}
+
+/// Rewrites and edits the request for the target of its route: the last guard of a route.
+impl Guard for TargetEdits {
+    fn check(&self, request: &mut Request) -> Checked {
+        self.apply(request).into()
     }
 }

@@ -6,10 +6,14 @@ use std::sync::Arc;
 use gateway_core::Request;
 use http::StatusCode;
 
-use super::{Checked, Guard};
+use super::{Checked, Guard, Wait};
 
 /// A guard that asks for credentials, and a second one that sees whom it refuses (401): rate limits,
 /// so that whoever guesses is counted as everybody else is.
+///
+/// Where the first guard has to wait (for a password to be verified, for a server that knows the
+/// token), the second is asked [early](Guard::check_early): a client that is over a limit by its
+/// address costs no verification.
 ///
 /// Who is over a limit hears that, whether the guess was right or wrong: behind the first guard the
 /// same limits stand for those whom it knows. Else he hears what the first guard said.
@@ -48,8 +52,27 @@ impl<G: Guard, C: Guard> Guard for CheckRefused<G, C> {
         match self.guard.check(request) {
             // The usual one is not moved about.
             Checked::Pass => Checked::Pass,
+            Checked::Wait(wait) => early(&self.second, wait, request),
             first => second_look(&self.second, first, request),
         }
+    }
+}
+
+/// Waits as the first guard asks, unless the second rejects the request before that.
+fn early<C: Guard>(second: &Arc<C>, wait: Wait, request: &mut Request) -> Checked {
+    match second.check_early(request) {
+        Checked::Pass => second_look(second, Checked::Wait(wait), request),
+        Checked::Wait(looking) => {
+            let second = Arc::clone(second);
+            Checked::wait(async move {
+                let then = looking.await;
+                move |request: &mut Request| match then(request) {
+                    Checked::Pass => second_look(&second, Checked::Wait(wait), request),
+                    stop => stop,
+                }
+            })
+        }
+        stop => stop,
     }
 }
 

@@ -47,6 +47,11 @@ impl KeyPart {
         }
     }
 
+    /// True where the caller has to be known before a request can be counted.
+    pub(super) fn needs_identity(&self) -> bool {
+        matches!(self, Self::Principal | Self::ApiKey)
+    }
+
     /// The part of this [`name`](Self::name): `ip`, `principal`, `api_key`, `route` or
     /// `header:NAME`.
     pub fn from_name(name: &str) -> Option<Self> {

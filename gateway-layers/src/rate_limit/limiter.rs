@@ -50,6 +50,8 @@ struct Counted {
     tiers: BTreeMap<Box<str>, u16>,
     cost: u64,
     binding: bool,
+    /// Counts by what a request is before its caller is known: neither key nor tiers need one.
+    early: bool,
     refused: AtomicU64,
 }
 
@@ -291,6 +293,62 @@ impl RateLimiter {
         }
     }
 
+    /// Rejects a request that is over a limit which needs no identity. Charges nothing.
+    fn decide_early(&self, request: &Request) -> Checked {
+        let ask = self.asking(request, false);
+        let early: Vec<_> = self.shared.limits.iter().map(|one| one.is_early(request)).collect();
+        if !early.contains(&true) {
+            return Checked::Pass;
+        }
+        let charges = early.iter().enumerate().map(|(index, early)| {
+            let charge = ask.charge(index);
+            if *early { charge } else { charge.unbinding() }
+        });
+        let charges: Vec<_> = charges.collect();
+        let mut levels = vec![Level::default(); charges.len()];
+        let decided = ask.run(&charges, &mut levels);
+        let chosen = ask.chosen;
+        match decided {
+            Decided::Now(admission) => {
+                let context = ask.subject.context();
+                self.settle_early(&chosen, admission, levels, &early, context).into()
+            }
+            Decided::Later(deciding) => {
+                let limiter = self.clone();
+                Checked::wait(async move {
+                    let (admission, levels) = match deciding.await {
+                        Ok(decision) => (Ok(decision.admission), decision.levels),
+                        Err(error) => (Err(error), Vec::new()),
+                    };
+                    move |request: &mut Request| {
+                        let context = request.context();
+                        limiter.settle_early(&chosen, admission, levels, &early, context).into()
+                    }
+                })
+            }
+        }
+    }
+
+    /// As [`settle`](Self::settle), where only the `early` limits have decided. What passes, or
+    /// could not be counted, is decided about later.
+    fn settle_early(
+        &self,
+        chosen: &Chosen,
+        admission: Result<Admission, Error>,
+        mut levels: Vec<Level>,
+        early: &[bool],
+        context: Option<&RequestContext>,
+    ) -> Result<(), Error> {
+        if !matches!(admission, Ok(Admission::Refused)) {
+            return Ok(());
+        }
+        // The others count callers, who are not known yet.
+        levels.iter_mut().zip(early).filter(|(_, early)| !**early).for_each(|(level, _)| {
+            level.fits = true;
+        });
+        self.settle(chosen, admission, &levels, context)
+    }
+
     /// What comes of a decision: the answer's fields, the counts, and why it is refused.
     fn settle(
         &self,
@@ -348,6 +406,14 @@ impl Guard for RateLimiter {
             _ => self.decide::<MOST_LIMITS>(request),
         }
     }
+
+    fn check_early(&self, request: &mut Request) -> Checked {
+        if self.shared.limits.iter().any(|limit| limit.early) {
+            self.decide_early(request)
+        } else {
+            Checked::Pass
+        }
+    }
 }
 
 impl fmt::Debug for RateLimiter {
@@ -367,8 +433,10 @@ impl Counted {
         let rules = rules.into_iter().zip(tiers);
         let rules = rules.map(|(rule, tier)| (rule, Seed::of(&[scope, &name, algorithm, tier])));
         let rules = rules.collect();
+        let early = limit.tiers.is_empty() && !limit.key.iter().any(KeyPart::needs_identity);
         let places = limit.tiers.into_keys().map(String::into_boxed_str).zip(1..);
         Self {
+            early: early && !limit.shadow,
             name: name.into(),
             key: limit.key.into(),
             rules,
@@ -377,6 +445,16 @@ impl Counted {
             binding: !limit.shadow,
             refused: AtomicU64::new(0),
         }
+    }
+
+    /// Whether the limit can be decided before the caller of `request` is known. A header that is
+    /// not there may be one that is written once he is.
+    fn is_early(&self, request: &Request) -> bool {
+        self.early
+            && self.key.iter().all(|part| match part {
+                KeyPart::Header(name) => request.headers().contains_key(name),
+                _ => true,
+            })
     }
 
     fn rule(&self, place: u16) -> &(Rule, Seed) {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use gateway_core::{Error, Reason, Request};
+use gateway_core::{Error, Reason, Request, RequestContext, RequestExt};
 use http::header::{HeaderName, HeaderValue, WWW_AUTHENTICATE};
 
 use super::fault::BasicFault;
@@ -118,7 +118,8 @@ impl Authenticator for BasicAuthenticator {
             Err(fault) => return refused(fault.into()),
         };
         let (name, password) = (&text[..colon], &text[colon + 1..]);
-        match settings.verifier.check(name, password) {
+        let client = request.context().map(RequestContext::client_ip);
+        match settings.verifier.check(name, password, client) {
             Checked::Right(identity) => Authentication::Known(identity),
             Checked::Refused(fault) => refused(fault),
             Checked::Waits(verified) => {

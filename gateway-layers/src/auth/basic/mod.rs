@@ -37,6 +37,7 @@
 mod authenticator;
 mod fault;
 mod hash;
+mod places;
 mod source;
 #[cfg(test)]
 mod tests;

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout};
 
 use super::fault::BasicFault;
+use super::places::Places;
 use super::source::UserSource;
 use super::users::{BasicUser, BasicUsers, UsersError};
 use crate::auth::flights::Flights;
@@ -38,13 +40,18 @@ pub const DEFAULT_NEGATIVE_TTL: Duration = Duration::from_secs(5);
 /// So many may wait to be verified, beside those that are.
 pub const DEFAULT_QUEUE: usize = 64;
 
+/// One client address takes at most this part (a quarter) of the jobs and the queue, so that
+/// guesses from one address leave room for the others.
+const SHARE: usize = 4;
+
 /// A request waits for its verification at most so long.
 pub const DEFAULT_DEADLINE: Duration = Duration::from_secs(5);
 
 /// Names and passwords, and what was found out about them. Cheap to clone; clones are the same.
 ///
 /// A verification takes a thread of the runtime's blocking pool, a few at a time; others wait in a
-/// queue with a limit, and more are refused ([`BasicFault::Busy`]). What came of it is remembered
+/// queue with a limit, of which one client address takes a quarter at most, and more are refused
+/// ([`BasicFault::Busy`]). What came of it is remembered
 /// under a hash with a key of this process, so that it is paid once.
 ///
 /// A name that nobody has is verified against the hash of one of the users, which costs the same,
@@ -66,6 +73,7 @@ struct Shared {
     wrong: Option<quick_cache::sync::Cache<Seal, Wrong>>,
     jobs: Arc<Semaphore>,
     flights: Flights<Seal, Verified>,
+    places: Places,
     verified: AtomicU64,
     refused: AtomicU64,
 }
@@ -134,7 +142,8 @@ impl BasicVerifierBuilder {
         self
     }
 
-    /// So many may wait beside them. Default: 64.
+    /// So many may wait beside them; of both together one client address takes a quarter at most,
+    /// and at least one. Default: 64.
     pub fn queue(mut self, queue: usize) -> Self {
         self.queue = queue;
         self
@@ -162,6 +171,7 @@ impl BasicVerifierBuilder {
             negative_ttl: self.negative_ttl,
             jobs: Arc::new(Semaphore::new(self.jobs)),
             flights: Flights::new(self.jobs + self.queue),
+            places: Places::new((self.jobs + self.queue).div_ceil(SHARE)),
             verified: AtomicU64::new(0),
             refused: AtomicU64::new(0),
         };
@@ -253,7 +263,7 @@ impl BasicVerifier {
     ///
     /// Why it is not known.
     pub async fn verify(&self, name: &str, password: &str) -> Result<Arc<Principal>, BasicFault> {
-        let identity = match self.check(name, password) {
+        let identity = match self.check(name, password, None) {
             Checked::Right(identity) => identity,
             Checked::Refused(fault) => return Err(fault),
             Checked::Waits(verified) => verified.await?,
@@ -265,17 +275,26 @@ impl BasicVerifier {
         &self.shared.forward
     }
 
-    pub(super) fn check(&self, name: &str, password: &str) -> Checked {
+    /// Decides about a name and a password that `client` sent.
+    pub(super) fn check(&self, name: &str, password: &str, client: Option<IpAddr>) -> Checked {
         let shared = &self.shared;
         shared.users.start();
         let seal = shared.seal(name, password);
         if let Some(known) = shared.known(&seal) {
             return known.map_or_else(Checked::Refused, Checked::Right);
         }
-        let flight = shared.flights.join(&seal, || {
-            let (shared, seal) = (Arc::clone(shared), seal);
-            let (name, password) = (name.to_owned(), password.to_owned());
-            async move { shared.verify(seal, name, password).await }
+        if let Some(flight) = shared.flights.find(&seal) {
+            return Checked::Waits(Box::pin(flight));
+        }
+        let flight = shared.places.take(client).and_then(|place| {
+            shared.flights.join(&seal, || {
+                let (shared, seal) = (Arc::clone(shared), seal);
+                let (name, password) = (name.to_owned(), password.to_owned());
+                async move {
+                    let _place = place;
+                    shared.verify(seal, name, password).await
+                }
+            })
         });
         match flight {
             Some(flight) => Checked::Waits(Box::pin(flight)),

@@ -103,14 +103,14 @@ impl Authenticator for RemoteAuthenticator {
                 return Authentication::Refused(shared.refused(Refusal::Token(fault.into())));
             }
         };
-        match shared.verifier.check(token) {
-            Checked::Known(identity) => Authentication::Known(identity),
-            Checked::Refused(why) => Authentication::Refused(shared.refused(why)),
-            Checked::Asked(asked) => {
-                let shared = Arc::clone(shared);
-                Authentication::Pending(Box::pin(async move {
-                    asked.await.map_err(|why| shared.refused(why))
-                }))
+        match shared.verifier.find(token) {
+            Some(Checked::Known(identity)) => Authentication::Known(identity),
+            Some(Checked::Refused(why)) => Authentication::Refused(shared.refused(why)),
+            // The server is queried once somebody waits for it: a request that is over a limit is
+            // rejected before that.
+            _ => {
+                let (authenticator, token) = (self.clone(), token.to_owned());
+                Authentication::Pending(Box::pin(async move { authenticator.verify(&token).await }))
             }
         }
     }

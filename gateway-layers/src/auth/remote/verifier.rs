@@ -95,15 +95,19 @@ impl Verifier {
 
     /// What can be said of `token` at once, or who is asked.
     pub(super) fn check(&self, token: &str) -> Checked {
+        self.find(token).unwrap_or_else(|| self.ask(cache::key(token), token))
+    }
+
+    /// What can be said of `token` without a query.
+    pub(super) fn find(&self, token: &str) -> Option<Checked> {
         if token.len() > MAX_TOKEN {
-            return Checked::Refused(Refusal::Token(TokenFault::TooLarge));
+            return Some(Checked::Refused(Refusal::Token(TokenFault::TooLarge)));
         }
         // RFC 6750, section 2.1, allows less; sessions in cookies have more.
         if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Checked::Refused(Refusal::Token(TokenFault::Malformed));
+            return Some(Checked::Refused(Refusal::Token(TokenFault::Malformed)));
         }
-        let key = cache::key(token);
-        self.inner.find(&key).unwrap_or_else(|| self.ask(key, token))
+        self.inner.find(&cache::key(token))
     }
 
     /// Asks about `token`, unless that is done already.

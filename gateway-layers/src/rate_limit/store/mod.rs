@@ -66,6 +66,11 @@ impl<'a> Charge<'a> {
     pub(super) fn new(key: u128, rule: &'a Rule, cost: u64, binding: bool) -> Self {
         Self { key, rule, cost, binding }
     }
+
+    /// The same, only to be reported.
+    pub(super) fn unbinding(self) -> Self {
+        Self { binding: false, ..self }
+    }
 }
 
 impl<'a> Ask<'a> {

@@ -36,11 +36,9 @@ impl<'a> Subject<'a> {
             Field::Claims => Value::Map(Map::Claims(&principal.claims)),
             Field::RequestMethod => Value::from(head.method.as_str()),
             Field::Path => Value::from(path(head, context)),
-            Field::Host => return host(head),
+            Field::Host => return host(head, context),
             Field::Scheme => {
-                let scheme =
-                    context.map_or(Scheme::Http, |context| context.connection().listener.scheme);
-                Value::from(scheme.as_str())
+                Value::from(context.map_or(Scheme::Http, RequestContext::scheme).as_str())
             }
             Field::Query => {
                 let uri = context.and_then(RequestContext::target).unwrap_or(&head.uri);
@@ -60,9 +58,10 @@ fn path<'a>(head: &'a request::Parts, context: Option<&'a RequestContext>) -> &'
     context.and_then(RequestContext::target).unwrap_or(&head.uri).path()
 }
 
-/// In lower case, without port and last dot.
-fn host(head: &request::Parts) -> Option<Value<'_>> {
-    let name = match head.headers.get(HOST) {
+/// The host that the client asked for, in lower case, without port and last dot.
+fn host<'a>(head: &'a request::Parts, context: Option<&'a RequestContext>) -> Option<Value<'a>> {
+    let asked = context.and_then(RequestContext::asked_host);
+    let name = match asked.or_else(|| head.headers.get(HOST)) {
         Some(line) => bare(line.to_str().ok()?),
         None => head.uri.authority().map(Authority::host)?,
     };

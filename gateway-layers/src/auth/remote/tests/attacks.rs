@@ -147,18 +147,15 @@ async fn more_questions_than_can_wait_are_refused_at_once() {
     for number in 0..1028 {
         let request = request(&[("authorization", &format!("Bearer t{number}"))]);
         match tokens.authenticate(&request) {
-            Authentication::Pending(pending) => waiting.push(pending),
+            Authentication::Pending(pending) => waiting.push(tokio::spawn(pending)),
             other => panic!("{number}: {other:?}"),
         }
     }
-    let one_more = request(&[("authorization", "Bearer one-more")]);
-    match tokens.authenticate(&one_more) {
-        Authentication::Refused(error) => assert_eq!(error.reason(), Reason::IdentityUnavailable),
-        other => panic!("{other:?}"),
-    }
     sleep(Duration::from_millis(10)).await;
+    assert_eq!(said(&tokens, "one-more").await, Err(Reason::IdentityUnavailable));
+    assert!(waiting.iter().all(|one| !one.is_finished()), "refused at once, behind nobody");
     assert_eq!(server.most_under_way.load(Ordering::Relaxed), 4);
     for pending in waiting {
-        assert_eq!(pending.await.unwrap_err().reason(), Reason::IdentityUnavailable);
+        assert_eq!(pending.await.unwrap().unwrap_err().reason(), Reason::IdentityUnavailable);
     }
 }
