@@ -4,6 +4,8 @@
 //! `Proxy-Connection`, `Proxy-Authenticate`, `Proxy-Authentication-Info`, `Proxy-Authorization`,
 //! `TE`, `Transfer-Encoding`, `Upgrade` and `HTTP2-Settings`. What the gateway needs of them it
 //! gets back as [`RequestHop`] or [`ResponseHop`], and writes its own for the next connection.
+//! `Content_Length` and `Transfer_Encoding` are removed too: servers that read `_` as `-` would take
+//! them for framing.
 //!
 //! **Order.** A client may take back a field by naming it in `Connection`; the standard wants it
 //! removed. That is harmless exactly when it happens at the door: framing has been judged, the
@@ -19,6 +21,8 @@
 //!
 //! **Kept** is `Trailer`: it announces fields of the message, not of the connection (RFC 9110,
 //! 6.6.2), and HTTP/1.1 senders emit only announced trailers.
+
+use std::sync::Arc;
 
 use http::header::{
     CONNECTION, COOKIE, HeaderMap, HeaderName, HeaderValue, TE, TRANSFER_ENCODING, UPGRADE,
@@ -43,9 +47,10 @@ pub struct RequestHop {
 }
 
 impl RequestHop {
-    /// Deletes the fields that `Connection` named from the request's trailers.
-    pub fn strip_trailers(&self, trailers: &mut HeaderMap) {
-        remove_named(&self.named, trailers);
+    /// The headers that `Connection` named, which may not be trailers either; `None`: it named
+    /// none.
+    pub fn named(&self) -> Option<Arc<[HeaderName]>> {
+        names(&self.named)
     }
 }
 
@@ -59,9 +64,10 @@ pub struct ResponseHop {
 }
 
 impl ResponseHop {
-    /// Deletes the fields that `Connection` named from the answer's trailers.
-    pub fn strip_trailers(&self, trailers: &mut HeaderMap) {
-        remove_named(&self.named, trailers);
+    /// The headers that `Connection` named, which may not be trailers either; `None`: it named
+    /// none.
+    pub fn named(&self) -> Option<Arc<[HeaderName]>> {
+        names(&self.named)
     }
 }
 
@@ -113,7 +119,11 @@ pub(crate) fn is_connection_level(name: &str) -> bool {
 }
 
 fn connection_level(headers: &HeaderMap) -> SmallVec<[HeaderName; 4]> {
-    headers.keys().filter(|name| is_connection_level(name.as_str())).cloned().collect()
+    let goes = |name: &&HeaderName| {
+        let name = name.as_str();
+        is_connection_level(name) || matches!(name, "content_length" | "transfer_encoding")
+    };
+    headers.keys().filter(goes).cloned().collect()
 }
 
 fn strip(headers: &mut HeaderMap, found: &[HeaderName]) -> (Option<HeaderValue>, Named) {
@@ -147,16 +157,26 @@ fn names_field(option: &[u8]) -> bool {
 }
 
 fn remove_named(lines: &[HeaderValue], headers: &mut HeaderMap) {
-    for option in lines.iter().flat_map(list).filter(|option| names_field(option)) {
-        // What is not UTF-8 is no field name; the map ignores other non-names itself.
-        let Ok(name) = std::str::from_utf8(option) else {
-            continue;
-        };
-        let kept = is(option, "host") || is(option, "content-length") || is_owned(name);
-        if !kept {
-            headers.remove(name);
-        }
+    for name in named(lines) {
+        // The map ignores what is no name.
+        headers.remove(name);
     }
+}
+
+/// The options of `Connection` that name a header which goes because of it.
+fn named(lines: &[HeaderValue]) -> impl Iterator<Item = &str> {
+    let options = lines.iter().flat_map(list).filter(|option| names_field(option));
+    // What is not UTF-8 is no field name.
+    let names = options.filter_map(|option| std::str::from_utf8(option).ok());
+    names.filter(|name| {
+        let kept = ["host", "content-length"].iter().any(|kept| name.eq_ignore_ascii_case(kept));
+        !kept && !is_owned(name)
+    })
+}
+
+fn names(lines: &[HeaderValue]) -> Option<Arc<[HeaderName]>> {
+    let names: Arc<[_]> = named(lines).filter_map(|name| name.parse().ok()).collect();
+    (!names.is_empty()).then_some(names)
 }
 
 fn wanted_protocol(headers: &HeaderMap) -> Option<HeaderValue> {
@@ -349,9 +369,17 @@ mod tests {
     fn named_fields_leave_the_trailers_too() {
         let mut headers = map(&[("connection", "close, x-a")]);
         let hop = strip_request(&mut headers);
-        let mut trailers = map(&[("x-a", "1"), ("x-b", "1")]);
-        hop.strip_trailers(&mut trailers);
-        assert_eq!(left(&trailers), ["x-b"]);
+        assert_eq!(hop.named().as_deref(), Some(&[HeaderName::from_static("x-a")][..]));
+        assert_eq!(RequestHop::default().named(), None);
+    }
+
+    #[test]
+    fn framing_spelled_with_underscores_goes() {
+        let lines = [("content_length", "1"), ("transfer_encoding", "chunked"), ("a_b", "1")];
+        let (mut request, mut response) = (map(&lines), map(&lines));
+        strip_request(&mut request);
+        strip_response(&mut response);
+        assert_eq!((left(&request), left(&response)), (vec!["a_b"], vec!["a_b"]));
     }
 
     proptest! {

@@ -62,7 +62,7 @@ const CONTENT_ALLOWED: [&str; 2] = ["content-digest", "content-md5"];
 /// and content (RFC 9110, 6.5.1), the connection-level fields, those that the gateway owns, and
 /// those named in `extra`: the request id and the identity fields. Case does not count and `_`
 /// reads as `-`, because receivers merge trailers into variables too. What `Connection` of the
-/// head named is deleted by [`RequestHop::strip_trailers`](crate::hop_headers::RequestHop).
+/// head named is deleted by who strips the head ([`RequestHop::named`](crate::hop_headers::RequestHop)).
 ///
 /// Allocates nothing where there is nothing to delete.
 pub fn sanitize(trailers: &mut HeaderMap, extra: &[HeaderName]) {

@@ -36,6 +36,7 @@ mod metrics;
 mod once;
 mod policy_order;
 mod reload;
+mod request_validation;
 mod resilience;
 mod restarts;
 mod retries;

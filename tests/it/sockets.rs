@@ -1,5 +1,6 @@
 //! Where bytes come from and go to: PROXY headers (hardening 55) and Unix sockets.
 
+use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use gateway_tests::{Gateway, Raw, Upstream};
@@ -91,7 +92,8 @@ async fn unix_sockets_on_both_sides() {
         String::from_utf8_lossy(&head[..size]).into_owned()
     });
     let document = format!(
-        "[[listeners]]\naddress = \"{{listen}}\"\n\n[[listeners]]\naddress = \"unix:{}\"\n\n\
+        "[[listeners]]\naddress = \"{{listen}}\"\n\n[[listeners]]\naddress = \"unix:{}\"\n\
+         unix_mode = \"0606\"\n\n\
          [clusters.back]\nendpoints = [\"unix:{}\"]\n\n\
          [[routes]]\nmatch = {{ prefix = \"/\" }}\ntarget = {{ cluster = \"back\" }}\n\n\
          [drain]\nlame_duck = \"0s\"\n",
@@ -99,6 +101,8 @@ async fn unix_sockets_on_both_sides() {
         back.display(),
     );
     let gateway = Gateway::document(&document).start().await;
+    let mode = std::fs::metadata(&front).expect("a socket").permissions().mode();
+    assert_eq!(mode & 0o777, 0o606);
     let mut client = UnixStream::connect(&front).await.expect("connect");
     client.write_all(REQUEST.as_bytes()).await.expect("write");
     let mut answer = vec![0; 4096];

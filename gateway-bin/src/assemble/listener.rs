@@ -18,12 +18,15 @@ pub(crate) fn build(
         limits.connections = connections;
         limits
     };
-    let built = Listener::new(address)
+    let mut built = Listener::new(address)
         .protocol(listener.protocol)
         .proxy_protocol(listener.proxy_protocol.clone())
         .limits(limits)
         .timeouts(listener.timeouts)
         .info(|to| *to = info(listener, parts));
+    if let Some(mode) = listener.unix_mode {
+        built = built.unix_mode(mode);
+    }
     #[cfg(feature = "tls")]
     if let Some(secure) = parts.listeners.iter().find(|one| one.name == listener.name) {
         return built.tls(secure.tls().clone());

@@ -24,6 +24,9 @@ pub struct Listener {
     pub name: String,
     /// `address`: `IP:PORT` or `unix:/PATH`. Required.
     pub address: Address,
+    /// `unix_mode`: the permissions of a Unix socket, octal, such as `"0660"`. Default: as the umask
+    /// leaves them.
+    pub unix_mode: Option<u32>,
     /// `protocol`: `auto`, `http1` or `http2`. Default: `auto`.
     pub protocol: Protocol,
     /// `proxy_protocol.trusted`: whose connections begin with a PROXY header. Default: nobody's.
@@ -33,8 +36,8 @@ pub struct Listener {
     /// `redirect`: `scheme` (`https`, required), `port` (443) and `status` (308): sends clients
     /// there instead of answering them. Default: none.
     pub redirect: Option<HttpsRedirect>,
-    /// `path`: `encoded_slashes` (`refuse`, `keep`; default `refuse`) and `merge_slashes`
-    /// (default `true`).
+    /// `path`: `encoded_slashes` (`refuse`, `keep`; default `refuse`), `merge_slashes` (default
+    /// `true`) and `allow_non_utf8` (default `false`).
     pub path: PathOptions,
     /// `forwarded.trusted` and `forwarded.hops`: whose word about the client is believed. Default:
     /// nobody's.
@@ -56,6 +59,7 @@ impl Listener {
         Self {
             name: address.to_string(),
             address,
+            unix_mode: None,
             protocol: Protocol::default(),
             proxy_protocol: Vec::new(),
             tls: None,
@@ -75,6 +79,15 @@ impl Listener {
         let known = address.is_some();
         let mut listener = Self::new(address.unwrap_or_else(|| Address::Unix("/".into())));
         table.set("name", &mut listener.name, |field| field.name("a name"));
+        if let Some(field) = table.take("unix_mode") {
+            listener.unix_mode = unix_mode(&field);
+            if matches!(listener.address, Address::Tcp(_)) {
+                field.note::<()>(
+                    "`unix_mode` with an address of TCP, expected one such as \"unix:/PATH\""
+                        .to_owned(),
+                );
+            }
+        }
         table.set("protocol", &mut listener.protocol, |field| {
             let (auto, http1, http2) = (Protocol::Auto, Protocol::Http1, Protocol::Http2);
             field.choice(&[("auto", auto), ("http1", http1), ("http2", http2)])
@@ -97,6 +110,13 @@ impl Listener {
         table.finish();
         known.then_some(listener)
     }
+}
+
+fn unix_mode(field: &Field<'_>) -> Option<u32> {
+    const MODE: &str = "permissions in octal such as \"0660\"";
+    let text = field.text(MODE)?;
+    let mode = u32::from_str_radix(&text, 8).ok().filter(|mode| *mode <= 0o777);
+    mode.or_else(|| field.refuse(MODE))
 }
 
 fn proxy_protocol(field: Field<'_>) -> Option<Vec<IpNet>> {
@@ -127,6 +147,7 @@ fn path_options(field: Field<'_>) -> Option<PathOptions> {
         field.choice(&[("refuse", EncodedSlashes::Refuse), ("keep", EncodedSlashes::Keep)])
     });
     table.set("merge_slashes", &mut options.merge_slashes, |field| field.boolean());
+    table.set("allow_non_utf8", &mut options.allow_non_utf8, |field| field.boolean());
     table.finish();
     Some(options)
 }

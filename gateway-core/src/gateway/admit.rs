@@ -206,6 +206,9 @@ fn clean_fields(
     trusted_peer: bool,
 ) {
     let hop = hop_headers::strip_request(request.headers_mut());
+    if let Some(named) = hop.named() {
+        request.body_mut().strip_trailers(&named);
+    }
     owned.strip(request, trusted_peer);
     let host = original_host(request.headers(), request.uri());
     let version = request.version();

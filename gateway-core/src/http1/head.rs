@@ -117,10 +117,27 @@ pub(crate) fn parse_request(head: BytesMut, limits: &HeadLimits) -> Result<Reque
     let method = Method::from_bytes(parsed.method.unwrap_or_default().as_bytes())
         .map_err(|_| HeadError::Malformed("an invalid method"))?;
     let uri = Uri::from_maybe_shared(head.slice_ref(target.as_bytes()))
+        .or_else(|_| escape_unwise(target).parse())
         .map_err(|_| HeadError::Malformed("an invalid request target"))?;
     let version = version(parsed.version);
     let headers = header_map(&head, parsed.headers)?;
     Ok(RequestHead { method, uri, version, headers })
+}
+
+/// Percent-encodes what clients leave raw in targets and the URI type takes in a path alone, in a
+/// query alone or nowhere (RFC 3986 allows none of it), so that it passes everywhere.
+fn escape_unwise(target: &str) -> String {
+    let mut escaped = String::with_capacity(target.len() + 8);
+    for character in target.chars() {
+        match character {
+            '"' => escaped.push_str("%22"),
+            '<' => escaped.push_str("%3C"),
+            '>' => escaped.push_str("%3E"),
+            '`' => escaped.push_str("%60"),
+            other => escaped.push(other),
+        }
+    }
+    escaped
 }
 
 /// Parses the answer's head that fills `head` whole.

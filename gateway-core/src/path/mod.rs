@@ -11,9 +11,9 @@ use std::borrow::Cow;
 
 use self::steps::{decode, merge_slashes, resolve_dots};
 
-/// How the listener treats the two points of RFC 3986 that servers disagree about.
+/// How the listener treats the points of RFC 3986 that servers disagree about.
 ///
-/// The default refuses `%2F` and merges `//`.
+/// The default rejects `%2F` and escapes that are not UTF-8, and merges `//`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PathOptions {
@@ -21,13 +21,23 @@ pub struct PathOptions {
     pub encoded_slashes: EncodedSlashes,
     /// Whether `//` becomes `/`. Default: `true`.
     pub merge_slashes: bool,
+    /// Whether percent-encoded octets that are not UTF-8 (`/caf%E9`, ISO 8859-1) stay as they are;
+    /// overlong forms of UTF-8 never do. Default: `false`, they are rejected.
+    pub allow_non_utf8: bool,
 }
 
 impl PathOptions {
-    /// The defaults: `%2F` is refused, `//` is merged.
+    /// The defaults: `%2F` and what is not UTF-8 are rejected, `//` is merged.
     #[must_use]
     pub const fn new() -> Self {
-        Self { encoded_slashes: EncodedSlashes::Refuse, merge_slashes: true }
+        Self { encoded_slashes: EncodedSlashes::Refuse, merge_slashes: true, allow_non_utf8: false }
+    }
+
+    /// Sets whether percent-encoded octets that are not UTF-8 stay as they are.
+    #[must_use]
+    pub const fn allow_non_utf8(mut self, allow: bool) -> Self {
+        self.allow_non_utf8 = allow;
+        self
     }
 
     /// Sets what happens to `%2F`.
@@ -158,7 +168,7 @@ pub fn normalize<'p>(path: &'p str, options: &PathOptions) -> Result<Cow<'p, str
     if is_clean(path.as_bytes()) {
         return Ok(Cow::Borrowed(path));
     }
-    let decoded = decode(path, options.encoded_slashes)?;
+    let decoded = decode(path, options)?;
     let resolved = chain(decoded, resolve_dots)?;
     if options.merge_slashes { chain(resolved, merge_slashes) } else { Ok(resolved) }
 }

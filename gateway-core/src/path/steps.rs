@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{EncodedSlashes, PathError};
+use super::{EncodedSlashes, PathError, PathOptions};
 
 /// Text that stays a borrow of `source` until it differs from it.
 struct Output<'p> {
@@ -47,14 +47,14 @@ impl<'p> Output<'p> {
 }
 
 /// Checks every character; decodes unreserved escapes and upper-cases the others.
-pub(super) fn decode(path: &str, slashes: EncodedSlashes) -> Result<Cow<'_, str>, PathError> {
+pub(super) fn decode<'p>(path: &'p str, options: &PathOptions) -> Result<Cow<'p, str>, PathError> {
     let bytes = path.as_bytes();
     let mut output = Output::new(path);
     let mut at = 0;
     while let Some(&byte) = bytes.get(at) {
         match byte {
             b'%' => {
-                at = decode_escape(bytes, at, slashes, &mut output)?;
+                at = decode_escape(bytes, at, options, &mut output)?;
                 continue;
             }
             0..=0x1F | 0x7F => return Err(PathError::Control { at }),
@@ -73,45 +73,55 @@ pub(super) fn decode(path: &str, slashes: EncodedSlashes) -> Result<Cow<'_, str>
 fn decode_escape(
     bytes: &[u8],
     at: usize,
-    slashes: EncodedSlashes,
+    options: &PathOptions,
     output: &mut Output<'_>,
 ) -> Result<usize, PathError> {
     let byte = escaped_byte(bytes, at)?;
     match byte {
         0..=0x1F | 0x7F => return Err(PathError::Control { at }),
         b'\\' => return Err(PathError::Backslash { at }),
-        b'/' if slashes == EncodedSlashes::Refuse => return Err(PathError::EncodedSlash { at }),
+        b'/' if options.encoded_slashes == EncodedSlashes::Refuse => {
+            return Err(PathError::EncodedSlash { at });
+        }
         b'-' | b'.' | b'_' | b'~' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => output.push(byte),
-        0x80.. => return decode_character(bytes, at, byte, output),
+        0x80.. => return decode_character(bytes, at, byte, options, output),
         _ => output.push_escape(byte),
     }
     Ok(at + 3)
 }
 
-/// Checks that the escapes from `at` on are one character of UTF-8 and writes them.
+/// Writes the escapes from `at` on that are one character of UTF-8, or the one at `at` where that is
+/// not needed.
 fn decode_character(
     bytes: &[u8],
     at: usize,
     lead: u8,
+    options: &PathOptions,
     output: &mut Output<'_>,
 ) -> Result<usize, PathError> {
     let width = match lead {
         0xC2..=0xDF => 2,
         0xE0..=0xEF => 3,
         0xF0..=0xF4 => 4,
-        _ => return Err(PathError::NotUtf8 { at }),
+        _ => 1,
     };
     let mut encoded = [0; 4];
     let mut next = at;
     for slot in encoded.iter_mut().take(width) {
         if bytes.get(next) != Some(&b'%') {
-            return Err(PathError::NotUtf8 { at });
+            break;
         }
         *slot = escaped_byte(bytes, next)?;
         next += 3;
     }
     let encoded = encoded.get(..width).unwrap_or_default();
-    let text = std::str::from_utf8(encoded).map_err(|_| PathError::NotUtf8 { at })?;
+    let Ok(text) = std::str::from_utf8(encoded) else {
+        if !options.allow_non_utf8 || is_overlong(bytes, at, lead) {
+            return Err(PathError::NotUtf8 { at });
+        }
+        output.push_escape(lead);
+        return Ok(at + 3);
+    };
     if text.chars().any(char::is_control) {
         return Err(PathError::Control { at });
     }
@@ -119,6 +129,19 @@ fn decode_character(
         output.push_escape(byte);
     }
     Ok(next)
+}
+
+/// True where the escapes from `at` on are a longer form of a character than UTF-8 allows, such as
+/// `%C0%AF`, which careless decoders read as a slash.
+fn is_overlong(bytes: &[u8], at: usize, lead: u8) -> bool {
+    let next = bytes.get(at + 3) == Some(&b'%');
+    let next = next.then(|| escaped_byte(bytes, at + 3).ok()).flatten();
+    next.is_some_and(|next| match lead {
+        0xC0 | 0xC1 => (0x80..=0xBF).contains(&next),
+        0xE0 => (0x80..=0x9F).contains(&next),
+        0xF0 => (0x80..=0x8F).contains(&next),
+        _ => false,
+    })
 }
 
 /// The byte that the escape at `at` stands for.

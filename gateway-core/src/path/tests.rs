@@ -101,6 +101,29 @@ fn escapes_must_decode_to_utf8() {
 }
 
 #[test]
+fn octets_that_are_not_utf8_may_be_kept() {
+    let options = PathOptions::new().allow_non_utf8(true);
+    let normal = |path| normalize(path, &options).map(Cow::into_owned);
+    for (path, expected) in [
+        ("/caf%e9", "/caf%E9"),
+        ("/%e9x/%c3%a9", "/%E9x/%C3%A9"),
+        ("/%c3%41", "/%C3A"),
+        ("/%ff/../a", "/a"),
+        ("/%c0", "/%C0"),
+        ("/%ed%a0%80", "/%ED%A0%80"),
+    ] {
+        assert_eq!(normal(path).as_deref(), Ok(expected), "{path}");
+        assert_eq!(normal(expected).as_deref(), Ok(expected), "{path}");
+    }
+    for path in ["/%c0%af", "/%c1%9c", "/%e0%80%af", "/%f0%80%80%af"] {
+        assert_eq!(normal(path), Err(PathError::NotUtf8 { at: 1 }), "{path}");
+    }
+    assert_eq!(normal("/%e9%zz"), Err(PathError::BadEscape { at: 4 }));
+    assert_eq!(normal("/%e9%2f"), Err(PathError::EncodedSlash { at: 4 }));
+    assert_eq!(normal("/%c2%85"), Err(PathError::Control { at: 1 }));
+}
+
+#[test]
 fn dot_segments_with_parameters_are_refused_others_are_text() {
     for path in ["/a/..;x/b", "/..;", "/.;x", "/a/%2e%2e;/b", "/a/..%3bx", "/.;x;y/"] {
         assert_eq!(normal(path), Err(PathError::DotParameters), "{path}");
@@ -137,13 +160,14 @@ proptest! {
         parts in prop::collection::vec(
             prop::sample::select(vec![
                 "/", ".", "..", "a", "B", ";", "%2e", "%2F", "%3b", "%25", "%c3%a9", "%41",
-                "//", "/../", "%20", "{", "%2", "~",
+                "//", "/../", "%20", "{", "%2", "~", "%e9", "%80",
             ]), 0..12),
         keep: bool,
         merge: bool,
+        allow: bool,
     ) {
         let slashes = if keep { EncodedSlashes::Keep } else { EncodedSlashes::Refuse };
-        let options = PathOptions::new().encoded_slashes(slashes).merge_slashes(merge);
+        let options = PathOptions::new().encoded_slashes(slashes).merge_slashes(merge).allow_non_utf8(allow);
         let path = format!("/{}", parts.concat());
         if let Ok(once) = normalize(&path, &options) {
             let twice = normalize(&once, &options);

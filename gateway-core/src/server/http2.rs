@@ -182,6 +182,8 @@ async fn answer<M: ModuleService>(
     context: RequestContext,
     open: &mut Option<OpenStream>,
 ) -> Response {
+    // Before they are counted: a cookie may come in many crumbs.
+    hop_headers::join_cookies(request.headers_mut());
     let accepted = check_limits(&request, &session.limits)
         .and_then(|()| extended_connect::accept(&mut request));
     let tunnel = match accepted {
@@ -192,7 +194,6 @@ async fn answer<M: ModuleService>(
             return respond::problem(&error);
         }
     };
-    hop_headers::join_cookies(request.headers_mut());
     let head_only = request.method() == Method::HEAD;
     let answered = Arc::new(AtomicBool::new(false));
     let mut request: Request =

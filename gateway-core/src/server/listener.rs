@@ -1,9 +1,10 @@
 //! [`Listener`]: where clients come in.
 
 use std::fmt;
+use std::fs::Permissions;
 use std::io;
 use std::net::SocketAddr;
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
@@ -92,6 +93,7 @@ pub struct Listener {
     pub(crate) permits: Arc<Semaphore>,
     pub(crate) timeouts: Timeouts,
     pub(crate) reuse_port: bool,
+    pub(crate) unix_mode: Option<u32>,
     pub(crate) info: ListenerInfo,
     #[cfg(feature = "tls")]
     pub(crate) tls: Option<super::tls::ServerTls>,
@@ -109,6 +111,7 @@ impl Listener {
             permits: Arc::new(Semaphore::new(Limits::default().connections)),
             timeouts: Timeouts::default(),
             reuse_port: false,
+            unix_mode: None,
             info,
             #[cfg(feature = "tls")]
             tls: None,
@@ -160,6 +163,13 @@ impl Listener {
         self
     }
 
+    /// The permissions of a Unix socket, such as `0o660`; whoever may write to it may connect.
+    /// Default: as the umask of the process leaves them.
+    pub fn unix_mode(mut self, mode: u32) -> Self {
+        self.unix_mode = Some(mode);
+        self
+    }
+
     /// How paths are normalised and who is trusted about the client: what requests carry along.
     pub fn info(mut self, edit: impl FnOnce(&mut ListenerInfo)) -> Self {
         edit(&mut self.info);
@@ -189,7 +199,7 @@ impl Listener {
     pub fn bind(self) -> io::Result<BoundListener> {
         let socket = match &self.address {
             Address::Tcp(address) => bind_tcp(*address, self.reuse_port),
-            Address::Unix(path) => bind_unix(path),
+            Address::Unix(path) => bind_unix(path, self.unix_mode),
         };
         let socket = socket.map_err(|error| {
             io::Error::new(error.kind(), format!("cannot listen on {}: {error}", self.address))
@@ -211,7 +221,7 @@ fn bind_tcp(address: SocketAddr, reuse_port: bool) -> io::Result<Socket> {
     Ok(socket)
 }
 
-fn bind_unix(path: &Path) -> io::Result<Socket> {
+fn bind_unix(path: &Path, mode: Option<u32>) -> io::Result<Socket> {
     if std::fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket()) {
         if std::os::unix::net::UnixStream::connect(path).is_ok() {
             return Err(io::ErrorKind::AddrInUse.into());
@@ -221,6 +231,10 @@ fn bind_unix(path: &Path) -> io::Result<Socket> {
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     socket.set_nonblocking(true)?;
     socket.bind(&socket2::SockAddr::unix(path)?)?;
+    if let Some(mode) = mode {
+        // Before it listens: until then no client can connect.
+        std::fs::set_permissions(path, Permissions::from_mode(mode))?;
+    }
     socket.listen(BACKLOG)?;
     Ok(socket)
 }

@@ -50,7 +50,7 @@ fn errors_of_the_environment_name_the_variable() {
             ("GATEWAY__ROUTES__0__ID", "a"),
         ],
     );
-    let unknown = "expected one of `address`, `name`, `protocol`, `proxy_protocol`, `tls`, `redirect`, `path`, \
+    let unknown = "expected one of `address`, `name`, `unix_mode`, `protocol`, `proxy_protocol`, `tls`, `redirect`, `path`, \
                    `forwarded`, `limits`, `timeouts`; did you mean \"address\"?";
     assert_eq!(errors_of(&source), [
         "GATEWAY__LISTENERS____ADDRESS: listeners: an empty part in the name, expected the parts \

@@ -29,7 +29,7 @@ fn all_errors_are_said_at_once_in_the_order_of_the_document() {
             "g.toml:3:1: listeners[0].address: missing, expected \"IP:PORT\" such as \
          \"127.0.0.1:8080\", or \"unix:/PATH\"",
             "g.toml:4:1: listeners[0].adress: unknown key, expected one of `address`, `name`, \
-         `protocol`, `proxy_protocol`, `tls`, `redirect`, `path`, `forwarded`, `limits`, `timeouts`; did you mean \
+         `unix_mode`, `protocol`, `proxy_protocol`, `tls`, `redirect`, `path`, `forwarded`, `limits`, `timeouts`; did you mean \
          \"address\"?",
             "g.toml:6:13: clusters.orders.endpoints: found an empty list, expected at least one \
          endpoint",

@@ -32,13 +32,16 @@ pub(super) fn seconds(seconds: u64) -> Duration {
 #[test]
 fn listeners() {
     let document = full();
-    let [public, behind, to_https] = document.listeners.as_slice() else { panic!("{document:?}") };
+    let [public, behind, to_https, local] = document.listeners.as_slice() else {
+        panic!("{document:?}")
+    };
     assert_eq!((public.name.as_str(), public.limits), ("public", Limits::default()));
     assert_eq!(public.timeouts, Timeouts::default());
     assert_eq!(behind.protocol, Protocol::Http1);
     assert_eq!(behind.proxy_protocol, ["10.0.0.0/8".parse().unwrap()]);
     assert!(behind.trusted.trusts("10.1.2.3".parse().unwrap()));
     assert_eq!(to_https.redirect, Some(HttpsRedirect::default()));
+    assert_eq!(local.unix_mode, Some(0o660));
 }
 
 #[test]

@@ -7,13 +7,16 @@ use bytes::BytesMut;
 use rustls::pki_types::UnixTime;
 use rustls::server::Acceptor;
 use rustls::{HandshakeKind, ProtocolVersion, ServerConnection};
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_rustls::LazyConfigAcceptor;
 
 use super::{Current, HTTP2, ServerTls, identity};
 use crate::context::{ClientIdentity, TlsInfo, TlsVersion};
 use crate::server::listener::Protocol;
 use crate::stream::{NetStream, Rewound};
+
+/// The first read of a connection has room for this many bytes; most client hellos are smaller.
+const HELLO_SIZE: usize = 2048;
 
 /// A connection whose handshake is done.
 pub(in crate::server) struct Secured {
@@ -23,13 +26,20 @@ pub(in crate::server) struct Secured {
 }
 
 /// Does the handshake on `stream`, of which `read` has been read already. `None`: the connection
-/// has served its purpose and is over. The caller has a deadline.
+/// was a probe or has served its purpose, and is over. The caller has a deadline.
 pub(in crate::server) async fn handshake(
     tls: &ServerTls,
     protocol: Protocol,
-    stream: NetStream,
-    read: BytesMut,
+    mut stream: NetStream,
+    mut read: BytesMut,
 ) -> io::Result<Option<Secured>> {
+    if read.is_empty() {
+        read.reserve(HELLO_SIZE);
+        // A connection that ends before its first byte is a probe, not a failed handshake.
+        if stream.read_buf(&mut read).await.unwrap_or(0) == 0 {
+            return Ok(None);
+        }
+    }
     let stream = Rewound { stream, read };
     let start = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
     // One state of things from here to the end of the handshake.

@@ -109,7 +109,6 @@ async fn attempt(
 ) -> Result<(Exchange, ResponseHead), Failed> {
     connection.out.clear();
     let target = call.head.uri.path_and_query().map_or("*", |target| target.as_str());
-    let target = if call.head.method == Method::OPTIONS && target == "/*" { "*" } else { target };
     let out = connection.out.buffer();
     write_head(out, &call.head.method, target, &call.head.headers, framing);
     let interim = call.context.and_then(RequestContext::interim);
@@ -150,14 +149,17 @@ fn receive(
     let reusable = head.version == Version::HTTP_11
         && framing != ResponseFraming::UntilClose
         && !hop_headers::says_close(&head.headers);
-    hop_headers::strip_response(&mut head.headers);
+    let named = hop_headers::strip_response(&mut head.headers).named();
     exchange.decoder = match framing {
         ResponseFraming::Empty => Decoder::Done,
         ResponseFraming::Length(length) => Decoder::length(length),
         ResponseFraming::Chunked => Decoder::chunked(),
         ResponseFraming::UntilClose | ResponseFraming::Stream => Decoder::UntilClose,
     };
-    let body = body(exchange, lease, framing, reusable, &head, call)?;
+    let mut body = body(exchange, lease, framing, reusable, &head, call)?;
+    if let Some(named) = named {
+        body.strip_trailers(&named);
+    }
     let mut response = Response::new(body);
     *response.status_mut() = head.status;
     *response.headers_mut() = head.headers;

@@ -5,6 +5,7 @@ mod exchange;
 mod far_side;
 mod http1;
 mod http2;
+mod max_forwards;
 mod once;
 mod received;
 mod remaining;
@@ -38,7 +39,10 @@ const MOST_REFUSALS: u32 = 8;
 /// before it did anything, or may be asked again.
 pub(super) async fn forward(cluster: &Arc<Shared>, request: Request) -> Outcome {
     cluster.start();
-    let (head, body) = request.into_parts();
+    let (mut head, body) = request.into_parts();
+    if let Some(response) = max_forwards::count(&mut head) {
+        return Ok(response);
+    }
     let context = head.extensions.get::<RequestContext>().cloned();
     let mut call = Call::new(cluster, head, context.as_ref());
     cluster.failover.deposit_at(call.started);
