@@ -57,8 +57,8 @@ fn explain_names_the_route_and_what_stands_around_it() {
     let (code, out, _) = output(&arguments);
     assert_eq!(code, Some(0));
     assert!(out.contains("goes to route `pictures`"), "{out}");
-    assert!(out.contains("  body_limit 10MiB\n"), "{out}");
-    assert!(out.contains("\n  timeout 30s\n"), "{out}");
+    assert!(out.contains("  body_limit 10MiB, except for gRPC\n"), "{out}");
+    assert!(out.contains("\n  timeout off\n"), "{out}");
     assert!(out.contains("  target: cluster pictures\ncluster `pictures`: round_robin"), "{out}");
     assert!(out.contains("  unix:/run/pictures.sock: picked"), "{out}");
     assert!(out.contains("  connect 3s, try off\n"), "{out}");

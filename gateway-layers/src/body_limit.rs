@@ -4,6 +4,9 @@
 //! counted as it streams, never gathered. Either way the answer is
 //! [`Reason::BodyTooLarge`] (413), as long as no other answer has begun.
 //!
+//! The default limit ([`DEFAULT_LIMIT`]) exempts gRPC, whose client streams have no size of their
+//! own; a limit that is set holds for every request.
+//!
 //! ```
 //! use gateway_core::{FixedResponse, Module};
 //! use gateway_layers::body_limit::BodyLimitLayer;
@@ -24,23 +27,54 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use gateway_core::respond::Caller;
 use gateway_core::{Body, Error, Outcome, Reason, Request, Response};
+use http::Version;
 use http_body::{Frame, SizeHint};
 use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
-/// Refuses requests whose body is too large; see the [module](self).
-#[derive(Clone, Copy, Debug)]
+/// The most bytes of a request body by default: 10 MiB. Enough for what forms and API clients
+/// send, and little enough that a module which collects its request cannot be made to hold more.
+pub const DEFAULT_LIMIT: u64 = 10 * 1024 * 1024;
+
+/// Rejects requests whose body is too large; see the [module](self).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub struct BodyLimitLayer {
     limit: u64,
+    exempt_grpc: bool,
 }
 
 impl BodyLimitLayer {
-    /// Bodies may have `limit` bytes.
+    /// Limits the body of every request to `limit` bytes.
     pub fn new(limit: u64) -> Self {
-        Self { limit }
+        Self { limit, exempt_grpc: false }
+    }
+
+    /// Exempts gRPC requests (`application/grpc` and its variants over HTTP/2) from the limit.
+    /// Default: only the [default limit](DEFAULT_LIMIT) exempts them.
+    pub fn exempt_grpc(mut self, exempt: bool) -> Self {
+        self.exempt_grpc = exempt;
+        self
+    }
+
+    /// Returns the limit in bytes.
+    pub fn limit(&self) -> u64 {
+        self.limit
+    }
+
+    /// Returns whether gRPC requests are exempt.
+    pub fn is_grpc_exempt(&self) -> bool {
+        self.exempt_grpc
+    }
+}
+
+impl Default for BodyLimitLayer {
+    /// Limits bodies to [`DEFAULT_LIMIT`], except those of gRPC requests.
+    fn default() -> Self {
+        Self::new(DEFAULT_LIMIT).exempt_grpc(true)
     }
 }
 
@@ -48,7 +82,7 @@ impl<S> Layer<S> for BodyLimitLayer {
     type Service = BodyLimit<S>;
 
     fn layer(&self, inner: S) -> BodyLimit<S> {
-        BodyLimit { inner, limit: self.limit }
+        BodyLimit { inner, layer: *self }
     }
 }
 
@@ -56,7 +90,17 @@ impl<S> Layer<S> for BodyLimitLayer {
 #[derive(Clone, Debug)]
 pub struct BodyLimit<S> {
     inner: S,
-    limit: u64,
+    layer: BodyLimitLayer,
+}
+
+impl<S> BodyLimit<S> {
+    /// The limit that holds for `request`.
+    fn limit(&self, request: &Request) -> u64 {
+        let exempt = self.layer.exempt_grpc && request.version() == Version::HTTP_2 && {
+            Caller::of(request.method(), request.headers()) == Caller::Grpc
+        };
+        if exempt { u64::MAX } else { self.layer.limit }
+    }
 }
 
 impl<S> Service<Request> for BodyLimit<S>
@@ -73,15 +117,16 @@ where
 
     fn call(&mut self, request: Request) -> Self::Future {
         let size = http_body::Body::size_hint(request.body());
-        if size.lower() > self.limit {
+        let limit = self.limit(&request);
+        if size.lower() > limit {
             return ResponseFuture { inner: None, exceeded: None };
         }
-        if size.exact().is_some() {
+        if size.exact().is_some() || limit == u64::MAX {
             return ResponseFuture { inner: Some(self.inner.call(request)), exceeded: None };
         }
         let exceeded = Arc::new(AtomicBool::new(false));
         let counted = request.map(|body| {
-            body.map(|body| Counted { body, left: self.limit, exceeded: Arc::clone(&exceeded) })
+            body.map(|body| Counted { body, left: limit, exceeded: Arc::clone(&exceeded) })
         });
         ResponseFuture { inner: Some(self.inner.call(counted)), exceeded: Some(exceeded) }
     }
@@ -200,6 +245,35 @@ mod tests {
         assert!(limited(reads(), streamed(&["12", "34"])).await.is_ok());
         let refused = limited(reads(), streamed(&["12", "345"])).await;
         assert_eq!(reason(refused), Reason::BodyTooLarge);
+    }
+
+    #[tokio::test]
+    async fn default_limit_exempts_grpc_over_http2() {
+        let send = async |layer: BodyLimitLayer, version, content_type: &'static str| {
+            let large: &'static str = "x".repeat(DEFAULT_LIMIT as usize).leak();
+            let mut request = streamed(&[large, "y"]);
+            *request.method_mut() = http::Method::POST;
+            *request.version_mut() = version;
+            request.headers_mut().insert("content-type", content_type.parse().unwrap());
+            layer.layer(reads()).oneshot(request).await.is_ok()
+        };
+        let default = BodyLimitLayer::default();
+        for (content_type, passes) in [
+            ("application/grpc", true),
+            ("application/grpc+proto", true),
+            ("application/grpc;charset=utf-8", true),
+            ("application/grpc-web", false),
+            ("application/json", false),
+        ] {
+            assert_eq!(
+                send(default, Version::HTTP_2, content_type).await,
+                passes,
+                "{content_type}"
+            );
+        }
+        assert!(!send(default, Version::HTTP_11, "application/grpc").await);
+        let set = BodyLimitLayer::new(DEFAULT_LIMIT);
+        assert!(!send(set, Version::HTTP_2, "application/grpc").await);
     }
 
     #[tokio::test]

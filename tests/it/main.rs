@@ -47,5 +47,6 @@ mod smuggling;
 mod sockets;
 mod targets;
 mod tls;
+mod total_timeout;
 mod upstream_tls;
 mod websocket;

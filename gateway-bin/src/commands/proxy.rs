@@ -45,7 +45,7 @@ fn document(arguments: &Proxy) -> Document {
     let mut route = Route::new("everything", vec![RouteMatch::any()], target);
     // Nothing but forwarding: uploads and answers of any length and duration.
     let mut policy = Policy::default();
-    policy.timeout = None;
+    policy.honor_client_deadline = false;
     policy.body_limit = None;
     route.policy = policy;
     let mut document = Document::new(vec![Listener::new(arguments.listen.clone())]);

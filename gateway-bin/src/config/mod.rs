@@ -61,8 +61,8 @@ pub use self::identity::{
 pub use self::listener::Listener;
 pub use self::metrics::Metrics;
 pub use self::policy::{
-    Access, DEFAULT_BODY_LIMIT, DEFAULT_TIMEOUT, ExternalAuth, Fallback, FallbackTo, IdentityMode,
-    IdentityUse, LimitStore, Mirror, Policy, RateLimit, Retry,
+    Access, ExternalAuth, Fallback, FallbackTo, IdentityMode, IdentityUse, LimitStore, Mirror,
+    Policy, RateLimit, Retry,
 };
 pub use self::problem::{Place, Problem, Problems, Severity};
 use self::reader::{Field, hint};

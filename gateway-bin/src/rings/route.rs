@@ -5,7 +5,6 @@ use gateway_core::{Module, TargetEdits};
 use gateway_layers::auth::Authenticate;
 use gateway_layers::auth::authorize::AuthorizeFilter;
 use gateway_layers::auth::external::ExternalAuth;
-use gateway_layers::body_limit::BodyLimitLayer;
 use gateway_layers::fallback::FallbackLayer;
 use gateway_layers::filter::FilterChain;
 use gateway_layers::guard::{CheckRefused, Guard, GuardChain, GuardLayer};
@@ -13,7 +12,7 @@ use gateway_layers::hedge::HedgeLayer;
 use gateway_layers::mirror::MirrorLayer;
 use gateway_layers::rate_limit::RateLimiter;
 use gateway_layers::retry::RetryLayer;
-use gateway_layers::timeout::{TimeoutLayer, TryTimeoutLayer};
+use gateway_layers::timeout::TryTimeoutLayer;
 use tower::{Layer, ServiceBuilder};
 
 use crate::config::{self, Policy};
@@ -40,20 +39,22 @@ pub(crate) fn route(policy: &Policy, target: Module, asides: &Asides) -> (Module
         .fold(tries, |inner, mirror| Module::from_service(mirror.layer(inner)));
     let guards = guards(policy, asides);
     let edits = asides.edits.is_some() && !guards.is_empty();
-    let bare = policy.body_limit.is_none() && policy.timeout.is_none() && asides.fallback.is_none();
+    let timeout = policy.timeout_layer();
+    let bare = policy.body_limit.is_none() && timeout.is_none() && asides.fallback.is_none();
     if bare && guards.is_empty() {
         // No ring, no second allocation for the call through it.
         return (mirrored, false);
     }
     let ring = ServiceBuilder::new()
+        // Around everything that can wait, guards and the fallback among it: one deadline for all.
+        .option_layer(timeout)
         // Before anything is spent on the request.
         .option_layer((!guards.is_empty()).then(|| GuardLayer::new(guards)))
         // A length that says too much is refused before anything is spent on the request.
-        .option_layer(policy.body_limit.map(BodyLimitLayer::new))
-        // Outside of the timeout: it stands in for what was too late as well.
+        .option_layer(policy.body_limit)
         .option_layer(asides.fallback.clone())
-        // Around everything that waits: what is below draws from this one budget.
-        .option_layer(policy.timeout.map(TimeoutLayer::new))
+        // The same deadline once more: a fallback that responds at once stands in for what is late.
+        .option_layer(timeout.filter(|_| asides.fallback.is_some()))
         .service(mirrored);
     (Module::from_service(ring), edits)
 }

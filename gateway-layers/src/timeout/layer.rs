@@ -20,6 +20,11 @@ impl TimeoutLayer {
         Self { timeout, honour: true }
     }
 
+    /// Sets no limit of its own: only a client's own deadline holds.
+    pub fn unlimited() -> Self {
+        Self::new(Duration::MAX)
+    }
+
     /// Whether a client's `grpc-timeout` and `x-request-deadline-ms` shorten the time. Default:
     /// they do.
     pub fn honour(mut self, honour: bool) -> Self {

@@ -4,8 +4,12 @@
 //! [`Reason::RouteTimeout`](gateway_core::Reason::RouteTimeout) when the deadline passes before
 //! the answer's head. Everything behind draws from the same budget: the deadline stands in the
 //! [`RequestContext`](gateway_core::RequestContext), where a forwarder reads it for its connects
-//! and tries, and holds the answer's body to it as well. What a module in this process streams
-//! after its head is the module's own business.
+//! and tries, and holds the answer's body to it as well. So the layer belongs outside of everything
+//! that can wait: authentication, authorization by another service, queues.
+//!
+//! There is no total timeout by default: it would cut downloads and streams that make progress.
+//! What ends a request that makes none are the limits of the cluster
+//! ([`ClusterTimeouts`](gateway_core::ClusterTimeouts)) and of the listener.
 //!
 //! Clients may ask for less, with `grpc-timeout` or `x-request-deadline-ms`, never for more.
 //!

@@ -37,9 +37,12 @@ impl Parts {
 /// The layers of the route ring, outermost first.
 fn policy(policy: &Policy, known: bool) -> Vec<String> {
     let off = || "off".to_owned();
-    let mut lines = filters::describe(policy);
+    let mut lines = vec![format!("timeout {}", policy.timeout.map_or_else(off, show_duration))];
+    lines.extend(filters::describe(policy));
     lines.extend(access::describe(policy, known));
-    lines.push(format!("body_limit {}", policy.body_limit.map_or_else(off, show_size)));
+    let size = policy.body_limit.map_or_else(off, |limit| show_size(limit.limit()));
+    let except = policy.body_limit.is_some_and(|limit| limit.is_grpc_exempt());
+    lines.push(format!("body_limit {size}{}", if except { ", except for gRPC" } else { "" }));
     if let Some(fallback) = &policy.fallback {
         let to = match &fallback.to {
             FallbackTo::Destination(to) => destination(to),
@@ -48,7 +51,6 @@ fn policy(policy: &Policy, known: bool) -> Vec<String> {
         let on: Vec<_> = fallback.config.on.iter().map(|kind| kind.name()).collect();
         lines.push(format!("fallback {to}, on {}", on.join(", ")));
     }
-    lines.push(format!("timeout {}", policy.timeout.map_or_else(off, show_duration)));
     for mirror in &policy.mirrors {
         lines.push(format!("mirror {}, {} %", destination(&mirror.to), mirror.settings.percent));
     }

@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use gateway_core::route::HeaderEdits;
 use gateway_layers::auth::authorize::Requirements;
+use gateway_layers::body_limit::BodyLimitLayer;
 use gateway_layers::content_type::ContentTypeFilter;
 use gateway_layers::cors::CorsFilter;
 use gateway_layers::csrf::CsrfFilter;
@@ -25,6 +26,7 @@ use gateway_layers::hedge;
 use gateway_layers::ip_filter::IpFilter;
 use gateway_layers::method_filter::MethodFilter;
 use gateway_layers::security_headers::SecurityHeadersFilter;
+use gateway_layers::timeout::TimeoutLayer;
 
 pub use self::external_auth::ExternalAuth;
 pub use self::fallback::{Fallback, FallbackTo};
@@ -35,12 +37,6 @@ pub use self::retries::Retry;
 use super::destination::Destination;
 use super::reader::{Field, Table};
 use super::units::{duration, size, timeout};
-
-/// The time a request has in all, unless its route says otherwise.
-pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// The bytes a request body may have, unless its route says otherwise: 10 MiB.
-pub const DEFAULT_BODY_LIMIT: u64 = 10 * 1024 * 1024;
 
 /// What stands between a route and its target.
 #[derive(Clone, Debug, PartialEq)]
@@ -67,8 +63,12 @@ pub struct Policy {
     pub content_types: Option<ContentTypeFilter>,
     /// `csrf`: `true` or a table. Default: none.
     pub csrf: Option<CsrfFilter>,
-    /// `timeout`: from the request's head to the answer's, in all. `"0s"` is off. Default: 30 s.
+    /// `timeout`: the total, from the request's head to the end of the response's body. `"0s"` is
+    /// off. Default: off; `timeouts` of clusters and listeners end what makes no progress.
     pub timeout: Option<Duration>,
+    /// `honor_client_deadline`: whether a client may state a nearer deadline with `grpc-timeout` or
+    /// `x-request-deadline-ms`. Default: true.
+    pub honor_client_deadline: bool,
     /// `try_timeout`: for one try at an endpoint, until the head of its answer. `"0s"` is off.
     /// Default: none of the route's own.
     pub try_timeout: Option<Duration>,
@@ -88,8 +88,9 @@ pub struct Policy {
     pub request_headers: HeaderEdits,
     /// `response_headers`: `set`, `add`, `remove`.
     pub response_headers: HeaderEdits,
-    /// `body_limit`: the most bytes of a request body; `"off"`: any number. Default: 10 MiB.
-    pub body_limit: Option<u64>,
+    /// `body_limit`: the most bytes of a request body; `"off"`: any number. Default: 10 MiB, and
+    /// any number for gRPC.
+    pub body_limit: Option<BodyLimitLayer>,
 }
 
 impl Default for Policy {
@@ -105,7 +106,8 @@ impl Default for Policy {
             methods: None,
             content_types: None,
             csrf: None,
-            timeout: Some(DEFAULT_TIMEOUT),
+            timeout: None,
+            honor_client_deadline: true,
             try_timeout: None,
             tunnel_idle: None,
             retry: None,
@@ -114,7 +116,7 @@ impl Default for Policy {
             fallback: None,
             request_headers: HeaderEdits::default(),
             response_headers: HeaderEdits::default(),
-            body_limit: Some(DEFAULT_BODY_LIMIT),
+            body_limit: Some(BodyLimitLayer::default()),
         }
     }
 }
@@ -125,6 +127,14 @@ impl Policy {
     pub(crate) fn requirements(&self) -> Vec<Requirements> {
         let asked = self.access.identities.iter().filter(|_| !self.access.has_several_kinds());
         asked.filter_map(IdentityUse::requirements).chain(self.authorize.clone()).collect()
+    }
+
+    /// The layer that holds requests to their total time; `None`: neither the route nor clients
+    /// can set one.
+    pub(crate) fn timeout_layer(&self) -> Option<TimeoutLayer> {
+        let limit = self.timeout.map(TimeoutLayer::new);
+        let layer = limit.or_else(|| self.honor_client_deadline.then(TimeoutLayer::unlimited))?;
+        Some(layer.honour(self.honor_client_deadline))
     }
 
     /// The names of the clusters that it leads to.
@@ -146,6 +156,9 @@ impl Policy {
         table.set("timeout", &mut policy.timeout, |field| {
             Some(Some(duration(&field)?).filter(|timeout| !timeout.is_zero()))
         });
+        table.set("honor_client_deadline", &mut policy.honor_client_deadline, |field| {
+            field.boolean()
+        });
         table.set("try_timeout", &mut policy.try_timeout, |field| {
             Some(Some(duration(&field)?).filter(|timeout| !timeout.is_zero()))
         });
@@ -160,7 +173,7 @@ impl Policy {
         table.set("response_headers", &mut policy.response_headers, header_edits::read);
         table.set("body_limit", &mut policy.body_limit, |field| match field.peek_text() {
             Some("off") => Some(None),
-            _ => size(&field).map(Some),
+            _ => size(&field).map(|limit| Some(BodyLimitLayer::new(limit))),
         });
         policy.read_filters(&mut table);
         table.finish();

@@ -29,6 +29,7 @@ use gateway_core::upstream::HashKey;
 use gateway_core::upstream::health::EjectionSettings;
 use gateway_core::{ClusterTimeouts, FixedResponse, HostPolicy, Modules, PoolSettings, Protocol};
 use gateway_core::{DrainSettings, Limits, Timeouts};
+use gateway_layers::body_limit::BodyLimitLayer;
 use http::StatusCode;
 
 use super::*;
@@ -94,8 +95,8 @@ fn defaults() {
     assert_eq!((route.priority, route.enabled), (0, true));
     assert!(route.metadata.is_empty() && route.listeners.is_empty() && route.rewrite.is_none());
     assert_eq!(route.policy, Policy::default());
-    assert_eq!(route.policy.timeout, Some(Duration::from_secs(30)));
-    assert_eq!(route.policy.body_limit, Some(10 * 1024 * 1024));
+    assert_eq!((route.policy.timeout, route.policy.honor_client_deadline), (None, true));
+    assert_eq!(route.policy.body_limit, Some(BodyLimitLayer::default()));
 }
 
 #[test]

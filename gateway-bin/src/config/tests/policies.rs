@@ -36,7 +36,8 @@ fn policies() {
             "g.toml:7:8: routes[0].policy.retries: unknown key, expected one of `public`, \
              `identity`, `mtls`, `jwt`, `introspection`, `delegated`, `api_key`, `basic`, \
              `service_token`, `signature`, `authorize`, `external_auth`, `rate_limit`, `timeout`, \
-             `try_timeout`, `tunnel_idle`, `retry`, `hedge`, `mirror`, `fallback`, `request_headers`, \
+             `honor_client_deadline`, `try_timeout`, `tunnel_idle`, `retry`, `hedge`, `mirror`, \
+             `fallback`, `request_headers`, \
              `response_headers`, `body_limit`, `security_headers`, `cors`, `ip`, `methods`, \
              `content_types`, `csrf`",
         ),
@@ -183,13 +184,11 @@ fn policies_have_defaults() {
 }
 
 #[test]
-fn tries_that_do_not_fit_into_the_time_of_their_request_are_refused() {
+fn attempts_that_may_exceed_the_total_are_a_warning() {
     assert_eq!(
-        route_errors("policy = { timeout = \"10s\", try_timeout = \"6s\", retry = {} }"),
-        [
-            "g.toml:7:22: routes[0].policy.timeout: 2 tries of 6s do not fit into 10s, expected 12s, \
-          or a shorter `policy.try_timeout`"
-        ]
+        warnings(&route("policy = { timeout = \"10s\", try_timeout = \"6s\", retry = {} }")),
+        ["g.toml:7:22: routes[0].policy.timeout: 2 attempts of 6s may take 12s, longer than the \
+             10s of the whole request"]
     );
     assert_eq!(
         warnings(&route("policy = { timeout = \"12s\", try_timeout = \"6s\", retry = {} }")),
@@ -205,13 +204,15 @@ fn tries_that_do_not_fit_into_the_time_of_their_request_are_refused() {
 fn the_tries_of_a_cluster_are_counted_once() {
     let cluster = |name| format!("[clusters.{name}]\nendpoints = [\"http://b\"]\n");
     let timeouts = "timeouts = { try = \"20s\" }\n";
-    let route = "[[routes]]\nmatch = {}\npolicy.retry = {}\n\
+    let route = "[[routes]]\nid = \"r\"\nmatch = {}\npolicy.retry = {}\npolicy.timeout = \"30s\"\n\
                  target.split = [{ cluster = \"a\" }, { cluster = \"b\" }]\n";
     let text = format!("{LISTENER}{}{timeouts}{}{timeouts}{route}", cluster("a"), cluster("b"));
     assert_eq!(
-        errors(&text),
-        ["g.toml:11:1: routes[0].policy.timeout: 2 tries of 20s do not fit \
-                                into 30s, expected 40s, or a shorter `policy.try_timeout`"]
+        warnings(&text),
+        [
+            "g.toml:13:18: routes[0].policy.timeout: 2 attempts of 20s may take 40s, longer than the \
+          30s of the whole request"
+        ]
     );
 }
 
@@ -219,12 +220,15 @@ fn the_tries_of_a_cluster_are_counted_once() {
 fn a_try_longer_than_its_request_is_a_warning() {
     let text = format!(
         "{LISTENER}[clusters.a]\nendpoints = [\"http://b\"]\ntimeouts = {{ try = \"1m\" }}\n\
-         [[routes]]\nid = \"r\"\nmatch = {{}}\ntarget = {{ cluster = \"a\" }}\n"
+         [[routes]]\nid = \"r\"\nmatch = {{}}\ntarget = {{ cluster = \"a\" }}\n\
+         policy.timeout = \"30s\"\n"
     );
     assert_eq!(
         warnings(&text),
-        ["g.toml:6:1: routes[0].policy.timeout: a try of clusters.a may take 1m, longer than the \
-         30s of the whole request"]
+        [
+            "g.toml:10:18: routes[0].policy.timeout: a try of clusters.a may take 1m, longer than the \
+         30s of the whole request"
+        ]
     );
     assert_eq!(
         warnings(&route("policy = { timeout = \"10s\", try_timeout = \"11s\" }")),
