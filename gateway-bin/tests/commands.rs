@@ -61,7 +61,7 @@ fn explain_names_the_route_and_what_stands_around_it() {
     assert!(out.contains("\n  timeout off\n"), "{out}");
     assert!(out.contains("  target: cluster pictures\ncluster `pictures`: round_robin"), "{out}");
     assert!(out.contains("  unix:/run/pictures.sock: picked"), "{out}");
-    assert!(out.contains("  connect 3s, try off\n"), "{out}");
+    assert!(out.contains("  connect 3s, try off, response_head 30s\n"), "{out}");
 }
 
 #[test]

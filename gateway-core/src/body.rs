@@ -3,6 +3,7 @@
 use std::fmt;
 use std::mem;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -10,6 +11,7 @@ use http_body::{Frame, SizeHint};
 
 use crate::error::{BoxError, Error, Reason};
 use crate::trailers;
+use crate::upload::Upload;
 
 /// How a body came to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +36,8 @@ pub struct Body {
     hook: Option<Hook>,
     /// Bytes handed on so far.
     passed: u64,
+    /// Where it is noted how far the body of a request has come.
+    upload: Option<Arc<Upload>>,
 }
 
 #[derive(Default)]
@@ -52,14 +56,14 @@ enum Repr {
 impl Body {
     /// A body without a byte.
     pub const fn empty() -> Self {
-        Self { repr: Repr::Empty, hook: None, passed: 0 }
+        Self { repr: Repr::Empty, hook: None, passed: 0, upload: None }
     }
 
     /// A body that is in memory as a whole.
     pub fn full(bytes: impl Into<Bytes>) -> Self {
         let bytes = bytes.into();
         let repr = if bytes.is_empty() { Repr::Empty } else { Repr::Full(bytes) };
-        Self { repr, hook: None, passed: 0 }
+        Self { repr, hook: None, passed: 0, upload: None }
     }
 
     /// A body made of any stream of frames. Its errors become [`Reason::ModuleFailed`], unless
@@ -96,14 +100,14 @@ impl Body {
         if http_body::Body::is_end_stream(&body) {
             return Self::empty();
         }
-        Self { repr: Repr::Incoming { body, broken, http2 }, hook: None, passed: 0 }
+        Self { repr: Repr::Incoming { body, broken, http2 }, hook: None, passed: 0, upload: None }
     }
 
     /// A body made of a boxed stream of frames, taken as it is.
     pub fn from_boxed(
         body: Pin<Box<dyn http_body::Body<Data = Bytes, Error = Error> + Send>>,
     ) -> Self {
-        Self { repr: Repr::Boxed(body), hook: None, passed: 0 }
+        Self { repr: Repr::Boxed(body), hook: None, passed: 0, upload: None }
     }
 
     /// Calls `hook` once when the body ends, however it ends. Hooks run in the order in which
@@ -132,7 +136,7 @@ impl Body {
     where
         B: http_body::Body<Data = Bytes, Error = Error> + Send + 'static,
     {
-        let inner = Self { repr: mem::take(&mut self.repr), hook: None, passed: 0 };
+        let inner = Self { repr: mem::take(&mut self.repr), hook: None, passed: 0, upload: None };
         self.repr = Repr::Boxed(Box::pin(wrap(inner)));
         self
     }
@@ -164,6 +168,24 @@ impl Body {
         self.run_hooks(end);
     }
 
+    /// Notes in `upload` how far it has come.
+    pub(crate) fn noted_in(&mut self, upload: Arc<Upload>) {
+        self.upload = Some(upload);
+    }
+
+    fn poll_source(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        match &mut self.repr {
+            Repr::Empty => Poll::Ready(None),
+            Repr::Full(bytes) => {
+                let bytes = mem::take(bytes);
+                self.repr = Repr::Empty;
+                Poll::Ready(Some(Ok(Frame::data(bytes))))
+            }
+            Repr::Incoming { body, broken, http2 } => poll_incoming(body, cx, *broken, *http2),
+            Repr::Boxed(body) => body.as_mut().poll_frame(cx),
+        }
+    }
+
     fn run_hooks(&mut self, end: End) {
         if let Some(hook) = self.hook.take() {
             hook(end, self.passed);
@@ -179,18 +201,20 @@ impl http_body::Body for Body {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        let frame = match &mut self.repr {
-            Repr::Empty => None,
-            Repr::Full(bytes) => {
-                let bytes = mem::take(bytes);
-                self.repr = Repr::Empty;
-                Some(Ok(Frame::data(bytes)))
+        let polled = self.poll_source(cx);
+        if let Some(upload) = &self.upload {
+            match &polled {
+                Poll::Pending => upload.waits(),
+                Poll::Ready(Some(Ok(_))) => {
+                    upload.came();
+                    if self.is_end_stream() {
+                        upload.ends();
+                    }
+                }
+                Poll::Ready(_) => upload.ends(),
             }
-            Repr::Incoming { body, broken, http2 } => {
-                ready!(poll_incoming(body, cx, *broken, *http2))
-            }
-            Repr::Boxed(body) => ready!(body.as_mut().poll_frame(cx)),
-        };
+        }
+        let frame = ready!(polled);
         match &frame {
             None => self.finish(End::Complete),
             Some(Err(error)) => {
@@ -243,6 +267,9 @@ fn poll_incoming(
 
 impl Drop for Body {
     fn drop(&mut self) {
+        if let Some(upload) = &self.upload {
+            upload.ends();
+        }
         if self.hook.is_some() {
             let complete = http_body::Body::is_end_stream(self);
             self.run_hooks(if complete { End::Complete } else { End::Dropped });
@@ -336,7 +363,7 @@ pub(crate) fn into_error(error: BoxError) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, Mutex};
+    use std::sync::Mutex;
 
     use http_body_util::{BodyExt, StreamBody};
 

@@ -96,7 +96,7 @@ reasons! {
     ConnectNotAllowed "connect_not_allowed" 405 Unimplemented http_request_denied "CONNECT is not allowed";
     /// `Expect` asks for something else than `100-continue`.
     ExpectationUnknown "expectation_unknown" 417 Internal http_request_error "The expectation is not understood";
-    /// The client took longer to send its request than the listener allows.
+    /// The client took longer to send its request than the listener or the route allows.
     RequestTimeout "request_timeout" 408 DeadlineExceeded http_request_error "The request took too long to arrive";
     /// The client's connection or stream ended before the answer; nobody reads this answer.
     ClientGone "client_gone" 499 Cancelled http_request_error "The client went away";
@@ -157,6 +157,9 @@ reasons! {
     UpstreamIncomplete "upstream_incomplete" 502 Unavailable http_response_incomplete "The upstream's answer broke off";
     /// One attempt took longer than it may (`try_timeout`).
     TryTimeout "try_timeout" 504 DeadlineExceeded http_response_timeout "The upstream did not answer in time";
+    /// The upstream had the whole request and did not begin its response in time: raise
+    /// `timeouts.response_head` of the cluster where responses take longer by design.
+    ResponseHeadTimeout "response_head_timeout" 504 DeadlineExceeded http_response_timeout "The upstream did not begin its response in time";
     /// The upstream sent or took nothing for longer than the idle timeout.
     StreamIdle "stream_idle" 504 DeadlineExceeded connection_read_timeout "The exchange stood still";
     /// The request took longer than its route allows (`timeout`).
@@ -226,6 +229,7 @@ impl Reason {
             | Self::UpstreamInterim
             | Self::UpstreamIncomplete
             | Self::TryTimeout
+            | Self::ResponseHeadTimeout
             | Self::StreamIdle
             | Self::ModuleFailed
             | Self::Panicked => Verdict::Failure,

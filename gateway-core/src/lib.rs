@@ -44,6 +44,7 @@ mod http1;
 mod stream;
 mod stripped;
 mod tunnel;
+mod upload;
 mod watched;
 mod websocket;
 

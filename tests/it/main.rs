@@ -48,5 +48,6 @@ mod sockets;
 mod targets;
 mod tls;
 mod total_timeout;
+mod uploads;
 mod upstream_tls;
 mod websocket;

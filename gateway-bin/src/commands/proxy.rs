@@ -16,9 +16,6 @@ use crate::telemetry;
 /// Connections to an endpoint, idle and in all: a proxy in front of one server keeps them all.
 const CONNECTIONS: usize = 1024;
 
-/// How long the one upstream may take to begin an answer.
-const TRY: Duration = Duration::from_secs(30);
-
 /// What is in flight at the signal gets this long.
 const DRAIN: Duration = Duration::from_secs(30);
 
@@ -39,7 +36,6 @@ fn document(arguments: &Proxy) -> Document {
     };
     cluster.pool.idle = CONNECTIONS;
     cluster.pool.total = CONNECTIONS;
-    cluster.timeouts.try_timeout = Some(TRY);
     cluster.ejection = None;
     let target = Target::Cluster(cluster.name.clone());
     let mut route = Route::new("everything", vec![RouteMatch::any()], target);

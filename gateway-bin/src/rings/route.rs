@@ -12,7 +12,7 @@ use gateway_layers::hedge::HedgeLayer;
 use gateway_layers::mirror::MirrorLayer;
 use gateway_layers::rate_limit::RateLimiter;
 use gateway_layers::retry::RetryLayer;
-use gateway_layers::timeout::TryTimeoutLayer;
+use gateway_layers::timeout::{ResponseHeadTimeoutLayer, TryTimeoutLayer};
 use tower::{Layer, ServiceBuilder};
 
 use crate::config::{self, Policy};
@@ -131,7 +131,8 @@ fn filters(policy: &Policy) -> FilterChain {
 
 /// What is asked for again, and how long each time.
 fn tries(policy: &Policy, target: Module) -> Module {
-    if policy.retry.is_none() && policy.hedge.is_none() && policy.try_timeout.is_none() {
+    let limited = policy.try_timeout.is_some() || policy.response_head_timeout.is_some();
+    if policy.retry.is_none() && policy.hedge.is_none() && !limited {
         return target;
     }
     let budget = policy.retry.as_ref().map(|retry| RetryBudget::new(&retry.budget));
@@ -141,6 +142,7 @@ fn tries(policy: &Policy, target: Module) -> Module {
     let retry = policy.retry.as_ref().map(|retry| RetryLayer::from(retry.config.clone()));
     let ring = ServiceBuilder::new()
         .option_layer(policy.try_timeout.map(TryTimeoutLayer::new))
+        .option_layer(policy.response_head_timeout.map(ResponseHeadTimeoutLayer::new))
         .option_layer(retry.map(|retry| retry.budget(budget)))
         .option_layer(policy.hedge.clone().map(|hedge| HedgeLayer::from(hedge).budget(spender)))
         .service(target);

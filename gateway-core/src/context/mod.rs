@@ -33,6 +33,9 @@ pub use self::principal::{Claim, Principal};
 pub use self::record::{Attempt, Fallback, Record};
 pub use self::route::{Metadata, RouteInfo};
 pub use self::tls::{ClientIdentity, ServedNames, TlsInfo, TlsVersion};
+use crate::body::Body;
+use crate::error::Reason;
+use crate::upload::Upload;
 
 /// The header field in which a gRPC caller states its time (gRPC over HTTP/2, "Requests").
 pub static GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
@@ -56,6 +59,8 @@ struct Inner {
     outer: Option<RequestContext>,
     deadline: OnceLock<Deadline>,
     try_timeout: OnceLock<Duration>,
+    response_head_timeout: OnceLock<Option<Duration>>,
+    upload: OnceLock<Arc<Upload>>,
     retried: AtomicBool,
     principal: OnceLock<Arc<Principal>>,
     answer_fields: AnswerFields,
@@ -93,6 +98,8 @@ impl RequestContext {
             outer: None,
             deadline: OnceLock::new(),
             try_timeout: OnceLock::new(),
+            response_head_timeout: OnceLock::new(),
+            upload: OnceLock::new(),
             retried: AtomicBool::new(false),
             principal: OnceLock::new(),
             answer_fields: AnswerFields::default(),
@@ -193,10 +200,46 @@ impl RequestContext {
         self.whole().deadline.get_or_init(|| Deadline { at: deadline, stated: true }).at
     }
 
-    /// True when the time that the gateway itself gives the request is over. That says something
-    /// about who was to answer; that a client was in a hurry does not.
+    /// True when the time that the gateway itself gives the request is over, and the upstream had
+    /// it. That says something about the upstream; that a client was in a hurry does not, nor that
+    /// the time passed while the gateway waited for the client's body.
     pub fn is_overdue(&self, now: Instant) -> bool {
-        self.whole().deadline.get().is_some_and(|deadline| !deadline.stated && now >= deadline.at)
+        let deadline = self.whole().deadline.get();
+        let Some(deadline) = deadline.filter(|deadline| !deadline.stated && now >= deadline.at)
+        else {
+            return false;
+        };
+        let total = deadline.at.saturating_duration_since(self.inner.started);
+        !self.waits_for_client() && self.waited_for_client() * 2 <= total
+    }
+
+    /// Why a request whose deadline has passed fails: what it waited for was the upstream, or the
+    /// rest of the client's body.
+    pub fn overdue_reason(&self) -> Reason {
+        if self.waits_for_client() { Reason::RequestTimeout } else { Reason::RouteTimeout }
+    }
+
+    /// True while somebody reads the request's body and the client has not sent more of it.
+    pub fn waits_for_client(&self) -> bool {
+        self.upload().is_some_and(|upload| upload.now().waits_since().is_some())
+    }
+
+    /// For how long the gateway has waited for the client's body in all.
+    pub fn waited_for_client(&self) -> Duration {
+        self.upload().map_or(Duration::ZERO, |upload| upload.now().waited())
+    }
+
+    /// How far the body has come; `None` for one that came with its head.
+    pub(crate) fn upload(&self) -> Option<&Arc<Upload>> {
+        self.whole().upload.get()
+    }
+
+    /// Notes from now on how far `body`, the request's, has come.
+    pub(crate) fn follow_upload(&self, body: &mut Body) {
+        if !body.is_in_memory() && self.upload().is_none() {
+            let upload = self.whole().upload.get_or_init(Arc::default);
+            body.noted_in(Arc::clone(upload));
+        }
     }
 
     /// How long one try at an endpoint may take until the head of its answer; `None` without such
@@ -209,6 +252,18 @@ impl RequestContext {
     /// cluster's own limit holds beside it.
     pub fn set_try_timeout(&self, limit: Duration) -> Duration {
         *self.whole().try_timeout.get_or_init(|| limit)
+    }
+
+    /// How long an upstream may take to begin its response once it has the whole request: `None`
+    /// where the cluster's own limit holds, `Some(None)` for no limit.
+    pub fn response_head_timeout(&self) -> Option<Option<Duration>> {
+        self.whole().response_head_timeout.get().copied()
+    }
+
+    /// Replaces the limit of the cluster on the head of the response, unless an outer layer has done
+    /// so: the first one holds. `None`: no limit.
+    pub fn set_response_head_timeout(&self, limit: Option<Duration>) {
+        let _ = self.whole().response_head_timeout.set(limit);
     }
 
     /// Says that a layer decides what of this request is sent again: nobody behind it does, but
@@ -297,6 +352,8 @@ impl RequestContext {
             outer: Some(self.clone()),
             deadline: OnceLock::new(),
             try_timeout: OnceLock::new(),
+            response_head_timeout: OnceLock::new(),
+            upload: OnceLock::new(),
             retried: AtomicBool::new(false),
             principal: OnceLock::new(),
             answer_fields: AnswerFields::default(),

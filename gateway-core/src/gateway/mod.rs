@@ -106,6 +106,7 @@ impl Gateway {
         let context = self.context_of(&mut request);
         let caller = Caller::of(request.method(), request.headers());
         let snapshot = self.shared.snapshot.load();
+        context.follow_upload(request.body_mut());
         let choice = admit::admit(&mut request, &context, &snapshot);
         let seen = (!self.shared.observers.is_empty()).then(|| Seen::of(&request));
         let outcome = match choice {

@@ -105,6 +105,7 @@ pub(super) fn decided(reason: Reason) -> Option<Option<AuditKind>> {
         | Reason::UpstreamInterim
         | Reason::UpstreamIncomplete
         | Reason::TryTimeout
+        | Reason::ResponseHeadTimeout
         | Reason::StreamIdle
         | Reason::RouteTimeout
         | Reason::CircuitOpen

@@ -102,7 +102,11 @@ impl Permit {
             let overdue = self.context.as_ref().is_some_and(|context| context.is_overdue(now));
             if overdue { Verdict::Failure } else { Verdict::Neither }
         });
-        let took = self.began.map(|began| now.saturating_duration_since(began));
+        // The upload is the client's time.
+        let waited = || self.context.as_ref().map(RequestContext::waited_for_client);
+        let took = self.began.map(|began| {
+            now.saturating_duration_since(began).saturating_sub(waited().unwrap_or_default())
+        });
         let slow = took.zip(self.breaker.slow_threshold());
         let slow = slow.is_some_and(|(took, threshold)| took >= threshold);
         let ending = match (verdict, slow) {

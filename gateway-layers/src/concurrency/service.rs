@@ -118,10 +118,15 @@ impl Watch {
     fn settle(mut self, outcome: &Outcome) {
         let context = self.context.take();
         let now = Instant::now();
+        // The upload is the client's time.
+        let waited = context.as_ref().map(RequestContext::waited_for_client).unwrap_or_default();
         let overdue = || context.is_some_and(|context| context.is_overdue(now));
         let sample = match (Verdict::of(outcome.as_ref()), outcome) {
             (Verdict::Failure, _) => Sample::Failed,
-            (_, Ok(_)) => Sample::Answered(now.saturating_duration_since(self.began)),
+            (_, Ok(_)) => {
+                let took = now.saturating_duration_since(self.began);
+                Sample::Answered(took.saturating_sub(waited))
+            }
             (_, Err(error)) if error.reason() == Reason::RouteTimeout && overdue() => {
                 Sample::Failed
             }

@@ -102,7 +102,10 @@ impl FailureKind {
             | Reason::UpstreamHeadersTooLarge
             | Reason::UpstreamUpgrade
             | Reason::UpstreamInterim => Self::Invalid,
-            Reason::TryTimeout | Reason::StreamIdle | Reason::RouteTimeout => Self::Timeout,
+            Reason::TryTimeout
+            | Reason::ResponseHeadTimeout
+            | Reason::StreamIdle
+            | Reason::RouteTimeout => Self::Timeout,
             Reason::NoEndpoint
             | Reason::PendingOverflow
             | Reason::PendingTimeout

@@ -6,14 +6,15 @@
 //! [`Delay`], the request is sent once more beside the first one. The first good answer wins, and
 //! the other try is dropped, which ends it.
 //!
-//! Hedged are requests that may be sent twice: those with an idempotent method (RFC 9110, section
-//! 9.2.2), one that [`methods`](HedgeLayer::methods) names, or an `Idempotency-Key`; and whose body
-//! is empty or in memory. Others pass untouched.
+//! Hedged are requests of which two copies may be in flight: those with an idempotent method (RFC
+//! 9110, section 9.2.2) or one that [`methods`](HedgeLayer::methods) names, and whose body is empty
+//! or in memory. Others pass untouched, a POST with `Idempotency-Key` among them: its copies would
+//! meet at the upstream.
 //!
-//! Good is every answer but 502, 503 and 504 (see [`Verdict`](gateway_core::Verdict)). A failure
-//! before the delay passes at once: it is for a [retry](crate::retry) outside of the hedge to
-//! judge. Of a try that fails later, the other one is waited for; when all fail, the outcome of
-//! the first one passes, as if there had been no other.
+//! Only a success ends the race: a status below 400, and for gRPC no status but 0. A failure before
+//! the delay passes at once: it is for a [retry](crate::retry) outside of the hedge to judge. Of a
+//! copy that fails later, the others are waited for; when all fail, the outcome of the first one
+//! passes, as if there had been no other.
 //!
 //! Extra tries come from a [`RetryBudget`](gateway_core::budget::RetryBudget), best the one that the
 //! retries around them have.

@@ -8,9 +8,8 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use gateway_core::replay::is_idempotent;
-use gateway_core::{Body, Error, Outcome, Request, RequestContext, Response, Verdict};
-use http::{Method, header};
+use gateway_core::{Body, Error, Outcome, Request, RequestContext, Response};
+use http::{HeaderName, Method, header};
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep};
 use tower_service::Service;
@@ -58,11 +57,16 @@ impl Policy {
         Self { wait, max_extra, methods: config.methods.clone(), budget }
     }
 
-    /// True when `request` may be sent twice.
+    /// True when copies of `request` may be in flight at the same time (RFC 9110, section 9.2.2).
+    ///
+    /// An `Idempotency-Key` makes a request safe to repeat after a failure, not to send twice at
+    /// once: the copy that comes second is rejected with 409, and might win.
     fn covers(&self, request: &Request) -> bool {
+        static IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
         let (method, headers) = (request.method(), request.headers());
+        let named = || self.methods.contains(method) && !headers.contains_key(&IDEMPOTENCY_KEY);
         self.max_extra > 0
-            && (is_idempotent(method, headers) || self.methods.contains(method))
+            && (method.is_idempotent() || named())
             && *method != Method::CONNECT
             && !headers.contains_key(header::UPGRADE)
     }
@@ -199,9 +203,16 @@ where
     }
 }
 
-/// Nobody does better by asking somebody else.
+/// True for an outcome that ends the race. An error of one copy (a fast 500, 401 or 429) says
+/// little about what the slower one will bring.
 fn is_good(outcome: &Outcome) -> bool {
-    Verdict::of(outcome.as_ref()) == Verdict::Success
+    let Ok(response) = outcome else {
+        return false;
+    };
+    let status = response.status();
+    // gRPC says in a trailers-only response how a call failed.
+    let grpc = response.headers().get("grpc-status");
+    !status.is_client_error() && !status.is_server_error() && grpc.is_none_or(|code| code == "0")
 }
 
 pin_project! {

@@ -48,6 +48,8 @@ pub(crate) fn modest(
 ) -> ClusterBuilder {
     let mut timeouts = ClusterTimeouts::default();
     timeouts.idle = silence;
+    // Each query has a deadline of its own, and a watch may wait for its response for minutes.
+    timeouts.response_head = None;
     let mut pool = PoolSettings::default();
     (pool.idle, pool.total) = (idle, connections);
     builder.host(HostPolicy::Endpoint).timeouts(timeouts).pool(pool)

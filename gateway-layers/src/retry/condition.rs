@@ -78,7 +78,7 @@ impl Conditions {
                 Condition::Connect
             }
             Reason::UpstreamClosed | Reason::UpstreamProtocol => Condition::Reset,
-            Reason::TryTimeout => Condition::Timeout,
+            Reason::TryTimeout | Reason::ResponseHeadTimeout => Condition::Timeout,
             _ => return false,
         };
         self.contains(kind) || (error.is_unsent() && self.contains(Condition::Connect))
@@ -125,6 +125,7 @@ mod tests {
             Reason::UpstreamClosed,
             Reason::UpstreamProtocol,
             Reason::TryTimeout,
+            Reason::ResponseHeadTimeout,
         ]));
     }
 

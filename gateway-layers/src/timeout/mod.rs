@@ -1,4 +1,5 @@
-//! [`TimeoutLayer`]: the time a request has in all; [`TryTimeoutLayer`]: the time of one try.
+//! [`TimeoutLayer`]: the time a request has in all; [`TryTimeoutLayer`]: the time of one try;
+//! [`ResponseHeadTimeoutLayer`]: the time until the response begins.
 //!
 //! The layer sets the request's deadline and fails it with
 //! [`Reason::RouteTimeout`](gateway_core::Reason::RouteTimeout) when the deadline passes before
@@ -10,6 +11,9 @@
 //! There is no total timeout by default: it would cut downloads and streams that make progress.
 //! What ends a request that makes none are the limits of the cluster
 //! ([`ClusterTimeouts`](gateway_core::ClusterTimeouts)) and of the listener.
+//!
+//! While the gateway waits for the rest of the client's body, the failure is the client's:
+//! [`Reason::RequestTimeout`](gateway_core::Reason::RequestTimeout) (408).
 //!
 //! Clients may ask for less, with `grpc-timeout` or `x-request-deadline-ms`, never for more.
 //!
@@ -39,10 +43,12 @@
 mod budget;
 mod each_try;
 mod layer;
+mod response_head;
 mod service;
 #[cfg(test)]
 mod tests;
 
 pub use self::each_try::{TryTimeout, TryTimeoutLayer};
 pub use self::layer::TimeoutLayer;
+pub use self::response_head::{ResponseHeadTimeout, ResponseHeadTimeoutLayer};
 pub use self::service::{ResponseFuture, Timeout};

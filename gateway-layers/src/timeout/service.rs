@@ -36,7 +36,7 @@ impl<S> Timeout<S> {
             return Limit::default();
         };
         let Some(context) = context else {
-            return Limit { at: Some(own), watched: false };
+            return Limit { at: Some(own), watched: false, context: None };
         };
         // The outermost layer's deadline is the request's; a nearer one is ours alone to watch.
         let shared = if timeout < self.timeout {
@@ -47,21 +47,28 @@ impl<S> Timeout<S> {
         Limit {
             at: Some(own.min(shared)),
             watched: shared <= own && context.is_woken_at_deadline(),
+            context: Some(context.clone()),
         }
     }
 }
 
 /// The moment at which a request is out of time.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug, Default)]
 struct Limit {
     at: Option<Instant>,
     /// The future is polled at that moment, whoever else wakes it.
     watched: bool,
+    context: Option<RequestContext>,
 }
 
 impl Limit {
     fn has_passed(&self) -> bool {
         self.at.is_some_and(|at| Instant::now() >= at)
+    }
+
+    /// The failure of a request whose time has passed: the client's while its body is waited for.
+    fn failure(&self) -> Error {
+        self.context.as_ref().map_or(Reason::RouteTimeout, RequestContext::overdue_reason).into()
     }
 }
 
@@ -122,7 +129,7 @@ impl<F: Future<Output = Outcome>> Future for ResponseFuture<F> {
             sleep.is_some_and(|sleep| sleep.poll(cx).is_ready())
         };
         if late {
-            return Poll::Ready(Err(Reason::RouteTimeout.into()));
+            return Poll::Ready(Err(this.limit.failure()));
         }
         Poll::Pending
     }

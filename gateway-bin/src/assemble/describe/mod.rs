@@ -5,6 +5,7 @@ mod access;
 mod filters;
 
 use std::fmt::Write;
+use std::time::Duration;
 
 use gateway_layers::hedge::Delay;
 use gateway_layers::retry::Condition;
@@ -59,6 +60,9 @@ fn policy(policy: &Policy, known: bool) -> Vec<String> {
     }
     if let Some(limit) = policy.try_timeout {
         lines.push(format!("try_timeout {}", show_duration(limit)));
+    }
+    if let Some(limit) = policy.response_head_timeout {
+        lines.push(format!("response_head_timeout {}", limit.map_or_else(off, show_duration)));
     }
     lines.push(match &policy.retry {
         None => "retry none; one other endpoint for what was not sent or may be sent twice".into(),
@@ -116,9 +120,11 @@ fn destination(to: &Destination) -> String {
 
 fn describe_cluster(text: &mut String, part: &ClusterPart) {
     let timeouts = &part.config.timeouts;
-    let one = timeouts.try_timeout.map_or("off".to_owned(), show_duration);
+    let show = |limit: Option<Duration>| limit.map_or("off".to_owned(), show_duration);
+    let (one, head) = (show(timeouts.try_timeout), show(timeouts.response_head));
     let _ = writeln!(text, "{}", part.cluster.status());
-    let _ = writeln!(text, "  connect {}, try {one}", show_duration(timeouts.connect));
+    let connect = show_duration(timeouts.connect);
+    let _ = writeln!(text, "  connect {connect}, try {one}, response_head {head}");
     if !part.config.verifies() {
         let _ = writeln!(text, "  dangerous_accept_any_certificate: whoever answers is believed");
     }

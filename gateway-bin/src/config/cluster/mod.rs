@@ -51,8 +51,8 @@ pub struct Cluster {
     /// `pool`, for each endpoint: `idle` (64), `total` (256), `pending` (1024), `pending_timeout`
     /// (1 s), `idle_timeout` (60 s), `max_age` (10 min).
     pub pool: PoolSettings,
-    /// `timeouts`: `connect` (3 s), `try` (as long as the request has), `idle` (5 min); `"0s"` is
-    /// off, which is a year.
+    /// `timeouts`: `connect` (3 s), `try` (as long as the request has), `response_head` (30 s),
+    /// `idle` (5 min); `"0s"` is off, which is a year for `connect` and `idle`.
     pub timeouts: ClusterTimeouts,
     /// `tls`, for `https` endpoints. Default: verified by what the system trusts.
     pub tls: Option<ClusterTls>,
@@ -205,6 +205,9 @@ fn timeouts(field: Field<'_>) -> Option<ClusterTimeouts> {
     let mut timeouts = ClusterTimeouts::default();
     table.set("connect", &mut timeouts.connect, |field| timeout(&field));
     table.set("try", &mut timeouts.try_timeout, |field| {
+        Some(Some(duration(&field)?).filter(|duration| !duration.is_zero()))
+    });
+    table.set("response_head", &mut timeouts.response_head, |field| {
         Some(Some(duration(&field)?).filter(|duration| !duration.is_zero()))
     });
     table.set("idle", &mut timeouts.idle, |field| timeout(&field));

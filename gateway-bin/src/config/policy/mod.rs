@@ -72,6 +72,10 @@ pub struct Policy {
     /// `try_timeout`: for one try at an endpoint, until the head of its answer. `"0s"` is off.
     /// Default: none of the route's own.
     pub try_timeout: Option<Duration>,
+    /// `response_head_timeout`: for the head of the response once the whole request has been sent, in
+    /// place of the cluster's `timeouts.response_head`. `Some(None)`: `"0s"`, off. Default: the
+    /// cluster's.
+    pub response_head_timeout: Option<Option<Duration>>,
     /// `tunnel_idle`: how long a tunnel (WebSocket) may be idle. `"0s"` is off, which is a year.
     /// Default: `timeouts.tunnel_idle` of the listener.
     pub tunnel_idle: Option<Duration>,
@@ -109,6 +113,7 @@ impl Default for Policy {
             timeout: None,
             honor_client_deadline: true,
             try_timeout: None,
+            response_head_timeout: None,
             tunnel_idle: None,
             retry: None,
             hedge: None,
@@ -161,6 +166,9 @@ impl Policy {
         });
         table.set("try_timeout", &mut policy.try_timeout, |field| {
             Some(Some(duration(&field)?).filter(|timeout| !timeout.is_zero()))
+        });
+        table.set("response_head_timeout", &mut policy.response_head_timeout, |field| {
+            Some(Some(Some(duration(&field)?).filter(|timeout| !timeout.is_zero())))
         });
         table.set("tunnel_idle", &mut policy.tunnel_idle, |field| timeout(&field).map(Some));
         table.set("retry", &mut policy.retry, |field| Retry::read(field).map(Some));

@@ -36,7 +36,7 @@ fn policies() {
             "g.toml:7:8: routes[0].policy.retries: unknown key, expected one of `public`, \
              `identity`, `mtls`, `jwt`, `introspection`, `delegated`, `api_key`, `basic`, \
              `service_token`, `signature`, `authorize`, `external_auth`, `rate_limit`, `timeout`, \
-             `honor_client_deadline`, `try_timeout`, `tunnel_idle`, `retry`, `hedge`, `mirror`, \
+             `honor_client_deadline`, `try_timeout`, `response_head_timeout`, `tunnel_idle`, `retry`, `hedge`, `mirror`, \
              `fallback`, `request_headers`, \
              `response_headers`, `body_limit`, `security_headers`, `cors`, `ip`, `methods`, \
              `content_types`, `csrf`",

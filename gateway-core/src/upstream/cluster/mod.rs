@@ -30,16 +30,29 @@ use crate::module::{Health, ModuleService};
 pub struct ClusterTimeouts {
     /// For a connection, TLS included. Default: 3 s.
     pub connect: Duration,
-    /// For the head of an answer, from the moment an endpoint was picked. `None`: as long as the
-    /// request has. Default: none.
+    /// For one attempt until the head of its response, connecting included. The time in which the
+    /// gateway waits for the client's body does not count. `None`: as long as the request has.
+    /// Default: none.
     pub try_timeout: Option<Duration>,
+    /// For the head of the response, from the moment the whole request has been sent. `None`: no
+    /// such limit. Default: 30 s.
+    pub response_head: Option<Duration>,
     /// Between two pieces of a body in either direction. Default: 5 min.
     pub idle: Duration,
 }
 
+/// Longer than what an interactive client waits for, and short enough that a hung upstream is
+/// noticed; it does not cut downloads, uploads or streams.
+const RESPONSE_HEAD: Duration = Duration::from_secs(30);
+
 impl Default for ClusterTimeouts {
     fn default() -> Self {
-        Self { connect: Duration::from_secs(3), try_timeout: None, idle: Duration::from_secs(300) }
+        Self {
+            connect: Duration::from_secs(3),
+            try_timeout: None,
+            response_head: Some(RESPONSE_HEAD),
+            idle: Duration::from_secs(300),
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use http_body::Frame;
 use tokio::io::AsyncReadExt;
 use tokio::time::{Duration, Instant};
 
+use super::limits::{Limits, Progress};
 use crate::body::Body;
 use crate::context::Interim;
 use crate::error::{Error, Reason};
@@ -58,6 +59,12 @@ pub(super) struct Exchange {
     /// Something has moved since `last_progress` was taken.
     progressed: bool,
     last_progress: Instant,
+    /// When the last of the request was written.
+    written_at: Instant,
+    /// Since when the client has sent no more of the body, while the upstream has all that came.
+    starved: Option<Instant>,
+    /// For how long that was so before.
+    waited: Duration,
 }
 
 /// The request body on its way out.
@@ -99,6 +106,9 @@ impl Exchange {
             stream_read: STREAM_READ_SIZE,
             progressed: false,
             last_progress: now,
+            written_at: now,
+            starved: None,
+            waited: Duration::ZERO,
         }
     }
 
@@ -108,8 +118,7 @@ impl Exchange {
         cx: &mut Context<'_>,
         upgrade: bool,
         interim: Option<&Interim>,
-        answer_by: Option<Instant>,
-        idle: Duration,
+        limits: &Limits,
     ) -> Poll<Result<ResponseHead, Error>> {
         if let Poll::Ready(Err(error)) = self.poll_send(cx) {
             return Poll::Ready(Err(error));
@@ -123,11 +132,11 @@ impl Exchange {
                 Sending::Held { until, .. } => Some(*until),
                 _ => None,
             };
-            let idle_at = self.idle_at(idle);
-            let next = [answer_by, held_until].into_iter().flatten().fold(idle_at, Instant::min);
+            let progress = self.progress();
+            let (by, reason) = limits.next(progress, self.waited);
+            let next = held_until.map_or(by, |held| held.min(by));
             ready!(self.connection.alarm.poll(cx, next));
             if held_until != Some(next) {
-                let reason = if next == idle_at { Reason::StreamIdle } else { Reason::TryTimeout };
                 return Poll::Ready(Err(reason.into()));
             }
             self.release_body();
@@ -147,6 +156,9 @@ impl Exchange {
                         return Poll::Ready(Ok(()));
                     }
                     if source_pending {
+                        if matches!(self.body, Sending::Streaming(_)) {
+                            self.starved.get_or_insert_with(Instant::now);
+                        }
                         return Poll::Pending;
                     }
                 }
@@ -174,7 +186,13 @@ impl Exchange {
             if out.is_full() || out.buffer().len() >= WRITE_AHEAD {
                 return Poll::Ready(Ok(false));
             }
-            match http_body::Body::poll_frame(Pin::new(body), cx) {
+            let polled = http_body::Body::poll_frame(Pin::new(body), cx);
+            if polled.is_ready()
+                && let Some(since) = self.starved.take()
+            {
+                self.waited += since.elapsed();
+            }
+            match polled {
                 Poll::Pending => return Poll::Ready(Ok(true)),
                 Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(error)),
                 Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
@@ -216,6 +234,7 @@ impl Exchange {
         let flushed = connection.out.poll_write_all(cx, &mut connection.stream, &mut self.written);
         if self.written != before {
             self.last_progress = Instant::now();
+            self.written_at = self.last_progress;
         }
         flushed
     }
@@ -344,14 +363,34 @@ impl Exchange {
         }
     }
 
-    /// When the upstream will have stood still for `idle`.
+    /// When both sides will have stood still for `idle`, and whose failure that is.
+    pub(super) fn idle_at(&mut self, idle: Duration) -> (Instant, Reason) {
+        let at = self.last_progress() + idle;
+        let reason =
+            if self.starved.is_some() { Reason::RequestTimeout } else { Reason::StreamIdle };
+        (at, reason)
+    }
+
+    /// When something moved last.
     ///
     /// Asked only when there is something to wait for, which is when the clock is read.
-    pub(super) fn idle_at(&mut self, idle: Duration) -> Instant {
+    fn last_progress(&mut self) -> Instant {
         if std::mem::take(&mut self.progressed) {
             self.last_progress = Instant::now();
         }
-        self.last_progress + idle
+        self.last_progress
+    }
+
+    fn progress(&mut self) -> Progress {
+        if let Some(since) = self.starved {
+            return Progress::WaitsForClient(since);
+        }
+        let since = self.last_progress();
+        if self.is_sent() {
+            Progress::Sent(self.written_at, since)
+        } else {
+            Progress::Sending(since)
+        }
     }
 
     /// True when both messages have ended exactly and nothing else was read.

@@ -40,7 +40,7 @@ pub(super) async fn forward(
     if !expects {
         call.head.headers.remove(header::EXPECT);
     }
-    let mut lease = Lease::acquire(in_flight, call.deadline).await?;
+    let mut lease = Lease::acquire(in_flight, call.limits.deadline).await?;
     let mut pooled = lease.take(call.started);
     loop {
         let reused = pooled.is_some();
@@ -114,8 +114,7 @@ async fn attempt(
     let interim = call.context.and_then(RequestContext::interim);
     let mut exchange = Exchange::new(connection, body, framing, expects, call.started);
     let answered =
-        poll_fn(|cx| exchange.poll_answer(cx, call.upgrade, interim, call.answer_by, call.idle))
-            .await;
+        poll_fn(|cx| exchange.poll_answer(cx, call.upgrade, interim, &call.limits)).await;
     match answered {
         Ok(head) => Ok((exchange, head)),
         Err(error) => Err(Failed { error, written: exchange.written, answered: exchange.answered }),
@@ -124,7 +123,10 @@ async fn attempt(
 
 /// Says "out of time" where the request's own deadline was what ended the attempt.
 fn in_time(error: Error, call: &Call<'_>) -> Error {
-    let timed_out = matches!(error.reason(), Reason::TryTimeout | Reason::ConnectTimeout);
+    let timed_out = matches!(
+        error.reason(),
+        Reason::TryTimeout | Reason::ResponseHeadTimeout | Reason::ConnectTimeout
+    );
     if timed_out && call.is_out_of_time(Instant::now()) {
         return Error::new(Reason::RouteTimeout).with_source(error);
     }
@@ -199,9 +201,10 @@ fn body(
         .headers
         .get(header::CONTENT_TYPE)
         .is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
-    let deadline = call.deadline.filter(|_| !endless);
+    let deadline = call.limits.deadline.filter(|_| !endless);
     let good = Verdict::of_status(head.status) == Verdict::Success;
-    let received = Received::new(exchange, lease, length, call.idle, deadline, reusable, good);
+    let received =
+        Received::new(exchange, lease, length, call.limits.idle, deadline, reusable, good);
     Ok(Body::from_boxed(Box::pin(received)))
 }
 

@@ -1,6 +1,10 @@
 //! Forwarding over HTTP/2, on hyper.
 
 use std::error::Error as StdError;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Poll, ready};
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -10,17 +14,20 @@ use http::{Method, StatusCode, Version};
 use http_body::Body as _;
 use hyper::client::conn::http2::SendRequest;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::far_side::FarSide;
+use super::limits::{Limits, Progress};
 use super::{Call, is_idempotent};
 use crate::body::{Body, End};
+use crate::context::RequestContext;
 use crate::error::{Error, Reason, Verdict};
 use crate::hop_headers;
 use crate::message::{Outcome, Response, Tunnel};
 use crate::replay::Replay;
 use crate::respond;
 use crate::task::Spawner;
+use crate::upload::Upload;
 use crate::upstream::connect::Connector;
 use crate::upstream::endpoint::InFlight;
 use crate::upstream::pool::Http2Lease;
@@ -161,7 +168,7 @@ async fn connect(
         .handshake(TokioIo::new(stream))
         .await
         .map_err(|error| Error::new(Reason::UpstreamProtocol).with_source(error))?;
-    let name = std::sync::Arc::clone(endpoint.name());
+    let name = Arc::clone(endpoint.name());
     endpoint.tasks.spawn("HTTP/2 upstream connection", async move {
         if let Err(error) = connection.await {
             tracing::debug!(endpoint = %name, %error, "upstream connection ended");
@@ -191,17 +198,37 @@ async fn send(
     call: &Call<'_>,
 ) -> Result<(http::Response<hyper::body::Incoming>, Http2Lease), Failed> {
     let reused = lease.reused;
-    let sent = lease.sender.try_send_request(request);
-    let answered = match call.answer_by {
-        None => sent.await,
-        Some(by) => match timeout_at(by, sent).await {
-            Ok(answered) => answered,
-            Err(_) => {
-                let out_of_time = call.is_out_of_time(Instant::now());
-                let late = if out_of_time { Reason::RouteTimeout } else { Reason::TryTimeout };
-                return Err(Failed { error: late.into(), unprocessed: false, stale: false });
+    let upload = call.context.and_then(RequestContext::upload);
+    let mut sending = Sending::new(upload.filter(|_| !request.body().is_in_memory()));
+    let answered = {
+        let mut sent = pin!(lease.sender.try_send_request(request));
+        let mut sleep = pin!(sleep_until(sending.look_again(&call.limits)));
+        poll_fn(|cx| {
+            loop {
+                if let Poll::Ready(answered) = sent.as_mut().poll(cx) {
+                    return Poll::Ready(Ok(answered));
+                }
+                ready!(sleep.as_mut().poll(cx));
+                let (by, reason) = sending.next(&call.limits);
+                let now = Instant::now();
+                if now >= by {
+                    let out_of_time = reason != Reason::RequestTimeout && call.is_out_of_time(now);
+                    return Poll::Ready(Err(if out_of_time {
+                        Reason::RouteTimeout
+                    } else {
+                        reason
+                    }));
+                }
+                sleep.as_mut().reset(sending.look_again(&call.limits));
             }
-        },
+        })
+        .await
+    };
+    let answered = match answered {
+        Ok(answered) => answered,
+        Err(late) => {
+            return Err(Failed { error: late.into(), unprocessed: false, stale: false });
+        }
     };
     match answered {
         Ok(response) => Ok((response, lease)),
@@ -214,6 +241,69 @@ async fn send(
         }
     }
 }
+
+/// How far a request has been sent, which another task does: it is looked at when a limit may have
+/// been reached, instead of being told of each piece.
+struct Sending<'a> {
+    /// `None`: the body was in memory, and went out at once.
+    upload: Option<&'a Upload>,
+    /// For how long the request had waited for its client before this attempt.
+    before: Duration,
+    began: Instant,
+    /// Pieces of the body when it last moved, and when that was.
+    moved: (u64, Instant),
+}
+
+impl<'a> Sending<'a> {
+    fn new(upload: Option<&'a Arc<Upload>>) -> Self {
+        let began = Instant::now();
+        let uploaded = upload.map(|upload| upload.now()).unwrap_or_default();
+        Self {
+            upload: upload.map(|upload| &**upload),
+            before: uploaded.waited(),
+            began,
+            moved: (uploaded.pieces, began),
+        }
+    }
+
+    /// When the next limit is reached, as far as is known now.
+    fn next(&mut self, limits: &Limits) -> (Instant, Reason) {
+        let Some(upload) = self.upload else {
+            return limits.next(Progress::Sent(self.began, self.began), Duration::ZERO);
+        };
+        let uploaded = upload.now();
+        if uploaded.pieces != self.moved.0 {
+            self.moved = (uploaded.pieces, Instant::now());
+        }
+        let progress = match (uploaded.ended, uploaded.waits_since()) {
+            (Some(ended), _) => Progress::Sent(ended.max(self.began), ended.max(self.moved.1)),
+            (None, Some(since)) => Progress::WaitsForClient(since),
+            (None, None) => Progress::Sending(self.moved.1),
+        };
+        limits.next(progress, uploaded.waited().saturating_sub(self.before))
+    }
+
+    /// When to look again: no later than a limit can be reached, whatever happens until then.
+    fn look_again(&mut self, limits: &Limits) -> Instant {
+        let (by, _) = self.next(limits);
+        let Some(upload) = self.upload else {
+            return by;
+        };
+        let (now, uploaded) = (Instant::now(), upload.now());
+        if uploaded.ended.is_some() {
+            return by;
+        }
+        let waited = uploaded.waited().saturating_sub(self.before);
+        let attempt = limits.attempt_by.map(|by| by + waited);
+        let head = limits.response_head.map(|head| now + head);
+        let soonest = [attempt, head].into_iter().flatten().fold(by, Instant::min);
+        // A client that sends little keeps an attempt's clock just before its end.
+        soonest.max((now + LOOK_AT_MOST_EVERY).min(by))
+    }
+}
+
+/// The state of an upload is not looked at more often than this.
+const LOOK_AT_MOST_EVERY: Duration = Duration::from_millis(10);
 
 /// The upstream's own word that it has not processed the request (RFC 9113, section 8.7).
 fn was_not_processed(error: &hyper::Error) -> bool {
@@ -266,8 +356,8 @@ fn receive(
     let body = if body.is_end_stream() {
         body
     } else {
-        let deadline = call.deadline.filter(|_| !endless);
-        body.map(|body| Watched::new(body, call.idle, Reason::StreamIdle).until(deadline))
+        let deadline = call.limits.deadline.filter(|_| !endless);
+        body.map(|body| Watched::new(body, call.limits.idle, Reason::StreamIdle).until(deadline))
     };
     let good = Verdict::of_status(head.status) == Verdict::Success;
     let body = body.on_end(move |end| {

@@ -5,18 +5,21 @@ mod exchange;
 mod far_side;
 mod http1;
 mod http2;
+mod limits;
 mod max_forwards;
 mod once;
 mod received;
 mod remaining;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{Version, request};
 use tokio::time::Instant;
 
 use self::choice::Choice;
+use self::limits::Limits;
 pub(super) use self::once::send_once;
 use super::address::{EndpointAddress, Transport};
 use super::balance::Wanted;
@@ -74,7 +77,9 @@ async fn attempt(
     let endpoint = &choice.endpoint;
     call.begin(cluster, endpoint);
     let context = call.context;
-    let mut trial = Trial { cluster, endpoint, context, started: call.started, over: false };
+    let waited = context.map(RequestContext::waited_for_client).unwrap_or_default();
+    let mut trial =
+        Trial { cluster, endpoint, context, started: call.started, waited, over: false };
     let in_flight = Arc::clone(endpoint).enter();
     let outcome = match endpoint.address().transport() {
         Transport::Http | Transport::Https | Transport::Unix => {
@@ -95,6 +100,8 @@ struct Trial<'a> {
     endpoint: &'a Arc<Endpoint>,
     context: Option<&'a RequestContext>,
     started: Instant,
+    /// For how long the request had waited for its client before.
+    waited: Duration,
     over: bool,
 }
 
@@ -116,7 +123,8 @@ impl Trial<'_> {
         let now = Instant::now();
         let duration = now.saturating_duration_since(self.started);
         if measured && verdict != Verdict::Neither {
-            self.endpoint.latency.observe(duration, verdict == Verdict::Failure, now);
+            let latency = duration.saturating_sub(self.waited_for_client());
+            self.endpoint.latency.observe(latency, verdict == Verdict::Failure, now);
         }
         let result = outcome.as_ref().map(http::Response::status).map_err(Error::reason);
         let name = self.endpoint.name();
@@ -131,6 +139,12 @@ impl Trial<'_> {
             return Verdict::Failure;
         }
         Verdict::of(outcome.as_ref())
+    }
+
+    /// For how long this attempt has waited for the client.
+    fn waited_for_client(&self) -> Duration {
+        let waited = self.context.map(RequestContext::waited_for_client);
+        waited.unwrap_or_default().saturating_sub(self.waited)
     }
 
     /// True when the time is over that the gateway gives the request.
@@ -155,16 +169,11 @@ struct Call<'a> {
     upgrade: bool,
     started: Instant,
     connect_by: Instant,
-    /// When the answer's head must be there.
-    answer_by: Option<Instant>,
-    /// When the whole exchange must be over.
-    deadline: Option<Instant>,
+    limits: Limits,
     /// Some byte of an answer has come.
     answered: bool,
     /// Endpoints that were tried.
     tries: u32,
-    /// How long either side may stand still.
-    idle: std::time::Duration,
 }
 
 impl<'a> Call<'a> {
@@ -177,15 +186,18 @@ impl<'a> Call<'a> {
         let now = Instant::now();
         Self {
             upgrade: head.headers.contains_key(header::UPGRADE),
-            deadline: context.and_then(RequestContext::deadline),
+            limits: Limits {
+                attempt_by: None,
+                response_head: None,
+                idle: cluster.settings.timeouts.idle,
+                deadline: context.and_then(RequestContext::deadline),
+            },
             head,
             context,
             started: now,
             connect_by: now,
-            answer_by: None,
             answered: false,
             tries: 0,
-            idle: cluster.settings.timeouts.idle,
         }
     }
 
@@ -195,6 +207,10 @@ impl<'a> Call<'a> {
         let context = self.context;
         if let Some(context) = context {
             let name = Arc::clone(endpoint.name());
+            if let Some(upload) = context.upload() {
+                // Nobody reads it before the request is on its way.
+                upload.rests();
+            }
             context.record().attempt(Attempt::new(Arc::clone(&cluster.name), name));
         }
         apply_host(&settings.host, endpoint.address(), &mut self.head.headers);
@@ -202,14 +218,18 @@ impl<'a> Call<'a> {
             self.started = Instant::now();
         }
         self.tries += 1;
-        let (started, deadline) = (self.started, self.deadline);
+        let (started, deadline) = (self.started, self.limits.deadline);
         if let Some(deadline) = deadline {
             remaining::pass_on(&mut self.head.headers, deadline.saturating_duration_since(started));
         }
         let limits = [settings.timeouts.try_timeout, context.and_then(RequestContext::try_timeout)];
-        let answer_by = limits.into_iter().flatten().min().map(|limit| started + limit);
-        self.connect_by = sooner(started + settings.timeouts.connect, deadline);
-        self.answer_by = answer_by.map(|by| sooner(by, deadline)).or(deadline);
+        let limit = limits.into_iter().flatten().min();
+        self.limits.attempt_by = limit.map(|limit| started + limit);
+        let own = context.and_then(RequestContext::response_head_timeout);
+        self.limits.response_head = own.unwrap_or(settings.timeouts.response_head);
+        let connect = started
+            + limit.map_or(settings.timeouts.connect, |limit| limit.min(settings.timeouts.connect));
+        self.connect_by = sooner(connect, deadline);
     }
 
     /// True when another endpoint may be asked after this failure of one: nothing was sent, or the
@@ -248,7 +268,7 @@ impl<'a> Call<'a> {
 
     /// True when the deadline of the whole request is what limits the wait for the answer.
     fn is_out_of_time(&self, now: Instant) -> bool {
-        self.deadline.is_some_and(|deadline| now >= deadline)
+        self.limits.deadline.is_some_and(|deadline| now >= deadline)
     }
 }
 

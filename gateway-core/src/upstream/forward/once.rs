@@ -6,6 +6,7 @@ use std::time::Duration;
 use http::Version;
 use tokio::time::Instant;
 
+use super::limits::Limits;
 use super::{Call, http1, http2};
 use crate::body::Body;
 use crate::message::Outcome;
@@ -35,11 +36,14 @@ pub(in crate::upstream) async fn send_once(
         upgrade: false,
         started,
         connect_by: by,
-        answer_by: Some(by),
-        deadline: None,
+        limits: Limits {
+            attempt_by: Some(by),
+            response_head: None,
+            idle: by.saturating_duration_since(started),
+            deadline: None,
+        },
         answered: false,
         tries: 1,
-        idle: by.saturating_duration_since(started),
     };
     let replay = Replay::new(body);
     let body = replay.first();

@@ -75,12 +75,12 @@ impl Body for Received {
         let polled = match exchange.poll_body(cx) {
             Poll::Ready(polled) => polled,
             Poll::Pending => {
-                let idle_at = exchange.idle_at(idle);
+                let (idle_at, stands_still) = exchange.idle_at(idle);
                 let next = deadline.map_or(idle_at, |deadline| deadline.min(idle_at));
                 if exchange.connection.alarm.poll(cx, next).is_pending() {
                     return Poll::Pending;
                 }
-                let late = if next == idle_at { Reason::StreamIdle } else { Reason::RouteTimeout };
+                let late = if next == idle_at { stands_still } else { Reason::RouteTimeout };
                 Some(Err(late.into()))
             }
         };

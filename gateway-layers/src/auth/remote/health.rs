@@ -23,6 +23,8 @@ pub(super) struct Health {
     failures: u32,
     /// Until when it is left alone.
     until: Option<Instant>,
+    /// When that was decided: what was asked before belongs to the same outage.
+    cooled: Option<Instant>,
     /// Somebody finds out whether it is back.
     probing: bool,
     /// What was wrong with its last answer, if anything.
@@ -40,6 +42,7 @@ impl Health {
             cooldown,
             failures: 0,
             until: None,
+            cooled: None,
             probing: false,
             fault: None,
             logged: None,
@@ -66,26 +69,31 @@ impl Health {
     /// It has answered.
     pub(super) fn answered(&mut self, name: &str, now: Instant) {
         (self.failures, self.until, self.probing, self.fault) = (0, None, false, None);
+        self.cooled = None;
         if self.warned && self.may_log(now) {
             self.warned = false;
             tracing::info!(server = name, "tokens can be asked about again");
         }
     }
 
-    /// It has not, or nothing that is of use.
-    pub(super) fn failed(&mut self, name: &str, fault: &Fault, now: Instant) {
+    /// Counts that the query begun at `asked` had no response, or none that is of use.
+    ///
+    /// Many queries may be in flight when a server goes away: the cool-down doubles once for all
+    /// of them, and again only when a query fails that was begun after it.
+    pub(super) fn failed(&mut self, name: &str, fault: &Fault, asked: Instant, now: Instant) {
         self.failed += 1;
-        self.probing = false;
+        let counts = self.is_news(asked);
+        if counts {
+            self.probing = false;
+        }
         if fault.is_death() {
-            self.failures = self.failures.saturating_add(1);
+            if counts {
+                self.failures = self.failures.saturating_add(1);
+                self.cool_down(now);
+            }
         } else if !fault.is_ours() {
             // Whoever answers is not away.
-            (self.failures, self.until) = (0, None);
-        }
-        if let Some(more) = self.failures.checked_sub(FAILURES) {
-            let factor = 2_u32.saturating_pow(more.min(16));
-            let most = MAX_COOLDOWN.max(self.cooldown);
-            self.until = Some(now + self.cooldown.saturating_mul(factor).min(most));
+            (self.failures, self.until, self.cooled) = (0, None, None);
         }
         self.fault = Some(fault.to_string());
         if !self.warned && self.may_log(now) {
@@ -94,9 +102,25 @@ impl Health {
         }
     }
 
-    /// Nobody will say how a question ended.
-    pub(super) fn abandoned(&mut self) {
-        self.probing = false;
+    /// Takes note that the outcome of the query begun at `asked` will not be reported.
+    pub(super) fn abandoned(&mut self, asked: Instant) {
+        if self.is_news(asked) {
+            self.probing = false;
+        }
+    }
+
+    /// True for a query that was begun after the last cool-down was decided.
+    fn is_news(&self, asked: Instant) -> bool {
+        self.cooled.is_none_or(|cooled| asked > cooled)
+    }
+
+    fn cool_down(&mut self, now: Instant) {
+        if let Some(more) = self.failures.checked_sub(FAILURES) {
+            let factor = 2_u32.saturating_pow(more.min(16));
+            let most = MAX_COOLDOWN.max(self.cooldown);
+            self.until = Some(now + self.cooldown.saturating_mul(factor).min(most));
+            self.cooled = Some(now);
+        }
     }
 
     /// True while questions are answered with something of use.

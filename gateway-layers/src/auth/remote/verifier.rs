@@ -126,11 +126,12 @@ impl Verifier {
             {
                 return Checked::Refused(Refusal::Unavailable(inner.settings.cooldown));
             }
-            if let Err(after) = inner.health().enter(Instant::now()) {
+            let asked = Instant::now();
+            if let Err(after) = inner.health().enter(asked) {
                 return Checked::Refused(Refusal::Unavailable(after));
             }
             let (flight, landing) = Flight::begin(&inner.flights, &mut flights, key);
-            (landing, Some(Asking { inner: Arc::clone(inner), flight: Some(flight) }))
+            (landing, Some(Asking { inner: Arc::clone(inner), flight: Some(flight), asked }))
         };
         // A task may end where it is begun, and its flight with it.
         drop(flights);
@@ -175,7 +176,7 @@ impl Inner {
     }
 
     /// Notes what was answered about a token, and says what it means.
-    fn conclude(&self, key: Key, answer: Result<Answer, Fault>) -> Outcome {
+    fn conclude(&self, key: Key, answer: Result<Answer, Fault>, asked: Instant) -> Outcome {
         let now = Instant::now();
         let judged = answer.and_then(|answer| match answer {
             Answer::Refuses => Ok(Err(TokenFault::Inactive)),
@@ -198,7 +199,7 @@ impl Inner {
                 Err(Refusal::Token(fault))
             }
             Err(fault) => {
-                health.failed(&self.name, &fault, now);
+                health.failed(&self.name, &fault, asked, now);
                 Err(Refusal::Unavailable(self.settings.cooldown))
             }
         }
@@ -209,12 +210,13 @@ impl Inner {
 struct Asking {
     inner: Arc<Inner>,
     flight: Option<Flight>,
+    asked: Instant,
 }
 
 impl Asking {
     async fn run(mut self, key: Key, token: String) {
         let answer = self.inner.exchange(&token).await;
-        let outcome = self.inner.conclude(key, answer);
+        let outcome = self.inner.conclude(key, answer, self.asked);
         if let Some(flight) = self.flight.take() {
             flight.land(outcome);
         }
@@ -224,7 +226,7 @@ impl Asking {
 impl Drop for Asking {
     fn drop(&mut self) {
         if self.flight.is_some() {
-            self.inner.health().abandoned();
+            self.inner.health().abandoned(self.asked);
         }
     }
 }

@@ -120,6 +120,26 @@ async fn a_server_that_is_away_does_not_cost_each_request_the_deadline() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn cooldown_doubles_once_per_outage() {
+    let server = Server::new(Does::Stalls);
+    let tokens = introspection(&server).build().unwrap();
+    // All in flight when the server goes away: they fail one after the other.
+    let queries = (0..12_u64).map(|number| {
+        let tokens = tokens.clone();
+        async move {
+            tokio::time::sleep(Duration::from_millis(10 * number)).await;
+            tokens.verify(&format!("t{number}")).await.unwrap_err()
+        }
+    });
+    futures_util::future::join_all(queries).await;
+    let asked = server.asked();
+    assert_eq!(asked, 12);
+    server.now(Does::Takes(Duration::ZERO, ada()));
+    advance(DEFAULT_COOLDOWN).await;
+    assert_eq!(said(&tokens, "probe").await.as_deref(), Ok("ada"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn one_request_finds_out_whether_the_server_is_back() {
     let server = Server::new(Does::Fails(Reason::ConnectFailed));
     let tokens = introspection(&server).build().unwrap();
