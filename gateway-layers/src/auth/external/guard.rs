@@ -109,6 +109,12 @@ impl Settings {
             }
             Ok(refused) => Ok(refused),
             Err(Undecided::Late) if is_last => Err(Error::new(Reason::RouteTimeout)),
+            // The cluster that was called has seen the same deadline pass.
+            Err(Undecided::Exchange(cause))
+                if is_last && cause.reason() == Reason::RouteTimeout =>
+            {
+                Err(cause)
+            }
             Err(why) => {
                 let error = Error::new(Reason::IdentityUnavailable);
                 let error = match &why {
