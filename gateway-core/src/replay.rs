@@ -3,7 +3,7 @@
 use std::fmt;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, Method};
@@ -39,9 +39,44 @@ enum Kind {
     Streamed(Arc<Mutex<State>>),
 }
 
+/// Ends a streamed body when it is dropped, whoever reads it: hyper reads a request's body in a
+/// task of its own, which would go on when the response has ended or nothing waits for it any more.
+pub(crate) struct Upload {
+    state: Arc<Mutex<State>>,
+}
+
+impl Upload {
+    /// True when the body has come to its end by itself.
+    pub(crate) fn is_over(&self) -> bool {
+        let state = lock(&self.state);
+        state.ended || state.source.is_end_stream()
+    }
+}
+
+impl Drop for Upload {
+    fn drop(&mut self) {
+        let mut state = lock(&self.state);
+        if state.ended {
+            return;
+        }
+        (state.ended, state.lost, state.cut) = (true, true, true);
+        let (source, reader) = (std::mem::take(&mut state.source), state.reader.take());
+        // Dropping the source may need what its reader holds.
+        drop(state);
+        drop(source);
+        if let Some(reader) = reader {
+            reader.wake();
+        }
+    }
+}
+
 /// What is known of a streamed body.
 struct State {
     source: Body,
+    /// The task that waits for more of it.
+    reader: Option<Waker>,
+    /// It was ended before its end.
+    cut: bool,
     limit: usize,
     hint: SizeHint,
     kept: Vec<Piece>,
@@ -76,6 +111,8 @@ impl Replay {
         let state = State {
             lost: hint.lower() > limit as u64,
             source: body,
+            reader: None,
+            cut: false,
             limit,
             hint,
             kept: Vec::new(),
@@ -110,6 +147,14 @@ impl Replay {
         match &self.kind {
             Kind::Full(_) => None,
             Kind::Streamed(state) => lock(state).broken,
+        }
+    }
+
+    /// The right to end the body before its end; `None` for one that is in memory as a whole.
+    pub(crate) fn upload(&self) -> Option<Upload> {
+        match &self.kind {
+            Kind::Full(_) => None,
+            Kind::Streamed(state) => Some(Upload { state: Arc::clone(state) }),
         }
     }
 
@@ -174,6 +219,13 @@ impl http_body::Body for Reader {
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let this = &mut *self;
         let mut state = lock(&this.state);
+        if state.cut {
+            // Over HTTP/2 the stream is reset with this code.
+            let cancelled = h2::Error::from(h2::Reason::CANCEL);
+            return Poll::Ready(Some(Err(Error::new(Reason::RequestBroken)
+                .with_detail("the response has ended")
+                .with_source(cancelled))));
+        }
         if let Some(piece) = state.kept.get(this.next).cloned() {
             this.next += 1;
             return Poll::Ready(Some(Ok(piece.into_frame())));
@@ -181,7 +233,13 @@ impl http_body::Body for Reader {
         if state.ended {
             return Poll::Ready(None);
         }
-        let Some(frame) = ready!(Pin::new(&mut state.source).poll_frame(cx)) else {
+        let Poll::Ready(frame) = Pin::new(&mut state.source).poll_frame(cx) else {
+            if !state.reader.as_ref().is_some_and(|reader| reader.will_wake(cx.waker())) {
+                state.reader = Some(cx.waker().clone());
+            }
+            return Poll::Pending;
+        };
+        let Some(frame) = frame else {
             state.ended = true;
             return Poll::Ready(None);
         };
@@ -225,6 +283,18 @@ mod tests {
     use http_body_util::{BodyExt, StreamBody};
 
     use super::*;
+
+    #[tokio::test]
+    async fn dropped_upload_ends_the_body() {
+        let silent = futures_util::stream::pending::<Result<Frame<Bytes>, Error>>();
+        let replay = Replay::new(Body::new(StreamBody::new(silent)));
+        let (mut body, upload) = (replay.first(), replay.upload().unwrap());
+        assert!(!upload.is_over());
+        let (frame, ()) = tokio::join!(body.frame(), async { drop(upload) });
+        let error = frame.unwrap().unwrap_err();
+        assert_eq!(error.reason(), Reason::RequestBroken);
+        assert!(replay.again().is_none());
+    }
 
     fn streamed(pieces: &[&'static str]) -> Body {
         let frames: Vec<_> = pieces

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use http::StatusCode;
 
 use super::challenges::HttpChallenges;
+use super::owned::Owned;
 use super::tls::TlsInfo;
 use crate::forwarded::{ForwardedPolicy, Peer, TrustedProxies};
 use crate::path::PathOptions;
@@ -23,6 +24,7 @@ pub struct ConnectionInfo {
     /// How it is secured; `None` without TLS.
     pub tls: Option<Arc<TlsInfo>>,
     hop: Peer,
+    pub(crate) owned: Owned,
 }
 
 impl ConnectionInfo {
@@ -33,7 +35,7 @@ impl ConnectionInfo {
         local: Option<SocketAddr>,
     ) -> Self {
         let ip = peer.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |peer| peer.ip().to_canonical());
-        Self { listener, peer, local, tls: None, hop: Peer::new(ip) }
+        Self { listener, peer, local, tls: None, hop: Peer::new(ip), owned: Owned::default() }
     }
 
     /// The same, secured.

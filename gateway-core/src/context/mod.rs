@@ -7,6 +7,7 @@ mod answer;
 mod challenges;
 mod connection;
 mod interim;
+mod owned;
 mod params;
 mod principal;
 mod record;
@@ -111,6 +112,12 @@ impl RequestContext {
     /// The connection the request came on.
     pub fn connection(&self) -> &Arc<ConnectionInfo> {
         &self.inner.connection
+    }
+
+    /// The connection, where each has one client whose requests follow one another (HTTP/1);
+    /// `None` where it may carry the requests of several.
+    pub(crate) fn owner(&self) -> Option<&Arc<ConnectionInfo>> {
+        self.inner.watched.then_some(&self.inner.connection)
     }
 
     /// When the request's head was complete.

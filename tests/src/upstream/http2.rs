@@ -24,6 +24,9 @@ type Script = dyn Fn(&Seen) -> Stream + Send + Sync;
 pub enum Stream {
     /// Sends half of an announced body, then drops the TCP connection.
     DieInBody,
+    /// Answers with this status and `END_STREAM`, and keeps the request's side of the stream
+    /// without taking anything of its body.
+    Early(u16),
     /// Sends the body and the trailers back as they come.
     Echo,
     /// Sends the body back as it comes, then these trailers.
@@ -269,6 +272,14 @@ impl Task {
                     let piece = pattern.at(offset, (length - offset).min(16 << 10) as usize);
                     offset += piece.len() as u64;
                     self.send(&mut stream, piece, offset == length).await?;
+                }
+                Ok(())
+            }
+            Stream::Early(status) => {
+                let head = Response::builder().status(status).body(()).expect("a head");
+                respond.send_response(head, true)?;
+                while let Some(piece) = body.data().await {
+                    lock(&self.seen).body_piece(&piece?);
                 }
                 Ok(())
             }

@@ -104,7 +104,7 @@ impl<M: ModuleService> Http1<'_, M> {
             && !self.session.drain.is_leaving()
             && framing != Framing::UntilClose
             && !hop_headers::says_close(&parts.headers)
-            && self.can_take_next();
+            && self.can_take_next(body.is_in_memory());
         {
             let mut wire = self.wire.lock();
             wire.written = 0;
@@ -129,10 +129,11 @@ impl<M: ModuleService> Http1<'_, M> {
         (sent, keep_alive)
     }
 
-    /// True when the request body is out of the way, or still being read by somebody.
-    fn can_take_next(&self) -> bool {
+    /// True when the request body is out of the way, or may be read to its end while the response
+    /// is sent, which is not so when all of the response is there: the request ends with it.
+    fn can_take_next(&self, complete: bool) -> bool {
         let mut wire = self.wire.lock();
-        wire.discard_buffered_body() || !wire.body_is_abandoned()
+        wire.discard_buffered_body() || !(complete || wire.body_is_abandoned())
     }
 
     /// Switches protocols: the connection becomes one end of a tunnel.
@@ -158,9 +159,8 @@ impl<M: ModuleService> Http1<'_, M> {
             return Written::Ended;
         }
         let placeholder = SharedWire::new(Wire::closed());
-        if let Some(wire) = std::mem::replace(&mut self.wire, placeholder).into_inner() {
-            tunnel::join(wire.stream, wire.read, far, idle).await;
-        }
+        let wire = std::mem::replace(&mut self.wire, placeholder).take();
+        tunnel::join(wire.stream, wire.read, far, idle).await;
         Written::Ended
     }
 }

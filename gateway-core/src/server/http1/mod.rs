@@ -109,10 +109,7 @@ impl<M: ModuleService> Http1<'_, M> {
                     return Served::Closed;
                 }
                 Next::Quiet => {
-                    return match self.wire.into_inner() {
-                        Some(wire) => Served::Quiet(wire.stream),
-                        None => Served::Closed,
-                    };
+                    return Served::Quiet(self.wire.take().stream);
                 }
                 Next::Closed => {
                     self.wire.lock().stream.say_goodbye();
@@ -287,9 +284,7 @@ impl<M: ModuleService> Http1<'_, M> {
 
     /// Ends the connection so that the client can still read what was written.
     async fn close(self) -> Served {
-        if let Some(wire) = self.wire.into_inner() {
-            linger::close(wire.stream, self.alarm).await;
-        }
+        linger::close(self.wire.take().stream, self.alarm).await;
         Served::Closed
     }
 }

@@ -50,10 +50,17 @@ impl SharedWire {
         self.wire.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The wire, when nobody else holds it any more.
-    pub(crate) fn into_inner(self) -> Option<Wire> {
-        let wire = Arc::into_inner(self.wire)?;
-        Some(wire.into_inner().unwrap_or_else(PoisonError::into_inner))
+    /// Takes the wire from every other holder. One that still reads the request body, such as a
+    /// task of a module, finds that it broke off: the socket never outlives its connection's task.
+    pub(crate) fn take(self) -> Wire {
+        let mut wire = self.lock();
+        let mut taken = std::mem::replace(&mut *wire, Wire::closed());
+        wire.body.failed = Some(Reason::RequestBroken);
+        drop(wire);
+        if let Some(reader) = taken.body.reader.take() {
+            reader.wake();
+        }
+        taken
     }
 }
 

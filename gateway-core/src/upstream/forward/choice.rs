@@ -11,12 +11,15 @@ use crate::message::Outcome;
 use crate::upstream::balance::Wanted;
 use crate::upstream::cluster::Shared;
 use crate::upstream::endpoint::Endpoint;
+use crate::upstream::pool::BoundConnection;
 
 /// The endpoint that takes a request.
 pub(super) struct Choice {
     pub(super) endpoint: Arc<Endpoint>,
     /// The client is to be told that it is this one from now on.
     assigns: bool,
+    /// The connection to it that belongs to the client's connection.
+    pub(super) bound: Option<BoundConnection>,
 }
 
 impl Choice {
@@ -32,9 +35,20 @@ impl Choice {
         let wanted = Wanted::default().avoid(&tried).hash(hash);
         let limit = settings.endpoint_limit;
         let available = cluster.peek();
+        let own = context.and_then(RequestContext::owner);
+        // Where it cannot be used it is closed: authentication begins anew.
+        if let Some(bound) = own.and_then(|own| own.owned.take::<BoundConnection>(&cluster.name))
+            && let endpoint = bound.endpoint()
+            && available.candidates().any(|one| Arc::ptr_eq(&one.endpoint, endpoint))
+            && endpoint.in_flight() < limit
+            && !wanted.avoids(endpoint)
+        {
+            let endpoint = Arc::clone(endpoint);
+            return Ok(Self { endpoint, assigns: false, bound: Some(*bound) });
+        }
         let Some(sticky) = &settings.sticky else {
             let endpoint = available.pick(&wanted, limit).map(Arc::clone)?;
-            return Ok(Self { endpoint, assigns: false });
+            return Ok(Self { endpoint, assigns: false, bound: None });
         };
         let token = sticky.token_of(headers);
         let own = token.and_then(|token| available.session(token));
@@ -44,14 +58,14 @@ impl Choice {
             endpoint.in_flight() < limit && (refuses || !wanted.avoids(endpoint))
         };
         if let Some(own) = own.filter(|own| may_take(own)) {
-            return Ok(Self { endpoint: Arc::clone(own), assigns: false });
+            return Ok(Self { endpoint: Arc::clone(own), assigns: false, bound: None });
         }
         if token.is_some() && refuses {
             return Err(Reason::StickyEndpointGone.into());
         }
         let picked = available.pick(&wanted, limit)?;
         let assigns = !own.is_some_and(|own| Arc::ptr_eq(own, picked));
-        Ok(Self { endpoint: Arc::clone(picked), assigns })
+        Ok(Self { endpoint: Arc::clone(picked), assigns, bound: None })
     }
 
     /// Tells the client with its answer whom it was assigned to, unless the endpoint is in trouble.

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::exchange::{Exchange, write_head};
 use super::far_side::FarSide;
 use super::received::Received;
-use super::{Call, is_idempotent};
+use super::{Call, connection_bound, is_idempotent};
 use crate::body::Body;
 use crate::context::RequestContext;
 use crate::error::{Error, Reason, Verdict};
@@ -25,7 +25,7 @@ use crate::replay::Replay;
 use crate::respond;
 use crate::upstream::connect::Connector;
 use crate::upstream::endpoint::InFlight;
-use crate::upstream::pool::{Connection, Lease};
+use crate::upstream::pool::{Binding, Connection, Lease};
 
 /// Forwards `call` over a pooled or new connection.
 pub(super) async fn forward(
@@ -41,7 +41,8 @@ pub(super) async fn forward(
         call.head.headers.remove(header::EXPECT);
     }
     let mut lease = Lease::acquire(in_flight, call.limits.deadline).await?;
-    let mut pooled = lease.take(call.started);
+    let bound = call.bound.take().and_then(|bound| lease.take_bound(bound, call.started));
+    let mut pooled = bound.or_else(|| lease.take(call.started));
     loop {
         let reused = pooled.is_some();
         let connection = match pooled.take() {
@@ -137,7 +138,7 @@ fn in_time(error: Error, call: &Call<'_>) -> Error {
 fn receive(
     mut exchange: Exchange,
     mut head: ResponseHead,
-    lease: Lease,
+    mut lease: Lease,
     call: &Call<'_>,
 ) -> Outcome {
     if head.status == StatusCode::SWITCHING_PROTOCOLS {
@@ -151,6 +152,13 @@ fn receive(
     let reusable = head.version == Version::HTTP_11
         && framing != ResponseFraming::UntilClose
         && !hop_headers::says_close(&head.headers);
+    if exchange.connection.bound || connection_bound::authenticates(&call.head.headers, &head) {
+        exchange.connection.bound = true;
+        if let Some(cluster) = call.cluster {
+            let owner = call.context.and_then(RequestContext::owner).map(Arc::clone);
+            lease.bind(Binding { owner, cluster: Arc::clone(cluster) });
+        }
+    }
     let named = hop_headers::strip_response(&mut head.headers).named();
     exchange.decoder = match framing {
         ResponseFraming::Empty => Decoder::Done,

@@ -1,6 +1,7 @@
 //! Forwarding: a request out, its answer back, failures as [`Error`]s that say where.
 
 mod choice;
+mod connection_bound;
 mod exchange;
 mod far_side;
 mod http1;
@@ -25,12 +26,13 @@ use super::address::{EndpointAddress, Transport};
 use super::balance::Wanted;
 use super::cluster::{HostPolicy, Shared};
 use super::endpoint::Endpoint;
+use super::pool::BoundConnection;
 use crate::body::Body;
 use crate::context::{Attempt, RequestContext};
 use crate::error::{Error, Reason, Verdict};
-use crate::message::{Outcome, Request};
+use crate::message::{Outcome, Request, Response};
 use crate::observe::{AttemptFinished, Observer};
-use crate::replay::{Replay, is_idempotent};
+use crate::replay::{Replay, Upload, is_idempotent};
 
 /// A request is tried at no more endpoints than this.
 const MOST_TRIES: u32 = 2;
@@ -50,19 +52,32 @@ pub(super) async fn forward(cluster: &Arc<Shared>, request: Request) -> Outcome 
     let mut call = Call::new(cluster, head, context.as_ref());
     cluster.failover.deposit_at(call.started);
     let replay = Replay::new(body);
+    // The request ends with this future, or with its response.
+    let upload = replay.upload();
     let mut body = replay.first();
     loop {
-        let choice = Choice::new(cluster, call.context, &call.head.headers)?;
+        let mut choice = Choice::new(cluster, call.context, &call.head.headers)?;
+        call.bound = choice.bound.take();
         let mut outcome = attempt(cluster, &choice, &mut call, &replay, body).await;
         let Err(error) = &outcome else {
             choice.tell(cluster, call.context, &mut outcome);
-            return outcome;
+            return outcome.map(|response| ends(upload, response));
         };
         match replay.again() {
             Some(again) if call.may_fail_over(cluster, &choice.endpoint, error) => body = again,
             _ => return outcome,
         }
         tracing::debug!(cluster = %cluster.name, %error, "trying another endpoint");
+    }
+}
+
+/// The response, with which `upload` ends.
+fn ends(upload: Option<Upload>, response: Response) -> Response {
+    match upload {
+        Some(upload) if !upload.is_over() => {
+            response.map(|body| body.on_end(move |_| drop(upload)))
+        }
+        _ => response,
     }
 }
 
@@ -174,11 +189,15 @@ struct Call<'a> {
     answered: bool,
     /// Endpoints that were tried.
     tries: u32,
+    /// The cluster's name; `None` for a request of the gateway itself.
+    cluster: Option<&'a Arc<str>>,
+    /// The upstream connection that belongs to the client's.
+    bound: Option<BoundConnection>,
 }
 
 impl<'a> Call<'a> {
     fn new(
-        cluster: &Shared,
+        cluster: &'a Shared,
         mut head: request::Parts,
         context: Option<&'a RequestContext>,
     ) -> Self {
@@ -198,6 +217,8 @@ impl<'a> Call<'a> {
             connect_by: now,
             answered: false,
             tries: 0,
+            cluster: Some(&cluster.name),
+            bound: None,
         }
     }
 

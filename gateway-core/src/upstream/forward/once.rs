@@ -44,6 +44,8 @@ pub(in crate::upstream) async fn send_once(
         },
         answered: false,
         tries: 1,
+        cluster: None,
+        bound: None,
     };
     let replay = Replay::new(body);
     let body = replay.first();

@@ -13,7 +13,7 @@ use tokio::io::AsyncReadExt;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
-use super::PoolSettings;
+use super::{Binding, BoundConnection, PoolSettings};
 use crate::alarm::Alarm;
 use crate::error::{Error, Reason};
 use crate::http1::output::Output;
@@ -29,6 +29,8 @@ pub(crate) struct Connection {
     pub(crate) alarm: Alarm,
     opened: Instant,
     idle_since: Instant,
+    /// It has carried credentials that authenticate a connection.
+    pub(crate) bound: bool,
 }
 
 impl Connection {
@@ -41,6 +43,7 @@ impl Connection {
             alarm: Alarm::default(),
             opened: now,
             idle_since: now,
+            bound: false,
         })
     }
 
@@ -88,6 +91,11 @@ impl Http1Pool {
             pending: AtomicUsize::new(0),
             permits: Semaphore::new(settings.total.min(Semaphore::MAX_PERMITS)),
         }
+    }
+
+    /// A connection that was taken out of the pool is closed.
+    pub(super) fn closed(&self) {
+        self.open.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// Connections, busy and idle.
@@ -216,6 +224,8 @@ pub(crate) struct Lease {
     in_flight: InFlight,
     /// True while a connection that this lease opened or took is not back in the pool.
     holds: bool,
+    /// The connection belongs to a client connection.
+    binding: Option<Box<Binding>>,
 }
 
 impl Lease {
@@ -225,7 +235,7 @@ impl Lease {
         deadline: Option<Instant>,
     ) -> Result<Self, Error> {
         in_flight.endpoint().http1.permit(deadline).await?;
-        Ok(Self { in_flight, holds: false })
+        Ok(Self { in_flight, holds: false, binding: None })
     }
 
     pub(crate) fn endpoint(&self) -> &Arc<Endpoint> {
@@ -243,6 +253,30 @@ impl Lease {
         Some(connection)
     }
 
+    /// The connection that belongs to the request's client connection, if it can be used.
+    pub(crate) fn take_bound(
+        &mut self,
+        bound: BoundConnection,
+        now: Instant,
+    ) -> Option<Box<Connection>> {
+        self.holds = true;
+        let mut connection = bound.into_connection();
+        let idle_timeout = self.pool().settings.idle_timeout;
+        let is_usable = |one: &mut Box<Connection>| {
+            now.duration_since(one.idle_since) < idle_timeout && one.is_alive()
+        };
+        if !connection.as_mut().is_some_and(is_usable) {
+            connection = None;
+            self.lost();
+        }
+        connection
+    }
+
+    /// The connection is never used for another client connection from now on.
+    pub(crate) fn bind(&mut self, binding: Binding) {
+        self.binding = Some(Box::new(binding));
+    }
+
     /// Counts a connection that is about to be opened.
     pub(crate) fn opens(&mut self) {
         self.pool().open.fetch_add(1, Ordering::Relaxed);
@@ -258,8 +292,16 @@ impl Lease {
 
     /// Both messages ended exactly: the connection can be used again.
     pub(crate) fn give_back(mut self, connection: Box<Connection>) {
-        if std::mem::take(&mut self.holds) {
-            self.pool().give(connection);
+        if !std::mem::take(&mut self.holds) {
+            return;
+        }
+        match self.binding.take() {
+            None => self.pool().give(connection),
+            Some(binding) => {
+                let mut connection = connection;
+                connection.idle_since = Instant::now();
+                binding.keep(BoundConnection::new(Arc::clone(self.endpoint()), connection));
+            }
         }
     }
 }

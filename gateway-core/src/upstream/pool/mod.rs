@@ -1,10 +1,12 @@
 //! The connection pool: per endpoint, capped, sharded by worker thread.
 
+mod bound;
 mod http1;
 mod http2;
 
 use std::time::Duration;
 
+pub(crate) use self::bound::{Binding, BoundConnection};
 pub(crate) use self::http1::{Connection, Http1Pool, Lease};
 pub(crate) use self::http2::{Http2Lease, Http2Pool};
 
