@@ -54,7 +54,7 @@ impl Notes {
 impl ModuleService for Notes {
     async fn call(&self, request: Request) -> Outcome {
         let context = request.context();
-        let name = context.and_then(|context| context.param(request.uri().path(), "name"));
+        let name = context.and_then(|context| context.param("name"));
         let name = name.ok_or(Reason::RouteNotFound)?.to_owned();
         match *request.method() {
             Method::PUT => self.write(name, request).await,

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use gateway_core::{
-    Address, BoundListener, Error, Gateway, Listener, ModuleService, Observer, Reason, Request,
-    Response, Server, StateChanged, Tasks, module_fn,
+    Address, BoundListener, Error, FixedResponse, Gateway, Listener, Module, ModuleService,
+    Observer, Reason, Request, Response, Route, RouteMatch, Server, StateChanged, Tasks, module_fn,
 };
 use http_body_util::BodyExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -188,6 +188,37 @@ async fn embed_axum_falls_through() {
     let answer = get(&address, "/elsewhere").await;
     assert_answer(&answer, "404", "");
     assert!(!answer.contains("route_not_found"), "{answer}");
+}
+
+#[tokio::test]
+async fn address_policies_need_the_peer_inside_axum() {
+    use axum::extract::ConnectInfo;
+    use gateway_layers::filter::FilterLayer;
+    use gateway_layers::ip_filter::IpFilter;
+    use std::net::SocketAddr;
+
+    let allow = IpFilter::new().allow(["127.0.0.0/8".parse().unwrap()]);
+    let module = FixedResponse::new(http::StatusCode::NO_CONTENT);
+    let module = Module::new(module).layered(FilterLayer::new(allow));
+    let gateway = |with_peer: bool| {
+        let route = Route::new("all", module.clone()).matching(RouteMatch::any());
+        let builder = Gateway::builder().route(route);
+        let builder = match with_peer {
+            true => {
+                builder.peer_from(|known| known.get::<ConnectInfo<SocketAddr>>().map(|info| info.0))
+            }
+            false => builder,
+        };
+        axum::Router::new().layer(builder.build().unwrap().layer())
+    };
+    for (with_peer, status, reason) in [(true, "204", ""), (false, "500", "client_address_unknown")]
+    {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let app = gateway(with_peer).into_make_service_with_connect_info::<SocketAddr>();
+        let _server = start(async move { Ok(axum::serve(listener, app).await?) });
+        assert_answer(&get(&address, "/").await, status, reason);
+    }
 }
 
 #[tokio::test]

@@ -115,6 +115,10 @@ reasons! {
     Forbidden "forbidden" 403 PermissionDenied http_request_denied "This is not allowed";
     /// The client's address may not call this.
     AddressDenied "address_denied" 403 PermissionDenied http_request_denied "The address is not allowed";
+    /// A policy needs the client's address, and the server around the gateway did not pass it on:
+    /// insert the extension `PeerAddr` into its requests, or set `GatewayBuilder::peer_from`, for
+    /// axum to a function that reads `ConnectInfo<SocketAddr>`.
+    ClientAddressUnknown "client_address_unknown" 500 Internal proxy_configuration_error "The client's address is unknown";
     /// The route's CORS does not allow this origin, method or header field.
     PreflightRefused "preflight_refused" 403 PermissionDenied http_request_denied "Another origin may not ask for this";
     /// A request that another site made a browser send, or that does not say which site did.

@@ -50,7 +50,7 @@ mod websocket;
 
 pub use self::body::{Body, End};
 pub use self::clock::{Clock, SystemClock};
-pub use self::context::{AnswerEdit, ConnectionInfo, ListenerInfo, RequestContext};
+pub use self::context::{AnswerEdit, ConnectionInfo, ListenerInfo, PeerAddr, RequestContext};
 pub use self::error::{BoxError, Error, GrpcStatus, Reason, Verdict};
 pub use self::gateway::{
     Explanation, Gateway, GatewayBuilder, GatewayLayer, Redirection, TargetEdits,

@@ -13,6 +13,7 @@ use std::error::Error;
 use gateway::{Assembled, Bound};
 use gateway_core::Address;
 
+use crate::telemetry;
 use crate::terminal::tell;
 
 /// Why a command came to nothing, in words for the terminal.
@@ -53,6 +54,8 @@ fn serve(assembled: &Assembled, ready: impl FnOnce(&Bound)) -> Result<(), Failur
     tell(&format!("{workers} worker{}; Ctrl-C drains", if workers == 1 { "" } else { "s" }));
     ready(&bound);
     let drained = bound.run()?;
+    // The last line of the program comes behind those of the log.
+    telemetry::finish();
     tell(&match drained.cut {
         0 => "stopped".to_owned(),
         cut => format!("stopped; connections cut at the deadline: {cut}"),

@@ -66,8 +66,15 @@ impl fmt::Display for Problem {
 /// Everything that keeps a document from running, in the order of the document.
 ///
 /// Displays as one line each.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Problems(Vec<Problem>);
+
+/// As `Display`, for a `main` that returns the error.
+impl fmt::Debug for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
 
 impl Problems {
     pub(crate) fn new(problems: Vec<Problem>) -> Self {

@@ -5,6 +5,7 @@ mod tests;
 mod worker;
 
 use std::convert::Infallible;
+use std::fmt;
 use std::future::{Future, pending};
 use std::io;
 use std::pin::pin;
@@ -25,7 +26,7 @@ use crate::descriptors;
 use crate::signals::{Hangups, Signals};
 
 /// Why a gateway that was good did not serve, or stopped.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum ServeError {
     /// A socket could not be bound. Says which, and what to do.
@@ -47,6 +48,13 @@ pub enum ServeError {
         /// What happened.
         cause: String,
     },
+}
+
+/// As `Display`, for a `main` that returns the error.
+impl fmt::Debug for ServeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 fn bind_error(error: io::Error) -> ServeError {

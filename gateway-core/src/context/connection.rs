@@ -17,25 +17,40 @@ use crate::path::PathOptions;
 pub struct ConnectionInfo {
     /// The listener that accepted it.
     pub listener: Arc<ListenerInfo>,
-    /// The address of the peer, after the PROXY protocol; `None` on a Unix socket.
+    /// The address of the peer, after the PROXY protocol; `None` on a Unix socket, and for a request
+    /// of another server that did not pass it on.
     pub peer: Option<SocketAddr>,
     /// The local address, after the PROXY protocol; `None` on a Unix socket.
     pub local: Option<SocketAddr>,
     /// How it is secured; `None` without TLS.
     pub tls: Option<Arc<TlsInfo>>,
-    hop: Peer,
+    hop: Option<Peer>,
     pub(crate) owned: Owned,
 }
 
 impl ConnectionInfo {
-    /// A connection that `listener` accepted.
+    /// A connection that `listener` accepted. Without a `peer` the client's address is unknown:
+    /// policies that need it reject the request.
     pub fn new(
         listener: Arc<ListenerInfo>,
         peer: Option<SocketAddr>,
         local: Option<SocketAddr>,
     ) -> Self {
-        let ip = peer.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |peer| peer.ip().to_canonical());
-        Self { listener, peer, local, tls: None, hop: Peer::new(ip), owned: Owned::default() }
+        Self {
+            listener,
+            peer,
+            local,
+            tls: None,
+            hop: peer.map(|peer| Peer::new(peer.ip())),
+            owned: Owned::default(),
+        }
+    }
+
+    /// A connection through a Unix socket. The peer is a process of this machine, and counts as
+    /// `127.0.0.1`.
+    pub fn unix(listener: Arc<ListenerInfo>) -> Self {
+        let hop = Some(Peer::new(IpAddr::V4(Ipv4Addr::LOCALHOST)));
+        Self { hop, ..Self::new(listener, None, None) }
     }
 
     /// The same, secured.
@@ -45,10 +60,10 @@ impl ConnectionInfo {
         self
     }
 
-    /// The peer as `X-Forwarded-For` names it, made once for the connection. Whoever connects
-    /// through a Unix socket is on this machine: `127.0.0.1`.
-    pub fn hop(&self) -> &Peer {
-        &self.hop
+    /// The peer as `X-Forwarded-For` names it, made once for the connection; `127.0.0.1` on a Unix
+    /// socket, `None` when it is unknown.
+    pub fn hop(&self) -> Option<&Peer> {
+        self.hop.as_ref()
     }
 
     /// The peer's IP address, an IPv4-mapped one as IPv4.
@@ -56,6 +71,14 @@ impl ConnectionInfo {
         self.peer.map(|peer| peer.ip().to_canonical())
     }
 }
+
+/// The address of the client's connection, as a server around the gateway passes it on: an extension
+/// that the server, or a middleware of it, inserts into each request.
+///
+/// The gateway's own listeners need none. See also
+/// [`GatewayBuilder::peer_from`](crate::GatewayBuilder::peer_from).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PeerAddr(pub SocketAddr);
 
 /// What requests need to know about the listener they came through.
 #[derive(Clone, Debug, Default)]

@@ -15,7 +15,7 @@ mod route;
 mod tls;
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -27,7 +27,7 @@ pub use self::answer::AnswerEdit;
 use self::answer::AnswerFields;
 pub(crate) use self::challenges::BELOW as ACME_CHALLENGE;
 pub use self::challenges::HttpChallenges;
-pub use self::connection::{ConnectionInfo, HttpsRedirect, ListenerInfo, Scheme};
+pub use self::connection::{ConnectionInfo, HttpsRedirect, ListenerInfo, PeerAddr, Scheme};
 pub use self::interim::{Interim, InterimSink};
 pub use self::params::PathParams;
 pub use self::principal::{Claim, Principal};
@@ -36,6 +36,7 @@ pub use self::route::{Metadata, RouteInfo};
 pub use self::tls::{ClientIdentity, ServedNames, TlsInfo, TlsVersion};
 use crate::body::Body;
 use crate::error::Reason;
+use crate::forwarded::Peer;
 use crate::upload::Upload;
 
 /// The header field in which a gRPC caller states its time (gRPC over HTTP/2, "Requests").
@@ -125,13 +126,17 @@ impl RequestContext {
         self.inner.started
     }
 
-    /// The address of the client: the peer's, or what trusted proxies in front of the gateway say.
-    /// `0.0.0.0` for a peer without an address (a Unix socket).
-    pub fn client_ip(&self) -> IpAddr {
-        let admitted = self.inner.admitted.get().map(|admitted| admitted.client_ip);
-        admitted
-            .or_else(|| self.inner.connection.peer_ip())
-            .unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
+    /// The address of the client: the peer's, or the one that trusted proxies in front of the
+    /// gateway pass on. `127.0.0.1` for a peer on a Unix socket. `None` when it is unknown, because
+    /// the server around the gateway passed no [`PeerAddr`](crate::PeerAddr): a policy that needs
+    /// the address rejects the request with [`Reason::ClientAddressUnknown`].
+    ///
+    /// [`Reason::ClientAddressUnknown`]: crate::Reason::ClientAddressUnknown
+    pub fn client_ip(&self) -> Option<IpAddr> {
+        match self.inner.admitted.get() {
+            Some(admitted) => admitted.client_ip,
+            None => self.inner.connection.hop().map(Peer::ip),
+        }
     }
 
     /// The scheme by which the client asks: the listener's, or what a trusted proxy in front of
@@ -174,10 +179,10 @@ impl RequestContext {
         self.inner.admitted.get().map(|admitted| &admitted.target)
     }
 
-    /// The value of the path parameter `name`, as it stands in `path` (still percent-encoded).
-    /// `path` must be the path the route matched: the request's before any rewrite.
-    pub fn param<'a>(&self, path: &'a str, name: &str) -> Option<&'a str> {
-        self.params()?.value(path, name)
+    /// The value of the path parameter `name`, still percent-encoded: a part of the path of
+    /// [`target`](Self::target), which a rewrite does not change.
+    pub fn param(&self, name: &str) -> Option<&str> {
+        self.params()?.value(self.target()?.path(), name)
     }
 
     /// The path parameters; `None` before a route took the request.
@@ -385,7 +390,7 @@ struct Deadline {
 /// What the gateway finds out about a request before it hands it on.
 pub(crate) struct Admitted {
     pub(crate) target: Uri,
-    pub(crate) client_ip: IpAddr,
+    pub(crate) client_ip: Option<IpAddr>,
     pub(crate) scheme: Scheme,
     pub(crate) asked_host: Option<HeaderValue>,
     pub(crate) has_body: bool,
@@ -408,6 +413,7 @@ impl fmt::Debug for RequestContext {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
     use std::time::Duration;
 
     use super::*;
@@ -415,7 +421,7 @@ mod tests {
     fn admitted(route: &str) -> Admitted {
         Admitted {
             target: Uri::from_static("/"),
-            client_ip: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)),
+            client_ip: Some(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1))),
             scheme: Scheme::Http,
             asked_host: None,
             has_body: false,
@@ -439,7 +445,7 @@ mod tests {
         assert_eq!((server.generation(), server.route()), (0, None));
         context.for_gateway().admit(admitted("orders"));
         assert_eq!(&*server.route().unwrap().id, "orders");
-        assert_eq!(server.client_ip().to_string(), "192.0.2.1");
+        assert_eq!(server.client_ip(), Some(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1))));
     }
 
     #[test]
@@ -454,5 +460,16 @@ mod tests {
         assert_eq!(outer.deadline(), Some(deadline));
         inner.record().attempt(Attempt::new("orders".into(), "http://10.0.0.1".into()));
         assert_eq!(outer.record().attempts(), 1);
+    }
+
+    #[test]
+    fn param_is_read_from_the_path_that_matched() {
+        let context = context();
+        let mut params = PathParams::named([Arc::from("id")].into());
+        params.push(8..10);
+        let target = Uri::from_static("/orders/77/items");
+        context.admit(Admitted { target, params, ..admitted("orders") });
+        assert_eq!(context.param("id"), Some("77"));
+        assert_eq!(context.param("other"), None);
     }
 }

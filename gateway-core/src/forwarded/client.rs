@@ -48,15 +48,17 @@ impl TrustedProxies {
         self
     }
 
-    /// Whether a peer's word about the client is taken. Mapped IPv4 addresses count as IPv4.
+    /// True when the peer is trusted about the client. Mapped IPv4 addresses count as IPv4; a peer
+    /// whose address is unknown is in no network.
     #[must_use]
-    pub fn trusts(&self, peer: IpAddr) -> bool {
-        (self.hops > 0 && self.networks.is_empty()) || self.contains(peer.to_canonical())
+    pub fn trusts(&self, peer: Option<IpAddr>) -> bool {
+        (self.hops > 0 && self.networks.is_empty())
+            || peer.is_some_and(|peer| self.contains(peer.to_canonical()))
     }
 
     /// Says whom a request counts for; see [`resolve_client`].
     #[must_use]
-    pub fn resolve_client(&self, peer: IpAddr, headers: &HeaderMap) -> ClientAddress {
+    pub fn resolve_client(&self, peer: Option<IpAddr>, headers: &HeaderMap) -> ClientAddress {
         resolve_client(peer, headers, self)
     }
 
@@ -76,8 +78,9 @@ fn canonical(network: IpNet) -> IpNet {
 /// Whom a request counts for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClientAddress {
-    /// The client's address; never a mapped IPv4 address.
-    pub ip: IpAddr,
+    /// The client's address; never a mapped IPv4 address. `None` when the peer's is unknown, and no
+    /// trusted proxy names another.
+    pub ip: Option<IpAddr>,
     /// Whether the peer of the connection is a trusted proxy.
     pub trusted_peer: bool,
 }
@@ -94,11 +97,11 @@ pub struct ClientAddress {
 /// Called before the head is stripped. Allocates nothing.
 #[must_use]
 pub fn resolve_client(
-    peer: IpAddr,
+    peer: Option<IpAddr>,
     headers: &HeaderMap,
     trusted: &TrustedProxies,
 ) -> ClientAddress {
-    let peer = peer.to_canonical();
+    let peer = peer.map(|peer| peer.to_canonical());
     if !trusted.trusts(peer) {
         return ClientAddress { ip: peer, trusted_peer: false };
     }
@@ -115,15 +118,15 @@ pub fn resolve_client(
 }
 
 fn walk(
-    peer: IpAddr,
+    peer: Option<IpAddr>,
     elements: impl Iterator<Item = Option<IpAddr>>,
     trusted: &TrustedProxies,
-) -> IpAddr {
+) -> Option<IpAddr> {
     let limit = if trusted.hops > 0 { trusted.hops } else { FORWARDED_ELEMENTS_LIMIT };
     let mut last = peer;
     for element in elements.take(limit) {
         let Some(ip) = element else { break };
-        last = ip;
+        last = Some(ip);
         if trusted.hops == 0 && !trusted.contains(ip) {
             break;
         }
@@ -151,8 +154,8 @@ mod tests {
 
     use super::*;
 
-    fn ip(text: &str) -> IpAddr {
-        text.parse().unwrap()
+    fn ip(text: &str) -> Option<IpAddr> {
+        Some(text.parse().unwrap())
     }
 
     fn proxies() -> TrustedProxies {
@@ -254,6 +257,17 @@ mod tests {
         assert!(!resolve_client(ip("10.0.0.1"), &headers, &nobody).trusted_peer);
         let mapped = resolve_client(ip("::ffff:10.0.0.1"), &headers, &proxies());
         assert_eq!(mapped, ClientAddress { ip: ip("192.0.2.1"), trusted_peer: true });
+    }
+
+    #[test]
+    fn unknown_peer_is_trusted_by_count_only() {
+        let headers = map(&X_FORWARDED_FOR, &["192.0.2.1"]);
+        let unknown = ClientAddress { ip: None, trusted_peer: false };
+        assert_eq!(resolve_client(None, &headers, &proxies()), unknown);
+        let counted = TrustedProxies::default().with_hops(1);
+        let known = ClientAddress { ip: ip("192.0.2.1"), trusted_peer: true };
+        assert_eq!(resolve_client(None, &headers, &counted), known);
+        assert_eq!(resolve_client(None, &HeaderMap::new(), &counted).ip, None);
     }
 
     proptest! {

@@ -80,8 +80,9 @@ const MAX_ADDRESS_LENGTH: usize = "ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255
 /// One hop of a request: what this gateway saw itself.
 #[derive(Debug)]
 pub struct Hop<'a> {
-    /// The peer of the connection.
-    pub peer: &'a Peer,
+    /// The peer of the connection. `None` when its address is unknown: `X-Forwarded-For` then does
+    /// not name it, and `Forwarded` says `unknown` (RFC 7239, section 6.2).
+    pub peer: Option<&'a Peer>,
     /// Whether the peer is a trusted proxy, as
     /// [`ClientAddress::trusted_peer`](super::ClientAddress::trusted_peer) says.
     pub trusted_peer: bool,
@@ -141,10 +142,12 @@ impl ForwardedPolicy {
 }
 
 fn append_x_forwarded(headers: &mut HeaderMap, hop: Hop<'_>) {
-    if headers.contains_key(&X_FORWARDED_FOR) {
-        continue_list(headers, X_FORWARDED_FOR, hop.peer.value.as_bytes());
-    } else {
-        headers.insert(X_FORWARDED_FOR, hop.peer.value.clone());
+    match hop.peer {
+        Some(peer) if headers.contains_key(&X_FORWARDED_FOR) => {
+            continue_list(headers, X_FORWARDED_FOR, peer.value.as_bytes());
+        }
+        Some(peer) => drop(headers.insert(X_FORWARDED_FOR, peer.value.clone())),
+        None => {}
     }
     if !keep_first(headers, X_FORWARDED_PROTO) {
         headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(hop.scheme));
@@ -160,7 +163,9 @@ fn set_x_forwarded(headers: &mut HeaderMap, hop: Hop<'_>) {
     if hop.trusted_peer {
         strip_x_forwarded(headers);
     }
-    headers.insert(X_FORWARDED_FOR, hop.peer.value.clone());
+    if let Some(peer) = hop.peer {
+        headers.insert(X_FORWARDED_FOR, peer.value.clone());
+    }
     headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(hop.scheme));
     if let Some(host) = hop.host {
         headers.insert(X_FORWARDED_HOST, host);
@@ -213,9 +218,10 @@ fn forwarded_element(hop: &Hop<'_>) -> Bytes {
     let host_length = hop.host.as_ref().map_or(0, HeaderValue::len);
     let mut element = BytesMut::with_capacity(3 * MAX_ADDRESS_LENGTH + host_length);
     // Writing to a growing buffer cannot fail.
-    let _ = match hop.peer.ip {
-        IpAddr::V4(ip) => write!(element, "for={ip}"),
-        IpAddr::V6(ip) => write!(element, "for=\"[{ip}]\""),
+    let _ = match hop.peer.map(Peer::ip) {
+        Some(IpAddr::V4(ip)) => write!(element, "for={ip}"),
+        Some(IpAddr::V6(ip)) => write!(element, "for=\"[{ip}]\""),
+        None => element.write_str("for=unknown"),
     };
     if let Some(local) = hop.local {
         let local = SocketAddr::new(local.ip().to_canonical(), local.port());
@@ -274,7 +280,10 @@ mod tests {
         let peer = Peer::new("::ffff:192.0.2.1".parse().unwrap());
         let host = Some(HeaderValue::from_static("a.example:8080"));
         let local = Some("10.0.0.9:80".parse().unwrap());
-        policy.apply(&mut headers, Hop { peer: &peer, trusted_peer, scheme: "https", host, local });
+        policy.apply(
+            &mut headers,
+            Hop { peer: Some(&peer), trusted_peer, scheme: "https", host, local },
+        );
         shown(&headers)
     }
 
@@ -364,7 +373,8 @@ mod tests {
         for (ip, host, expected) in cases {
             let peer = Peer::new(ip.parse().unwrap());
             let host = host.map(HeaderValue::from_static);
-            let hop = Hop { peer: &peer, trusted_peer: false, scheme: "http", host, local: None };
+            let hop =
+                Hop { peer: Some(&peer), trusted_peer: false, scheme: "http", host, local: None };
             assert_eq!(forwarded_element(&hop), expected.as_bytes());
         }
     }

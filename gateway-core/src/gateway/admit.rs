@@ -15,7 +15,7 @@ use super::target_edits::{self, Matched};
 use super::{Choice, Snapshot, decide};
 use crate::context::{ACME_CHALLENGE, Admitted, ConnectionInfo, RequestContext, Scheme};
 use crate::error::{Error, Reason};
-use crate::forwarded::{Hop, original_host, resolve_client, said_host, said_proto};
+use crate::forwarded::{Hop, Peer, original_host, resolve_client, said_host, said_proto};
 use crate::message::Request;
 use crate::path::{PathOptions, normalize};
 use crate::route::{Lookup, RouteHit, preflight_method};
@@ -29,7 +29,8 @@ pub(super) fn admit(
 ) -> Result<Choice, Error> {
     let connection = context.connection();
     let listener = &connection.listener;
-    let client = resolve_client(connection.hop().ip(), request.headers(), &listener.trusted);
+    let client =
+        resolve_client(connection.hop().map(Peer::ip), request.headers(), &listener.trusted);
     let mut admitted = Admitted {
         target: request.uri().clone(),
         client_ip: client.ip,

@@ -1,8 +1,9 @@
 //! [`GatewayBuilder`].
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
-use http::HeaderName;
+use http::{Extensions, HeaderName};
 
 use super::{Gateway, Shared, Snapshot};
 use crate::context::{ConnectionInfo, ListenerInfo};
@@ -20,7 +21,11 @@ pub struct GatewayBuilder {
     observers: Vec<Arc<dyn Observer>>,
     listener: ListenerInfo,
     owned: Vec<HeaderName>,
+    peer_from: Option<PeerFrom>,
 }
+
+/// Finds the peer's address in the extensions of a request of another server.
+pub(super) type PeerFrom = Box<dyn Fn(&Extensions) -> Option<SocketAddr> + Send + Sync>;
 
 impl GatewayBuilder {
     /// Adds a route. The order of routes decides between those that are equal otherwise.
@@ -63,6 +68,25 @@ impl GatewayBuilder {
         self
     }
 
+    /// Finds the address of the client's connection in the extensions of a request of another
+    /// server, where there is no [`PeerAddr`](crate::PeerAddr) among them. Default: none; the
+    /// client's address is then unknown, and policies that need it reject the request with
+    /// [`Reason::ClientAddressUnknown`](crate::Reason::ClientAddressUnknown).
+    ///
+    /// For axum, which must serve with `into_make_service_with_connect_info::<SocketAddr>()`:
+    ///
+    /// ```ignore
+    /// Gateway::builder()
+    ///     .peer_from(|extensions| extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0))
+    /// ```
+    pub fn peer_from<F>(mut self, function: F) -> Self
+    where
+        F: Fn(&Extensions) -> Option<SocketAddr> + Send + Sync + 'static,
+    {
+        self.peer_from = Some(Box::new(function));
+        self
+    }
+
     /// Builds the gateway.
     ///
     /// # Errors
@@ -74,6 +98,7 @@ impl GatewayBuilder {
         let shared = Shared {
             snapshot: Live::new(snapshot),
             observers: Observers::new(self.observers),
+            peer_from: self.peer_from,
             foreign: Arc::new(ConnectionInfo::new(Arc::new(self.listener), None, None)),
         };
         Ok(Gateway { shared: Arc::new(shared) })

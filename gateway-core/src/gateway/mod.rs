@@ -21,13 +21,14 @@ use http::{HeaderValue, Method, Uri, Version, request};
 use tokio::time::Instant;
 
 pub use self::builder::GatewayBuilder;
+use self::builder::PeerFrom;
 pub use self::embed::{GatewayLayer, GatewayService};
 pub use self::explain::Explanation;
 pub use self::redirection::Redirection;
 pub use self::snapshot::Snapshot;
 pub use self::target_edits::TargetEdits;
 use crate::body::Body;
-use crate::context::{ConnectionInfo, RequestContext};
+use crate::context::{ConnectionInfo, PeerAddr, RequestContext};
 use crate::error::{Error, Reason};
 use crate::live::Live;
 use crate::message::{Outcome, Request, Response, Tunnel};
@@ -60,8 +61,9 @@ pub struct Gateway {
 struct Shared {
     snapshot: Live<Snapshot>,
     observers: Observers,
-    /// What requests are taken to come on when the server is not ours.
+    /// The connection of requests of another server that does not pass on the peer's address.
     foreign: Arc<ConnectionInfo>,
+    peer_from: Option<PeerFrom>,
 }
 
 impl Gateway {
@@ -101,6 +103,17 @@ impl Gateway {
         Arc::clone(context.map_or(&self.shared.foreign, RequestContext::connection))
     }
 
+    /// The connection of a request of another server, with the peer's address if that is passed on.
+    fn foreign_connection(&self, extensions: &http::Extensions) -> Arc<ConnectionInfo> {
+        let foreign = &self.shared.foreign;
+        let own = extensions.get::<PeerAddr>().map(|peer| peer.0);
+        let peer = own.or_else(|| self.shared.peer_from.as_ref()?(extensions));
+        match peer {
+            None => Arc::clone(foreign),
+            Some(_) => Arc::new(ConnectionInfo::new(Arc::clone(&foreign.listener), peer, None)),
+        }
+    }
+
     /// Answers one request; every failure has become an answer.
     pub async fn handle(&self, mut request: Request) -> Response {
         let context = self.context_of(&mut request);
@@ -125,7 +138,8 @@ impl Gateway {
             *context = ours.clone();
             return ours;
         }
-        let context = RequestContext::new(Arc::clone(&self.shared.foreign), Instant::now());
+        let connection = self.foreign_connection(request.extensions());
+        let context = RequestContext::new(connection, Instant::now());
         request.extensions_mut().insert(context.clone());
         context
     }

@@ -2,7 +2,7 @@
 
 use std::any::TypeId;
 use std::fmt;
-use std::future::{Future, poll_fn, ready};
+use std::future::{Future, poll_fn};
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,6 +11,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http::request;
 use pin_project_lite::pin_project;
+use tower_layer::Layer;
 use tower_service::Service;
 
 use super::handle::Erased;
@@ -24,12 +25,14 @@ use crate::message::{Outcome, Request};
 #[derive(Clone)]
 pub struct TowerModule<S> {
     service: S,
+    /// Reports for the service, where it is a stack around a module.
+    wrapped: Option<Module>,
 }
 
 impl<S> TowerModule<S> {
     /// The module that calls a clone of `service` for every request.
     pub fn new(service: S) -> Self {
-        Self { service }
+        Self { service, wrapped: None }
     }
 }
 
@@ -56,6 +59,17 @@ where
             Box::pin(offer.settle(response)).await
         }
     }
+
+    fn accepts(&self, head: &request::Parts, metadata: &Metadata) -> bool {
+        self.wrapped.as_ref().is_none_or(|wrapped| wrapped.accepts(head, metadata))
+    }
+
+    async fn health(&self) -> Health {
+        match &self.wrapped {
+            Some(wrapped) => wrapped.health().await,
+            None => Health::Healthy,
+        }
+    }
 }
 
 /// True for the body of services that are made of our own.
@@ -80,6 +94,10 @@ impl Module {
     /// [`Reason::ModuleFailed`](crate::Reason::ModuleFailed) unless they are an
     /// [`Error`](crate::Error) already. A service that answers an upgrade in hyper's way, as axum's
     /// WebSocket extractor does, finds what it waits for.
+    ///
+    /// A service reports no health and no capabilities: the module is always healthy and accepts
+    /// every request. A stack of layers around a module keeps what the module reports when it is
+    /// made with [`layered`](Self::layered).
     pub fn from_service<S, B>(service: S) -> Self
     where
         S: Service<Request, Response = http::Response<B>> + Clone + Send + Sync + 'static,
@@ -88,17 +106,56 @@ impl Module {
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
+        Self::stack(service, None)
+    }
+
+    /// This module with `layer` around it: one tower layer, or a `ServiceBuilder` of several.
+    ///
+    /// As [`from_service`](Self::from_service), but the result keeps the module's
+    /// [`health`](ModuleService::health) and [`accepts`](ModuleService::accepts).
+    ///
+    /// ```
+    /// use gateway_core::{Body, FixedResponse, Module, Request, Response};
+    /// use http::StatusCode;
+    /// # use tower_layer::layer_fn;
+    ///
+    /// # let some_layer = layer_fn(|inner: Module| inner);
+    /// let module = Module::new(FixedResponse::new(StatusCode::OK)).layered(some_layer);
+    /// ```
+    #[must_use]
+    pub fn layered<L, B>(self, layer: L) -> Self
+    where
+        L: Layer<Self>,
+        L::Service: Service<Request, Response = http::Response<B>> + Clone + Send + Sync + 'static,
+        <L::Service as Service<Request>>::Future: Send,
+        <L::Service as Service<Request>>::Error: Into<BoxError>,
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let service = layer.layer(self.clone());
+        Self::stack(service, Some(self))
+    }
+
+    fn stack<S, B>(service: S, wrapped: Option<Self>) -> Self
+    where
+        S: Service<Request, Response = http::Response<B>> + Clone + Send + Sync + 'static,
+        S::Future: Send,
+        S::Error: Into<BoxError>,
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let module = TowerModule { service, wrapped };
         if is_ours::<B>() {
-            return Self::of(Arc::new(Stack { service, body: PhantomData::<fn() -> B> }));
+            return Self::of(Arc::new(Stack { module, body: PhantomData::<fn() -> B> }));
         }
-        Self::new(TowerModule::new(service))
+        Self::new(module)
     }
 }
 
 /// A stack around a module of ours, erased without another future around its own: a request is
 /// moved once less, and the room for it is used again.
 struct Stack<S, B> {
-    service: S,
+    module: TowerModule<S>,
     body: PhantomData<fn() -> B>,
 }
 
@@ -111,16 +168,16 @@ where
     B::Error: Into<BoxError>,
 {
     fn call(self: Arc<Self>, request: Request) -> ModuleFuture {
-        let service = self.service.clone();
+        let service = self.module.service.clone();
         Box::pin(StackFuture::<S>::Waits { service, request: Some(request) })
     }
 
-    fn accepts(&self, _: &request::Parts, _: &Metadata) -> bool {
-        true
+    fn accepts(&self, head: &request::Parts, metadata: &Metadata) -> bool {
+        ModuleService::accepts(&self.module, head, metadata)
     }
 
     fn health(self: Arc<Self>) -> Pin<Box<dyn Future<Output = Health> + Send>> {
-        Box::pin(ready(Health::Healthy))
+        Box::pin(async move { ModuleService::health(&self.module).await })
     }
 }
 
@@ -164,5 +221,43 @@ where
 impl<S> fmt::Debug for TowerModule<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("TowerModule")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tower_layer::layer_fn;
+
+    use super::*;
+
+    struct Sick;
+
+    impl ModuleService for Sick {
+        async fn call(&self, _: Request) -> Outcome {
+            Err(Reason::ModuleFailed.into())
+        }
+
+        fn accepts(&self, head: &request::Parts, _: &Metadata) -> bool {
+            head.uri.path() == "/taken"
+        }
+
+        async fn health(&self) -> Health {
+            Health::Unhealthy
+        }
+    }
+
+    #[tokio::test]
+    async fn layered_module_keeps_health_and_accepts() {
+        let layered = Module::new(Sick).layered(layer_fn(|inner: Module| inner));
+        let again =
+            layered.layered(tower::util::MapResponseLayer::new(|response: crate::Response| {
+                response.map(http_body_util::BodyExt::boxed_unsync)
+            }));
+        assert_eq!(again.health().await, Health::Unhealthy);
+        let head = |path: &str| http::Request::get(path).body(()).unwrap().into_parts().0;
+        assert!(again.accepts(&head("/taken"), &Metadata::default()));
+        assert!(!again.accepts(&head("/other"), &Metadata::default()));
+        let failure = again.call(Request::default()).await.unwrap_err();
+        assert_eq!(failure.reason(), Reason::ModuleFailed);
     }
 }

@@ -5,12 +5,19 @@ use std::borrow::Cow;
 /// A part of a route that cannot be used: where it stands, what was found, what was expected.
 ///
 /// Displays as one line such as ``path: found `orders`, expected a path that begins with '/'``.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{place}: found `{found}`, expected {expected}")]
 pub struct RouteError {
     place: Place,
     found: String,
     expected: Cow<'static, str>,
+}
+
+/// As `Display`, for a `main` that returns the error.
+impl std::fmt::Debug for RouteError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Display::fmt(self, f)
+    }
 }
 
 impl RouteError {

@@ -121,7 +121,11 @@ pub(super) async fn open<M>(
         opened = timeout_at(deadline, opening) => opened.ok().flatten()?,
         () = session.drain.started() => return None,
     };
-    let info = ConnectionInfo::new(Arc::clone(&session.listener), peer, local);
+    let info = match peer {
+        // The PROXY protocol may have named a client that the socket does not.
+        None => ConnectionInfo::unix(Arc::clone(&session.listener)),
+        Some(_) => ConnectionInfo::new(Arc::clone(&session.listener), peer, local),
+    };
     #[cfg(feature = "tls")]
     if let Some(tls) = &listener.tls {
         // In a box of its own: without TLS nobody needs the room.

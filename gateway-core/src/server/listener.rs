@@ -60,12 +60,19 @@ impl fmt::Display for Address {
 }
 
 /// What was found is no address to listen on.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "`{found}` is no address: expected `IP:PORT` (as 127.0.0.1:8080 or [::1]:8080) or `unix:/PATH`"
 )]
 pub struct AddressError {
     found: String,
+}
+
+/// As `Display`, for a `main` that returns the error.
+impl fmt::Debug for AddressError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 /// The protocols a listener speaks.

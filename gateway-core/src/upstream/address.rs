@@ -82,7 +82,7 @@ impl EndpointAddress {
 }
 
 /// What was found is no address of an endpoint.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "`{found}` is no endpoint ({problem}): expected http://HOST[:PORT], https://HOST[:PORT], \
      h2c://HOST[:PORT] or unix:/PATH"
@@ -90,6 +90,13 @@ impl EndpointAddress {
 pub struct EndpointError {
     found: String,
     problem: &'static str,
+}
+
+/// As `Display`, for a `main` that returns the error.
+impl fmt::Debug for EndpointError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 impl FromStr for EndpointAddress {

@@ -94,24 +94,21 @@ impl HashKey {
             }
             Self::Cookie(name) => cookie::value(headers, name).filter(full).map(stable_hash),
             Self::Param(name) => {
-                let context = context?;
-                let value = context.param(context.target()?.path(), name)?;
+                let value = context?.param(name)?;
                 Some(value.as_bytes()).filter(full).map(stable_hash)
             }
             Self::Principal => Some(stable_hash(context?.principal()?.subject.as_bytes())),
-            Self::ClientIp => of_address(context?.client_ip()),
+            Self::ClientIp => context?.client_ip().map(of_address),
         }
     }
 }
 
-/// `None` for a client without an address.
-fn of_address(address: IpAddr) -> Option<u64> {
+fn of_address(address: IpAddr) -> u64 {
     match address.to_canonical() {
-        unknown if unknown.is_unspecified() => None,
-        IpAddr::V4(address) => Some(stable_hash(&address.octets())),
+        IpAddr::V4(address) => stable_hash(&address.octets()),
         IpAddr::V6(address) => {
             let [a, b, c, d, ..] = address.segments().map(u16::to_be_bytes);
-            Some(stable_hash([a, b, c, d].as_flattened()))
+            stable_hash([a, b, c, d].as_flattened())
         }
     }
 }
@@ -165,7 +162,7 @@ mod tests {
         params.push(8..10);
         context.admit(Admitted {
             target: Uri::from_static("/orders/77/items"),
-            client_ip: ip.parse().unwrap(),
+            client_ip: ip.parse().ok(),
             scheme: Scheme::Http,
             asked_host: None,
             has_body: false,
@@ -225,7 +222,7 @@ mod tests {
         assert_eq!(hash("2001:db8::1"), hash("2001:db8::ffff:1"));
         assert_ne!(hash("2001:db8::1"), hash("2001:db8:0:1::1"));
         assert_eq!(hash("::ffff:192.0.2.1"), hash("192.0.2.1"));
-        assert_eq!(hash("0.0.0.0"), None);
+        assert_eq!(hash("unknown"), None);
     }
 
     #[test]

@@ -30,7 +30,7 @@ pub(super) fn finished(finished: &Finished<'_>) {
         fallback = fallback.map(|fallback| escaped(&*fallback.name)),
         fallback_for = fallback.map(|fallback| escaped(failed(fallback))),
         fallback_failure = fallback.and_then(|fallback| fallback.failure.as_ref()).map(escaped),
-        client = %context.client_ip(),
+        client = context.client_ip().map(display),
         duration_ms = milliseconds(event.duration),
         head_ms = milliseconds(event.head_after),
         bytes = event.bytes,

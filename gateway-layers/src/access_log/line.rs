@@ -33,7 +33,9 @@ pub(super) fn finished(line: &mut String, finished: &Finished<'_>) {
         line.text("fallback_for", failed(fallback));
         line.text_of("fallback_failure", fallback.failure.as_deref());
     }
-    line.address("client", context.client_ip());
+    if let Some(client) = context.client_ip() {
+        line.address("client", client);
+    }
     line.milliseconds("duration_ms", event.duration);
     line.milliseconds("head_ms", event.head_after);
     line.number("bytes", event.bytes);

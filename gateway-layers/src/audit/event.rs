@@ -134,8 +134,7 @@ impl AuditEvent {
         made.method = Some(event.method.clone());
         made.path = Some(cut(event.path, MAX_PATH));
         made.route = context.route().map(|route| Arc::clone(&route.id));
-        // Who connects through a Unix socket has no address of its own.
-        made.client = Some(context.client_ip()).filter(|address| !address.is_unspecified());
+        made.client = context.client_ip();
         made.principal = context.principal().and_then(|principal| shown.of(principal));
         made.generation = context.generation();
         made

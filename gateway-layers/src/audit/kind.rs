@@ -90,7 +90,8 @@ pub(super) fn decided(reason: Reason) -> Option<Option<AuditKind>> {
         Reason::RouteNotFound
         | Reason::MethodNotAllowed
         | Reason::ExpectationUnknown
-        | Reason::ClientGone => None,
+        | Reason::ClientGone
+        | Reason::ClientAddressUnknown => None,
         // Upstreams and modules, and the gateway itself: the access log and metrics have them.
         Reason::NoEndpoint
         | Reason::PendingOverflow

@@ -6,14 +6,16 @@ use http::Method;
 use tower_layer::Layer;
 
 use super::config::{Config, Delay};
-use super::service::{Hedge, Policy};
+use super::service::{Hedge, Policy, Wait};
 use gateway_core::budget::RetryBudget;
 
-/// Sends requests a second time whose answer is slow; see the [module](super).
+/// Sends requests a second time whose answer is slow; see the [module](super). Services and clones of
+/// one layer share the measured latencies and the budget.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct HedgeLayer {
     config: Config,
+    wait: Wait,
     budget: RetryBudget,
 }
 
@@ -26,6 +28,7 @@ impl HedgeLayer {
     /// After which time an answer is slow. Default: the 95th percentile.
     pub fn delay(mut self, delay: Delay) -> Self {
         self.config.delay = delay;
+        self.wait = Wait::of(&self.config);
         self
     }
 
@@ -38,6 +41,7 @@ impl HedgeLayer {
     /// How many answers a percentile needs. Default: 100.
     pub fn min_samples(mut self, min_samples: u32) -> Self {
         self.config.min_samples = min_samples;
+        self.wait = Wait::of(&self.config);
         self
     }
 
@@ -63,7 +67,7 @@ impl Default for HedgeLayer {
 
 impl From<Config> for HedgeLayer {
     fn from(config: Config) -> Self {
-        Self { config, budget: RetryBudget::default() }
+        Self { wait: Wait::of(&config), config, budget: RetryBudget::default() }
     }
 }
 
@@ -71,6 +75,7 @@ impl<S> Layer<S> for HedgeLayer {
     type Service = Hedge<S>;
 
     fn layer(&self, inner: S) -> Hedge<S> {
-        Hedge::new(inner, Arc::new(Policy::new(&self.config, self.budget.clone())))
+        let policy = Policy::new(&self.config, self.wait.clone(), self.budget.clone());
+        Hedge::new(inner, Arc::new(policy))
     }
 }

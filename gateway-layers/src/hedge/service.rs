@@ -41,18 +41,26 @@ pub(super) struct Policy {
     budget: RetryBudget,
 }
 
-#[derive(Debug)]
-enum Wait {
+/// The delay of one layer. Clones share what was measured, so that all services of a layer do.
+#[derive(Clone, Debug)]
+pub(super) enum Wait {
     Fixed(Duration),
-    Observed(Latencies),
+    Observed(Arc<Latencies>),
+}
+
+impl Wait {
+    pub(super) fn of(config: &Config) -> Self {
+        match config.delay {
+            Delay::Fixed(delay) => Self::Fixed(delay),
+            Delay::Percentile(share) => {
+                Self::Observed(Arc::new(Latencies::new(share, config.min_samples)))
+            }
+        }
+    }
 }
 
 impl Policy {
-    pub(super) fn new(config: &Config, budget: RetryBudget) -> Self {
-        let wait = match config.delay {
-            Delay::Fixed(delay) => Wait::Fixed(delay),
-            Delay::Percentile(share) => Wait::Observed(Latencies::new(share, config.min_samples)),
-        };
+    pub(super) fn new(config: &Config, wait: Wait, budget: RetryBudget) -> Self {
         let max_extra = config.max_extra.min(MOST_EXTRA);
         Self { wait, max_extra, methods: config.methods.clone(), budget }
     }

@@ -247,3 +247,15 @@ async fn before_there_is_a_percentile_nothing_is_hedged() {
     let outcome = upstream.through(&HedgeLayer::new(), get()).await;
     assert_eq!((outcome, upstream.calls()), (("200 of 1".to_owned(), SLOW), 1));
 }
+
+#[tokio::test(start_paused = true)]
+async fn services_of_one_layer_share_latencies() {
+    let layer = HedgeLayer::new().min_samples(10);
+    // Each request goes through a service of its own.
+    for _ in 0..10 {
+        Upstream::new([]).through(&layer, get()).await;
+    }
+    let upstream = Upstream::new([(SLOW, Ok(200)), (FAST, Ok(200))]);
+    let (shown, _) = upstream.through(&layer.clone(), get()).await;
+    assert_eq!(shown, "200 of 2");
+}

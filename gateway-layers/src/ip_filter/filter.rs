@@ -57,10 +57,10 @@ impl IpFilter {
 
 impl Filter for IpFilter {
     fn apply(&self, head: &mut request::Parts) -> Flow {
-        // Whoever cannot be told an address is not let in.
-        match head.context().map(RequestContext::client_ip) {
+        match head.context().and_then(RequestContext::client_ip) {
             Some(address) if self.admits(address) => Flow::Continue,
-            _ => Flow::Refuse(Reason::AddressDenied.into()),
+            Some(_) => Flow::Refuse(Reason::AddressDenied.into()),
+            None => Flow::Refuse(Reason::ClientAddressUnknown.into()),
         }
     }
 }
@@ -78,12 +78,10 @@ mod tests {
 
     fn flow(filter: &IpFilter, peer: Option<&str>) -> Flow {
         let mut request = Request::new(Body::empty());
-        if let Some(peer) = peer {
-            let peer = Some(peer.parse().unwrap());
-            let connection = ConnectionInfo::new(Arc::default(), peer, None);
-            let context = RequestContext::new(Arc::new(connection), Instant::now());
-            request.extensions_mut().insert(context);
-        }
+        let peer = peer.map(|peer| peer.parse().unwrap());
+        let connection = ConnectionInfo::new(Arc::default(), peer, None);
+        let context = RequestContext::new(Arc::new(connection), Instant::now());
+        request.extensions_mut().insert(context);
         filter.apply(&mut request.into_parts().0)
     }
 
@@ -123,7 +121,11 @@ mod tests {
     }
 
     #[test]
-    fn who_has_no_address_is_refused() {
-        assert!(matches!(flow(&IpFilter::new(), None), Flow::Refuse(_)));
+    fn rejects_clients_of_unknown_address() {
+        for filter in [IpFilter::new(), IpFilter::new().allow(nets(&["127.0.0.0/8", "0.0.0.0/0"]))]
+        {
+            let Flow::Refuse(error) = flow(&filter, None) else { panic!("it passed") };
+            assert_eq!(error.reason(), Reason::ClientAddressUnknown);
+        }
     }
 }

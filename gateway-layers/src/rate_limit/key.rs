@@ -22,7 +22,10 @@ const API_KEY: &str = "api_key";
 pub enum KeyPart {
     /// The client's address, as [`RequestContext::client_ip`] has it: the peer's, or what trusted
     /// proxies say. IPv6 by its first 64 bits, which is the least that one client has; IPv4 in IPv6
-    /// as IPv4. Clients without an address (Unix sockets) are one.
+    /// as IPv4. Clients on a Unix socket are one, `127.0.0.1`. A request whose client's address is
+    /// unknown is rejected with [`Reason::ClientAddressUnknown`].
+    ///
+    /// [`Reason::ClientAddressUnknown`]: gateway_core::Reason::ClientAddressUnknown
     Ip,
     /// Who is calling: method, issuer and subject of the principal.
     Principal,
@@ -84,6 +87,24 @@ impl<'a> Subject<'a> {
         self.principal()?.tier.as_deref()
     }
 
+    /// True when `parts` need the client's address, and it is unknown.
+    pub(super) fn lacks_address(&self, parts: &[KeyPart]) -> bool {
+        if self.client_ip().is_some() {
+            return false;
+        }
+        parts.iter().any(|part| match part {
+            KeyPart::Ip => true,
+            KeyPart::Principal => self.principal().is_none(),
+            KeyPart::ApiKey => self.principal().is_none_or(|known| known.method != API_KEY),
+            KeyPart::Header(name) => !self.request.headers().contains_key(name),
+            KeyPart::Route => false,
+        })
+    }
+
+    fn client_ip(&self) -> Option<IpAddr> {
+        self.context.and_then(RequestContext::client_ip)
+    }
+
     fn principal(&self) -> Option<&'a Principal> {
         self.context?.principal().map(AsRef::as_ref)
     }
@@ -120,8 +141,7 @@ impl<'a> Subject<'a> {
                 }
             };
             if !known {
-                let ip = self.context.map(RequestContext::client_ip);
-                let (kind, bits) = ip.map_or((b'0', 0), network);
+                let (kind, bits) = self.client_ip().map_or((b'0', 0), network);
                 // Words are hashed as they were written; a byte before them would move them apart.
                 sink.put(&u64::from(kind).to_le_bytes());
                 sink.put(&bits.to_le_bytes());

@@ -222,19 +222,23 @@ impl RateLimiter {
     ///
     /// # Errors
     ///
-    /// When the store is away and nobody is let in uncounted:
-    /// [`Reason::LimiterUnavailable`].
+    /// When the store is away and nobody is let in uncounted: [`Reason::LimiterUnavailable`]. When
+    /// the client's address is needed and unknown: [`Reason::ClientAddressUnknown`].
     pub fn peek(
         &self,
         request: &Request,
     ) -> impl Future<Output = Result<Outlook, Error>> + Send + use<> {
         let ask = self.asking(request, false);
+        let unknown = ask.lacks_address();
         let charges: Vec<_> =
             (0..self.shared.limits.len()).map(|index| ask.charge(index)).collect();
         let mut levels = vec![Level::default(); charges.len()];
         let decided = ask.run(&charges, &mut levels);
         let (limiter, chosen) = (self.clone(), ask.chosen);
         async move {
+            if unknown {
+                return Err(Reason::ClientAddressUnknown.into());
+            }
             let admission = match decided {
                 Decided::Now(admission) => admission?,
                 Decided::Later(deciding) => {
@@ -270,6 +274,10 @@ impl RateLimiter {
     /// Decides about a request by `N` limits, as many as there are.
     fn decide<const N: usize>(&self, request: &Request) -> Checked {
         let ask = self.asking(request, true);
+        if ask.lacks_address() {
+            count(&self.shared.failed);
+            return Checked::Refuse(Reason::ClientAddressUnknown.into());
+        }
         let charges: [_; N] = std::array::from_fn(|index| ask.charge(index));
         let mut levels = [Level::default(); N];
         let decided = ask.run(&charges, &mut levels);
@@ -471,6 +479,13 @@ struct Asking<'a> {
 }
 
 impl<'a> Asking<'a> {
+    /// True when a limit counts by the client's address, and it is unknown. All such requests would
+    /// share one count otherwise.
+    fn lacks_address(&self) -> bool {
+        let binding = self.shared.limits.iter().filter(|limit| limit.binding);
+        binding.into_iter().any(|limit| self.subject.lacks_address(&limit.key))
+    }
+
     fn run(&self, charges: &[Charge<'_>], levels: &mut [Level]) -> Decided {
         let group = self.shared.group.as_ref();
         let group =

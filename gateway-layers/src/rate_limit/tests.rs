@@ -427,3 +427,28 @@ fn names_of_documents_are_known() {
     assert_eq!(Algorithm::from_name("sliding_window"), Some(Algorithm::SlidingWindow));
     assert_eq!(Algorithm::from_name("leaky"), None);
 }
+
+#[tokio::test]
+async fn rejects_clients_of_unknown_address() {
+    let connection = ConnectionInfo::new(Arc::default(), None, None);
+    let connection = Arc::new(connection);
+    let unknown = |principal: Option<&str>| {
+        let context = RequestContext::new(Arc::clone(&connection), Instant::now());
+        if let Some(subject) = principal {
+            context.set_principal(Arc::new(Principal::new(subject, "jwt")));
+        }
+        let mut request = Request::new(Body::empty());
+        request.extensions_mut().insert(context);
+        request
+    };
+    let by_ip = layer(Limit::per_minute(100).by_ip());
+    let error = call(&by_ip, unknown(None)).await.unwrap_err();
+    assert_eq!(error.reason(), Reason::ClientAddressUnknown);
+    let error = by_ip.limiter().peek(&unknown(None)).await.unwrap_err();
+    assert_eq!(error.reason(), Reason::ClientAddressUnknown);
+    let by_principal = layer(Limit::per_minute(100).by([KeyPart::Principal]));
+    assert!(call(&by_principal, unknown(None)).await.is_err());
+    assert!(call(&by_principal, unknown(Some("a"))).await.is_ok());
+    let by_route = layer(Limit::per_minute(100).by([KeyPart::Route]));
+    assert!(call(&by_route, unknown(None)).await.is_ok());
+}

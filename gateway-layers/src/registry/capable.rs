@@ -217,12 +217,7 @@ fn no_endpoint(detail: impl Into<std::borrow::Cow<'static, str>>) -> Error {
 fn value(origin: &Origin, name: &str, head: &request::Parts, route: &Metadata) -> Option<String> {
     match origin {
         Origin::Metadata => route.value(name).map(str::to_owned),
-        Origin::Param(param) => {
-            let context = head.context()?;
-            // The parameters are places in the path that was matched, before any rewrite.
-            let path = context.target().map_or(head.uri.path(), http::Uri::path);
-            query::decoded(context.param(path, param)?, false)
-        }
+        Origin::Param(param) => query::decoded(head.context()?.param(param)?, false),
         Origin::Header(header) => {
             let mut values = head.headers.get_all(header).iter();
             let only = values.next().filter(|_| values.next().is_none())?;

@@ -39,7 +39,7 @@ fn listeners() {
     assert_eq!(public.timeouts, Timeouts::default());
     assert_eq!(behind.protocol, Protocol::Http1);
     assert_eq!(behind.proxy_protocol, ["10.0.0.0/8".parse().unwrap()]);
-    assert!(behind.trusted.trusts("10.1.2.3".parse().unwrap()));
+    assert!(behind.trusted.trusts("10.1.2.3".parse().ok()));
     assert_eq!(to_https.redirect, Some(HttpsRedirect::default()));
     assert_eq!(local.unix_mode, Some(0o660));
 }

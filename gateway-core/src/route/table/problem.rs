@@ -100,9 +100,16 @@ impl TableProblem {
 /// Everything that is wrong with the routes of a table, and what is odd about them besides.
 ///
 /// `Display` gives one line to each problem.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct TableProblems {
     pub(super) problems: Vec<TableProblem>,
+}
+
+/// As `Display`, for a `main` that returns the error.
+impl std::fmt::Debug for TableProblems {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Display::fmt(self, f)
+    }
 }
 
 impl std::ops::Deref for TableProblems {

@@ -70,7 +70,7 @@ pub enum HostPolicy {
 }
 
 /// Why a cluster cannot be built.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ClusterError {
     /// There is nothing to forward to.
@@ -97,6 +97,13 @@ pub enum ClusterError {
         /// The endpoint's address.
         endpoint: String,
     },
+}
+
+/// As `Display`, for a `main` that returns the error.
+impl fmt::Debug for ClusterError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 /// Endpoints that answer for the same thing. Cheap to clone; clones are the same cluster.

@@ -1,6 +1,6 @@
 //! [`ApiKeyAuthenticator`].
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use gateway_core::context::RouteInfo;
@@ -89,17 +89,15 @@ impl Settings {
 
 /// From where a key is shown, and on which route.
 struct Shown {
-    client: IpAddr,
+    client: Option<IpAddr>,
     route: Option<Arc<RouteInfo>>,
 }
 
 impl Shown {
     fn of(request: &Request) -> Self {
         let context = request.context();
-        let client = context.map(RequestContext::client_ip);
         Self {
-            // As for clients without an address: in no network.
-            client: client.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
+            client: context.and_then(RequestContext::client_ip),
             route: context.and_then(RequestContext::route).cloned(),
         }
     }

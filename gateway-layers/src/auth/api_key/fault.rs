@@ -26,6 +26,8 @@ pub enum KeyFault {
     NotYet,
     /// Its holder may not call from there.
     Network,
+    /// Its holder may call from some networks only, and the client's address is unknown.
+    AddressUnknown,
     /// Its holder may not call this.
     Route,
     /// What it gives cannot be told to the upstream as it should be.
@@ -45,6 +47,7 @@ impl KeyFault {
             Self::Expired => "the key has expired",
             Self::NotYet => "the key is not valid yet",
             Self::Network => "the key is not taken from this address",
+            Self::AddressUnknown => "the key is bound to networks",
             Self::Route => "the key is not taken on this route",
             Self::Untold => "what the key gives cannot be told in a header field",
             Self::Unavailable => "keys cannot be looked up now",
@@ -55,6 +58,7 @@ impl KeyFault {
     pub const fn reason(self) -> Reason {
         match self {
             Self::Network => Reason::AddressDenied,
+            Self::AddressUnknown => Reason::ClientAddressUnknown,
             Self::Route => Reason::Forbidden,
             Self::Unavailable => Reason::IdentityUnavailable,
             _ => Reason::CredentialsInvalid,

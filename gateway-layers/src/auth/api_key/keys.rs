@@ -267,7 +267,8 @@ impl ApiKeys {
         }
     }
 
-    /// Whose `key` is, shown by `client` on `route`.
+    /// Whose `key` is, shown by `client` on `route`. Keys that are bound to networks are not taken
+    /// from a client whose address is unknown (`None`).
     ///
     /// # Errors
     ///
@@ -275,7 +276,7 @@ impl ApiKeys {
     pub async fn verify(
         &self,
         key: &str,
-        client: IpAddr,
+        client: Option<IpAddr>,
         route: Option<&str>,
     ) -> Result<Arc<Principal>, KeyFault> {
         let known = match self.check(key.as_bytes()) {
@@ -290,7 +291,7 @@ impl ApiKeys {
     pub(super) fn permitted(
         &self,
         known: &Known,
-        client: IpAddr,
+        client: Option<IpAddr>,
         route: Option<&str>,
     ) -> Result<Identity, KeyFault> {
         known.record.permits(|| self.now(), client, route)?;

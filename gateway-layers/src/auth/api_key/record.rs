@@ -151,7 +151,7 @@ impl KeyRecord {
     pub(super) fn permits(
         &self,
         now: impl FnOnce() -> SystemTime,
-        client: IpAddr,
+        client: Option<IpAddr>,
         route: Option<&str>,
     ) -> Result<(), KeyFault> {
         let grant = &self.grant;
@@ -167,9 +167,11 @@ impl KeyRecord {
                 return Err(KeyFault::NotYet);
             }
         }
-        let client = client.to_canonical();
-        if !grant.networks.is_empty() && !grant.networks.iter().any(|net| net.contains(&client)) {
-            return Err(KeyFault::Network);
+        if !grant.networks.is_empty() {
+            let client = client.ok_or(KeyFault::AddressUnknown)?.to_canonical();
+            if !grant.networks.iter().any(|net| net.contains(&client)) {
+                return Err(KeyFault::Network);
+            }
         }
         let on = |own: &String| route.is_some_and(|route| own == route);
         if !grant.routes.is_empty() && !grant.routes.iter().any(on) {
@@ -223,16 +225,17 @@ mod tests {
         let grant = KeyGrant::new("acme").not_before(at(10)).expires(at(20));
         let grant = grant.networks(["10.0.0.0/8".parse().unwrap()]).routes(["orders"]);
         let record = record(grant);
-        let inside: IpAddr = "10.1.2.3".parse().unwrap();
+        let inside: Option<IpAddr> = "10.1.2.3".parse().ok();
         let permits = |seconds, client, route| record.permits(|| at(seconds), client, route);
         assert_eq!(permits(9, inside, Some("orders")), Err(KeyFault::NotYet));
         assert_eq!(permits(10, inside, Some("orders")), Ok(()));
         assert_eq!(permits(19, inside, Some("orders")), Ok(()));
         assert_eq!(permits(20, inside, Some("orders")), Err(KeyFault::Expired));
-        let mapped = "::ffff:10.1.2.3".parse().unwrap();
+        let mapped = "::ffff:10.1.2.3".parse().ok();
         assert_eq!(permits(10, mapped, Some("orders")), Ok(()));
-        let outside = "11.1.2.3".parse().unwrap();
+        let outside = "11.1.2.3".parse().ok();
         assert_eq!(permits(10, outside, Some("orders")), Err(KeyFault::Network));
+        assert_eq!(permits(10, None, Some("orders")), Err(KeyFault::AddressUnknown));
         assert_eq!(permits(10, inside, Some("users")), Err(KeyFault::Route));
         assert_eq!(permits(10, inside, None), Err(KeyFault::Route));
         let disabled = KeyRecord { disabled: true, ..record.clone() };

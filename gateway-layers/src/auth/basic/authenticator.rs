@@ -118,7 +118,7 @@ impl Authenticator for BasicAuthenticator {
             Err(fault) => return refused(fault.into()),
         };
         let (name, password) = (&text[..colon], &text[colon + 1..]);
-        let client = request.context().map(RequestContext::client_ip);
+        let client = request.context().and_then(RequestContext::client_ip);
         match settings.verifier.check(name, password, client) {
             Checked::Right(identity) => Authentication::Known(identity),
             Checked::Refused(fault) => refused(fault),

@@ -97,7 +97,7 @@ impl Settings {
         let target = target.path_and_query().map_or("/", |target| target.as_str());
         let host_asked = context.and_then(RequestContext::asked_host);
         let host_asked = host_asked.or_else(|| request.headers().get(HOST));
-        let address = context.map(|context| context.client_ip().to_string());
+        let address = context.and_then(RequestContext::client_ip).map(|ip| ip.to_string());
         let [method, uri, host, client] = self.original.names();
         let values = [
             (method, HeaderValue::from_str(request.method().as_str()).ok()),

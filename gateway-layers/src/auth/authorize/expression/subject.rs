@@ -46,7 +46,7 @@ impl<'a> Subject<'a> {
             }
             Field::Headers => Value::Map(Map::Headers(&head.headers)),
             Field::Params => Value::Map(Map::Params(Pairs::Path(path(head, context), context))),
-            Field::ClientIp => Value::made(context?.client_ip().to_string()),
+            Field::ClientIp => Value::made(context?.client_ip()?.to_string()),
             Field::RouteId => Value::from(&*route()?.id),
             Field::Metadata => Value::Map(Map::Metadata(&route()?.metadata)),
         })
