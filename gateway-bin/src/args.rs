@@ -27,7 +27,7 @@ pub(crate) enum Command {
     /// Serve what a document says.
     Run(Document),
     /// Say everything that is wrong with a document. Exits with 1 where it would not run.
-    Check(Document),
+    Check(Check),
     /// Say what would become of a request, and why.
     Explain(Explain),
     /// List every answer that the gateway makes itself.
@@ -44,6 +44,15 @@ pub(crate) struct Document {
     /// The document (TOML).
     #[arg(long, value_name = "FILE")]
     pub(crate) config: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Check {
+    #[command(flatten)]
+    pub(crate) document: Document,
+    /// Treat warnings as errors: exit with 1 if there is any.
+    #[arg(long)]
+    pub(crate) strict: bool,
 }
 
 #[derive(Debug, Args)]
@@ -85,7 +94,7 @@ pub(crate) struct Explain {
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
     #[command(flatten)]
     pub(crate) document: Document,
-    /// The listener that the request comes in on. Default: the first.
+    /// The listener that the request comes in on. Default: the first of the URL's scheme.
     #[arg(long, value_name = "NAME")]
     pub(crate) listener: Option<String>,
 }

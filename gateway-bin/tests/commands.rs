@@ -44,6 +44,21 @@ fn check_and_run_say_the_same_about_a_bad_document() {
 }
 
 #[test]
+fn strict_check_fails_on_warnings() {
+    let plain = ["check", "--config", "examples/config/minimal.toml"];
+    let strict = ["check", "--strict", "--config", "examples/config/minimal.toml"];
+    let run = |arguments: &[&str]| {
+        gateway(arguments).env("GATEWAY__ROUTES__0__MATCH__PREFIX", "/a/*").output().unwrap()
+    };
+    assert_eq!(run(&plain).status.code(), Some(0));
+    let failed = run(&strict);
+    assert_eq!(failed.status.code(), Some(1));
+    let told = String::from_utf8(failed.stderr).unwrap();
+    assert!(told.ends_with("1 warning; not allowed with --strict\n"), "{told}");
+    assert_eq!(output(&strict).0, Some(0));
+}
+
+#[test]
 fn a_wrong_command_line_exits_with_2() {
     assert_eq!(output(&["proxy", "--listen", "here", "--to", "http://a"]).0, Some(2));
     assert_eq!(output(&[]).0, Some(2));

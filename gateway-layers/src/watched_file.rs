@@ -70,12 +70,20 @@ fn open(path: &Path) -> io::Result<(File, Fingerprint)> {
     Ok((file, fingerprint))
 }
 
+/// Editors put it before the text (U+FEFF), where it would be a part of the first name.
+fn strip_byte_order_mark(text: &mut Vec<u8>) {
+    if text.starts_with(b"\xef\xbb\xbf") {
+        text.drain(..3);
+    }
+}
+
 fn read(file: File, most: u64) -> io::Result<Vec<u8>> {
     let mut text = Vec::new();
     file.take(most + 1).read_to_end(&mut text)?;
     if text.len() as u64 > most {
         return Err(io::Error::other(format!("more than {most} bytes")));
     }
+    strip_byte_order_mark(&mut text);
     Ok(text)
 }
 
@@ -96,6 +104,8 @@ mod tests {
         assert!(third.found.is_none());
         fs::write(&path, "too long by one").unwrap();
         assert!(look(&path, &third.seen, 14).found.unwrap().is_err());
+        fs::write(&path, "\u{feff}one").unwrap();
+        assert_eq!(look(&path, &third.seen, 8).found.unwrap().unwrap(), b"one");
         fs::remove_file(&path).unwrap();
         assert!(look(&path, &third.seen, 8).found.unwrap().is_err());
     }

@@ -17,7 +17,8 @@
 //!
 //! It listens on a loopback address only. A page in an operator's browser must not reach it
 //! either: the host has to be the address itself or `localhost`, and what changes something is a
-//! `POST` or `PUT` with `content-type: application/json`.
+//! `POST` or `PUT` with `content-type: application/json`. Nor must a client through a proxy, this
+//! gateway included: what carries `Via`, `Forwarded` or `X-Forwarded-For` is rejected.
 
 mod access;
 mod certificates;
@@ -33,8 +34,8 @@ use gateway_core::{
     RequestContext, Response, Route, RouteMatch, StateChanged,
 };
 use gateway_layers::metrics::{Metrics, MetricsModule};
-use http::header::{ALLOW, CONTENT_TYPE, HOST};
-use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
+use http::header::{ALLOW, CONTENT_TYPE, FORWARDED, HOST, VIA};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use http_body_util::{BodyExt, Limited};
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -52,7 +53,7 @@ pub(crate) fn gateway(
     reloader: &Reloader,
     metrics: &Metrics,
     readiness: Vec<Readiness>,
-) -> Result<Gateway, TableProblems> {
+) -> Result<Direct, TableProblems> {
     let admin = Admin {
         gateway: gateway.clone(),
         reloader: reloader.clone(),
@@ -60,8 +61,27 @@ pub(crate) fn gateway(
         metrics: metrics::module(metrics, gateway, reloader),
     };
     let everything = Route::new("admin", Module::new(admin)).matching(RouteMatch::any());
-    Gateway::builder().route(everything).build()
+    Gateway::builder().route(everything).build().map(Direct)
 }
+
+/// Rejects requests that a proxy passes on. That proxy could be this gateway: service discovery may
+/// have named the admin listener as an endpoint, and any client would reach it.
+#[derive(Clone)]
+pub(crate) struct Direct(Gateway);
+
+impl ModuleService for Direct {
+    async fn call(&self, request: Request) -> Outcome {
+        // The gateway behind removes these headers.
+        if FORWARDED_BY.iter().any(|name| request.headers().contains_key(name)) {
+            let detail = "the admin listener takes no request that a proxy passes on";
+            return Ok(problem(StatusCode::FORBIDDEN, detail));
+        }
+        ModuleService::call(&self.0, request).await
+    }
+}
+
+/// Headers that proxies add (RFC 9110, section 7.6.3; RFC 7239).
+const FORWARDED_BY: [HeaderName; 3] = [VIA, FORWARDED, HeaderName::from_static("x-forwarded-for")];
 
 /// The longest body that changes weights, in bytes.
 const MOST_WEIGHTS: usize = 64 * 1024;

@@ -42,7 +42,8 @@ pub(super) fn client() -> Result<Arc<ClientConfig>, BoxError> {
 /// When the file cannot be read or has no certificate.
 pub(super) fn client_trusting(ca: &str) -> Result<Arc<ClientConfig>, BoxError> {
     let pem = std::fs::read(ca).map_err(|error| format!("{ca}: {error}"))?;
-    let roots = roots(&pem).map_err(|error| format!("{ca} {error}"))?;
+    let pem = crate::config::without_mark(&pem);
+    let roots = roots(pem).map_err(|error| format!("{ca} {error}"))?;
     let config = begun(TlsVersion::Tls12)?.with_root_certificates(roots);
     Ok(Arc::new(config.with_no_client_auth()))
 }

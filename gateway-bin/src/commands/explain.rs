@@ -30,10 +30,15 @@ pub(crate) fn explain(arguments: &Explain) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The name of the listener that is meant: the first, unless said.
+/// The name of the listener: the one given, else the first that speaks the scheme of the URL, else
+/// the first.
 fn listener(arguments: &Explain, assembled: &Assembled) -> String {
-    let first = assembled.document().listeners.first().map(|one| one.name.as_str());
-    arguments.listener.as_deref().or(first).unwrap_or_default().to_owned()
+    let listeners = &assembled.document().listeners;
+    let scheme = arguments.url.scheme_str();
+    let speaks = |tls: bool| scheme.is_some_and(|scheme| (scheme == "https") == tls);
+    let spoken = listeners.iter().find(|one| speaks(one.tls.is_some()));
+    let usual = spoken.or(listeners.first()).map(|one| one.name.as_str());
+    arguments.listener.as_deref().or(usual).unwrap_or_default().to_owned()
 }
 
 /// The head as a client of HTTP/1.1 would send it.

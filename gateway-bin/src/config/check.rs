@@ -26,8 +26,10 @@ pub(super) fn check(parts: &Parts, modules: &Modules, places: &Places) -> Vec<Pr
         check.budget(path, route);
         check.access(path, route);
         check.counting(path, route);
+        check.effects(path, route);
         check.preflights(path, route);
     }
+    check.shares();
     check.table();
     check.problems
 }

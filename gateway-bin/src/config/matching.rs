@@ -7,13 +7,18 @@ use super::reader::{Field, Table};
 
 const KINDS: [&str; 7] = ["exact", "prefix", "suffix", "contains", "regex", "present", "not"];
 
-/// Reads one `match` table. An empty one takes every request.
-pub(super) fn read(field: Field<'_>) -> Option<RouteMatch> {
+/// Reads one `match` table, as a match for each of its hosts. An empty one takes every request.
+pub(super) fn read(field: Field<'_>) -> Option<Vec<RouteMatch>> {
     let mut table = field.table("{ prefix = \"/\" }")?;
     let mut matching = RouteMatch::on(path(&mut table).unwrap_or_else(PathMatch::any));
-    matching.host = table.take("host").and_then(|field| {
-        let host = field.text("a host name or \"*.REST\"")?;
-        HostMatch::parse(host).map_err(|error| field.refuse::<()>(error.expected())).ok()
+    let hosts = table.take("host").map(|field| {
+        if field.is_empty_list() {
+            field.refuse::<()>("at least one host; leave it out for every host");
+        }
+        field.one_or_list(|field| {
+            let host = field.text("a host name or \"*.REST\"")?;
+            HostMatch::parse(host).map_err(|error| field.refuse::<()>(error.expected())).ok()
+        })
     });
     if let Some(methods) = table.take("methods") {
         let read = methods.list("a list of methods such as [\"GET\"]", |field| {
@@ -31,7 +36,13 @@ pub(super) fn read(field: Field<'_>) -> Option<RouteMatch> {
     matching.query =
         conditions(&mut table, "query", "v", |name, value, _| Some(QueryMatch::new(name, value)));
     table.finish();
-    Some(matching)
+    let Some(hosts) = hosts else { return Some(vec![matching]) };
+    let of = |host| {
+        let mut matching = matching.clone();
+        matching.host = Some(host);
+        matching
+    };
+    Some(hosts.into_iter().map(of).collect())
 }
 
 fn path(table: &mut Table<'_>) -> Option<PathMatch> {
@@ -42,6 +53,14 @@ fn path(table: &mut Table<'_>) -> Option<PathMatch> {
         "prefix" => PathMatch::prefix(text),
         _ => PathMatch::regex(text),
     };
+    if key != "regex" && text.split('/').any(|segment| matches!(segment, "*" | "**")) {
+        let (before, _) = text.split_once("/*").unwrap_or((text, ""));
+        let before = if before.is_empty() { "/" } else { before };
+        field.warn(format!(
+            "`*` is an ordinary character here and takes no other: expected `prefix = \"{before}\"` \
+             for everything below"
+        ));
+    }
     parsed.map_err(|error| field.refuse::<()>(error.expected())).ok()
 }
 

@@ -19,6 +19,7 @@ mod audit;
 mod check;
 mod check_access;
 mod check_acme;
+mod check_effects;
 mod cluster;
 mod destination;
 mod drain;
@@ -68,6 +69,8 @@ pub use self::problem::{Place, Problem, Problems, Severity};
 use self::reader::{Field, hint};
 pub use self::registry::{RedisStore, Registry};
 pub use self::route::Route;
+#[cfg(feature = "tls")]
+pub(crate) use self::source::without_mark;
 pub use self::source::{Reading, Source};
 pub use self::startup::Startup;
 pub use self::stores::{Redis, Stores};

@@ -20,6 +20,71 @@ pub(super) fn near_miss<'k>(
         .map(|(_, name)| name)
 }
 
+/// Settings that are often written in another table, and the one they belong in.
+const TABLES: &[(&[&str], &str, &str)] = &[
+    (
+        &[
+            "timeout",
+            "try_timeout",
+            "retry",
+            "hedge",
+            "mirror",
+            "fallback",
+            "request_headers",
+            "response_headers",
+            "cors",
+            "csrf",
+            "body_limit",
+            "public",
+            "jwt",
+            "api_key",
+            "basic",
+            "signature",
+            "authorize",
+            "rate_limit",
+            "security_headers",
+            "ip",
+            "content_types",
+            "external_auth",
+        ],
+        "policy",
+        "`policy` of the route",
+    ),
+    (&["host", "path", "prefix", "headers", "query", "methods"], "match", "`match` of the route"),
+    (&["cluster", "module", "redirect", "respond", "split"], "target", "`target` of the route"),
+    (&["rewrite", "metadata", "priority"], "routes", "[[routes]]"),
+    (
+        &[
+            "endpoints",
+            "balance",
+            "pool",
+            "health",
+            "ejection",
+            "circuit_breaker",
+            "concurrency",
+            "discover",
+        ],
+        "clusters",
+        "[clusters.NAME]",
+    ),
+    (&["certificates", "client_auth", "client_ca", "acme"], "tls", "`tls` of the listener"),
+    (&["connections", "header_count", "uri"], "limits", "`limits` of the listener"),
+    (&["body_idle", "max_age", "tunnel_idle"], "timeouts", "`timeouts`"),
+    (&["proxy_protocol", "forwarded"], "listeners", "[[listeners]]"),
+    (&["lame_duck"], "drain", "[drain]"),
+    (&["issuer", "audience", "required_claims"], "identity", "[identity.jwt.NAME]"),
+];
+
+/// The table that the setting `key` belongs in, where that is not the one that it stands in.
+pub(super) fn table_of(key: &str, path: &str) -> Option<&'static str> {
+    let tables = path.rsplit_once('.').map_or("", |(tables, _)| tables);
+    let stands_in = |name: &str| {
+        tables.rsplit('.').next().is_some_and(|last| last.split('[').next() == Some(name))
+    };
+    let found = TABLES.iter().find(|(keys, ..)| keys.contains(&key));
+    found.filter(|(_, name, _)| !stands_in(name)).map(|(.., table)| *table)
+}
+
 /// Letters to insert, delete, change or swap with their neighbour to make one of the other.
 fn distance(one: &str, other: &str) -> usize {
     let one: Vec<char> = one.to_lowercase().chars().collect();
@@ -67,5 +132,15 @@ mod tests {
         ] {
             assert_eq!(near_miss(found, known), meant, "{found}");
         }
+    }
+
+    #[test]
+    fn settings_are_sent_to_their_table() {
+        assert_eq!(table_of("timeout", "routes[0].timeout"), Some("`policy` of the route"));
+        assert_eq!(table_of("timeout", "routes[0].policy.timeout"), None);
+        assert_eq!(table_of("prefix", "routes[0].prefix"), Some("`match` of the route"));
+        assert_eq!(table_of("prefix", "routes[0].match[1].prefix"), None);
+        assert_eq!(table_of("lame_duck", "lame_duck"), Some("[drain]"));
+        assert_eq!(table_of("other", "routes[0].other"), None);
     }
 }

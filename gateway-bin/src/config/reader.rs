@@ -3,9 +3,10 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use super::near::near_miss;
+use super::near::{near_miss, table_of};
 use super::problem::{Place, Problem, Severity};
-use super::value::{Data, Entry, Value, index_path, key_path, quote};
+use super::source::text_of;
+use super::value::{Data, Entry, Value, index_path, key_path, quote, variable_of};
 
 /// Where the problems of one document are gathered.
 pub(super) struct Notes {
@@ -23,14 +24,27 @@ impl Notes {
     }
 
     fn add(&self, place: &Place, path: &str, message: String) {
+        self.put(Severity::Error, place, path, message);
+    }
+
+    fn put(&self, severity: Severity, place: &Place, path: &str, message: String) {
         self.problems.borrow_mut().push(Problem {
-            severity: Severity::Error,
+            severity,
             file: Arc::clone(&self.file),
             place: place.clone(),
             path: path.to_owned(),
             message,
         });
     }
+}
+
+/// Tells how the setting at `path` is taken from the environment.
+pub(super) fn no_variables(path: &str) -> String {
+    format!(
+        "`${{...}}` is not replaced in the configuration: leave the setting out, and set the \
+         environment variable `{}`",
+        variable_of(path)
+    )
 }
 
 /// A value on the way to being read, with its path.
@@ -48,7 +62,18 @@ impl<'d> Field<'d> {
 
     /// Notes that something else was expected here. Always `None`, to end a reading with.
     pub(super) fn refuse<T>(&self, expected: impl std::fmt::Display) -> Option<T> {
-        self.note(format!("found {}, expected {expected}", self.value.describe()))
+        let hint = match self.peek_text() {
+            Some(text) if text.contains("${") => {
+                format!("; {}", no_variables(&self.path))
+            }
+            _ => String::new(),
+        };
+        self.note(format!("found {}, expected {expected}{hint}", self.value.describe()))
+    }
+
+    /// Notes a value that works, but probably not as intended.
+    pub(super) fn warn(&self, message: impl Into<String>) {
+        self.notes.put(Severity::Warning, &self.value.place, &self.path, message.into());
     }
 
     /// Notes a problem here. Always `None`.
@@ -178,9 +203,10 @@ impl<'d> Field<'d> {
     /// The text of the file that it names.
     pub(super) fn file(&self) -> Option<String> {
         let path = self.name("the path of a file")?;
-        match std::fs::read_to_string(&path) {
+        let read = std::fs::read(&path).map_err(|error| format!("cannot be read: {error}"));
+        match read.and_then(text_of) {
             Ok(text) => Some(text),
-            Err(error) => self.note(format!("{} cannot be read: {error}", quote(&path))),
+            Err(message) => self.note(format!("{} {message}", quote(&path))),
         }
     }
 
@@ -321,7 +347,10 @@ impl<'d> Table<'d> {
         let unknown = self.entries.iter().filter(|entry| !self.known.contains(&&*entry.name));
         for entry in unknown {
             let path = key_path(&self.field.path, &entry.name);
-            let hint = hint(&entry.name, self.known.iter().copied());
+            let hint = match table_of(&entry.name, &path) {
+                Some(table) => format!("; it belongs in {table}"),
+                None => hint(&entry.name, self.known.iter().copied()),
+            };
             let known: Vec<_> = self.known.iter().map(|key| format!("`{key}`")).collect();
             let message = match known.as_slice() {
                 [] => "unknown key, expected none".to_owned(),

@@ -65,7 +65,7 @@ impl Route {
             if field.is_empty_list() {
                 field.refuse::<()>("at least one match");
             }
-            field.one_or_list(matching::read)
+            field.one_or_list(matching::read).into_iter().flatten().collect()
         });
         let target = table
             .require("target", "a table such as { cluster = \"NAME\" }")

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use gateway_core::Modules;
 
 use super::problem::{Place, Problem, Problems, Severity};
-use super::reader::{Field, Notes};
-use super::value::{Places, Value, overlay, parse_toml};
+use super::reader::{Field, Notes, no_variables};
+use super::value::{Data, Places, Value, index_path, key_path, overlay, parse_toml};
 use super::{Document, Parts, check};
 
 /// A document as it was found: TOML of some file, and the variables that override it.
@@ -137,15 +137,70 @@ impl Source {
                 message: message.clone(),
             }]
         })?;
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let mut value = parse_toml(text, &self.file)?;
-        let problems = overlay(&mut value, self.variables.iter().cloned(), &self.file);
+        let mut problems = overlay(&mut value, self.variables.iter().cloned(), &self.file);
+        unreplaced(&value, "", &self.file, &mut problems);
         Ok(Root { value, problems })
     }
 }
 
 fn read(path: &Path) -> Result<String, String> {
-    std::fs::read_to_string(path)
-        .map_err(|error| format!("cannot be read: {error}; give the path of a TOML document"))
+    let read = std::fs::read(path)
+        .map_err(|error| format!("cannot be read: {error}; give the path of a TOML document"));
+    read.and_then(text_of)
+}
+
+/// The text in the `bytes` of a file, without a byte order mark.
+///
+/// # Errors
+///
+/// When they are not UTF-8, with the place.
+pub(super) fn text_of(bytes: Vec<u8>) -> Result<String, String> {
+    let bytes = without_mark(&bytes);
+    std::str::from_utf8(bytes).map(str::to_owned).map_err(|error| {
+        let good = bytes.get(..error.valid_up_to()).unwrap_or_default();
+        let before = good.rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
+        let line = good.iter().filter(|byte| **byte == b'\n').count() + 1;
+        let column = String::from_utf8_lossy(before).chars().count() + 1;
+        let byte = bytes.get(good.len()).copied().unwrap_or_default();
+        format!("is not UTF-8: byte 0x{byte:02x} at line {line}, column {column}")
+    })
+}
+
+/// Editors put a byte order mark (U+FEFF) before the text, where it would be a part of it.
+pub(crate) fn without_mark(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
+}
+
+/// Warns of texts that look as if variables of the environment were put into them.
+fn unreplaced(value: &Value, path: &str, file: &Arc<str>, problems: &mut Vec<Problem>) {
+    match &value.data {
+        Data::Text(text) if names_variable(text) => problems.push(Problem {
+            severity: Severity::Warning,
+            file: Arc::clone(file),
+            place: value.place.clone(),
+            path: path.to_owned(),
+            message: no_variables(path),
+        }),
+        Data::List(values) => values.iter().enumerate().for_each(|(index, value)| {
+            unreplaced(value, &index_path(path, index), file, problems);
+        }),
+        Data::Table(entries) => entries.iter().for_each(|entry| {
+            unreplaced(&entry.value, &key_path(path, &entry.name), file, problems);
+        }),
+        _ => {}
+    }
+}
+
+/// True for a text with `${NAME}`, where the name is one of an environment variable.
+fn names_variable(text: &str) -> bool {
+    text.split("${").skip(1).any(|rest| {
+        let name = rest.split_once('}').map_or("", |(name, _)| name);
+        let name = name.split(':').next().unwrap_or_default();
+        let plain = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
+        !name.is_empty() && name.bytes().all(plain)
+    })
 }
 
 struct Root {

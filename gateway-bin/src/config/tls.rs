@@ -120,7 +120,8 @@ impl PemFile {
         if !metadata.is_file() || metadata.len() > MOST_BYTES {
             return Err(std::io::Error::other("not a file of at most 1 MiB"));
         }
-        let bytes = std::fs::read(&path)?.into();
+        let bytes = std::fs::read(&path)?;
+        let bytes = super::source::without_mark(&bytes).to_vec().into();
         Ok(Self { path, bytes })
     }
 }

@@ -12,7 +12,9 @@ use std::pin::pin;
 use std::thread;
 use std::time::Duration;
 
-use gateway_core::{Address, BoundListener, DrainSettings, Drained, Gateway, Observers, Server};
+use gateway_core::{
+    Address, BoundListener, DrainSettings, Drained, Gateway, ModuleService, Observers, Server,
+};
 use gateway_layers::metrics::Metrics;
 use tokio::runtime;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -387,7 +389,10 @@ async fn flush(reloader: &Reloader, hurry: impl Future<Output = ()>) {
 }
 
 /// Serves operators on the listener `name` for as long as anybody is served.
-async fn aside(name: &'static str, server: Option<Server<Gateway>>) -> Infallible {
+async fn aside<M: ModuleService + Clone>(
+    name: &'static str,
+    server: Option<Server<M>>,
+) -> Infallible {
     if let Some(server) = server
         && let Err(error) = server.serve(pending()).await
     {

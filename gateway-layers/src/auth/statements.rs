@@ -1,7 +1,8 @@
 //! What is said about a caller, by a token or by whoever was asked about one.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use gateway_core::context::{Claim, Principal};
 
@@ -30,9 +31,15 @@ impl Names {
         issuer: Option<Arc<str>>,
         claims: Object,
     ) -> Principal {
-        let one = |name: &Option<String>| match name.as_ref().and_then(|name| find(&claims, name)) {
-            Some(Claim::Text(text)) => Some(Arc::clone(text)),
-            _ => None,
+        let one = |what: &str, name: &Option<String>| {
+            let name = name.as_ref()?;
+            match find(&claims, name)? {
+                Claim::Text(text) => Some(Arc::clone(text)),
+                other => {
+                    warn_once(what, name, other);
+                    None
+                }
+            }
         };
         let subject = match find(&claims, &self.subject) {
             Some(Claim::Text(text)) => Arc::clone(text),
@@ -42,8 +49,8 @@ impl Names {
         };
         let mut principal = Principal::new(subject, method);
         principal.issuer = issuer;
-        principal.tier = one(&self.tier);
-        principal.tenant = one(&self.tenant);
+        principal.tier = one("tier", &self.tier);
+        principal.tenant = one("tenant", &self.tenant);
         principal.roles = gathered(&claims, &self.roles, |text| vec![Arc::clone(text)]);
         principal.scopes = gathered(&claims, &self.scopes, |text| {
             // RFC 8693, section 4.2: one text, with blanks between.
@@ -51,6 +58,22 @@ impl Names {
         });
         principal.claims = claims;
         principal
+    }
+}
+
+/// Warns that a claim has another type than the configuration expects. Once a minute: a caller with a
+/// valid token can send many.
+fn warn_once(what: &str, name: &str, found: &Claim) {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    let minute = SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |time| time.as_secs() / 60);
+    if LAST.swap(minute, Ordering::Relaxed) != minute {
+        let found = match found {
+            Claim::List(_) => "a list",
+            Claim::Boolean(_) => "true or false",
+            Claim::Text(_) => "a string",
+            _ => "another type",
+        };
+        tracing::warn!(claim = name, "`{what}` must be a string, found {found}: it is not set");
     }
 }
 

@@ -9,6 +9,7 @@ use std::task::{Context, Poll, ready};
 use gateway_core::{
     Error, Outcome, Reason, Request, RequestContext, RequestExt, Response, Verdict,
 };
+use http::StatusCode;
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tower_service::Service;
@@ -99,8 +100,10 @@ impl Held {
         if let Some(watch) = watch {
             watch.settle(outcome);
         }
-        // In place: an answer is large to move.
-        if let Ok(response) = outcome {
+        // In place: an answer is large to move. A tunnel is no request in flight.
+        if let Ok(response) = outcome
+            && response.status() != StatusCode::SWITCHING_PROTOCOLS
+        {
             let body = mem::take(response.body_mut());
             *response.body_mut() = body.on_end(move |_| drop(permit));
         }

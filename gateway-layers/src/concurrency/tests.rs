@@ -397,3 +397,16 @@ async fn an_adaptive_limit_shrinks_when_requests_fail_or_are_given_up_late() {
         assert_eq!(limit.status().in_use, 0);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn tunnel_gives_its_permit_back() {
+    let limit = ConcurrencyLimit::new(settings(1, 0));
+    let switches = Module::new(module_fn(async |_: Request| {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = http::StatusCode::SWITCHING_PROTOCOLS;
+        Ok::<_, Error>(response)
+    }));
+    let response = send(&limit, switches, request()).await.unwrap();
+    assert_eq!(limit.status().in_use, 0, "while the tunnel is open");
+    drop(response);
+}

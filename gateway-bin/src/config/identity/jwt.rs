@@ -120,7 +120,7 @@ impl JwtKeys {
     fn read(field: Field<'_>) -> Option<Self> {
         const SOURCES: &[&str] = &["url", "discovery", "file", "inline", "secret"];
         let mut table = field.table("{ url = \"https://issuer.example/jwks.json\" }")?;
-        let url = |field: Field<'_>| field.name("a URL such as \"https://issuer.example\"");
+        let url = |field: Field<'_>| key_url(&field);
         let from = match table.only_one(SOURCES) {
             Some(("url", field)) => url(field).map(JwtKeysFrom::Url),
             Some(("discovery", field)) => url(field).map(JwtKeysFrom::Discovery),
@@ -179,9 +179,9 @@ impl JwtProvider {
         });
         let keys = match table.only_one(&["keys", "discovery"]) {
             Some(("keys", field)) => JwtKeys::read(field),
-            Some((_, field)) => field
-                .name("a URL such as \"https://issuer.example\"")
-                .map(|url| JwtKeys::new(JwtKeysFrom::Discovery(url))),
+            Some((_, field)) => {
+                key_url(&field).map(|url| JwtKeys::new(JwtKeysFrom::Discovery(url)))
+            }
             None => table
                 .field()
                 .note("no keys, expected `keys = { url = \"...\" }` or `discovery`".to_owned()),
@@ -211,15 +211,31 @@ impl JwtProvider {
     fn read_rules(&mut self, table: &mut Table<'_>) {
         table.set("skew", &mut self.skew, |field| duration(&field));
         table.set("required_claims", &mut self.required_claims, |field| {
-            field.list("a list of claims such as [\"exp\", \"sub\"]", |field| {
+            let claims = field.list("a list of claims such as [\"exp\", \"sub\"]", |field| {
                 field.name("the name of a claim")
-            })
+            })?;
+            if !claims.iter().any(|claim| claim == "exp") {
+                field.warn("`exp` is not among them: a token without it is valid forever");
+            }
+            Some(claims)
         });
         table.set("typ", &mut self.token_type, |field| {
             field.name("a type such as \"at+jwt\"").map(Some)
         });
         table.set("claims", &mut self.claims, claims);
     }
+}
+
+/// The URL of keys. Over plain `http` an attacker on the way can replace them.
+fn key_url(field: &Field<'_>) -> Option<String> {
+    let url = field.name("a URL such as \"https://issuer.example\"")?;
+    if super::is_plain_and_remote(&url) {
+        field.warn(
+            "keys of another machine over plain http: anyone on the way can replace them, and \
+             sign tokens; expected https",
+        );
+    }
+    Some(url)
 }
 
 pub(super) fn claims(field: Field<'_>) -> Option<JwtClaims> {

@@ -272,3 +272,12 @@ fn header(field: &Field<'_>) -> Option<HeaderName> {
 fn names(field: &Field<'_>, expected: &str) -> Vec<String> {
     field.one_or_list(|field| field.name(expected))
 }
+
+/// True for a URL of plain `http` to another machine than this one.
+fn is_plain_and_remote(url: &str) -> bool {
+    let Ok(url) = url.parse::<http::Uri>() else { return false };
+    let host = url.host().unwrap_or_default().trim_matches(['[', ']']);
+    let here = host.eq_ignore_ascii_case("localhost")
+        || host.parse().is_ok_and(|ip: std::net::IpAddr| ip.to_canonical().is_loopback());
+    url.scheme_str() == Some("http") && !here
+}

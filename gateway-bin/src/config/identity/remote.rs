@@ -72,6 +72,12 @@ impl RemoteTo {
             Some(("url", field)) => {
                 let ca = table.take("ca").map(|field| field.name("the path of a file"));
                 let url = field.name("a URL such as \"https://issuer.example/introspect\"")?;
+                if super::is_plain_and_remote(&url) {
+                    field.warn(
+                        "tokens to another machine over plain http: anyone on the way can read \
+                         them, and replace the response; expected https",
+                    );
+                }
                 Some(Self::Url { url, ca: ca.flatten() })
             }
             Some((_, field)) => {

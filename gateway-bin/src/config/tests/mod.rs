@@ -5,6 +5,7 @@ mod audit;
 mod authorize;
 mod clusters;
 mod discovery;
+mod effects;
 mod environment;
 mod errors;
 #[cfg(all(feature = "cel", feature = "postgres", feature = "tls"))]

@@ -100,6 +100,19 @@ fn without_password(text: &str) -> Cow<'_, str> {
     }
 }
 
+/// The environment variable that overrides the setting at `path`.
+pub(super) fn variable_of(path: &str) -> String {
+    let mut name = "GATEWAY__".to_owned();
+    for letter in path.chars().filter(|letter| !matches!(letter, ']' | '"')) {
+        match letter {
+            '.' | '[' => name.push_str("__"),
+            '-' => name.push('_'),
+            letter => name.push(letter.to_ascii_uppercase()),
+        }
+    }
+    name
+}
+
 /// The path of the key `name` below `parent`.
 pub(super) fn key_path(parent: &str, name: &str) -> String {
     let bare = !name.is_empty()

@@ -26,7 +26,10 @@ pub(in crate::config) fn parse_toml(text: &str, file: &Arc<str>) -> Result<Value
         file: Arc::clone(file),
         place: error.span().map_or(Place::Whole, |span| lines.place(&span)),
         path: String::new(),
-        message: format!("not TOML: {}", error.message()),
+        message: match error.span().filter(|_| error.message().contains("duplicate key")) {
+            Some(span) => twice(text, &span, table.get_ref(), &lines),
+            None => format!("not TOML: {}", error.message()),
+        },
     });
     Err(problems.collect())
 }
@@ -37,6 +40,38 @@ pub(super) fn parse_inline(text: &str, place: &Place) -> Option<Value> {
     let mut value = convert(&value, &Lines::new(text), None);
     move_to(&mut value, place);
     Some(value)
+}
+
+/// Names the key at `span`, which stands twice in one table, and the place of the first.
+fn twice(text: &str, span: &Range<usize>, root: &DeTable<'_>, lines: &Lines<'_>) -> String {
+    let key = text.get(span.clone()).unwrap_or_default();
+    let key = key.rsplit('.').next().unwrap_or(key).trim().trim_matches(['"', '\'', '[', ']']);
+    let first = latest(root, key, span.start).map(|start| lines.place(&(start..start)));
+    match first {
+        Some(Place::Text { line, column }) => {
+            format!("not TOML: duplicate key `{key}`, which is set in line {line}:{column} already")
+        }
+        _ => format!("not TOML: duplicate key `{key}`"),
+    }
+}
+
+/// Where the last key called `name` before `end` begins, in any table.
+fn latest(table: &DeTable<'_>, name: &str, end: usize) -> Option<usize> {
+    fn within(value: &DeValue<'_>, name: &str, end: usize) -> Option<usize> {
+        match value {
+            DeValue::Table(table) => latest(table, name, end),
+            DeValue::Array(values) => {
+                values.iter().filter_map(|value| within(value.get_ref(), name, end)).max()
+            }
+            _ => None,
+        }
+    }
+    let places = table.iter().filter_map(|(key, value)| {
+        let start = key.span().start;
+        let own = (key.get_ref() == name && start < end).then_some(start);
+        own.max(within(value.get_ref(), name, end))
+    });
+    places.max()
 }
 
 fn move_to(value: &mut Value, place: &Place) {
@@ -131,6 +166,7 @@ mod tests {
         let lines: Vec<_> = problems.iter().map(ToString::to_string).collect();
         assert_eq!(lines.len(), 2, "{lines:?}");
         assert!(lines[0].starts_with("g.toml:1:"), "{lines:?}");
-        assert!(lines[1].starts_with("g.toml:3:1: not TOML: "), "{lines:?}");
+        let twice = "g.toml:3:1: not TOML: duplicate key `b`, which is set in line 2:1 already";
+        assert_eq!(lines[1], twice);
     }
 }

@@ -301,5 +301,9 @@ fn read(path: &Path) -> Result<Vec<u8>, String> {
     if bytes.len() as u64 > MOST_BYTES {
         return Err(format!("has more than {MOST_BYTES} bytes"));
     }
+    // A byte order mark hides the first `-----BEGIN`.
+    if bytes.starts_with(b"\xef\xbb\xbf") {
+        bytes.drain(..3);
+    }
     Ok(bytes)
 }

@@ -82,7 +82,13 @@ impl Fetcher {
                 // One more than may be tells that it is too large.
                 let limit = u64::try_from(most).unwrap_or(u64::MAX).saturating_add(1);
                 file.take(limit).read_to_end(&mut bytes).await?;
-                if bytes.len() > most { Err(FetchFault::TooLarge(most)) } else { Ok(bytes.into()) }
+                if bytes.len() > most {
+                    return Err(FetchFault::TooLarge(most));
+                }
+                if bytes.starts_with(b"\xef\xbb\xbf") {
+                    bytes.drain(..3); // A byte order mark, which is no JSON.
+                }
+                Ok(bytes.into())
             }
             Source::Url(Ok(url)) => self.get(&url).await,
             Source::Discovery(Ok(url)) => {

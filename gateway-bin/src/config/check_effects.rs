@@ -1,0 +1,105 @@
+//! Settings that have no effect, or another one than they seem to have.
+
+use gateway_layers::fallback::FailureKind;
+use gateway_layers::rate_limit::{KeyPart, Limit, WhenAway};
+
+use super::check::Check;
+use super::identity::IdentityKind;
+use super::{LimitStore, Route, Target};
+
+impl Check<'_> {
+    pub(super) fn effects(&mut self, path: &str, route: &Route) {
+        self.public(path, route);
+        self.limit_costs(path, route);
+        self.limit_keys(path, route);
+        self.fallback_kinds(path, route);
+    }
+
+    fn public(&mut self, path: &str, route: &Route) {
+        let access = &route.policy.access;
+        let asks = |roles: &[String], scopes: &[String]| !roles.is_empty() || !scopes.is_empty();
+        let asked = access.identities.iter().any(|used| asks(&used.roles, &used.scopes));
+        if access.public && asked {
+            let message = "callers without credentials pass, whatever `roles` and `scopes` the \
+                           route asks others for: leave out `public`, or the roles and scopes";
+            self.warn(&format!("{path}.policy.public"), message);
+        }
+    }
+
+    /// A request that costs more than a limit ever holds never passes.
+    fn limit_costs(&mut self, path: &str, route: &Route) {
+        let Some(limits) = &route.policy.rate_limit else { return };
+        for limit in &limits.settings.limits {
+            let tiers = limit.tiers.iter();
+            let tiers = tiers
+                .map(|(name, tier)| (format!("tier `{name}`"), tier.burst.unwrap_or(tier.limit)));
+            let own = ("the limit".to_owned(), limit.burst.unwrap_or(limit.limit));
+            for (of, most) in std::iter::once(own).chain(tiers) {
+                if limit.cost > most {
+                    let message = format!(
+                        "a request costs {}, and {of} never holds more than {most}: no request \
+                         passes, expected a `cost` of at most {most}, or a larger `burst`",
+                        limit.cost
+                    );
+                    self.error(&format!("{path}.policy.rate_limit"), message);
+                }
+            }
+        }
+    }
+
+    /// A key that no request has is replaced by the address.
+    fn limit_keys(&mut self, path: &str, route: &Route) {
+        let Some(limits) = &route.policy.rate_limit else { return };
+        let uses = &route.policy.access.identities;
+        let external = route.policy.external_auth.as_ref();
+        let says_who = external.is_some_and(super::ExternalAuth::knows_callers);
+        let by = |limit: &Limit, part: &KeyPart| limit.key.contains(part);
+        let limits = &limits.settings.limits;
+        let keys = uses.iter().any(|used| used.kind == IdentityKind::ApiKey);
+        let missing = if limits.iter().any(|limit| by(limit, &KeyPart::ApiKey)) && !keys {
+            Some(("api_key", "no `policy.api_key`"))
+        } else if limits.iter().any(|limit| by(limit, &KeyPart::Principal))
+            && uses.is_empty()
+            && !says_who
+        {
+            Some(("principal", "no way to authenticate callers"))
+        } else {
+            None
+        };
+        if let Some((key, lacks)) = missing {
+            let message = format!(
+                "counts by `{key}`, and the route has {lacks}: every request is counted by the \
+                 client's address"
+            );
+            self.warn(&format!("{path}.policy.rate_limit"), message);
+        }
+    }
+
+    /// Only clusters have a time of their own for the head of a response.
+    fn fallback_kinds(&mut self, path: &str, route: &Route) {
+        let policy = &route.policy;
+        let Some(fallback) = &policy.fallback else { return };
+        let timed = policy.timeout.is_some() || policy.try_timeout.is_some();
+        let in_process = matches!(route.target, Target::Module(_));
+        if in_process && !timed && fallback.config.on == [FailureKind::Timeout] {
+            let message = "a module has no timeout of its own: `timeout` never happens, expected \
+                           `policy.timeout` beside it";
+            self.warn(&format!("{path}.policy.fallback.on"), message);
+        }
+    }
+
+    /// One replica that shares limits has the whole of them, and so has every other.
+    pub(super) fn shares(&mut self) {
+        let Some(redis) = &self.parts.stores.redis else { return };
+        let mut limits =
+            self.parts.routes.iter().filter_map(|(_, route)| route.policy.rate_limit.as_ref());
+        let counts = limits.any(|limit| limit.store == LimitStore::Redis);
+        let told = self.places.is_written("stores.redis.replicas");
+        if counts && redis.when_away == WhenAway::Share && redis.replicas == 1 && !told {
+            let message = "`when_away` is \"share\" and `replicas` is not set: while Redis is \
+                           unavailable, every gateway allows the whole limit; expected the number \
+                           of gateways in `replicas` (1 for a single one)";
+            self.warn("stores.redis", message);
+        }
+    }
+}
