@@ -301,3 +301,15 @@ async fn weights_move_from_blue_to_green_under_load() {
     assert_eq!(blue.seen().len(), before);
     gateway.assert_quiet().await;
 }
+
+#[tokio::test]
+async fn admin_rejects_requests_of_proxies() {
+    let upstream = named("ok").await;
+    let gateway = marked(&upstream).start().await;
+    let before = generation(&gateway).await;
+    for name in ["via", "forwarded", "x-forwarded-for"] {
+        let reply = gateway.admin().reload_through(name).await;
+        assert_eq!(reply.status, 403, "{name}: {reply:?}");
+    }
+    assert_eq!(generation(&gateway).await, before);
+}

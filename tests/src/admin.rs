@@ -118,6 +118,13 @@ impl Admin {
         self.send("PUT", &format!("/splits/{route}"), Payload::from(body.to_owned())).await
     }
 
+    /// Reloads as a proxy would pass it on, with the header `name` that proxies add.
+    pub async fn reload_through(&self, name: &str) -> Reply {
+        let request = Request::post("/reload").header(HOST, "localhost").header(name, "1.1 proxy");
+        let request = request.header(CONTENT_TYPE, "application/json");
+        Client::http1(self.addr).send(request.body(Payload::empty()).expect("a request")).await
+    }
+
     async fn ask(&self, method: &str, path: &str) -> Reply {
         self.send(method, path, Payload::empty()).await
     }

@@ -1,5 +1,7 @@
 //! A cluster of a document into one that forwards.
 
+use std::net::SocketAddr;
+
 use gateway_core::{BoxError, Cluster, Observers};
 
 use gateway_layers::auth::service_token::ServiceTokenFilter;
@@ -15,6 +17,7 @@ use crate::{config, rings};
 /// Builds `config` with its ring. What did not change of `before` keeps its state.
 pub(super) fn part(
     config: &config::Cluster,
+    reserved: &[SocketAddr],
     observers: &Observers,
     registry: Option<&RegistryPart>,
     tls: Option<UpstreamTls>,
@@ -34,7 +37,7 @@ pub(super) fn part(
         None => observers,
     };
     let before_cluster = before.map(|before| &before.cluster);
-    let cluster = build(config, observers, registry, tls, before_cluster)?;
+    let cluster = build(config, reserved, observers, registry, tls, before_cluster)?;
     let same = |before: &&ClusterPart| before.config.concurrency == config.concurrency;
     let limit = match (&config.concurrency, before.filter(same)) {
         (_, Some(before)) => before.limit.clone(),
@@ -56,12 +59,13 @@ pub(super) fn part(
 /// Builds `cluster`; endpoints that `before` has too keep their state.
 fn build(
     cluster: &config::Cluster,
+    reserved: &[SocketAddr],
     observers: &Observers,
     registry: Option<&RegistryPart>,
     tls: Option<UpstreamTls>,
     before: Option<&Cluster>,
 ) -> Result<Cluster, BoxError> {
-    let mut builder = Cluster::builder(cluster.name.as_str());
+    let mut builder = Cluster::builder(cluster.name.as_str()).reserved(reserved.iter().copied());
     for endpoint in &cluster.endpoints {
         builder = builder.endpoint_spec(endpoint.clone());
     }

@@ -142,6 +142,7 @@ impl Parts {
             }
         }
         let mut changed = Vec::new();
+        let reserved = &reading.document.operators();
         for config in &reading.document.clusters {
             let old = before.clusters.iter().find(|old| old.config.name == config.name);
             if let Some(old) = old.filter(|old| old.config == *config) {
@@ -150,9 +151,11 @@ impl Parts {
             }
             changed.push(config.name.as_str());
             let built = UpstreamTls::of(reading, config).and_then(|tls| {
-                cluster::part(config, observers, registry.as_ref(), tls, old).map_err(|error| {
-                    reading.problem(&format!("clusters.{}", config.name), error.to_string())
-                })
+                cluster::part(config, reserved, observers, registry.as_ref(), tls, old).map_err(
+                    |error| {
+                        reading.problem(&format!("clusters.{}", config.name), error.to_string())
+                    },
+                )
             });
             match built {
                 Ok(part) => parts.clusters.push(part),

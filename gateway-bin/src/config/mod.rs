@@ -45,6 +45,8 @@ mod value;
 #[cfg(test)]
 mod tests;
 
+use std::net::SocketAddr;
+
 use gateway_core::DrainSettings;
 
 pub use self::acme::{AcmeCertificate, AcmeChallenge, ExternalAccount};
@@ -111,6 +113,13 @@ pub struct Document {
 }
 
 impl Document {
+    /// Addresses that are for operators: no source may name them as endpoints.
+    pub(crate) fn operators(&self) -> Vec<SocketAddr> {
+        let admin = self.admin.as_ref().map(|admin| admin.address);
+        let metrics = self.metrics.as_ref().and_then(|metrics| metrics.address);
+        admin.into_iter().chain(metrics).collect()
+    }
+
     /// A document that listens on `listeners` and says nothing else.
     pub fn new(listeners: Vec<Listener>) -> Self {
         Self {

@@ -82,7 +82,12 @@ pub(super) fn table_of(key: &str, path: &str) -> Option<&'static str> {
         tables.rsplit('.').next().is_some_and(|last| last.split('[').next() == Some(name))
     };
     let found = TABLES.iter().find(|(keys, ..)| keys.contains(&key));
-    found.filter(|(_, name, _)| !stands_in(name)).map(|(.., table)| *table)
+    // Elsewhere such a name may mean anything.
+    let is_near = |name: &str| {
+        !matches!(name, "policy" | "match" | "target" | "routes") || path.starts_with("routes[")
+    };
+    let found = found.filter(|(_, name, _)| !stands_in(name) && is_near(name));
+    found.map(|(.., table)| *table)
 }
 
 /// Letters to insert, delete, change or swap with their neighbour to make one of the other.
@@ -140,6 +145,7 @@ mod tests {
         assert_eq!(table_of("timeout", "routes[0].policy.timeout"), None);
         assert_eq!(table_of("prefix", "routes[0].prefix"), Some("`match` of the route"));
         assert_eq!(table_of("prefix", "routes[0].match[1].prefix"), None);
+        assert_eq!(table_of("prefix", "metrics.prefix"), None);
         assert_eq!(table_of("lame_duck", "lame_duck"), Some("[drain]"));
         assert_eq!(table_of("other", "routes[0].other"), None);
     }

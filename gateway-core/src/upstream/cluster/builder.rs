@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -49,6 +50,7 @@ impl ClusterBuilder {
                 endpoint_limit: usize::MAX,
                 affinity: None,
                 sticky: None,
+                reserved: Vec::new(),
             },
             connector: Connector::default(),
             observers: Observers::default(),
@@ -144,6 +146,14 @@ impl ClusterBuilder {
     /// matter.
     pub fn zone(mut self, zone: impl Into<Arc<str>>) -> Self {
         self.settings.zone = Some(zone.into());
+        self
+    }
+
+    /// Addresses of this process, such as its admin listener, that a source must not name as
+    /// endpoints: they are excluded from what it publishes. Endpoints that are given in code are not
+    /// looked at. Default: none.
+    pub fn reserved(mut self, addresses: impl IntoIterator<Item = SocketAddr>) -> Self {
+        self.settings.reserved.extend(addresses);
         self
     }
 

@@ -61,6 +61,7 @@ pub(in crate::upstream) struct Settings {
     pub(in crate::upstream) endpoint_limit: usize,
     pub(in crate::upstream) affinity: Option<Affinity>,
     pub(in crate::upstream) sticky: Option<Sticky>,
+    pub(in crate::upstream) reserved: Vec<SocketAddr>,
 }
 
 /// An endpoint and what is said about it.
@@ -237,7 +238,15 @@ impl Shared {
             }
             reachable
         };
-        let specs = specs.into_iter().filter(reachable).collect();
+        let allowed = |spec: &EndpointSpec| {
+            let allowed = !discovery::is_forbidden(&spec.address, &self.settings.reserved);
+            if !allowed {
+                tracing::warn!(cluster = %self.name, endpoint = %spec.address,
+                    "discovered, but no address of an upstream: the endpoint is excluded");
+            }
+            allowed
+        };
+        let specs = specs.into_iter().filter(allowed).filter(reachable).collect();
         let mut state = self.lock();
         let before = Arc::clone(&state.members);
         state.members = members(&before, specs, &self.settings).into();

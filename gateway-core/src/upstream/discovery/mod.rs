@@ -5,11 +5,13 @@
 //! that fails says so, and the last good set holds.
 
 use std::future::Future;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::{Arc, Weak};
 
 use tokio::time::Instant;
 
+use super::address::EndpointAddress;
 use super::cluster::Shared;
 use super::endpoint::EndpointSpec;
 use crate::error::BoxError;
@@ -78,6 +80,30 @@ impl Publisher {
     }
 }
 
+/// True for an address that no source may name: one of `reserved`, and those that are no address of
+/// an upstream (unspecified, which means this machine; link-local, with the metadata services of
+/// clouds; multicast and broadcast).
+pub(super) fn is_forbidden(address: &EndpointAddress, reserved: &[SocketAddr]) -> bool {
+    let host = address.host().trim_matches(['[', ']']);
+    let host = host.strip_suffix('.').unwrap_or(host);
+    let local = host.eq_ignore_ascii_case("localhost");
+    let Some(ip) = host.parse::<IpAddr>().ok().map(|ip| ip.to_canonical()) else {
+        return local && reserved.iter().any(|own| own.port() == address.port());
+    };
+    let special = match ip {
+        IpAddr::V4(ip) => ip.is_link_local() || ip.is_broadcast(),
+        IpAddr::V6(ip) => ip.is_unicast_link_local(),
+    };
+    special
+        || ip.is_unspecified()
+        || ip.is_multicast()
+        || reserved.iter().any(|own| {
+            let own_ip = own.ip().to_canonical();
+            let here = ip.is_loopback() && (own_ip.is_loopback() || own_ip.is_unspecified());
+            own.port() == address.port() && (here || own_ip == ip)
+        })
+}
+
 /// What a cluster's source last did.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -105,5 +131,40 @@ impl<D: Discover> Erased for D {
 
     fn run(self: Arc<Self>, publisher: Publisher) -> Running {
         Box::pin(async move { Discover::run(&*self, publisher).await })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rejects_addresses_that_are_no_upstream() {
+        let reserved = ["127.0.0.1:9901".parse().unwrap()];
+        let forbidden = |address: &str| is_forbidden(&address.parse().unwrap(), &reserved);
+        for address in [
+            "http://127.0.0.1:9901",
+            "http://127.0.0.2:9901",
+            "h2c://localhost:9901",
+            "http://LOCALHOST.:9901",
+            "http://[::1]:9901",
+            "http://[::ffff:127.0.0.1]:9901",
+            "http://0.0.0.0:9901",
+            "http://[::]:80",
+            "http://169.254.169.254:80",
+            "http://[fe80::1]:80",
+            "http://224.0.0.1:80",
+            "http://255.255.255.255:80",
+        ] {
+            assert!(forbidden(address), "{address}");
+        }
+        for address in [
+            "http://127.0.0.1:9000",
+            "http://localhost:9000",
+            "http://10.0.0.1:9901",
+            "http://a:9901",
+        ] {
+            assert!(!forbidden(address), "{address}");
+        }
     }
 }
