@@ -37,6 +37,7 @@ mod memory;
 mod metrics;
 mod once;
 mod policy_order;
+mod pool;
 mod reload;
 mod request_validation;
 mod resilience;

@@ -13,9 +13,6 @@ use super::{Failure, serve};
 use crate::args::{Host, Proxy};
 use crate::telemetry;
 
-/// Connections to an endpoint, idle and in all: a proxy in front of one server keeps them all.
-const CONNECTIONS: usize = 1024;
-
 /// What is in flight at the signal gets this long.
 const DRAIN: Duration = Duration::from_secs(30);
 
@@ -34,8 +31,6 @@ fn document(arguments: &Proxy) -> Document {
         Host::Preserve => HostPolicy::Preserve,
         Host::Endpoint => HostPolicy::Endpoint,
     };
-    cluster.pool.idle = CONNECTIONS;
-    cluster.pool.total = CONNECTIONS;
     cluster.ejection = None;
     let target = Target::Cluster(cluster.name.clone());
     let mut route = Route::new("everything", vec![RouteMatch::any()], target);

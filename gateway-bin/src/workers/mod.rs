@@ -140,7 +140,9 @@ impl Assembled {
             return asked;
         };
         let clusters = self.document().clusters.iter();
-        let upstream = clusters.map(|cluster| cluster.pool.total * cluster.endpoints.len()).sum();
+        let upstream = clusters
+            .map(|cluster| cluster.pool.total.saturating_mul(cluster.endpoints.len()))
+            .fold(0, usize::saturating_add);
         let total: usize = asked.iter().sum();
         let room = descriptors::client_connections(files, upstream);
         if total <= room {

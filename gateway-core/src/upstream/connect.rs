@@ -12,6 +12,7 @@ use tokio::net::{TcpStream, UnixStream, lookup_host};
 use tokio::time::{Instant, timeout_at};
 
 use super::address::{EndpointAddress, Transport};
+use super::race;
 use crate::error::{Error, Reason};
 use crate::message::Stream;
 use crate::stream::NetStream;
@@ -165,24 +166,16 @@ fn is_same<T: ?Sized>(one: Option<&Arc<T>>, other: Option<&Arc<T>>) -> bool {
 async fn tcp(address: &EndpointAddress) -> io::Result<TcpStream> {
     let stream = match address.host().parse() {
         Ok(ip) => TcpStream::connect(SocketAddr::new(ip, address.port())).await?,
-        Err(_) => first_of(lookup_host((address.host(), address.port())).await?).await?,
+        Err(_) => {
+            let addresses = lookup_host((address.host(), address.port())).await?;
+            race::first_of(addresses, TcpStream::connect).await?
+        }
     };
     stream.set_nodelay(true)?;
     // A system that cannot probe is no reason to go without the connection.
     let keepalive = TcpKeepalive::new().with_time(KEEPALIVE_AFTER);
     let _ = SockRef::from(&stream).set_tcp_keepalive(&keepalive);
     Ok(stream)
-}
-
-async fn first_of(addresses: impl Iterator<Item = SocketAddr>) -> io::Result<TcpStream> {
-    let mut last = io::Error::from(io::ErrorKind::NotFound);
-    for address in addresses {
-        match TcpStream::connect(address).await {
-            Ok(stream) => return Ok(stream),
-            Err(error) => last = error,
-        }
-    }
-    Err(last)
 }
 
 impl std::fmt::Debug for Connector {

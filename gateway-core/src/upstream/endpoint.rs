@@ -109,7 +109,7 @@ impl Endpoint {
 
     /// Connections to it, busy and idle.
     pub fn connections(&self) -> usize {
-        self.http1.open() + self.http2.open()
+        self.http1.connections() + self.http2.connections()
     }
 
     /// What its health checks say; [`Health::Unknown`] before the first, and where there is none.

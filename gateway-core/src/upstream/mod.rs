@@ -14,6 +14,7 @@ pub(crate) mod hash;
 pub mod health;
 mod latency;
 mod pool;
+mod race;
 mod sticky;
 
 pub use self::address::{EndpointAddress, EndpointError, Transport};

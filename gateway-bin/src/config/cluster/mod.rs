@@ -180,10 +180,11 @@ fn host(field: &Field<'_>) -> Option<HostPolicy> {
 }
 
 fn pool(field: Field<'_>) -> Option<PoolSettings> {
-    let mut table = field.table("{ idle = 64, total = 256 }")?;
+    let mut table = field.table("{ idle = 64, total = 1024 }")?;
     let mut pool = PoolSettings::default();
-    table.set("idle", &mut pool.idle, |field| field.number(0, MOST));
     table.set("total", &mut pool.total, |field| field.number(1, MOST));
+    pool.idle = pool.total;
+    table.set("idle", &mut pool.idle, |field| field.number(0, MOST));
     table.set("pending", &mut pool.pending, |field| field.number(0, MOST));
     table.set("pending_timeout", &mut pool.pending_timeout, |field| some_duration(&field));
     table.set("idle_timeout", &mut pool.idle_timeout, |field| timeout(&field));

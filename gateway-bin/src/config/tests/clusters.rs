@@ -74,8 +74,8 @@ fn settings() {
              a host name with an optional port",
         ),
         (
-            "pool = { total = 10 }",
-            "g.toml:5:18: clusters.a.pool.total: `idle` (64) is more than `total` (10), \
+            "pool = { idle = 64, total = 10 }",
+            "g.toml:5:17: clusters.a.pool.idle: `idle` (64) is more than `total` (10), \
              expected at most as many",
         ),
         (

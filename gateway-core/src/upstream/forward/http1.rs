@@ -179,7 +179,7 @@ fn receive(
 
 fn body(
     mut exchange: Exchange,
-    lease: Lease,
+    mut lease: Lease,
     framing: ResponseFraming,
     reusable: bool,
     head: &ResponseHead,
@@ -209,6 +209,9 @@ fn body(
         .headers
         .get(header::CONTENT_TYPE)
         .is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
+    if endless {
+        lease.becomes_long_lived();
+    }
     let deadline = call.limits.deadline.filter(|_| !endless);
     let good = Verdict::of_status(head.status) == Verdict::Success;
     let received =
@@ -217,7 +220,7 @@ fn body(
 }
 
 /// The upstream switched protocols as it was asked to.
-fn switch(exchange: Exchange, head: ResponseHead, lease: Lease, call: &Call<'_>) -> Outcome {
+fn switch(exchange: Exchange, head: ResponseHead, mut lease: Lease, call: &Call<'_>) -> Outcome {
     let mut headers = head.headers;
     let asked = call.head.headers.get(header::UPGRADE);
     let agreed = headers.get(header::UPGRADE).cloned().filter(|agreed| {
@@ -229,6 +232,7 @@ fn switch(exchange: Exchange, head: ResponseHead, lease: Lease, call: &Call<'_>)
     };
     headers.insert(header::UPGRADE, protocol);
     headers.insert(respond::ORIGIN, HeaderValue::from_static("upstream"));
+    lease.becomes_long_lived();
     let Connection { stream, read, .. } = *exchange.connection;
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;

@@ -4,6 +4,7 @@ use std::error::Error as StdError;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Poll, ready};
 use std::time::Duration;
 
@@ -12,9 +13,10 @@ use http::header::{self, HeaderMap, HeaderValue};
 use http::uri::{Authority, Parts, Scheme, Uri};
 use http::{Method, StatusCode, Version};
 use http_body::Body as _;
-use hyper::client::conn::http2::SendRequest;
+use hyper::client::conn::http2::Connection;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::sync::oneshot;
+use tokio::time::{Instant, interval, sleep_until, timeout_at};
 
 use super::far_side::FarSide;
 use super::limits::{Limits, Progress};
@@ -26,19 +28,24 @@ use crate::hop_headers;
 use crate::message::{Outcome, Response, Tunnel};
 use crate::replay::Replay;
 use crate::respond;
+use crate::stream::NetStream;
 use crate::task::Spawner;
 use crate::upload::Upload;
 use crate::upstream::connect::Connector;
 use crate::upstream::endpoint::InFlight;
-use crate::upstream::pool::Http2Lease;
+use crate::upstream::pool::{Http2Connection, Http2Lease, MAX_STREAMS};
 use crate::watched::Watched;
 use crate::websocket;
 
 /// What an upstream may send on a stream before it must wait.
 const STREAM_WINDOW: u32 = 256 * 1024;
 
-/// What an upstream may send on a connection before it must wait.
-const CONNECTION_WINDOW: u32 = 2 * 1024 * 1024;
+/// What an upstream may send on a connection before it must wait: as much as on all its streams
+/// together, so that streams whose clients do not read cannot hold up the others.
+const CONNECTION_WINDOW: u32 = STREAM_WINDOW * MAX_STREAMS as u32;
+
+/// How often a new connection is looked at for the upstream's SETTINGS.
+const LOOK_FOR_SETTINGS_EVERY: Duration = Duration::from_millis(1);
 
 /// What is held of a request that the upstream does not take, per stream.
 const SEND_BUFFER: usize = 64 * 1024;
@@ -153,7 +160,7 @@ async fn connect(
     connector: &Connector,
     in_flight: &InFlight,
     call: &Call<'_>,
-) -> Result<SendRequest<Body>, Error> {
+) -> Result<Http2Connection, Error> {
     let endpoint = in_flight.endpoint();
     let stream = connector.connect(endpoint.address(), call.connect_by).await?;
     let mut builder = hyper::client::conn::http2::Builder::new(Spawner);
@@ -163,18 +170,55 @@ async fn connect(
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_send_buf_size(SEND_BUFFER)
         .max_header_list_size(64 * 1024)
+        // Until the upstream's SETTINGS say otherwise.
+        .initial_max_send_streams(0)
         .keep_alive_interval(PING_AFTER);
     let (sender, connection) = builder
         .handshake(TokioIo::new(stream))
         .await
         .map_err(|error| Error::new(Reason::UpstreamProtocol).with_source(error))?;
-    let name = Arc::clone(endpoint.name());
+    let (name, allowed) = (Arc::clone(endpoint.name()), Arc::new(AtomicUsize::new(0)));
+    let (settings, ready) = oneshot::channel();
+    let driven = drive(connection, Arc::clone(&allowed), settings);
     endpoint.tasks.spawn("HTTP/2 upstream connection", async move {
-        if let Err(error) = connection.await {
+        if let Err(error) = driven.await {
             tracing::debug!(endpoint = %name, %error, "upstream connection ended");
         }
     });
-    Ok(sender)
+    // A connection is open once the upstream has sent its SETTINGS, which come first (RFC 9113,
+    // section 3.4): a burst of requests must not exceed the streams that it allows.
+    ready.await.map_err(|_| {
+        Error::new(Reason::UpstreamClosed).with_detail("before its HTTP/2 SETTINGS").with_unsent()
+    })?;
+    Ok(Http2Connection::new(sender, allowed))
+}
+
+/// Runs a connection to its end. Keeps `allowed` at the number of streams that the upstream
+/// allows, and sends on `settings` once that is known.
+async fn drive(
+    connection: Connection<TokioIo<NetStream>, Body, Spawner>,
+    allowed: Arc<AtomicUsize>,
+    settings: oneshot::Sender<()>,
+) -> hyper::Result<()> {
+    let (mut connection, mut settings) = (pin!(connection), Some(settings));
+    // hyper does not wake this task when the SETTINGS come.
+    let mut look = interval(LOOK_FOR_SETTINGS_EVERY);
+    poll_fn(|cx| {
+        if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
+            return Poll::Ready(ended);
+        }
+        let streams = connection.current_max_send_streams();
+        allowed.store(streams, Ordering::Relaxed);
+        if streams > 0 {
+            if let Some(settings) = settings.take() {
+                let _ = settings.send(());
+            }
+        } else if settings.is_some() {
+            while look.poll_tick(cx).is_ready() {}
+        }
+        Poll::Pending
+    })
+    .await
 }
 
 /// Why a request failed before its answer.
@@ -227,11 +271,17 @@ async fn send(
     let answered = match answered {
         Ok(answered) => answered,
         Err(late) => {
+            if late != Reason::RequestTimeout {
+                lease.doubt();
+            }
             return Err(Failed { error: late.into(), unprocessed: false, stale: false });
         }
     };
     match answered {
-        Ok(response) => Ok((response, lease)),
+        Ok(response) => {
+            lease.confirm();
+            Ok((response, lease))
+        }
         Err(mut failed) => {
             let unsent = failed.take_message().is_some();
             let error = failed.into_error();
@@ -345,13 +395,16 @@ fn failure(error: hyper::Error) -> Error {
 fn receive(
     response: http::Response<hyper::body::Incoming>,
     in_flight: InFlight,
-    lease: Http2Lease,
+    mut lease: Http2Lease,
     call: &Call<'_>,
 ) -> Response {
     let (mut head, body) = response.into_parts();
     hop_headers::strip_response(&mut head.headers);
     head.headers.insert(respond::ORIGIN, HeaderValue::from_static("upstream"));
     let endless = is_event_stream(&head.headers);
+    if endless {
+        lease.becomes_long_lived();
+    }
     let body = Body::http2(body, Reason::UpstreamIncomplete);
     let body = if body.is_end_stream() {
         body
@@ -391,9 +444,10 @@ fn is_event_stream(headers: &HeaderMap) -> bool {
 async fn switch(
     response: http::Response<hyper::body::Incoming>,
     in_flight: InFlight,
-    lease: Http2Lease,
+    mut lease: Http2Lease,
     key: Option<&HeaderValue>,
 ) -> Outcome {
+    lease.becomes_long_lived();
     let headers = response.headers().clone();
     // Ready at once, since the head of the response is here.
     let upgraded = hyper::upgrade::on(response).await;

@@ -27,6 +27,8 @@ pub(crate) struct Connection {
     pub(crate) read: BytesMut,
     pub(crate) out: Output,
     pub(crate) alarm: Alarm,
+    /// The shard of the worker that opened it, whose event loop its socket belongs to.
+    home: usize,
     opened: Instant,
     idle_since: Instant,
     /// It has carried credentials that authenticate a connection.
@@ -41,6 +43,7 @@ impl Connection {
             read: BytesMut::new(),
             out: Output::default(),
             alarm: Alarm::default(),
+            home: shard_of_this_thread(),
             opened: now,
             idle_since: now,
             bound: false,
@@ -63,14 +66,19 @@ impl Connection {
 
 /// The HTTP/1 connections of an endpoint.
 ///
-/// Idle connections lie in shards, one for each worker thread, so that a worker finds the
+/// Idle connections are kept in shards, one for each worker thread, so that a worker finds the
 /// connections it used last (their sockets belong to its event loop) and no two workers contend.
+/// A connection that another worker borrows goes back to the shard of the worker that opened it:
+/// each event on a socket of another event loop costs a wake across threads.
 #[derive(Debug)]
 pub(crate) struct Http1Pool {
     settings: PoolSettings,
     shards: Box<[Mutex<Idle>]>,
     idle: AtomicUsize,
+    /// Connections in use or idle that count towards `total`.
     open: AtomicUsize,
+    /// Connections that carry a tunnel or an event stream, which do not count towards `total`.
+    long_lived: AtomicUsize,
     pending: AtomicUsize,
     /// One permit for each connection that may be in use.
     permits: Semaphore,
@@ -88,6 +96,7 @@ impl Http1Pool {
             shards: (0..shards).map(|_| Mutex::default()).collect(),
             idle: AtomicUsize::new(0),
             open: AtomicUsize::new(0),
+            long_lived: AtomicUsize::new(0),
             pending: AtomicUsize::new(0),
             permits: Semaphore::new(settings.total.min(Semaphore::MAX_PERMITS)),
         }
@@ -98,9 +107,9 @@ impl Http1Pool {
         self.open.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// Connections, busy and idle.
-    pub(crate) fn open(&self) -> usize {
-        self.open.load(Ordering::Relaxed)
+    /// Connections: busy, idle, and those of tunnels and event streams.
+    pub(crate) fn connections(&self) -> usize {
+        self.open.load(Ordering::Relaxed) + self.long_lived.load(Ordering::Relaxed)
     }
 
     /// Waits for the right to use one connection.
@@ -136,8 +145,8 @@ impl Http1Pool {
     fn take(&self, now: Instant) -> Option<Box<Connection>> {
         let own = shard_of_this_thread() % self.shards.len();
         self.take_from(own, now).or_else(|| {
-            // Somebody else's only when no more may be opened.
-            if self.open() < self.settings.total {
+            // Those of other workers only when no more may be opened.
+            if self.open.load(Ordering::Relaxed) < self.settings.total {
                 return None;
             }
             (0..self.shards.len()).filter(|&at| at != own).find_map(|at| self.take_from(at, now))
@@ -158,7 +167,7 @@ impl Http1Pool {
     fn give(&self, mut connection: Box<Connection>) {
         let now = Instant::now();
         connection.idle_since = now;
-        let shard = shard_of_this_thread() % self.shards.len();
+        let shard = connection.home % self.shards.len();
         let full = self.idle.fetch_add(1, Ordering::Relaxed) >= self.settings.idle;
         if full || now.duration_since(connection.opened) >= self.settings.max_age {
             self.idle.fetch_sub(1, Ordering::Relaxed);
@@ -226,6 +235,8 @@ pub(crate) struct Lease {
     holds: bool,
     /// The connection belongs to a client connection.
     binding: Option<Box<Binding>>,
+    /// True once the permit was given back because the connection is long-lived.
+    long_lived: bool,
 }
 
 impl Lease {
@@ -235,7 +246,7 @@ impl Lease {
         deadline: Option<Instant>,
     ) -> Result<Self, Error> {
         in_flight.endpoint().http1.permit(deadline).await?;
-        Ok(Self { in_flight, holds: false, binding: None })
+        Ok(Self { in_flight, holds: false, binding: None, long_lived: false })
     }
 
     pub(crate) fn endpoint(&self) -> &Arc<Endpoint> {
@@ -283,16 +294,34 @@ impl Lease {
         self.holds = true;
     }
 
+    /// The response is a tunnel or an event stream, which may last for hours: the connection no
+    /// longer counts towards the total of the pool, and is not used again.
+    ///
+    /// There are at most as many as the listeners have connections, and streams on them.
+    pub(crate) fn becomes_long_lived(&mut self) {
+        if std::mem::replace(&mut self.long_lived, true) {
+            return;
+        }
+        let pool = self.pool();
+        if self.holds {
+            pool.long_lived.fetch_add(1, Ordering::Relaxed);
+            pool.open.fetch_sub(1, Ordering::Relaxed);
+        }
+        pool.permits.add_permits(1);
+    }
+
     /// The connection broke, or was never made.
     pub(crate) fn lost(&mut self) {
         if std::mem::take(&mut self.holds) {
-            self.pool().open.fetch_sub(1, Ordering::Relaxed);
+            let pool = self.pool();
+            let counter = if self.long_lived { &pool.long_lived } else { &pool.open };
+            counter.fetch_sub(1, Ordering::Relaxed);
         }
     }
 
     /// Both messages ended exactly: the connection can be used again.
     pub(crate) fn give_back(mut self, connection: Box<Connection>) {
-        if !std::mem::take(&mut self.holds) {
+        if self.long_lived || !std::mem::take(&mut self.holds) {
             return;
         }
         match self.binding.take() {
@@ -309,7 +338,9 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         self.lost();
-        self.pool().permits.add_permits(1);
+        if !self.long_lived {
+            self.pool().permits.add_permits(1);
+        }
     }
 }
 
