@@ -30,6 +30,7 @@ mod harness;
 mod headers;
 mod hygiene;
 mod identity;
+mod identity_kinds;
 mod introspection;
 mod limits_h2;
 mod log;

@@ -25,6 +25,7 @@ pub(super) fn check(parts: &Parts, modules: &Modules, places: &Places) -> Vec<Pr
         check.class(path, route);
         check.budget(path, route);
         check.access(path, route);
+        check.combined(path, route);
         check.counting(path, route);
         check.effects(path, route);
         check.preflights(path, route);

@@ -32,7 +32,9 @@ impl Check<'_> {
                 }
                 _ => {}
             }
-            if used.kind == IdentityKind::Mtls && !self.asks_for_certificates(route) {
+            // Where it is required beside others, an error says so.
+            let required = access.mode == Some(IdentityMode::All) && access.has_several_kinds();
+            if used.kind == IdentityKind::Mtls && !required && !self.asks_for_certificates(route) {
                 let message = "no listener of this route asks clients for a certificate, expected \
                                `tls.client_auth` = \"optional\" or \"required\"";
                 self.warn(&at, message);
@@ -55,7 +57,7 @@ impl Check<'_> {
     }
 
     /// True where a client of the route may show a certificate.
-    fn asks_for_certificates(&self, route: &Route) -> bool {
+    pub(super) fn asks_for_certificates(&self, route: &Route) -> bool {
         let mut listeners = self.parts.listeners.iter().map(|(_, listener)| listener);
         !self.parts.all_listeners
             || listeners.any(|listener| {

@@ -19,6 +19,7 @@ mod audit;
 mod check;
 mod check_access;
 mod check_acme;
+mod check_combined;
 mod check_effects;
 mod cluster;
 mod destination;

@@ -10,6 +10,7 @@ use http::header::WWW_AUTHENTICATE;
 use tower_layer::Layer;
 
 use super::authenticator::{Authentication, Authenticator, Identity, Pending};
+use super::credentials::remove_credentials;
 use crate::guard::{Checked, Guard, GuardLayer, GuardService};
 
 /// Wants to know who is calling, by [`Authenticator`]s; a [`Guard`], and a layer of its own. Cheap
@@ -18,8 +19,10 @@ use crate::guard::{Checked, Guard, GuardLayer, GuardService};
 /// Whoever is known becomes the request's
 /// [`principal`](gateway_core::RequestContext::principal), and the upstream is told what the
 /// authenticator says. Requests without credentials fail with
-/// [`Reason::Unauthenticated`] and the challenges of all kinds that are taken, and credentials that
-/// are not good are refused whatever else there is.
+/// [`Reason::Unauthenticated`] and the challenges of all kinds that are taken. Credentials that are
+/// invalid are rejected whatever else there is; ones that an authenticator does not
+/// [recognize](Authentication::Unrecognized) are left to the next one. Of the kinds that have
+/// verified nothing, no credential reaches the upstream.
 ///
 /// Of what only the gateway may say ([`owned_fields`](Authenticator::owned_fields)) nothing is left
 /// in head or trailers of what the client sent.
@@ -54,7 +57,8 @@ impl Authenticate {
         Self { settings: Arc::new(settings) }
     }
 
-    /// By credentials of all of these kinds. Whom the first one knows is the principal.
+    /// By credentials of all of these kinds. The identity of the first one is the principal, and
+    /// the only one that is forwarded: a header of another kind is about another caller.
     pub fn all_of(authenticators: impl IntoIterator<Item = Arc<dyn Authenticator>>) -> Self {
         let mut all = Self::any_of(authenticators);
         all.own().all = true;
@@ -89,42 +93,82 @@ impl Authenticate {
     fn go_on(&self, place: usize, mut found: Found, request: &mut Request) -> Checked {
         let Settings { authenticators, all, optional, .. } = &*self.settings;
         for (place, authenticator) in authenticators.iter().enumerate().skip(place) {
-            match authenticator.authenticate(request) {
-                Authentication::Missing => found.missing = true,
-                Authentication::Refused(error) => return Checked::Refuse(error),
+            let authentication = match authenticator.authenticate(request) {
                 Authentication::Pending(pending) => return self.ask(place, found, pending),
-                Authentication::Known(identity) => {
-                    admit(authenticator, request, &identity);
-                    found.known = true;
-                }
+                known => known,
+            };
+            if let Err(error) = found.note(place, authentication, *all) {
+                return Checked::Refuse(error);
             }
-            if if *all { found.missing && !optional } else { found.known } {
+            if if *all { found.missing && !optional } else { found.principal.is_some() } {
                 break;
             }
         }
-        let Found { known, missing } = found;
-        let enough = if known { !(*all && missing) } else { *optional };
-        if enough { Checked::Pass } else { Checked::Refuse(self.missing()) }
+        let enough = if found.principal.is_some() { !(*all && found.missing) } else { *optional };
+        match found.unrecognized.take() {
+            Some(error) if found.principal.is_none() => Checked::Refuse(error),
+            _ if enough => {
+                self.admit(&found, request);
+                Checked::Pass
+            }
+            _ => Checked::Refuse(self.missing()),
+        }
     }
 
     fn ask(&self, place: usize, mut found: Found, pending: Pending) -> Checked {
         let authenticate = self.clone();
         Checked::wait(async move {
-            let answer = pending.await;
+            let authentication = pending.await;
             move |request: &mut Request| {
-                let identity = match answer {
-                    Ok(identity) => identity,
-                    Err(error) => return Checked::Refuse(error),
-                };
-                let settings = &authenticate.settings;
-                if let Some(authenticator) = settings.authenticators.get(place) {
-                    admit(authenticator, request, &identity);
+                let all = authenticate.settings.all;
+                if let Authentication::Pending(pending) = authentication {
+                    return authenticate.ask(place, found, pending);
                 }
-                found.known = true;
-                let next = if settings.all { place + 1 } else { usize::MAX };
-                authenticate.go_on(next, found, request)
+                if let Err(error) = found.note(place, authentication, all) {
+                    return Checked::Refuse(error);
+                }
+                let known = found.principal.is_some() && !all;
+                authenticate.go_on(if known { usize::MAX } else { place + 1 }, found, request)
             }
         })
+    }
+
+    /// Makes a request one of the callers that were found. Nothing is removed before all
+    /// authenticators have read the request: two may read the same credential.
+    fn admit(&self, found: &Found, request: &mut Request) {
+        let Some((_, identity)) = &found.principal else { return };
+        self.remove_unverified(found, request);
+        for (place, identity) in found.verified() {
+            if let Some(authenticator) = self.settings.authenticators.get(*place) {
+                authenticator.admitted(request, identity);
+            }
+        }
+        let headers = request.headers_mut();
+        for (name, value) in &*identity.fields {
+            headers.insert(name.clone(), value.clone());
+        }
+        if let Some(context) = request.context() {
+            context.set_principal(Arc::clone(&identity.principal));
+        }
+    }
+
+    /// Removes the credentials of the kinds that have verified none, and not what another kind has
+    /// verified in the same place.
+    fn remove_unverified(&self, found: &Found, request: &mut Request) {
+        let authenticators = &self.settings.authenticators;
+        let verified = |place: usize| found.verified().any(|(own, _)| *own == place);
+        let places = |verifies: bool| {
+            let all = authenticators.iter().enumerate();
+            let some = all.filter(move |(place, _)| verified(*place) == verifies);
+            some.flat_map(|(_, one)| one.credential_sources())
+        };
+        for source in places(false) {
+            let shared = places(true)
+                .any(|other| other.overlaps(source) && !matches!(other.find(request), Ok(None)));
+            if !shared {
+                remove_credentials(std::slice::from_ref(source), request);
+            }
+        }
     }
 
     fn strip(&self, request: &mut Request) {
@@ -145,22 +189,42 @@ impl Authenticate {
     }
 }
 
-/// What has been found of a request so far.
-#[derive(Clone, Copy, Default)]
+/// What has been found of a request so far, by the place of the authenticator.
+#[derive(Default)]
 struct Found {
-    known: bool,
+    principal: Option<(usize, Identity)>,
+    /// Where all kinds are required: the other identities.
+    others: Vec<(usize, Identity)>,
     missing: bool,
+    /// Why the first kind did not take credentials that may be of another kind.
+    unrecognized: Option<Error>,
 }
 
-/// Makes a request one of this caller.
-fn admit(authenticator: &Arc<dyn Authenticator>, request: &mut Request, identity: &Identity) {
-    authenticator.admitted(request, identity);
-    let headers = request.headers_mut();
-    for (name, value) in &*identity.fields {
-        headers.insert(name.clone(), value.clone());
+impl Found {
+    /// Notes what one authenticator has found; the error with which the request is rejected.
+    fn note(
+        &mut self,
+        place: usize,
+        authentication: Authentication,
+        all: bool,
+    ) -> Result<(), Error> {
+        match authentication {
+            Authentication::Refused(error) => return Err(error),
+            Authentication::Unrecognized(error) if all => return Err(error),
+            Authentication::Unrecognized(error) => {
+                self.unrecognized.get_or_insert(error);
+            }
+            Authentication::Known(identity) if self.principal.is_none() => {
+                self.principal = Some((place, identity));
+            }
+            Authentication::Known(identity) => self.others.push((place, identity)),
+            Authentication::Missing | Authentication::Pending(_) => self.missing = true,
+        }
+        Ok(())
     }
-    if let Some(context) = request.context() {
-        context.set_principal(Arc::clone(&identity.principal));
+
+    fn verified(&self) -> impl Iterator<Item = &(usize, Identity)> {
+        self.principal.iter().chain(&self.others)
     }
 }
 

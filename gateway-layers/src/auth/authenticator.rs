@@ -9,6 +9,8 @@ use gateway_core::context::Principal;
 use gateway_core::{Error, Request};
 use http::{HeaderName, HeaderValue};
 
+use super::credentials::CredentialSource;
+
 /// Finds out who is calling, by credentials of one kind.
 ///
 /// It runs on the request path and must not block: what has to ask somebody is
@@ -27,6 +29,12 @@ pub trait Authenticator: Send + Sync + 'static {
     /// Default: nothing.
     fn challenge(&self) -> Option<HeaderValue> {
         None
+    }
+
+    /// Where credentials of this kind stand. Where another kind has verified the caller, what
+    /// stands there is removed, so that no upstream takes it for verified. Default: nowhere.
+    fn credential_sources(&self) -> &[CredentialSource] {
+        &[]
     }
 
     /// The fields that identities of this kind are told to upstreams as: nobody else may say them.
@@ -49,6 +57,10 @@ impl<A: Authenticator + ?Sized> Authenticator for Arc<A> {
         (**self).challenge()
     }
 
+    fn credential_sources(&self) -> &[CredentialSource] {
+        (**self).credential_sources()
+    }
+
     fn owned_fields(&self) -> &[HeaderName] {
         (**self).owned_fields()
     }
@@ -63,12 +75,15 @@ pub enum Authentication {
     Known(Identity),
     /// They are not good (401), not good here (403), or nobody can tell now (503).
     Refused(Error),
+    /// Credentials stand in its place, and nothing says that they are of this kind. Another kind
+    /// that reads the same place may take them; the error is for where none does.
+    Unrecognized(Error),
     /// Somebody is asked.
     Pending(Pending),
 }
 
-/// Somebody who is asked whose credentials these are.
-pub type Pending = Pin<Box<dyn Future<Output = Result<Identity, Error>> + Send>>;
+/// A query about whose credentials these are.
+pub type Pending = Pin<Box<dyn Future<Output = Authentication> + Send>>;
 
 impl From<Result<Identity, Error>> for Authentication {
     fn from(found: Result<Identity, Error>) -> Self {
@@ -114,6 +129,7 @@ impl fmt::Debug for Authentication {
             Self::Missing => f.write_str("Missing"),
             Self::Known(identity) => f.debug_tuple("Known").field(identity).finish(),
             Self::Refused(error) => f.debug_tuple("Refused").field(error).finish(),
+            Self::Unrecognized(error) => f.debug_tuple("Unrecognized").field(error).finish(),
             Self::Pending(_) => f.write_str("Pending"),
         }
     }

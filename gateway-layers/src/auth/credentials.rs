@@ -73,6 +73,21 @@ impl CredentialSource {
         }
     }
 
+    /// True where a credential that stands at one of the two may be the one of the other, whatever
+    /// its scheme: a request has one `Authorization`.
+    #[must_use]
+    pub fn overlaps(&self, other: &Self) -> bool {
+        self == other || (self.is_authorization() && other.is_authorization())
+    }
+
+    fn is_authorization(&self) -> bool {
+        match self {
+            Self::Authorization(_) => true,
+            Self::Header(name) => name == AUTHORIZATION,
+            Self::Cookie(_) | Self::Query(_) => false,
+        }
+    }
+
     /// Removes what stands there, so that nobody behind sees it.
     pub fn remove(&self, request: &mut Request) {
         match self {
@@ -106,7 +121,6 @@ pub fn find_credential<'a, 's>(
 }
 
 /// Removes what stands in `sources`, and not an `Authorization` that is somebody else's.
-#[cfg(any(feature = "api_key", feature = "basic", feature = "introspection", feature = "jwt"))]
 pub(super) fn remove_credentials(sources: &[CredentialSource], request: &mut Request) {
     for source in sources {
         if !matches!(source.find(request), Ok(None)) {

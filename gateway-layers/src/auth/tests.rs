@@ -14,16 +14,26 @@ use tower::{Layer, ServiceExt};
 
 use super::*;
 
-/// Knows whoever says who he is in a field; `bad` is not good, and `x` waits first.
+/// Knows whoever says who he is in a field; `bad` is not good, and a name that does not begin with
+/// `prefix` is of another kind.
 struct Says {
     field: HeaderName,
+    sources: [CredentialSource; 1],
     owned: [HeaderName; 1],
+    prefix: &'static str,
     waits: bool,
 }
 
 fn says(field: &'static str) -> Says {
     let owned = HeaderName::try_from(format!("{field}-known")).unwrap();
-    Says { field: HeaderName::from_static(field), owned: [owned], waits: false }
+    let field = HeaderName::from_static(field);
+    let sources = [CredentialSource::Header(field.clone())];
+    Says { field, sources, owned: [owned], prefix: "", waits: false }
+}
+
+/// The same field read by another kind.
+fn reads(field: &'static str, prefix: &'static str, owned: &'static str) -> Says {
+    Says { prefix, owned: [HeaderName::from_static(owned)], ..says(field) }
 }
 
 fn waits(field: &'static str) -> Says {
@@ -31,14 +41,16 @@ fn waits(field: &'static str) -> Says {
 }
 
 impl Says {
-    fn known(&self, name: &str) -> Result<Identity, Error> {
-        match name {
-            "bad" => Err(Reason::CredentialsInvalid.into()),
-            name => {
-                let fields = [(self.owned[0].clone(), HeaderValue::from_str(name).unwrap())];
-                Ok(Identity::new(Principal::new(name, "says")).with_fields(fields))
-            }
+    fn known(&self, name: &str) -> Authentication {
+        if !name.starts_with(self.prefix) {
+            let error = Error::new(Reason::CredentialsInvalid).with_detail(self.prefix);
+            return Authentication::Unrecognized(error);
         }
+        if name.ends_with("bad") {
+            return Authentication::Refused(Reason::CredentialsInvalid.into());
+        }
+        let fields = [(self.owned[0].clone(), HeaderValue::from_str(name).unwrap())];
+        Authentication::Known(Identity::new(Principal::new(name, "says")).with_fields(fields))
     }
 }
 
@@ -49,7 +61,7 @@ impl Authenticator for Says {
         };
         let found = self.known(name.to_str().unwrap());
         if !self.waits {
-            return found.into();
+            return found;
         }
         Authentication::Pending(Box::pin(async move {
             tokio::time::sleep(Duration::from_secs(1)).await;
@@ -63,6 +75,10 @@ impl Authenticator for Says {
 
     fn challenge(&self) -> Option<HeaderValue> {
         Some(Challenge::new("Says", self.field.as_str()).value())
+    }
+
+    fn credential_sources(&self) -> &[CredentialSource] {
+        &self.sources
     }
 
     fn owned_fields(&self) -> &[HeaderName] {
@@ -114,7 +130,7 @@ async fn one_of_several_kinds_is_enough_and_the_first_decides() {
     for second in [says("x-b"), waits("x-b")] {
         let layer = Authenticate::any_of(kinds([says("x-a"), second]));
         let (who, fields) = passes(layer.clone(), &[("x-b", "bo"), ("x-a", "al")]).await;
-        assert_eq!((who.as_str(), fields), ("al", vec!["x-b=bo".into(), "x-a-known=al".into()]));
+        assert_eq!((who.as_str(), fields), ("al", vec!["x-a-known=al".into()]));
         let (who, fields) = passes(layer.clone(), &[("x-b", "bo")]).await;
         assert_eq!((who.as_str(), fields), ("bo", vec!["x-b-known=bo".into()]));
         assert_eq!(refused(layer.clone(), &[("x-b", "bad")]).await, Reason::CredentialsInvalid);
@@ -135,8 +151,7 @@ async fn all_of_several_kinds_are_wanted_and_the_first_is_the_principal() {
     {
         let layer = Authenticate::all_of(kinds([first, second]));
         let (who, fields) = passes(layer.clone(), &[("x-a", "al"), ("x-b", "bo")]).await;
-        let told = vec!["x-a-known=al".to_owned(), "x-b-known=bo".to_owned()];
-        assert_eq!((who.as_str(), fields), ("al", told));
+        assert_eq!((who.as_str(), fields), ("al", vec!["x-a-known=al".to_owned()]));
         for some in [[("x-a", "al")], [("x-b", "bo")]] {
             assert_eq!(refused(layer.clone(), &some).await, Reason::Unauthenticated);
             let optional = layer.clone().optional(true);
@@ -146,6 +161,45 @@ async fn all_of_several_kinds_are_wanted_and_the_first_is_the_principal() {
         assert_eq!(refused(layer.clone(), &bad).await, Reason::CredentialsInvalid);
         assert_eq!(passes(layer.optional(true), &[]).await, (String::new(), vec![]));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_second_kind_reads_what_the_first_does_not_recognize() {
+    for wait in [[false, false], [true, true], [false, true], [true, false]] {
+        let kinds = || {
+            let [first, second] = [reads("x-a", "1-", "x-first"), reads("x-a", "2-", "x-second")];
+            kinds([
+                Says { waits: wait[0], ..first },
+                Says { waits: wait[1], ..second },
+                says("x-b"),
+            ])
+        };
+        let layer = Authenticate::any_of(kinds());
+        let (who, fields) = passes(layer.clone(), &[("x-a", "1-al")]).await;
+        assert_eq!((who.as_str(), fields), ("1-al", vec!["x-first=1-al".to_owned()]));
+        let (who, fields) = passes(layer.clone(), &[("x-a", "2-bo"), ("x-b", "eve")]).await;
+        assert_eq!((who.as_str(), fields), ("2-bo", vec!["x-second=2-bo".to_owned()]));
+        assert_eq!(refused(layer.clone(), &[("x-a", "2-bad")]).await, Reason::CredentialsInvalid);
+        // What no kind knows is no lack of credentials, and the first kind says why.
+        for layer in [layer.clone(), layer.clone().optional(true)] {
+            let error = sends(layer, &[("x-a", "3-cy")]).await.unwrap_err();
+            assert_eq!(error.reason(), Reason::CredentialsInvalid);
+            assert_eq!(error.detail(), "1-");
+        }
+        // Something else the request has is enough.
+        let (who, fields) = passes(layer, &[("x-a", "3-cy"), ("x-b", "bo")]).await;
+        assert_eq!((who.as_str(), fields), ("bo", vec!["x-b-known=bo".to_owned()]));
+        let all = Authenticate::all_of(kinds());
+        let both = [("x-a", "1-al"), ("x-b", "bo")];
+        assert_eq!(refused(all, &both).await, Reason::CredentialsInvalid);
+    }
+}
+
+#[tokio::test]
+async fn two_kinds_may_verify_the_same_credential() {
+    let kinds = kinds([reads("x-a", "", "x-first"), reads("x-a", "", "x-second")]);
+    let (who, fields) = passes(Authenticate::all_of(kinds), &[("x-a", "al")]).await;
+    assert_eq!((who.as_str(), fields), ("al", vec!["x-first=al".to_owned()]));
 }
 
 #[tokio::test]

@@ -142,6 +142,20 @@ impl IdentitySettings {
         }
     }
 
+    /// Where credentials of this kind stand in a request. Certificates belong to the connection,
+    /// and signatures have headers of their own.
+    pub(crate) fn credential_sources(&self) -> Vec<CredentialSource> {
+        match self {
+            Self::Mtls(_) | Self::Signature(_) => Vec::new(),
+            Self::Jwt(provider) => provider.from.clone(),
+            Self::Introspection(provider) => provider.remote.from.clone(),
+            Self::Delegated(provider) => provider.remote.from.clone(),
+            Self::ApiKey(provider) => provider.from.clone(),
+            Self::Basic(_) => vec![CredentialSource::Authorization("Basic".into())],
+            Self::ServiceToken(provider) => vec![CredentialSource::Header(provider.header.clone())],
+        }
+    }
+
     /// Who is asked about tokens, where somebody is.
     pub fn remote(&self) -> Option<&RemoteProvider> {
         match self {

@@ -77,6 +77,17 @@ impl ApiKeyAuthenticator {
 }
 
 impl Settings {
+    /// What no key of the store is may be the credential of another kind.
+    fn judged(&self, known: Result<Identity, KeyFault>) -> Authentication {
+        match known {
+            Ok(identity) => Authentication::Known(identity),
+            Err(fault @ (KeyFault::Malformed | KeyFault::Unknown)) => {
+                Authentication::Unrecognized(self.refused(fault))
+            }
+            Err(fault) => Authentication::Refused(self.refused(fault)),
+        }
+    }
+
     fn refused(&self, fault: KeyFault) -> Error {
         let error = Error::from(fault);
         if error.reason().status() == http::StatusCode::UNAUTHORIZED {
@@ -118,10 +129,9 @@ impl Authenticator for ApiKeyAuthenticator {
         let shown = Shown::of(request);
         match settings.keys.check(key.as_bytes()) {
             Checked::Known(known) => {
-                let permitted = settings.keys.permitted(&known, shown.client, shown.route());
-                permitted.map_err(|fault| settings.refused(fault)).into()
+                settings.judged(settings.keys.permitted(&known, shown.client, shown.route()))
             }
-            Checked::Refused(fault) => Authentication::Refused(settings.refused(fault)),
+            Checked::Refused(fault) => settings.judged(Err(fault)),
             Checked::Waits(lookup) => {
                 let settings = Arc::clone(settings);
                 Authentication::Pending(Box::pin(async move {
@@ -129,7 +139,7 @@ impl Authenticator for ApiKeyAuthenticator {
                     let permitted = known.and_then(|known| {
                         settings.keys.permitted(&known, shown.client, shown.route())
                     });
-                    permitted.map_err(|fault| settings.refused(fault))
+                    settings.judged(permitted)
                 }))
             }
         }
@@ -143,6 +153,10 @@ impl Authenticator for ApiKeyAuthenticator {
 
     fn challenge(&self) -> Option<HeaderValue> {
         Some(Challenge::new(SCHEME, &self.settings.realm).value())
+    }
+
+    fn credential_sources(&self) -> &[CredentialSource] {
+        &self.settings.sources
     }
 
     fn owned_fields(&self) -> &[HeaderName] {

@@ -9,7 +9,7 @@ use http::{HeaderName, HeaderValue};
 
 use super::forbidden::DEFAULT_REALM;
 use super::requirements::Requirements;
-use crate::auth::{Authentication, Authenticator, Identity};
+use crate::auth::{Authentication, Authenticator, CredentialSource, Identity};
 
 /// An [`Authenticator`] that refuses callers of whom [`Requirements`] do not hold.
 ///
@@ -61,6 +61,17 @@ impl<A: Authenticator> Restricted<A> {
 }
 
 impl Shared {
+    fn judge(self: &Arc<Self>, authentication: Authentication) -> Authentication {
+        match authentication {
+            Authentication::Known(identity) => self.admit(identity).into(),
+            Authentication::Pending(pending) => {
+                let shared = Arc::clone(self);
+                Authentication::Pending(Box::pin(async move { shared.judge(pending.await) }))
+            }
+            other => other,
+        }
+    }
+
     fn admit(&self, identity: Identity) -> Result<Identity, Error> {
         let principal: &Principal = &identity.principal;
         match self.requirements.unmet_without_request(principal) {
@@ -75,14 +86,7 @@ impl Shared {
 
 impl<A: Authenticator> Authenticator for Restricted<A> {
     fn authenticate(&self, request: &Request) -> Authentication {
-        match self.inner.authenticate(request) {
-            Authentication::Known(identity) => self.shared.admit(identity).into(),
-            Authentication::Pending(pending) => {
-                let shared = Arc::clone(&self.shared);
-                Authentication::Pending(Box::pin(async move { shared.admit(pending.await?) }))
-            }
-            other => other,
-        }
+        self.shared.judge(self.inner.authenticate(request))
     }
 
     fn admitted(&self, request: &mut Request, identity: &Identity) {
@@ -91,6 +95,10 @@ impl<A: Authenticator> Authenticator for Restricted<A> {
 
     fn challenge(&self) -> Option<HeaderValue> {
         self.inner.challenge()
+    }
+
+    fn credential_sources(&self) -> &[CredentialSource] {
+        self.inner.credential_sources()
     }
 
     fn owned_fields(&self) -> &[HeaderName] {

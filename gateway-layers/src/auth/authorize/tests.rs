@@ -233,9 +233,9 @@ impl Authenticator for Knows {
             Some(name) if name != "ada" => {
                 Authentication::Refused(Reason::CredentialsInvalid.into())
             }
-            Some(_) if self.later => {
-                Authentication::Pending(Box::pin(async { Ok(Identity::new(ada())) }))
-            }
+            Some(_) if self.later => Authentication::Pending(Box::pin(async {
+                Authentication::Known(Identity::new(ada()))
+            })),
             Some(_) => Authentication::Known(Identity::new(ada())),
         }
     }

@@ -125,7 +125,7 @@ impl Authenticator for BasicAuthenticator {
             Checked::Waits(verified) => {
                 let settings = Arc::clone(settings);
                 Authentication::Pending(Box::pin(async move {
-                    verified.await.map_err(|fault| settings.refused(fault))
+                    verified.await.map_err(|fault| settings.refused(fault)).into()
                 }))
             }
         }
@@ -139,6 +139,10 @@ impl Authenticator for BasicAuthenticator {
 
     fn challenge(&self) -> Option<HeaderValue> {
         Some(self.settings.challenge())
+    }
+
+    fn credential_sources(&self) -> &[CredentialSource] {
+        slice::from_ref(&self.settings.source)
     }
 
     fn owned_fields(&self) -> &[HeaderName] {

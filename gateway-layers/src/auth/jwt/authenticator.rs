@@ -85,17 +85,17 @@ impl Authenticator for JwtAuthenticator {
             // together then, and does not wake whoever reads it one by one.
             Checked::Verified(token) => Authentication::Pending(Box::pin(async move {
                 tokio::task::yield_now().await;
-                Ok(token.identity.clone())
+                Authentication::Known(token.identity.clone())
             })),
-            Checked::Refused(why) => Authentication::Refused(settings.refused(&why)),
+            Checked::Refused(why) => settings.rejected(token, &why),
             Checked::Waits(flight) => {
                 let (settings, token) = (Arc::clone(settings), token.to_owned());
                 Authentication::Pending(Box::pin(async move {
                     flight.land().await;
-                    let checked = settings.verifier.check_again(&token);
-                    checked
-                        .map(|token| token.identity.clone())
-                        .map_err(|why| settings.refused(&why))
+                    match settings.verifier.check_again(&token) {
+                        Ok(token) => Authentication::Known(token.identity.clone()),
+                        Err(why) => settings.rejected(&token, &why),
+                    }
                 }))
             }
         }
@@ -111,12 +111,27 @@ impl Authenticator for JwtAuthenticator {
         Some(Challenge::new("Bearer", &self.settings.realm).value())
     }
 
+    fn credential_sources(&self) -> &[CredentialSource] {
+        &self.settings.sources
+    }
+
     fn owned_fields(&self) -> &[HeaderName] {
         self.settings.verifier.owned_fields()
     }
 }
 
 impl Settings {
+    /// What is not a token of these issuers may be the credential of another kind.
+    fn rejected(&self, token: &str, why: &VerifyError) -> Authentication {
+        let error = self.refused(why);
+        match why {
+            VerifyError::Token(_) if !self.verifier.is_issuer_of(token) => {
+                Authentication::Unrecognized(error)
+            }
+            _ => Authentication::Refused(error),
+        }
+    }
+
     /// Why a token is of no use.
     fn refused(&self, why: &VerifyError) -> Error {
         match why {

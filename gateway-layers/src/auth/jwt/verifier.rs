@@ -235,6 +235,15 @@ impl JwtVerifier {
         }
     }
 
+    /// True where `token` names one of these issuers, so that it can be of no other kind. Nothing
+    /// else of it is checked.
+    pub(super) fn is_issuer_of(&self, token: &str) -> bool {
+        let issuer = Jws::payload(token).and_then(|payload| json::object(&payload));
+        let issuer = issuer.as_ref().and_then(|claims| claims.get("iss"));
+        let Some(Claim::Text(issuer)) = issuer else { return false };
+        self.inner.providers.iter().any(|one| one.settings.rules.issuer == *issuer)
+    }
+
     fn now(&self) -> i64 {
         // A clock that shows nothing sensible makes every token an old one.
         let since = self.inner.clock.now().duration_since(UNIX_EPOCH);

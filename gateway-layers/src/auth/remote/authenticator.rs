@@ -18,6 +18,7 @@ use crate::auth::challenge::Challenge;
 use crate::auth::credentials::{
     Authorization, CredentialSource, find_credential, remove_credentials,
 };
+use crate::auth::fault::TokenFault;
 
 /// Who is calling, by a token that a server knows: an [`Authenticator`]. Made by
 /// [`Introspection`](crate::auth::introspection::Introspection) and
@@ -79,12 +80,15 @@ impl RemoteAuthenticator {
     ///
     /// That it is refused, or that nobody can tell.
     pub async fn verify(&self, token: &str) -> Result<Identity, Error> {
-        let outcome = match self.shared.verifier.check(token) {
+        self.outcome(token).await.map_err(|why| self.shared.refused(why))
+    }
+
+    async fn outcome(&self, token: &str) -> Result<Identity, Refusal> {
+        match self.shared.verifier.check(token) {
             Checked::Known(identity) => Ok(identity),
             Checked::Refused(why) => Err(why),
             Checked::Asked(asked) => asked.await,
-        };
-        outcome.map_err(|why| self.shared.refused(why))
+        }
     }
 
     /// How it goes with the server.
@@ -105,12 +109,15 @@ impl Authenticator for RemoteAuthenticator {
         };
         match shared.verifier.find(token) {
             Some(Checked::Known(identity)) => Authentication::Known(identity),
-            Some(Checked::Refused(why)) => Authentication::Refused(shared.refused(why)),
+            Some(Checked::Refused(why)) => shared.judged(Err(why)),
             // The server is queried once somebody waits for it: a request that is over a limit is
             // rejected before that.
             _ => {
                 let (authenticator, token) = (self.clone(), token.to_owned());
-                Authentication::Pending(Box::pin(async move { authenticator.verify(&token).await }))
+                Authentication::Pending(Box::pin(async move {
+                    let outcome = authenticator.outcome(&token).await;
+                    authenticator.shared.judged(outcome)
+                }))
             }
         }
     }
@@ -125,12 +132,28 @@ impl Authenticator for RemoteAuthenticator {
         Some(Challenge::new("Bearer", &self.shared.realm).value())
     }
 
+    fn credential_sources(&self) -> &[CredentialSource] {
+        &self.shared.sources
+    }
+
     fn owned_fields(&self) -> &[HeaderName] {
         self.shared.verifier.rules().forward.names()
     }
 }
 
 impl Shared {
+    /// What the server does not know may be the credential of another kind.
+    fn judged(&self, outcome: Result<Identity, Refusal>) -> Authentication {
+        use TokenFault::{Inactive, Issuer, Malformed, TooLarge};
+        match outcome {
+            Ok(identity) => Authentication::Known(identity),
+            Err(why @ Refusal::Token(Inactive | Issuer | Malformed | TooLarge)) => {
+                Authentication::Unrecognized(self.refused(why))
+            }
+            Err(why) => Authentication::Refused(self.refused(why)),
+        }
+    }
+
     /// Why a token is of no use.
     fn refused(&self, why: Refusal) -> Error {
         match why {

@@ -125,14 +125,18 @@ impl Settings {
         found as usize
     }
 
-    fn know_by(&self, token: &str) -> Result<Identity, Error> {
+    /// What no service has may be the credential of another kind.
+    fn know_by(&self, token: &str) -> Authentication {
         if token.len() > MAX_TOKEN {
-            return Err(self.refused("the token is too long"));
+            return Authentication::Unrecognized(self.refused("the token is too long"));
         }
-        let known = self.identities.get(self.place(token));
-        let known = known.ok_or_else(|| self.refused("the token is not known"))?;
-        let untold = || self.refused("what the service is cannot be told in a header field");
-        known.clone().ok_or_else(untold)
+        match self.identities.get(self.place(token)) {
+            None => Authentication::Unrecognized(self.refused("the token is not known")),
+            Some(Some(identity)) => Authentication::Known(identity.clone()),
+            Some(None) => Authentication::Refused(
+                self.refused("what the service is cannot be told in a header field"),
+            ),
+        }
     }
 
     fn refused(&self, detail: &'static str) -> Error {
@@ -162,7 +166,7 @@ impl Authenticator for ServiceTokenAuthenticator {
         let settings = &self.settings;
         match settings.source.find(request) {
             Ok(None) => Authentication::Missing,
-            Ok(Some(token)) => settings.know_by(token).into(),
+            Ok(Some(token)) => settings.know_by(token),
             Err(_) => Authentication::Refused(settings.refused("there is not one token")),
         }
     }
@@ -175,6 +179,10 @@ impl Authenticator for ServiceTokenAuthenticator {
 
     fn challenge(&self) -> Option<HeaderValue> {
         Some(self.settings.challenge())
+    }
+
+    fn credential_sources(&self) -> &[CredentialSource] {
+        std::slice::from_ref(&self.settings.source)
     }
 
     fn owned_fields(&self) -> &[HeaderName] {

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -18,7 +19,7 @@ use super::input::{Fields, Input, SIGNATURE, SIGNATURE_INPUT, Signed};
 use super::key::SignatureKey;
 use super::message::Message;
 use super::nonce::{Nonce, NonceStore, Remembered, Remembering};
-use crate::auth::{Authentication, Authenticator, Forward, Identity, Pending};
+use crate::auth::{Authentication, Authenticator, CredentialSource, Forward, Identity};
 
 /// Fewest and most letters of a nonce: what is shorter comes twice by chance.
 const NONCE_LENGTH: std::ops::RangeInclusive<usize> = 8..=256;
@@ -84,9 +85,18 @@ pub(super) enum Judged {
     Missing,
     Known(Identity),
     Refused(Error),
+    /// No known key has signed it.
+    Unrecognized(Error),
     /// It is signed well; whether for the first time is being asked.
-    Asks(Pending),
+    Asks(Asking),
 }
+
+/// A query of the store of nonces.
+type Asking = Pin<Box<dyn Future<Output = Result<Identity, Error>> + Send>>;
+
+/// Where signatures stand.
+static SOURCES: [CredentialSource; 2] =
+    [CredentialSource::Header(SIGNATURE), CredentialSource::Header(SIGNATURE_INPUT)];
 
 impl SignatureVerifier {
     /// Says who has signed `request`, and remembers its nonce. `None`: nobody has. Its head is
@@ -105,7 +115,7 @@ impl SignatureVerifier {
             match judged {
                 Judged::Missing => Ok(None),
                 Judged::Known(owner) => Ok(Some(owner)),
-                Judged::Refused(error) => Err(error),
+                Judged::Refused(error) | Judged::Unrecognized(error) => Err(error),
                 Judged::Asks(asking) => asking.await.map(Some),
             }
         }
@@ -119,6 +129,9 @@ impl SignatureVerifier {
         };
         let (known, nonce) = match self.inner.examine(request, &fields) {
             Ok(passed) => passed,
+            Err(fault @ SignatureFault::KeyUnknown) => {
+                return Judged::Unrecognized(self.inner.refused(fault));
+            }
             Err(fault) => return Judged::Refused(self.inner.refused(fault)),
         };
         let owner = known.owner.clone();
@@ -139,7 +152,7 @@ impl SignatureVerifier {
 }
 
 impl Inner {
-    fn ask(self: Arc<Self>, asking: Remembering, owner: Identity) -> Pending {
+    fn ask(self: Arc<Self>, asking: Remembering, owner: Identity) -> Asking {
         Box::pin(async move { self.fresh(asking.await, owner) })
     }
 
@@ -301,7 +314,10 @@ impl Authenticator for SignatureVerifier {
             Judged::Missing => Authentication::Missing,
             Judged::Known(owner) => Authentication::Known(owner),
             Judged::Refused(error) => Authentication::Refused(error),
-            Judged::Asks(asking) => Authentication::Pending(asking),
+            Judged::Unrecognized(error) => Authentication::Unrecognized(error),
+            Judged::Asks(asking) => {
+                Authentication::Pending(Box::pin(async move { asking.await.into() }))
+            }
         }
     }
 
@@ -311,6 +327,10 @@ impl Authenticator for SignatureVerifier {
 
     fn challenge(&self) -> Option<HeaderValue> {
         Some(self.inner.challenge.clone())
+    }
+
+    fn credential_sources(&self) -> &[CredentialSource] {
+        &SOURCES
     }
 
     fn owned_fields(&self) -> &[HeaderName] {

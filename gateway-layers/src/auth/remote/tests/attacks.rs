@@ -156,6 +156,7 @@ async fn more_questions_than_can_wait_are_refused_at_once() {
     assert!(waiting.iter().all(|one| !one.is_finished()), "refused at once, behind nobody");
     assert_eq!(server.most_under_way.load(Ordering::Relaxed), 4);
     for pending in waiting {
-        assert_eq!(pending.await.unwrap().unwrap_err().reason(), Reason::IdentityUnavailable);
+        let Authentication::Refused(error) = pending.await.unwrap() else { panic!("not rejected") };
+        assert_eq!(error.reason(), Reason::IdentityUnavailable);
     }
 }

@@ -212,10 +212,13 @@ async fn found(
     authenticator: &RemoteAuthenticator,
     request: &Request,
 ) -> Option<Result<Identity, Error>> {
-    match authenticator.authenticate(request) {
-        Authentication::Missing => None,
+    let mut found = authenticator.authenticate(request);
+    while let Authentication::Pending(pending) = found {
+        found = pending.await;
+    }
+    match found {
         Authentication::Known(identity) => Some(Ok(identity)),
-        Authentication::Refused(error) => Some(Err(error)),
-        Authentication::Pending(pending) => Some(pending.await),
+        Authentication::Refused(error) | Authentication::Unrecognized(error) => Some(Err(error)),
+        _ => None,
     }
 }
