@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
 use gateway_core::context::{Claim, Principal};
+use gateway_core::{Clock as _, SystemClock};
 
 use super::claims::find;
 use super::fault::TokenFault;
@@ -65,7 +66,8 @@ impl Names {
 /// valid token can send many.
 fn warn_once(what: &str, name: &str, found: &Claim) {
     static LAST: AtomicU64 = AtomicU64::new(0);
-    let minute = SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |time| time.as_secs() / 60);
+    let since = SystemClock.now().duration_since(UNIX_EPOCH);
+    let minute = since.map_or(1, |time| time.as_secs() / 60);
     if LAST.swap(minute, Ordering::Relaxed) != minute {
         let found = match found {
             Claim::List(_) => "a list",
