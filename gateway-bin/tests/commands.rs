@@ -26,7 +26,7 @@ fn output(arguments: &[&str]) -> (Option<i32>, String, String) {
 fn check_says_good() {
     let (code, out, err) = output(&["check", "--config", "examples/config/full.toml"]);
     assert_eq!((code, err.as_str()), (Some(0), ""));
-    assert_eq!(out, "examples/config/full.toml: good (3 listeners, 12 clusters, 14 routes)\n");
+    assert_eq!(out, "examples/config/full.toml: good (4 listeners, 12 clusters, 14 routes)\n");
 }
 
 #[test]

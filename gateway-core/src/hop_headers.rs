@@ -175,6 +175,10 @@ fn named(lines: &[HeaderValue]) -> impl Iterator<Item = &str> {
 }
 
 fn names(lines: &[HeaderValue]) -> Option<Arc<[HeaderName]>> {
+    if lines.is_empty() {
+        // An empty slice in an `Arc` would be allocated.
+        return None;
+    }
     let names: Arc<[_]> = named(lines).filter_map(|name| name.parse().ok()).collect();
     (!names.is_empty()).then_some(names)
 }

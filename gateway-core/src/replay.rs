@@ -48,15 +48,15 @@ pub(crate) struct Upload {
 impl Upload {
     /// True when the body has come to its end by itself.
     pub(crate) fn is_over(&self) -> bool {
-        let state = lock(&self.state);
-        state.ended || state.source.is_end_stream()
+        lock(&self.state).is_over()
     }
 }
 
 impl Drop for Upload {
     fn drop(&mut self) {
         let mut state = lock(&self.state);
-        if state.ended {
+        // All of it has passed, though its reader may still ask for more.
+        if state.is_over() {
             return;
         }
         (state.ended, state.lost, state.cut) = (true, true, true);
@@ -177,6 +177,10 @@ impl fmt::Debug for Kind {
 }
 
 impl State {
+    fn is_over(&self) -> bool {
+        self.ended || self.source.is_end_stream()
+    }
+
     fn can_begin_again(&self) -> bool {
         !self.lost || (self.size == 0 && !self.ended)
     }
@@ -294,6 +298,16 @@ mod tests {
         let error = frame.unwrap().unwrap_err();
         assert_eq!(error.reason(), Reason::RequestBroken);
         assert!(replay.again().is_none());
+    }
+
+    #[tokio::test]
+    async fn dropped_upload_leaves_a_body_that_has_passed() {
+        let whole = Body::new(http_body_util::Full::new(Bytes::from_static(b"abc")));
+        let replay = Replay::new(whole.map(|body| body));
+        let (mut body, upload) = (replay.first(), replay.upload());
+        assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "abc");
+        drop(upload);
+        assert!(body.frame().await.is_none());
     }
 
     fn streamed(pieces: &[&'static str]) -> Body {

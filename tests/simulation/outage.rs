@@ -22,6 +22,10 @@ const SECOND: Duration = Duration::from_secs(1);
 /// What is granted may be sent a backoff later, among what came meanwhile.
 const LATE: usize = 4;
 
+/// Beside the requests, ejected endpoints get connection probes, with pauses that grow from 100 ms
+/// to 3 s: so many in ten seconds, all three together.
+const PROBES: usize = 30;
+
 struct Run {
     tally: Tally,
     /// When upstreams were asked.
@@ -100,7 +104,7 @@ fn clients_are_well_within_two_seconds_of_the_first_good_probe() {
 #[test]
 fn upstreams_get_at_most_three_tenths_more_in_any_ten_seconds() {
     for run in runs(&Settings::default()) {
-        let most = PER_SECOND as usize * 13 + LATE;
+        let most = PER_SECOND as usize * 13 + LATE + PROBES;
         let peak = peak(&run.attempts, 10 * SECOND);
         assert!(peak <= most, "{peak}");
     }
@@ -111,7 +115,7 @@ fn upstreams_get_at_most_three_tenths_more_in_any_second_where_the_budget_is_of_
     let mut settings = Settings::default();
     settings.budget.window = SECOND;
     for run in runs(&settings) {
-        let most = PER_SECOND as usize * 13 / 10 + LATE;
+        let most = PER_SECOND as usize * 13 / 10 + LATE + PROBES / 10;
         let peak = peak(&run.attempts, SECOND);
         assert!(peak <= most, "{peak}");
         assert!(peak > PER_SECOND as usize * 12 / 10, "the budget is used: {peak}");

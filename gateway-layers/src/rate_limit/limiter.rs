@@ -14,21 +14,22 @@ use super::config::{ConfigError, Limit, MOST_LIMITS, RateLimitSettings};
 use super::headers::{self, RATE_LIMIT, RATE_LIMIT_POLICY};
 use super::key::{KeyPart, Seed, Subject};
 use super::rule::{Level, Rule};
-use super::store::{Admission, Ask, Charge, Decided, MemoryStore, Store, StoreStatus};
+use super::status::{LimitOutlook, LimitStatus, Outlook, RateLimitStatus};
+use super::store::{Admission, Ask, Charge, Decided, MemoryStore, Store};
 use crate::guard::{Checked, Guard};
 
 /// Limits that requests are counted by. Cheap to clone; clones are the same limits. See the
 /// [module](super).
 #[derive(Clone)]
 pub struct RateLimiter {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
 }
 
 type CostOf = Box<dyn Fn(&Request) -> u64 + Send + Sync>;
 
-struct Shared {
+pub(super) struct Shared {
     name: String,
-    limits: Box<[Counted]>,
+    pub(super) limits: Box<[Counted]>,
     store: Box<dyn Store>,
     cost_of: Option<CostOf>,
     /// The policy for callers of no tier; `None` when answers say nothing.
@@ -42,22 +43,22 @@ struct Shared {
 }
 
 /// A limit at work.
-struct Counted {
+pub(super) struct Counted {
     name: Arc<str>,
-    key: Box<[KeyPart]>,
+    pub(super) key: Box<[KeyPart]>,
     /// Everybody's first, then those of the tiers.
     rules: Box<[(Rule, Seed)]>,
     tiers: BTreeMap<Box<str>, u16>,
     cost: u64,
     binding: bool,
     /// Counts by what a request is before its caller is known: neither key nor tiers need one.
-    early: bool,
+    pub(super) early: bool,
     refused: AtomicU64,
 }
 
 /// Which rule of each limit holds for a request.
 #[derive(Clone, Copy)]
-struct Chosen([u16; MOST_LIMITS]);
+pub(super) struct Chosen([u16; MOST_LIMITS]);
 
 /// Makes a [`RateLimiter`].
 #[must_use]
@@ -121,62 +122,6 @@ impl fmt::Debug for RateLimiterBuilder {
             .field("settings", &self.settings)
             .finish_non_exhaustive()
     }
-}
-
-/// Limits at one moment.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct RateLimitStatus {
-    /// Their name.
-    pub name: String,
-    /// Where they are counted.
-    pub store: &'static str,
-    /// How that is.
-    pub store_status: StoreStatus,
-    /// Requests that passed.
-    pub admitted: u64,
-    /// Requests that were over a limit.
-    pub refused: u64,
-    /// Requests that were refused because they could not be counted.
-    pub failed: u64,
-    /// Each limit.
-    pub limits: Vec<LimitStatus>,
-}
-
-/// One limit at one moment.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct LimitStatus {
-    /// Its name.
-    pub name: Arc<str>,
-    /// Requests that were over it.
-    pub over: u64,
-    /// They passed all the same.
-    pub shadow: bool,
-}
-
-/// What would become of a request.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Outlook {
-    /// It would pass.
-    pub admitted: bool,
-    /// What is left of each limit; empty when nobody counts, because the store is away.
-    pub limits: Vec<LimitOutlook>,
-}
-
-/// What is left of a limit for somebody.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct LimitOutlook {
-    /// The limit's name.
-    pub name: Arc<str>,
-    /// The numbers that hold for him.
-    pub rule: Rule,
-    /// What is left.
-    pub level: Level,
-    /// It refuses nobody.
-    pub shadow: bool,
 }
 
 impl RateLimiter {
@@ -263,7 +208,7 @@ impl RateLimiter {
     }
 
     /// Who is asked about, and by which rules.
-    fn asking<'a>(&'a self, request: &'a Request, spends: bool) -> Asking<'a> {
+    pub(super) fn asking<'a>(&'a self, request: &'a Request, spends: bool) -> Asking<'a> {
         let shared = &*self.shared;
         let subject = Subject::of(request);
         let cost = shared.cost_of.as_ref().map(|function| function(request));
@@ -301,64 +246,8 @@ impl RateLimiter {
         }
     }
 
-    /// Rejects a request that is over a limit which needs no identity. Charges nothing.
-    fn decide_early(&self, request: &Request) -> Checked {
-        let ask = self.asking(request, false);
-        let early: Vec<_> = self.shared.limits.iter().map(|one| one.is_early(request)).collect();
-        if !early.contains(&true) {
-            return Checked::Pass;
-        }
-        let charges = early.iter().enumerate().map(|(index, early)| {
-            let charge = ask.charge(index);
-            if *early { charge } else { charge.unbinding() }
-        });
-        let charges: Vec<_> = charges.collect();
-        let mut levels = vec![Level::default(); charges.len()];
-        let decided = ask.run(&charges, &mut levels);
-        let chosen = ask.chosen;
-        match decided {
-            Decided::Now(admission) => {
-                let context = ask.subject.context();
-                self.settle_early(&chosen, admission, levels, &early, context).into()
-            }
-            Decided::Later(deciding) => {
-                let limiter = self.clone();
-                Checked::wait(async move {
-                    let (admission, levels) = match deciding.await {
-                        Ok(decision) => (Ok(decision.admission), decision.levels),
-                        Err(error) => (Err(error), Vec::new()),
-                    };
-                    move |request: &mut Request| {
-                        let context = request.context();
-                        limiter.settle_early(&chosen, admission, levels, &early, context).into()
-                    }
-                })
-            }
-        }
-    }
-
-    /// As [`settle`](Self::settle), where only the `early` limits have decided. What passes, or
-    /// could not be counted, is decided about later.
-    fn settle_early(
-        &self,
-        chosen: &Chosen,
-        admission: Result<Admission, Error>,
-        mut levels: Vec<Level>,
-        early: &[bool],
-        context: Option<&RequestContext>,
-    ) -> Result<(), Error> {
-        if !matches!(admission, Ok(Admission::Refused)) {
-            return Ok(());
-        }
-        // The others count callers, who are not known yet.
-        levels.iter_mut().zip(early).filter(|(_, early)| !**early).for_each(|(level, _)| {
-            level.fits = true;
-        });
-        self.settle(chosen, admission, &levels, context)
-    }
-
     /// What comes of a decision: the answer's fields, the counts, and why it is refused.
-    fn settle(
+    pub(super) fn settle(
         &self,
         chosen: &Chosen,
         admission: Result<Admission, Error>,
@@ -455,26 +344,16 @@ impl Counted {
         }
     }
 
-    /// Whether the limit can be decided before the caller of `request` is known. A header that is
-    /// not there may be one that is written once he is.
-    fn is_early(&self, request: &Request) -> bool {
-        self.early
-            && self.key.iter().all(|part| match part {
-                KeyPart::Header(name) => request.headers().contains_key(name),
-                _ => true,
-            })
-    }
-
     fn rule(&self, place: u16) -> &(Rule, Seed) {
         &self.rules[usize::from(place)]
     }
 }
 
-struct Asking<'a> {
+pub(super) struct Asking<'a> {
     shared: &'a Shared,
-    subject: Subject<'a>,
+    pub(super) subject: Subject<'a>,
     cost: Option<u64>,
-    chosen: Chosen,
+    pub(super) chosen: Chosen,
     spends: bool,
 }
 
@@ -486,14 +365,14 @@ impl<'a> Asking<'a> {
         binding.into_iter().any(|limit| self.subject.lacks_address(&limit.key))
     }
 
-    fn run(&self, charges: &[Charge<'_>], levels: &mut [Level]) -> Decided {
+    pub(super) fn run(&self, charges: &[Charge<'_>], levels: &mut [Level]) -> Decided {
         let group = self.shared.group.as_ref();
         let group =
             group.map_or(0, |seed| self.subject.fingerprint(seed, &self.shared.group_by, true));
         self.shared.store.decide(&Ask::new(charges, group, self.spends), levels)
     }
 
-    fn charge(&self, index: usize) -> Charge<'a> {
+    pub(super) fn charge(&self, index: usize) -> Charge<'a> {
         let limit = &self.shared.limits[index];
         let (rule, seed) = limit.rule(self.chosen.0[index]);
         let shared = self.shared.group.is_some();

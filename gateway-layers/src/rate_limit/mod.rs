@@ -58,6 +58,7 @@
 
 mod calendar;
 mod config;
+mod early;
 mod headers;
 mod key;
 mod layer;
@@ -65,6 +66,7 @@ mod limiter;
 #[cfg(test)]
 mod property;
 mod rule;
+mod status;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -74,10 +76,9 @@ pub use self::config::{
 };
 pub use self::key::KeyPart;
 pub use self::layer::RateLimitLayer;
-pub use self::limiter::{
-    LimitOutlook, LimitStatus, Outlook, RateLimitStatus, RateLimiter, RateLimiterBuilder,
-};
+pub use self::limiter::{RateLimiter, RateLimiterBuilder};
 pub use self::rule::{Level, Rule};
+pub use self::status::{LimitOutlook, LimitStatus, Outlook, RateLimitStatus};
 pub use self::store::{
     Admission, Ask, Charge, DEFAULT_KEYS, Decided, Deciding, Decision, MemoryStore, Store,
     StoreStatus,
