@@ -1,8 +1,10 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
-use gateway_core::{Body, Error, Gateway, Module, Reason, Request, Response, Route, module_fn};
-use gateway_core::{RouteMatch, context};
+use gateway_core::{
+    Body, Error, Gateway, Module, PeerAddr, Reason, Request, Response, Route, RouteMatch, context,
+    module_fn,
+};
 use http_body_util::BodyExt;
 
 use super::*;
@@ -38,7 +40,12 @@ fn gateway() -> Gateway {
 }
 
 fn request(target: &str) -> Request {
-    http::Request::get(target).header("host", "example.org").body(Body::empty()).unwrap()
+    let peer = PeerAddr(([127, 0, 0, 1], 1000).into());
+    http::Request::get(target)
+        .extension(peer)
+        .header("host", "example.org")
+        .body(Body::empty())
+        .unwrap()
 }
 
 #[tokio::test(start_paused = true)]

@@ -320,12 +320,12 @@ async fn answers_say_what_is_left() {
 
 #[tokio::test(start_paused = true)]
 async fn without_a_context_a_refusal_has_its_fields_all_the_same() {
-    let layer = layer(Limit::per_minute(1));
+    let layer = layer(Limit::per_minute(1).by_route());
     let request = || Request::new(Body::empty());
     assert!(call(&layer, request()).await.is_ok());
     let error = refused(call(&layer, request()).await);
     assert_eq!(error.fields().len(), 2);
-    let mut silent = RateLimitSettings::from(Limit::per_minute(1).cost(2));
+    let mut silent = RateLimitSettings::from(Limit::per_minute(1).by_route().cost(2));
     silent.headers = false;
     let error = refused(call(&RateLimitLayer::new(silent).unwrap(), request()).await);
     assert!(error.fields().is_empty());

@@ -107,7 +107,7 @@ fn response(status: u16, fields: &[(&str, &str)], body: &'static str) -> Respons
 }
 
 fn request(fields: &[(&str, &str)]) -> Request {
-    let connection = ConnectionInfo::new(Arc::default(), None, None);
+    let connection = ConnectionInfo::unix(Arc::default());
     let mut request = Request::new(Body::full("what the upstream gets"));
     *request.method_mut() = Method::PUT;
     *request.uri_mut() = "/orders/7?full=yes".parse().unwrap();
@@ -200,7 +200,7 @@ async fn the_service_can_be_asked_in_other_words() {
         (vec!["ada lovelace"], vec!["admin"])
     );
     assert_eq!(all(headers, "x-uri"), ["/orders/7?full=yes"]);
-    assert_eq!(all(headers, "x-client"), ["0.0.0.0"]);
+    assert_eq!(all(headers, "x-client"), ["127.0.0.1"]);
     assert!(!headers.contains_key("x-original-method") && !headers.contains_key("x-original-uri"));
 }
 

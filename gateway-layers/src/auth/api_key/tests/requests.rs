@@ -29,7 +29,7 @@ fn echo() -> Module {
 }
 
 fn request(uri: &str, fields: &[(&str, &str)]) -> Request {
-    let connection = ConnectionInfo::new(Arc::default(), None, None);
+    let connection = ConnectionInfo::unix(Arc::default());
     let context = RequestContext::new(Arc::new(connection), tokio::time::Instant::now());
     let mut request = Request::new(Body::empty());
     request.extensions_mut().insert(context);
@@ -116,6 +116,12 @@ async fn what_is_no_key_is_refused_with_its_reason() {
     let near = near.unwrap().0;
     let far = refused(request("/", &[("x-api-key", near.reveal())])).await;
     assert_eq!(far, (Reason::AddressDenied, KeyFault::Network.text().to_owned()));
+    let mut unknown = request("/", &[("x-api-key", near.reveal())]);
+    let connection = ConnectionInfo::new(Arc::default(), None, None);
+    let context = RequestContext::new(Arc::new(connection), tokio::time::Instant::now());
+    unknown.extensions_mut().insert(context);
+    let text = KeyFault::AddressUnknown.text().to_owned();
+    assert_eq!(refused(unknown).await, (Reason::ClientAddressUnknown, text));
     let routed = keys.issue(KeyGrant::new("b").routes(["users"])).await.unwrap().0;
     let elsewhere = refused(request("/", &[("x-api-key", routed.reveal())])).await;
     assert_eq!(elsewhere, (Reason::Forbidden, KeyFault::Route.text().to_owned()));
