@@ -291,6 +291,6 @@ impl Parts {
 
     /// The routes for the table.
     pub(super) fn table(&self) -> Vec<Route<Module>> {
-        self.routes.iter().map(|part| route::build(part)).collect()
+        self.routes.iter().map(route::build).collect()
     }
 }

@@ -115,7 +115,7 @@ impl Listener {
 fn unix_mode(field: &Field<'_>) -> Option<u32> {
     const MODE: &str = "permissions in octal such as \"0660\"";
     let text = field.text(MODE)?;
-    let mode = u32::from_str_radix(&text, 8).ok().filter(|mode| *mode <= 0o777);
+    let mode = u32::from_str_radix(text, 8).ok().filter(|mode| *mode <= 0o777);
     mode.or_else(|| field.refuse(MODE))
 }
 

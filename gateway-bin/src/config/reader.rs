@@ -204,7 +204,7 @@ impl<'d> Field<'d> {
     pub(super) fn file(&self) -> Option<String> {
         let path = self.name("the path of a file")?;
         let read = std::fs::read(&path).map_err(|error| format!("cannot be read: {error}"));
-        match read.and_then(text_of) {
+        match read.and_then(|bytes| text_of(&bytes)) {
             Ok(text) => Some(text),
             Err(message) => self.note(format!("{} {message}", quote(&path))),
         }

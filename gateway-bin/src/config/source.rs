@@ -148,7 +148,7 @@ impl Source {
 fn read(path: &Path) -> Result<String, String> {
     let read = std::fs::read(path)
         .map_err(|error| format!("cannot be read: {error}; give the path of a TOML document"));
-    read.and_then(text_of)
+    read.and_then(|bytes| text_of(&bytes))
 }
 
 /// The text in the `bytes` of a file, without a byte order mark.
@@ -156,8 +156,8 @@ fn read(path: &Path) -> Result<String, String> {
 /// # Errors
 ///
 /// When they are not UTF-8, with the place.
-pub(super) fn text_of(bytes: Vec<u8>) -> Result<String, String> {
-    let bytes = without_mark(&bytes);
+pub(super) fn text_of(bytes: &[u8]) -> Result<String, String> {
+    let bytes = without_mark(bytes);
     std::str::from_utf8(bytes).map(str::to_owned).map_err(|error| {
         let good = bytes.get(..error.valid_up_to()).unwrap_or_default();
         let before = good.rsplit(|byte| *byte == b'\n').next().unwrap_or_default();

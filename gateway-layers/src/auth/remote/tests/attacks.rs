@@ -143,20 +143,20 @@ async fn more_questions_than_can_wait_are_refused_at_once() {
     let server = Server::new(Does::Stalls);
     let settings = RemoteSettings { concurrency: 4, ..RemoteSettings::default() };
     let tokens = introspection(&server).settings(settings).build().unwrap();
-    let mut waiting = Vec::new();
+    let mut waiting = tokio::task::JoinSet::new();
     for number in 0..1028 {
         let request = request(&[("authorization", &format!("Bearer t{number}"))]);
         match tokens.authenticate(&request) {
-            Authentication::Pending(pending) => waiting.push(tokio::spawn(pending)),
+            Authentication::Pending(pending) => drop(waiting.spawn(pending)),
             other => panic!("{number}: {other:?}"),
         }
     }
     sleep(Duration::from_millis(10)).await;
     assert_eq!(said(&tokens, "one-more").await, Err(Reason::IdentityUnavailable));
-    assert!(waiting.iter().all(|one| !one.is_finished()), "refused at once, behind nobody");
+    assert!(waiting.try_join_next().is_none(), "refused at once, behind nobody");
     assert_eq!(server.most_under_way.load(Ordering::Relaxed), 4);
-    for pending in waiting {
-        let Authentication::Refused(error) = pending.await.unwrap() else { panic!("not rejected") };
+    while let Some(pending) = waiting.join_next().await {
+        let Authentication::Refused(error) = pending.unwrap() else { panic!("not rejected") };
         assert_eq!(error.reason(), Reason::IdentityUnavailable);
     }
 }
