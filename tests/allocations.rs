@@ -228,7 +228,7 @@ fn who_may_and_how_much_costs_what_the_answer_says_of_it() {
 }
 
 fn what_a_head_suffices_for_costs_what_is_kept_for_the_answer() {
-    let connection = Arc::new(ConnectionInfo::new(Arc::new(ListenerInfo::default()), None, None));
+    let connection = Arc::new(ConnectionInfo::unix(Arc::new(ListenerInfo::default())));
     let head = || {
         let mut request = request();
         *request.method_mut() = Method::POST;
