@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use http::{HeaderMap, header};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::body::Body;
@@ -36,6 +37,14 @@ impl RequestExt for http::request::Parts {
     fn context(&self) -> Option<&RequestContext> {
         self.extensions.get()
     }
+}
+
+/// True for the headers of an event stream, which has no end that a total timeout could hold.
+pub(crate) fn is_event_stream(headers: &HeaderMap) -> bool {
+    headers.get(header::CONTENT_TYPE).is_some_and(|kind| {
+        let kind = kind.as_bytes().split(|&byte| byte == b';').next().unwrap_or_default();
+        kind.trim_ascii().eq_ignore_ascii_case(b"text/event-stream")
+    })
 }
 
 /// A byte stream in both directions.

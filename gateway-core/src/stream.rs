@@ -55,6 +55,15 @@ impl NetStream {
         }
     }
 
+    /// Bytes that the socket has taken, where the stream keeps some for itself: TLS does.
+    pub(crate) fn written(&self) -> Option<u64> {
+        match self {
+            #[cfg(feature = "tls")]
+            Self::Tls(stream) => Some(stream.get_ref().0.written),
+            _ => None,
+        }
+    }
+
     /// Says goodbye where the transport has a word for it, as far as that needs no waiting: a
     /// `close_notify` tells the client that nothing was cut off (RFC 8446, section 6.1). Only for
     /// connections that end where they may.
@@ -140,8 +149,24 @@ impl std::fmt::Debug for NetStream {
 
 /// A stream that starts with what was read from it before.
 pub(crate) struct Rewound {
-    pub(crate) stream: NetStream,
-    pub(crate) read: BytesMut,
+    stream: NetStream,
+    read: BytesMut,
+    /// Bytes that `stream` has taken.
+    written: u64,
+}
+
+impl Rewound {
+    /// `stream`, from which `read` has been read already.
+    pub(crate) fn new(stream: NetStream, read: BytesMut) -> Self {
+        Self { stream, read, written: 0 }
+    }
+
+    fn count(&mut self, polled: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(Ok(size)) = polled {
+            self.written += size as u64;
+        }
+        polled
+    }
 }
 
 impl AsyncRead for Rewound {
@@ -169,7 +194,8 @@ impl AsyncWrite for Rewound {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
+        let polled = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.count(polled)
     }
 
     fn poll_write_vectored(
@@ -177,7 +203,8 @@ impl AsyncWrite for Rewound {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+        let polled = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        self.count(polled)
     }
 
     fn is_write_vectored(&self) -> bool {

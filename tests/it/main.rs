@@ -54,4 +54,5 @@ mod tls;
 mod total_timeout;
 mod uploads;
 mod upstream_tls;
+mod waits;
 mod websocket;

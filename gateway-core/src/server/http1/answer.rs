@@ -1,8 +1,7 @@
 //! Writing an answer.
 
 use std::future::poll_fn;
-use std::io;
-use std::task::{Context, Poll};
+use std::task::Poll;
 use std::time::SystemTime;
 
 use bytes::BytesMut;
@@ -10,21 +9,17 @@ use http::{HeaderMap, StatusCode, Version, header};
 use http_body::Body as _;
 use tokio::time::Instant;
 
+use super::body_writer::{BodyWriter, Sent};
 use super::wire::{SharedWire, Wire};
-use super::{Asked, Http1, poll_frame};
-use crate::alarm::Alarm;
+use super::{Asked, Http1};
 use crate::body::{Body, End};
 use crate::error::{Error, Reason};
 use crate::hop_headers;
 use crate::http1::encode::{self, Framing};
-use crate::message::{Outcome, Response, Tunnel};
+use crate::message::{Outcome, Response, Tunnel, is_event_stream};
 use crate::module::ModuleService;
 use crate::respond;
-use crate::trailers;
 use crate::tunnel;
-
-/// Of an answer's body, at most this much waits to be written, besides one large piece.
-const WRITE_AHEAD: usize = 8 * 1024;
 
 /// What an answer left behind.
 pub(super) enum Written {
@@ -34,17 +29,6 @@ pub(super) enum Written {
     Close,
     /// The connection is unusable or somebody else's.
     Ended,
-}
-
-/// How the body was written.
-enum Sent {
-    Whole,
-    /// The client does not take it, or left.
-    Failed,
-    /// The source broke off after bytes went out.
-    Broken,
-    /// The source broke off before the first byte went out.
-    Unsent(Error),
 }
 
 impl<M: ModuleService> Http1<'_, M> {
@@ -88,7 +72,7 @@ impl<M: ModuleService> Http1<'_, M> {
                 Written::Ended
             }
             Sent::Whole => Written::Close,
-            Sent::Failed | Sent::Broken | Sent::Unsent(_) => Written::Ended,
+            Sent::Failed | Sent::Stalled | Sent::Broken | Sent::Unsent(_) => Written::Ended,
         }
     }
 
@@ -119,11 +103,15 @@ impl<M: ModuleService> Http1<'_, M> {
             }
             out.extend_from_slice(b"\r\n");
         }
+        // What is late already says so itself, and must still reach the client.
+        let deadline = asked
+            .deadline
+            .filter(|&deadline| !is_event_stream(&parts.headers) && Instant::now() < deadline);
         drop(parts);
         let body_idle = self.session.timeouts.body_idle;
-        let mut writer = BodyWriter::new(body, framing, bodiless, body_idle);
+        let mut writer = BodyWriter::new(body, framing, bodiless, body_idle, deadline);
         let sent = poll_fn(|cx| writer.poll(cx, &self.wire, &mut self.alarm)).await;
-        if matches!(sent, Sent::Broken) && framing == Framing::UntilClose {
+        if sent.is_cut(framing) {
             self.wire.lock().stream.reset_on_close();
         }
         (sent, keep_alive)
@@ -227,143 +215,4 @@ fn connection_field(out: &mut BytesMut, keep_alive: bool, version: Version) {
 
 fn date(now: SystemTime) -> String {
     httpdate::fmt_http_date(now)
-}
-
-/// Writes a body frame by frame, as fast as the client takes it.
-struct BodyWriter {
-    body: Body,
-    framing: Framing,
-    /// What may still be written of a body with a stated length.
-    left: u64,
-    ended: bool,
-    failure: Option<Error>,
-    body_idle: std::time::Duration,
-    stalled_since: Option<Instant>,
-}
-
-impl BodyWriter {
-    fn new(body: Body, framing: Framing, bodiless: bool, body_idle: std::time::Duration) -> Self {
-        let left = match framing {
-            Framing::Length(length) => length,
-            _ => u64::MAX,
-        };
-        Self { body, framing, left, ended: bodiless, failure: None, body_idle, stalled_since: None }
-    }
-
-    fn poll(&mut self, cx: &mut Context<'_>, wire: &SharedWire, alarm: &mut Alarm) -> Poll<Sent> {
-        loop {
-            let source_pending = self.gather(cx, wire);
-            let mut guard = wire.lock();
-            if let Some(error) = self.failure.take() {
-                return Poll::Ready(self.broken(error, &mut guard, cx));
-            }
-            match guard.poll_flush(cx) {
-                Poll::Ready(Err(_)) => return Poll::Ready(Sent::Failed),
-                Poll::Ready(Ok(())) => {
-                    self.stalled_since = None;
-                    if self.ended {
-                        // Dropping the body may need the wire.
-                        drop(guard);
-                        self.body.finish(End::Complete);
-                        return Poll::Ready(Sent::Whole);
-                    }
-                    if !source_pending {
-                        continue;
-                    }
-                }
-                Poll::Pending => {
-                    self.stalled_since.get_or_insert_with(Instant::now);
-                }
-            }
-            let leaves = guard.poll_leaving(cx);
-            let stalls = self.stalled_since.map(|since| since + self.body_idle);
-            // A client that was answered may leave its own side open and silent.
-            let Some(next) = [leaves, stalls].into_iter().flatten().min() else {
-                return Poll::Pending;
-            };
-            if alarm.poll(cx, next).is_pending() {
-                return Poll::Pending;
-            }
-            return Poll::Ready(Sent::Failed);
-        }
-    }
-
-    /// Takes frames from the source as long as there is room. True when the source has none now.
-    fn gather(&mut self, cx: &mut Context<'_>, wire: &SharedWire) -> bool {
-        while !self.ended {
-            {
-                let mut wire = wire.lock();
-                if wire.out.is_full() || wire.out.buffer().len() >= WRITE_AHEAD {
-                    return false;
-                }
-            }
-            // The body may be the request's own, which needs the wire: it is not locked here.
-            match poll_frame(&mut self.body, cx) {
-                Poll::Pending => return true,
-                Poll::Ready(None) => {
-                    self.end(wire, None);
-                }
-                Poll::Ready(Some(Err(error))) => {
-                    self.failure = Some(error);
-                    return false;
-                }
-                Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
-                    Ok(data) => self.data(wire, data),
-                    Err(frame) => {
-                        let trailers = frame.into_trailers().ok();
-                        self.end(wire, trailers);
-                    }
-                },
-            }
-            if self.failure.is_some() {
-                return false;
-            }
-        }
-        false
-    }
-
-    fn data(&mut self, wire: &SharedWire, data: bytes::Bytes) {
-        let size = data.len() as u64;
-        if size > self.left {
-            self.failure =
-                Some(Error::new(Reason::ModuleFailed).with_detail("a body longer than its length"));
-            return;
-        }
-        if let Framing::Length(_) = self.framing {
-            self.left -= size;
-        }
-        encode::data(&mut wire.lock().out, self.framing, data);
-        if self.left == 0 && self.body.is_end_stream() {
-            self.ended = true;
-        }
-    }
-
-    fn end(&mut self, wire: &SharedWire, trailers: Option<HeaderMap>) {
-        if matches!(self.framing, Framing::Length(_)) && self.left > 0 {
-            self.failure = Some(
-                Error::new(Reason::ModuleFailed).with_detail("a body shorter than its length"),
-            );
-            return;
-        }
-        let trailers = trailers.map(|mut fields| {
-            trailers::sanitize(&mut fields, &[]);
-            fields
-        });
-        encode::end(&mut wire.lock().out, self.framing, trailers.as_ref());
-        self.ended = true;
-    }
-
-    /// The source broke off. What was gathered may still go out, but never an orderly end.
-    fn broken(&mut self, error: Error, wire: &mut Wire, cx: &mut Context<'_>) -> Sent {
-        tracing::debug!(
-            reason = error.reason().code(),
-            detail = error.detail(),
-            "answer broke off"
-        );
-        if wire.written == 0 {
-            return Sent::Unsent(error);
-        }
-        let _: Poll<io::Result<()>> = wire.poll_flush(cx);
-        Sent::Broken
-    }
 }

@@ -2,6 +2,7 @@
 //! it, writes the answer, and goes on.
 
 mod answer;
+mod body_writer;
 mod incoming;
 mod linger;
 mod wire;
@@ -18,7 +19,7 @@ use tokio::time::Instant;
 
 use self::answer::Written;
 use self::incoming::Incoming;
-use self::wire::{SharedWire, Wire};
+use self::wire::{Client, HALF_CLOSE_GRACE, SharedWire, Wire};
 use super::session::Session;
 use crate::alarm::Alarm;
 use crate::body::Body;
@@ -90,6 +91,8 @@ struct Asked {
     /// The client itself said that this is its last request.
     last: bool,
     upgrade: bool,
+    /// When the response must be out as a whole.
+    deadline: Option<Instant>,
 }
 
 impl<M: ModuleService> Http1<'_, M> {
@@ -171,16 +174,18 @@ impl<M: ModuleService> Http1<'_, M> {
         };
         let last = !wants_keep_alive(&head);
         let keep_alive = !last && started < self.closes_at;
-        let asked = Asked {
+        let mut asked = Asked {
             version: head.version,
             head_only: head.method == Method::HEAD,
             keep_alive,
             last,
             upgrade: head.version == Version::HTTP_11 && head.headers.contains_key(header::UPGRADE),
+            deadline: None,
         };
         let request = self.request(head, framing, started);
         let context = request.extensions().get::<RequestContext>().cloned();
         let outcome = self.call(request, context.as_ref()).await;
+        asked.deadline = context.as_ref().and_then(RequestContext::deadline);
         drop(context);
         match outcome {
             Some(outcome) => self.answer(outcome, asked).await,
@@ -239,7 +244,11 @@ impl<M: ModuleService> Http1<'_, M> {
             loop {
                 let mut guard = wire.lock();
                 let _ = guard.poll_flush(cx);
-                let leaves = guard.poll_leaving(cx);
+                let leaves = match guard.poll_leaving(cx) {
+                    Client::Sending => None,
+                    Client::Closed(at) => Some(at + HALF_CLOSE_GRACE),
+                    Client::Gone => return Poll::Ready(None),
+                };
                 let too_slow = guard.body_deadline(body_idle);
                 drop(guard);
                 let out_of_time = context.and_then(RequestContext::deadline);
@@ -277,6 +286,7 @@ impl<M: ModuleService> Http1<'_, M> {
             keep_alive: false,
             last: false,
             upgrade: false,
+            deadline: None,
         };
         let response = crate::respond::problem(error);
         self.answer(Ok(response), asked).await;

@@ -31,7 +31,8 @@ const READ_AHEAD: usize = 16 * 1024;
 /// Of interim answers, at most this much waits to be written.
 const INTERIM_AHEAD: usize = 8 * 1024;
 
-/// A client that closed its sending side may still read: it gets this long for its answer.
+/// A client that closed its sending side may still read: it gets this long for its response to
+/// begin, and to go on whenever it has taken all there was.
 pub(crate) const HALF_CLOSE_GRACE: Duration = Duration::from_millis(500);
 
 /// The connection, behind a lock that is never contended: the connection's task and whoever reads
@@ -79,7 +80,8 @@ pub(crate) struct Wire {
 
 /// What is known of the client's sending side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Client {
+pub(crate) enum Client {
+    /// It is there.
     Sending,
     /// It closed its sending side at this moment.
     Closed(Instant),
@@ -288,8 +290,8 @@ impl Wire {
     }
 
     /// Looks out for the client's leaving while its request is being answered. Reads ahead at
-    /// most [`READ_AHEAD`] bytes. Returns when it closed, or failed, once it did.
-    pub(crate) fn poll_leaving(&mut self, cx: &mut Context<'_>) -> Option<Instant> {
+    /// most [`READ_AHEAD`] bytes.
+    pub(crate) fn poll_leaving(&mut self, cx: &mut Context<'_>) -> Client {
         while self.client == Client::Sending
             && self.body.reader.is_none()
             && self.read.len() < READ_AHEAD
@@ -297,14 +299,15 @@ impl Wire {
             match self.poll_fill(cx, READ_SIZE) {
                 Poll::Ready(Ok(1..)) => {}
                 Poll::Ready(Ok(0) | Err(_)) => break,
-                Poll::Pending => return None,
+                Poll::Pending => break,
             }
         }
-        match self.client {
-            Client::Sending => None,
-            Client::Closed(at) => Some(at + HALF_CLOSE_GRACE),
-            Client::Gone => Some(Instant::now()),
-        }
+        self.client
+    }
+
+    /// Bytes that the client has taken, as far as can be seen: those that the socket took.
+    pub(crate) fn taken(&self) -> u64 {
+        self.stream.written().unwrap_or(self.written)
     }
 
     /// Writes what is queued.

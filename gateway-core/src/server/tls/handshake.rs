@@ -40,7 +40,7 @@ pub(in crate::server) async fn handshake(
             return Ok(None);
         }
     }
-    let stream = Rewound { stream, read };
+    let stream = Rewound::new(stream, read);
     let start = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
     // One state of things from here to the end of the handshake.
     let (current, store) = (tls.shared.current.load(), &tls.shared.store);

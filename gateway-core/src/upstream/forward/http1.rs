@@ -20,7 +20,7 @@ use crate::http1::decode::{Decoded, Decoder};
 use crate::http1::encode::Framing;
 use crate::http1::head::ResponseHead;
 use crate::hygiene::{self, ResponseFraming};
-use crate::message::{Outcome, Response, Tunnel};
+use crate::message::{Outcome, Response, Tunnel, is_event_stream};
 use crate::replay::Replay;
 use crate::respond;
 use crate::upstream::connect::Connector;
@@ -205,10 +205,7 @@ fn body(
         }
         return Ok(Body::full(bytes));
     }
-    let endless = head
-        .headers
-        .get(header::CONTENT_TYPE)
-        .is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
+    let endless = is_event_stream(&head.headers);
     if endless {
         lease.becomes_long_lived();
     }

@@ -9,7 +9,7 @@ use std::task::{Poll, ready};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use http::header::{self, HeaderMap, HeaderValue};
+use http::header::{self, HeaderValue};
 use http::uri::{Authority, Parts, Scheme, Uri};
 use http::{Method, StatusCode, Version};
 use http_body::Body as _;
@@ -25,7 +25,7 @@ use crate::body::{Body, End};
 use crate::context::RequestContext;
 use crate::error::{Error, Reason, Verdict};
 use crate::hop_headers;
-use crate::message::{Outcome, Response, Tunnel};
+use crate::message::{Outcome, Response, Tunnel, is_event_stream};
 use crate::replay::Replay;
 use crate::respond;
 use crate::stream::NetStream;
@@ -432,12 +432,6 @@ fn verdict(end: End) -> Verdict {
         End::Broken(reason) => reason.verdict(),
         End::Dropped => Verdict::Neither,
     }
-}
-
-fn is_event_stream(headers: &HeaderMap) -> bool {
-    headers
-        .get(header::CONTENT_TYPE)
-        .is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"))
 }
 
 /// The upstream accepted the extended CONNECT: towards the client that is a protocol switch.

@@ -1,11 +1,14 @@
 //! HTTP/2 on the client's side, on hyper.
 
+mod sending;
+mod streams;
+
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::task::{Context, Poll};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -14,18 +17,20 @@ use http_body::Body as _;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::time::Instant;
 
+use self::sending::Sending;
+use self::streams::{LastLook, Look, Stream, StreamSpawner, Streams};
 use super::session::Session;
 use super::settings::Limits;
 use crate::alarm::Alarm;
 use crate::body::{Body, End};
 use crate::context::{ConnectionInfo, RequestContext};
 use crate::error::{Error, Reason};
-use crate::message::{Request, Response};
+use crate::message::{Request, Response, is_event_stream};
 use crate::module::ModuleService;
 use crate::observe::{Observer, RequestRefused};
 use crate::stream::{NetStream, Rewound};
 use crate::watched::Watched;
-use crate::{extended_connect, hop_headers, respond, task};
+use crate::{extended_connect, hop_headers, respond};
 
 /// What a client may send on a stream before it must wait.
 const STREAM_WINDOW: u32 = 64 * 1024;
@@ -45,26 +50,17 @@ pub(super) async fn serve<M: ModuleService>(
     info: Arc<ConnectionInfo>,
     closes_at: Instant,
 ) {
-    let streams = Arc::new(Streams::default());
+    let streams = Streams::new(session.timeouts.body_idle);
     let service = Http2 { session: Arc::clone(&session), info, streams: Arc::clone(&streams) };
-    let mut builder = hyper::server::conn::http2::Builder::new(task::Spawner);
-    builder
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(session.limits.streams)
-        .initial_stream_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
-        .max_send_buf_size(SEND_BUFFER)
-        .max_header_list_size(u32::try_from(session.limits.headers).unwrap_or(u32::MAX))
-        .keep_alive_interval(session.timeouts.idle)
-        .keep_alive_timeout(KEEP_ALIVE_ANSWER)
-        .enable_connect_protocol();
-    let io = TokioIo::new(Rewound { stream, read });
+    let builder = builder(&session, &streams);
+    let io = TokioIo::new(Rewound::new(stream, read));
     let mut connection = pin!(builder.serve_connection(io, service));
     let mut alarm = Alarm::default();
     let mut leaving = pin!(session.drain.time_to_leave());
     let mut shutting_down = false;
     let mut quiet_since = Some(Instant::now());
     let mut limit = session.timeouts.header;
+    let mut last_look = LastLook::new();
     poll_fn(|cx| {
         // Before the connection is polled, which writes the GOAWAY.
         if !shutting_down && leaving.as_mut().poll(cx).is_ready() {
@@ -87,13 +83,22 @@ pub(super) async fn serve<M: ModuleService>(
             _ => {}
         }
         loop {
-            let deadline = match quiet_since {
-                Some(since) => since + limit,
-                None if !shutting_down => closes_at,
-                None => return Poll::Pending,
+            let closes = match quiet_since {
+                Some(since) => Some(since + limit),
+                None => (!shutting_down).then_some(closes_at),
             };
-            if alarm.poll(cx, deadline).is_pending() {
+            let looks = streams.due().filter(|_| quiet_since.is_none());
+            let Some(next) = [closes, looks].into_iter().flatten().min() else {
                 return Poll::Pending;
+            };
+            if alarm.poll(cx, next).is_pending() {
+                return Poll::Pending;
+            }
+            if looks == Some(next) {
+                match streams.look(Instant::now(), &mut last_look) {
+                    Look::Done => continue,
+                    Look::Stuck => return Poll::Ready(()),
+                }
             }
             if quiet_since.is_some() && shutting_down {
                 return Poll::Ready(());
@@ -108,46 +113,29 @@ pub(super) async fn serve<M: ModuleService>(
     .await;
 }
 
+fn builder<M>(
+    session: &Session<M>,
+    streams: &Arc<Streams>,
+) -> hyper::server::conn::http2::Builder<StreamSpawner> {
+    let mut builder = hyper::server::conn::http2::Builder::new(StreamSpawner(Arc::clone(streams)));
+    builder
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(session.limits.streams)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_send_buf_size(SEND_BUFFER)
+        .max_header_list_size(u32::try_from(session.limits.headers).unwrap_or(u32::MAX))
+        .keep_alive_interval(session.timeouts.idle)
+        .keep_alive_timeout(KEEP_ALIVE_ANSWER)
+        .enable_connect_protocol();
+    builder
+}
+
 /// A client that was sent a ping answers it within this time.
 const KEEP_ALIVE_ANSWER: Duration = Duration::from_secs(20);
 
 /// A client without open streams takes its GOAWAY within this time.
 const GOAWAY_TAKEN: Duration = Duration::from_secs(1);
-
-/// The open streams of a connection.
-#[derive(Default)]
-struct Streams {
-    open: AtomicUsize,
-    waker: futures_util::task::AtomicWaker,
-}
-
-impl Streams {
-    fn open(&self) -> usize {
-        self.open.load(Ordering::Acquire)
-    }
-
-    fn watch(&self, cx: &Context<'_>) {
-        self.waker.register(cx.waker());
-    }
-
-    fn enter(self: &Arc<Self>) -> OpenStream {
-        self.open.fetch_add(1, Ordering::AcqRel);
-        OpenStream { streams: Arc::clone(self) }
-    }
-}
-
-/// One open stream; it ends with its response's body, or with the tunnel that it became.
-struct OpenStream {
-    streams: Arc<Streams>,
-}
-
-impl Drop for OpenStream {
-    fn drop(&mut self) {
-        if self.streams.open.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.streams.waker.wake();
-        }
-    }
-}
 
 struct Http2<M> {
     session: Arc<Session<M>>,
@@ -156,21 +144,20 @@ struct Http2<M> {
 }
 
 impl<M: ModuleService> hyper::service::Service<http::Request<hyper::body::Incoming>> for Http2<M> {
-    type Response = Response;
+    type Response = http::Response<Sending>;
     type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
 
     fn call(&self, request: http::Request<hyper::body::Incoming>) -> Self::Future {
         let session = Arc::clone(&self.session);
-        let context = RequestContext::new(Arc::clone(&self.info), Instant::now());
-        let open = self.streams.enter();
+        let now = Instant::now();
+        let context = RequestContext::new(Arc::clone(&self.info), now);
+        let stream = self.streams.enter(now);
         Box::pin(async move {
-            let mut open = Some(open);
-            let response = answer(&session, request, context, &mut open).await;
-            Ok(match open {
-                Some(open) => response.map(|body| body.on_end(move |_| drop(open))),
-                None => response,
-            })
+            stream.starts();
+            let mut stream = Some(stream);
+            let response = answer(&session, request, context, &mut stream).await;
+            Ok(response.map(|body| Sending::new(body, stream)))
         })
     }
 }
@@ -180,7 +167,7 @@ async fn answer<M: ModuleService>(
     session: &Session<M>,
     mut request: http::Request<hyper::body::Incoming>,
     context: RequestContext,
-    open: &mut Option<OpenStream>,
+    stream: &mut Option<Arc<Stream>>,
 ) -> Response {
     // Before they are counted: a cookie may come in many crumbs.
     hop_headers::join_cookies(request.headers_mut());
@@ -195,18 +182,20 @@ async fn answer<M: ModuleService>(
         }
     };
     let head_only = request.method() == Method::HEAD;
-    let answered = Arc::new(AtomicBool::new(false));
+    let mut answered = None;
     let mut request: Request =
-        request.map(|body| received(body, session.timeouts.body_idle, &answered));
+        request.map(|body| received(body, session.timeouts.body_idle, &mut answered));
     request.extensions_mut().clear();
-    request.extensions_mut().insert(context);
+    request.extensions_mut().insert(context.clone());
     let mut response = match session.module.call(request).await {
         Ok(response) => response,
         Err(error) => respond::problem(&error),
     };
-    answered.store(true, Ordering::Release);
+    if let Some(answered) = answered {
+        answered.store(true, Ordering::Release);
+    }
     if let Some(tunnel) = tunnel {
-        response = tunnel.connect(response, session.timeouts.tunnel_idle, open);
+        response = tunnel.connect(response, session.timeouts.tunnel_idle, stream);
     } else if response.status().is_informational() {
         let error = Error::new(Reason::ModuleFailed)
             .with_detail("an interim answer where the final one was expected");
@@ -216,17 +205,26 @@ async fn answer<M: ModuleService>(
     if head_only {
         return without_body(response);
     }
+    let unfinished = !response.body().is_end_stream() && !is_event_stream(response.headers());
+    if let (Some(stream), Some(deadline), true) = (stream, context.deadline(), unfinished) {
+        stream.ends_by(deadline);
+    }
     response
 }
 
 /// A request body, which must not stand still while somebody waits for it, until it has been
 /// `answered`: a client that was answered may have nothing to say for long (RFC 9113, section 8.1).
-fn received(body: hyper::body::Incoming, idle: Duration, answered: &Arc<AtomicBool>) -> Body {
+fn received(
+    body: hyper::body::Incoming,
+    idle: Duration,
+    answered: &mut Option<Arc<AtomicBool>>,
+) -> Body {
     let body = Body::http2(body, Reason::RequestBroken);
     if body.is_end_stream() {
         return body;
     }
-    body.map(|body| Watched::new(body, idle, Reason::RequestTimeout).unless(Arc::clone(answered)))
+    let answered = Arc::clone(answered.get_or_insert_default());
+    body.map(|body| Watched::new(body, idle, Reason::RequestTimeout).unless(answered))
 }
 
 /// What a listener allows of a head holds for every protocol.
