@@ -3,6 +3,7 @@
 use gateway_tests::tokens::{Signer, claims, sha256};
 use gateway_tests::{Answer, Client, Gateway, Payload, Reply, Seen, Upstream};
 use http::Request;
+use serde_json::json;
 
 use crate::routing::LISTENER;
 
@@ -158,5 +159,78 @@ async fn check_rejects_kinds_that_no_request_has_together() {
         let (status, said) = Gateway::document(text).refused().await;
         assert!(!status.success());
         assert!(said.contains(expected) && said.contains("no request passes"), "{policy}: {said}");
+    }
+}
+
+#[tokio::test]
+async fn encoded_name_of_a_query_credential_is_the_same() {
+    let (upstream, issuer) = (Upstream::http1().start().await, issuer().await);
+    let policy = "policy.api_key = \"partners\"";
+    let gateway = gateway(&upstream, &issuer, "query = \"api_key\"", policy).await;
+    let mut client = Client::http1(gateway.addr());
+    for (name, status) in [("api_key", 200), ("api%5Fkey", 200), ("%61pi%5fkey", 200), ("api", 401)]
+    {
+        let reply = client.get(&format!("/a?x=1&{name}={KEY}&y=%5F")).await;
+        assert_eq!(reply.status, status, "{name}");
+        if status == 200 {
+            let seen = upstream.seen().pop().expect("a request");
+            assert_eq!(seen.target, "/a?x=1&y=%5F");
+        }
+    }
+    let twice = client.get(&format!("/a?api_key={KEY}&api%5Fkey={KEY}")).await;
+    twice.assert_by_gateway(&[401]);
+}
+
+/// A gateway that knows callers by tokens of `house`, with more settings of it.
+async fn house(upstream: &Upstream, settings: &str) -> Gateway {
+    let url = upstream.url();
+    let text = format!(
+        "{LISTENER}\n[clusters.upstream]\nendpoints = [{url:?}]\n\
+         [identity.jwt.house]\nissuer = \"house\"\naudience = \"orders\"\nalgorithms = \"HS256\"\n\
+         keys = {{ secret = {SECRET:?} }}\n{settings}\n\
+         [[routes]]\nmatch = {{ prefix = \"/a\" }}\ntarget = {{ cluster = \"upstream\" }}\n\
+         policy.jwt = \"house\"\n"
+    );
+    Gateway::document(text).start().await
+}
+
+#[tokio::test]
+async fn role_with_a_comma_is_one_role_upstream() {
+    let upstream = Upstream::http1().start().await;
+    let forward = "forward = { x-roles = \"roles\", x-name = \"name\" }";
+    let gateway = house(&upstream, forward).await;
+    for (roles, expected) in [
+        (json!("reader,admin"), "reader%2Cadmin"),
+        (json!(["reader,admin", "writer"]), "reader%2Cadmin,writer"),
+        (json!(["reader", "100%2C"]), "reader,100%252C"),
+        (json!("reader"), "reader"),
+    ] {
+        let mut claims = claims("ada");
+        claims["roles"] = roles;
+        claims["name"] = json!("Lovelace, Ada");
+        let token = Signer::secret(SECRET).token("k", &claims);
+        let reply = asks(&gateway, &[("authorization", &format!("Bearer {token}"))]).await;
+        reply.assert_ok("ok");
+        let seen = upstream.seen().pop().expect("a request");
+        assert_eq!(seen.header_all("x-roles"), [expected]);
+        assert_eq!(seen.header_all("x-name"), ["Lovelace, Ada"]);
+    }
+}
+
+#[tokio::test]
+async fn size_of_tokens_is_a_setting() {
+    let upstream = Upstream::http1().start().await;
+    let (small, large) = ("token_limit = \"1KiB\"", "token_limit = \"40KiB\"");
+    for (limit, lengths) in
+        [(small, [100, 2_000]), ("", [10_000, 20_000]), (large, [28_000, 32_000])]
+    {
+        let gateway = house(&upstream, limit).await;
+        for (length, status) in lengths.into_iter().zip([200, 401]) {
+            let mut claims = claims("ada");
+            claims["filler"] = json!("x".repeat(length));
+            let token = Signer::secret(SECRET).token("k", &claims);
+            let reply = asks(&gateway, &[("authorization", &format!("Bearer {token}"))]).await;
+            assert_eq!(reply.status, status, "{limit} {length}");
+        }
     }
 }

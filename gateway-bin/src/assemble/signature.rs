@@ -17,8 +17,9 @@ use crate::config::{self, LimitStore, Redis, SignatureProvider};
 pub(super) struct SignatureParts {
     redis: Option<Redis>,
     verifiers: HashMap<String, (SignatureProvider, SignatureVerifier)>,
-    /// By provider. They outlive every reload: what was forgotten could be used again.
-    nonces: HashMap<String, MemoryNonces>,
+    /// Of all providers, by the id of the key. They outlive every reload, also one that renames a
+    /// provider: what was forgotten could be used again.
+    nonces: MemoryNonces,
 }
 
 impl SignatureParts {
@@ -70,11 +71,7 @@ impl SignatureParts {
         let builder = match (settings.store, &self.redis) {
             (LimitStore::Redis, Some(redis)) => builder.with_nonces(connected(redis)?),
             (LimitStore::Redis, None) => return Err("there is no [stores.redis]".into()),
-            (LimitStore::Memory, _) => {
-                let nonces = self.nonces.entry(name.to_owned()).or_default();
-                *nonces = nonces.with_room(settings.nonces);
-                builder.with_nonces(nonces.clone())
-            }
+            (LimitStore::Memory, _) => builder.with_nonces(self.nonces.with_room(settings.nonces)),
         };
         let verifier = builder.build()?;
         self.verifiers.insert(name.to_owned(), (settings.clone(), verifier.clone()));

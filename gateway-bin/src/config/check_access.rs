@@ -95,12 +95,14 @@ impl Check<'_> {
             })
         };
         let reading = |settings: &JwtProvider| {
-            (settings.from.clone(), settings.authorization, settings.realm.clone())
+            let (from, limit) = (settings.from.clone(), settings.token_limit);
+            (from, settings.authorization, settings.realm.clone(), limit)
         };
         let mut readings = names.iter().filter_map(of).map(reading);
         let first = readings.next();
         if readings.any(|other| Some(other) != first) {
-            let message = "issuers of one route have the same `from`, `authorization` and `realm`";
+            let message = "issuers of one route have the same `from`, `authorization`, `realm` and \
+                           `token_limit`";
             self.error(at, message);
         }
         let issuers: Vec<_> = names.iter().filter_map(of).map(|one| one.issuer.clone()).collect();

@@ -22,8 +22,8 @@ pub enum CredentialSource {
     /// The cookie of this name. Whoever takes credentials from cookies has to keep other sites from
     /// sending them.
     Cookie(String),
-    /// The parameter of this name in the query, as it stands there. Addresses are logged and passed
-    /// on; where there is a choice, take another place.
+    /// The parameter of this name in the query, however the name is percent-encoded there. Addresses
+    /// are logged and passed on; where there is a choice, take another place.
     Query(String),
 }
 
@@ -65,10 +65,10 @@ impl CredentialSource {
         match self {
             Self::Authorization(scheme) => authorization(request, scheme),
             Self::Header(name) => header(request, name),
-            Self::Cookie(name) => one(cookies(request), name),
+            Self::Cookie(name) => one(cookies(request), |own| own == name),
             Self::Query(name) => {
                 let pairs = request.uri().query().unwrap_or_default().split('&');
-                one(pairs.map(Ok), name)
+                one(pairs.map(Ok), |own| is_parameter(own, name))
             }
         }
     }
@@ -185,10 +185,10 @@ fn cookies(request: &Request) -> impl Iterator<Item = Result<&str, CredentialFau
     })
 }
 
-/// The value of the pair called `name`, which stands once.
+/// The value of the pair with the name that is looked for, which stands once.
 fn one<'a>(
     pairs: impl Iterator<Item = Result<&'a str, CredentialFault>>,
-    name: &str,
+    is_name: impl Fn(&str) -> bool,
 ) -> Result<Option<&'a str>, CredentialFault> {
     let mut found = None;
     let mut broken = None;
@@ -196,10 +196,10 @@ fn one<'a>(
         match pair {
             Err(fault) => broken = Some(fault),
             Ok(pair) => match pair.split_once('=') {
-                Some((own, _)) if own == name && found.is_some() => {
+                Some((own, _)) if is_name(own) && found.is_some() => {
                     return Err(CredentialFault::Several);
                 }
-                Some((own, value)) if own == name => found = Some(value),
+                Some((own, value)) if is_name(own) => found = Some(value),
                 _ => {}
             },
         }
@@ -212,21 +212,52 @@ fn one<'a>(
     }
 }
 
-fn is_called(pair: &str, name: &str) -> bool {
+fn is_cookie(pair: &str, name: &str) -> bool {
     pair.trim_ascii().split_once('=').is_some_and(|(own, _)| own == name)
+}
+
+/// Whether `found` of a query is `name` once its percent-encoding and its `+` are decoded.
+fn is_parameter(found: &str, name: &str) -> bool {
+    fn digit(byte: Option<&u8>) -> Option<u8> {
+        let digit = char::from(*byte?).to_digit(16)?;
+        u8::try_from(digit).ok()
+    }
+    if found == name {
+        return true;
+    }
+    let mut left = found.as_bytes();
+    let mut decoded = std::iter::from_fn(|| {
+        let (byte, rest) = left.split_first()?;
+        let encoded = (*byte == b'%').then(|| digit(rest.first()).zip(digit(rest.get(1))));
+        Some(match encoded.flatten() {
+            Some((high, low)) => {
+                left = rest.get(2..).unwrap_or_default();
+                high << 4 | low
+            }
+            None => {
+                left = rest;
+                if *byte == b'+' { b' ' } else { *byte }
+            }
+        })
+    });
+    name.bytes().all(|byte| decoded.next() == Some(byte)) && decoded.next().is_none()
+}
+
+fn is_pair(pair: &str, name: &str) -> bool {
+    pair.split_once('=').is_some_and(|(own, _)| is_parameter(own, name))
 }
 
 fn remove_cookie(request: &mut Request, name: &str) {
     let lines = request.headers().get_all(COOKIE);
     let holds = |line: &HeaderValue| {
-        line.to_str().is_ok_and(|text| text.split(';').any(|pair| is_called(pair, name)))
+        line.to_str().is_ok_and(|text| text.split(';').any(|pair| is_cookie(pair, name)))
     };
     if !lines.iter().any(holds) {
         return;
     }
     let without = |line: &HeaderValue| -> Option<HeaderValue> {
         let Ok(text) = line.to_str() else { return Some(line.clone()) };
-        let left = text.split(';').map(str::trim_ascii).filter(|pair| !is_called(pair, name));
+        let left = text.split(';').map(str::trim_ascii).filter(|pair| !is_cookie(pair, name));
         let left = left.collect::<Vec<_>>().join("; ");
         if left.is_empty() { None } else { HeaderValue::try_from(left).ok() }
     };
@@ -240,10 +271,10 @@ fn remove_cookie(request: &mut Request, name: &str) {
 
 fn remove_parameter(request: &mut Request, name: &str) {
     let Some(query) = request.uri().query() else { return };
-    if !query.split('&').any(|pair| is_called(pair, name)) {
+    if !query.split('&').any(|pair| is_pair(pair, name)) {
         return;
     }
-    let left = query.split('&').filter(|pair| !is_called(pair, name)).collect::<Vec<_>>();
+    let left = query.split('&').filter(|pair| !is_pair(pair, name)).collect::<Vec<_>>();
     let path = request.uri().path();
     let target =
         if left.is_empty() { path.to_owned() } else { format!("{path}?{}", left.join("&")) };
@@ -308,6 +339,25 @@ mod tests {
         assert_eq!(asked.uri(), "/");
         let left: Vec<_> = asked.headers().get_all(COOKIE).iter().collect();
         assert_eq!(left, ["a=b; c=d"]);
+    }
+
+    #[test]
+    fn an_encoded_name_is_the_same_parameter() {
+        let source = CredentialSource::Query("api_key".to_owned());
+        for encoded in ["api_key", "api%5Fkey", "api%5fkey", "%61%70%69%5F%6B%65%79"] {
+            let mut asked = request(&format!("/a?x=1&{encoded}=s3cret&api_ke=2"), &[]);
+            assert_eq!(source.find(&asked), Ok(Some("s3cret")), "{encoded}");
+            let twice = request(&format!("/a?{encoded}=s3cret&api_key=s3cret"), &[]);
+            assert_eq!(source.find(&twice), Err(CredentialFault::Several), "{encoded}");
+            source.remove(&mut asked);
+            assert_eq!(asked.uri(), "/a?x=1&api_ke=2");
+        }
+        for other in ["api%5Fke", "api%5Fkeys", "api%5", "api%", "api%255Fkey", "api%GFkey", ""] {
+            let asked = request(&format!("/a?{other}=s3cret"), &[]);
+            assert_eq!(source.find(&asked), Ok(None), "{other}");
+        }
+        let blank = CredentialSource::Query("api key".to_owned());
+        assert_eq!(blank.find(&request("/a?api+key=s", &[])), Ok(Some("s")));
     }
 
     #[test]

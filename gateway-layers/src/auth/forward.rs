@@ -40,8 +40,10 @@ const RESERVED: [&str; 19] = [
 /// `method`, `tier`, `tenant`, `roles` or `scopes` (`scope`). What a principal does not have makes
 /// no field.
 ///
-/// Lists are joined by commas. What cannot stand in a field as what it is, because of control
-/// characters, blanks at its ends, or commas in what a list holds, is [`Unsafe`].
+/// Lists are joined by commas. In what a list holds, and in a text that is a role or a scope, a
+/// comma is written `%2C` and a percent sign `%25`, so that one element is not read as two. What
+/// cannot stand in a header as what it is, because of control characters or blanks at its ends, is
+/// [`Unsafe`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[must_use]
 pub struct Forward {
@@ -105,7 +107,13 @@ fn is_free(name: &HeaderName) -> bool {
 
 fn told_of(principal: &Principal, attribute: &str) -> Result<Option<String>, Unsafe> {
     if let Some(claim) = find(&principal.claims, attribute) {
-        return value(claim);
+        return match claim {
+            // Its reader takes it for a list, of which it is the only element.
+            Claim::Text(text) if is_element(principal, text) => {
+                value(&Claim::List(vec![claim.clone()]))
+            }
+            claim => value(claim),
+        };
     }
     let text = |text: &Option<Arc<str>>| text.as_ref().map(|text| Claim::Text(text.clone()));
     let list = |list: &[Arc<str>]| {
@@ -126,22 +134,26 @@ fn told_of(principal: &Principal, attribute: &str) -> Result<Option<String>, Uns
     known.as_ref().map_or(Ok(None), value)
 }
 
+/// True for a role or a scope that holds what separates elements.
+fn is_element(principal: &Principal, text: &str) -> bool {
+    let mut elements = principal.roles.iter().chain(&principal.scopes);
+    text.contains(SEPARATES) && elements.any(|element| **element == *text)
+}
+
+/// What elements of a list are not written with: the comma that separates them, and what begins an
+/// encoded character.
+const SEPARATES: [char; 2] = [',', '%'];
+
 fn value(claim: &Claim) -> Result<Option<String>, Unsafe> {
     let mut text = String::new();
     match claim {
         Claim::Null => return Ok(None),
         Claim::List(list) => {
             for (place, one) in list.iter().enumerate() {
-                let start = text.len();
                 if place > 0 {
                     text.push(',');
                 }
-                write_one(&mut text, one)?;
-                // One that holds a comma would be two.
-                let written = text.get(start + usize::from(place > 0)..).unwrap_or_default();
-                if written.contains(',') {
-                    return Err(Unsafe);
-                }
+                write_element(&mut text, one)?;
             }
             if list.is_empty() {
                 return Ok(None);
@@ -150,6 +162,17 @@ fn value(claim: &Claim) -> Result<Option<String>, Unsafe> {
         one => write_one(&mut text, one)?,
     }
     Ok(Some(text))
+}
+
+/// Writes an element of a list so that it stays one.
+fn write_element(text: &mut String, claim: &Claim) -> Result<(), Unsafe> {
+    match claim {
+        Claim::Text(value) if value.contains(SEPARATES) => {
+            let encoded = value.replace('%', "%25").replace(',', "%2C");
+            write_one(text, &Claim::Text(encoded.into()))
+        }
+        one => write_one(text, one),
+    }
 }
 
 fn write_one(text: &mut String, claim: &Claim) -> Result<(), Unsafe> {

@@ -250,8 +250,19 @@ fn what_cannot_be_told_in_a_field_is_not_told_as_something_else() {
         assert_eq!(forward.of(&principal), Err(Unsafe), "{hostile:?}");
     }
     principal.subject = "ada".into();
+    let roles = Forward::new().field(name("x-roles"), "roles");
+    let told = |principal: &Principal| roles.of(principal).unwrap()[0].1.clone();
+    principal.roles = vec!["reader,admin".into(), "100%".into(), "writer".into()];
+    assert_eq!(told(&principal), "reader%2Cadmin,100%25,writer");
+    // The claim that the only role comes from is the list, too.
+    let text = |text: &str| gateway_core::context::Claim::Text(text.into());
     principal.roles = vec!["reader,admin".into()];
-    assert_eq!(forward.of(&principal), Err(Unsafe));
+    principal.claims.insert("roles".into(), text("reader,admin"));
+    assert_eq!(told(&principal), "reader%2Cadmin");
+    // A text that is no role is what it is.
+    let names = Forward::new().field(name("x-name"), "name");
+    principal.claims.insert("name".into(), text("Lovelace, Ada (100%)"));
+    assert_eq!(names.of(&principal).unwrap()[0].1, "Lovelace, Ada (100%)");
     let reserved = Forward::new().field(name("host"), "subject");
     assert_eq!(reserved.reserved(), Some(&name("host")));
     let reserved = Forward::new().field(name("x-forwarded-for"), "subject");

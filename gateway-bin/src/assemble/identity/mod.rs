@@ -267,7 +267,8 @@ impl IdentityParts {
             first.get_or_insert(settings);
         }
         let first = first.ok_or("names nobody")?;
-        let verifier = builder.cached_tokens(first.cache).build()?;
+        let builder = builder.cached_tokens(first.cache).token_limit(first.token_limit);
+        let verifier = builder.build()?;
         let built = JwtAuthenticator::new(verifier)
             .from(first.from.iter().cloned())
             .authorization(first.authorization)

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use gateway_layers::auth::jwt::{
     Algorithm, Authorization, DEFAULT_CACHED_TOKENS, DEFAULT_COOLDOWN, DEFAULT_MAX_BYTES,
-    DEFAULT_MAX_KEYS, DEFAULT_SKEW, DEFAULT_STALE, DEFAULT_TIMEOUT, DEFAULT_TTL,
+    DEFAULT_MAX_KEYS, DEFAULT_SKEW, DEFAULT_STALE, DEFAULT_TIMEOUT, DEFAULT_TOKEN_LIMIT,
+    DEFAULT_TTL,
 };
 use gateway_layers::auth::{CredentialSource, Forward};
 
@@ -44,6 +45,8 @@ pub struct JwtProvider {
     pub authorization: Authorization,
     /// `realm` of challenges. Default: `gateway`.
     pub realm: String,
+    /// `token_limit`: the most bytes of a token. Default: 16 KiB.
+    pub token_limit: usize,
     /// `cache`: verified tokens that are remembered. Default: 10,000.
     pub cache: usize,
 }
@@ -162,6 +165,7 @@ impl JwtProvider {
             forward: Forward::new(),
             authorization: Authorization::default(),
             realm: "gateway".to_owned(),
+            token_limit: DEFAULT_TOKEN_LIMIT,
             cache: DEFAULT_CACHED_TOKENS,
         }
     }
@@ -203,6 +207,7 @@ impl JwtProvider {
             field.choice(&[("keep", Authorization::Keep), ("drop", Authorization::Drop)])
         });
         table.set("realm", &mut provider.realm, |field| field.name("a name"));
+        table.set("token_limit", &mut provider.token_limit, |field| some_size(&field));
         table.set("cache", &mut provider.cache, |field| field.number(0, MOST));
         table.finish();
         known.then_some(provider)

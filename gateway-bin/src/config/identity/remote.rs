@@ -5,7 +5,7 @@ use gateway_layers::auth::{Authorization, CredentialSource, Forward};
 
 use super::jwt::{JwtClaims, claims};
 use crate::config::reader::{Field, Table};
-use crate::config::units::{duration, some_duration};
+use crate::config::units::{duration, some_duration, some_size};
 
 /// More tokens than this are not kept.
 const MOST_TOKENS: i64 = 10_000_000;
@@ -39,7 +39,7 @@ pub enum RemoteTo {
 pub struct RemoteProvider {
     /// `url`, with `ca`, or `cluster` with `path`. Required.
     pub to: RemoteTo,
-    /// `timeout` (2 s), `cooldown` (1 s), `concurrency` (64), and `cache`: `tokens` (10,000), `ttl`
+    /// `timeout` (2 s), `cooldown` (1 s), `concurrency` (64), `token_limit` (16 KiB), and `cache`: `tokens` (10,000), `ttl`
     /// (60 s), `refused` (10,000), `refused_ttl` (10 s).
     pub settings: RemoteSettings,
     /// `required_claims`. Default: none but that of the subject.
@@ -120,6 +120,7 @@ impl RemoteProvider {
         table.set("cooldown", &mut settings.cooldown, |field| some_duration(&field));
         table
             .set("concurrency", &mut settings.concurrency, |field| field.number(1, MOST_QUESTIONS));
+        table.set("token_limit", &mut settings.token_limit, |field| some_size(&field));
         if let Some(field) = table.take("cache") {
             cache(field, settings);
         }

@@ -77,4 +77,6 @@ pub use self::keys::{
 };
 pub use self::provider::{DEFAULT_SKEW, JwtError, JwtProvider};
 pub use self::store::{Freshness, KeyStores, KeysStatus};
-pub use self::verifier::{DEFAULT_CACHED_TOKENS, JwtVerifier, JwtVerifierBuilder, VerifyError};
+pub use self::verifier::{
+    DEFAULT_CACHED_TOKENS, DEFAULT_TOKEN_LIMIT, JwtVerifier, JwtVerifierBuilder, VerifyError,
+};

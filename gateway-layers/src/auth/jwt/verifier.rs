@@ -11,7 +11,7 @@ use http::header::HeaderName;
 use super::cache::{Cache, TokenHash, VerifiedToken};
 use super::fault::TokenFault;
 use super::json;
-use super::jws::{Jws, MAX_TOKEN, Unverified};
+use super::jws::{Jws, Unverified};
 use super::key::{Key, install_backend};
 use super::provider::{JwtError, JwtProvider};
 use super::store::{Flight, KeyStore, KeyStores, KeysStatus, Wanted};
@@ -19,6 +19,9 @@ use crate::auth::Identity;
 
 /// Most verified tokens that are remembered. Default: 10,000, of about 1 KiB each.
 pub const DEFAULT_CACHED_TOKENS: usize = 10_000;
+
+/// Most bytes of a token. Default: 16 KiB, a quarter of what the headers of a request may have.
+pub const DEFAULT_TOKEN_LIMIT: usize = 16 * 1024;
 
 /// Says whose a token is: several issuers, their keys, and the tokens that were verified last.
 /// Clones share all of it. See the [module](super).
@@ -30,6 +33,7 @@ pub struct JwtVerifier {
 struct Inner {
     providers: Vec<Provider>,
     cache: Cache,
+    token_limit: usize,
     clock: Arc<dyn Clock>,
     owned: Vec<HeaderName>,
 }
@@ -74,6 +78,7 @@ pub struct JwtVerifierBuilder {
     providers: Vec<JwtProvider>,
     stores: KeyStores,
     cached: usize,
+    token_limit: usize,
     clock: Arc<dyn Clock>,
     starts: bool,
 }
@@ -95,6 +100,12 @@ impl JwtVerifierBuilder {
     /// 10,000.
     pub fn cached_tokens(mut self, tokens: usize) -> Self {
         self.cached = tokens;
+        self
+    }
+
+    /// Most bytes of a token; a larger one is rejected unread. Default: 16 KiB.
+    pub fn token_limit(mut self, bytes: usize) -> Self {
+        self.token_limit = bytes;
         self
     }
 
@@ -136,7 +147,8 @@ impl JwtVerifierBuilder {
             providers.push(Provider { settings, store });
         }
         let cache = Cache::new(self.cached);
-        let inner = Inner { providers, cache, clock: self.clock, owned };
+        let (token_limit, clock) = (self.token_limit, self.clock);
+        let inner = Inner { providers, cache, token_limit, clock, owned };
         let verifier = JwtVerifier { inner: Arc::new(inner) };
         if self.starts {
             verifier.start();
@@ -161,6 +173,7 @@ impl JwtVerifier {
             providers: Vec::new(),
             stores: KeyStores::new(),
             cached: DEFAULT_CACHED_TOKENS,
+            token_limit: DEFAULT_TOKEN_LIMIT,
             clock: Arc::new(SystemClock),
             starts: true,
         }
@@ -213,7 +226,7 @@ impl JwtVerifier {
 
     /// What can be said at once.
     pub(super) fn check(&self, token: &str) -> Checked {
-        if token.len() > MAX_TOKEN {
+        if token.len() > self.inner.token_limit {
             return Checked::Refused(TokenFault::TooLarge.into());
         }
         let (hash, now) = (self.inner.cache.hash(token), self.now());
@@ -238,7 +251,9 @@ impl JwtVerifier {
     /// True where `token` names one of these issuers, so that it can be of no other kind. Nothing
     /// else of it is checked.
     pub(super) fn is_issuer_of(&self, token: &str) -> bool {
-        let issuer = Jws::payload(token).and_then(|payload| json::object(&payload));
+        let payload =
+            (token.len() <= self.inner.token_limit).then(|| Jws::payload(token)).flatten();
+        let issuer = payload.and_then(|payload| json::object(&payload));
         let issuer = issuer.as_ref().and_then(|claims| claims.get("iss"));
         let Some(Claim::Text(issuer)) = issuer else { return false };
         self.inner.providers.iter().any(|one| one.settings.rules.issuer == *issuer)

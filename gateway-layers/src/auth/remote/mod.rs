@@ -35,11 +35,10 @@ pub use self::health::{FAILURES, MAX_COOLDOWN};
 pub use self::server::{MAX_ANSWER, RemoteServer};
 pub use self::settings::{
     CacheSettings, DEFAULT_CACHED_TOKENS, DEFAULT_CONCURRENCY, DEFAULT_COOLDOWN,
-    DEFAULT_REFUSED_TOKENS, DEFAULT_REFUSED_TTL, DEFAULT_TIMEOUT, DEFAULT_TTL, RemoteError,
-    RemoteSettings,
+    DEFAULT_REFUSED_TOKENS, DEFAULT_REFUSED_TTL, DEFAULT_TIMEOUT, DEFAULT_TOKEN_LIMIT, DEFAULT_TTL,
+    RemoteError, RemoteSettings,
 };
 pub use self::status::RemoteStatus;
-pub use self::verifier::MAX_TOKEN;
 pub use super::fault::TokenFault;
 
 pub(in crate::auth) use self::authenticator::{Settings, common_setters};

@@ -20,6 +20,9 @@ pub const DEFAULT_REFUSED_TOKENS: usize = 10_000;
 /// A refused token is kept for this long. Default: 10 s.
 pub const DEFAULT_REFUSED_TTL: Duration = Duration::from_secs(10);
 
+/// Most bytes of a token. Default: 16 KiB, a quarter of what the headers of a request may have.
+pub const DEFAULT_TOKEN_LIMIT: usize = 16 * 1024;
+
 /// Nothing takes, or holds for, more than this: a day.
 const MAX_DURATION: Duration = Duration::from_secs(24 * 3600);
 
@@ -41,6 +44,8 @@ pub struct RemoteSettings {
     pub cooldown: Duration,
     /// Questions at the same time. Default: 64, from 1 to 10,000.
     pub concurrency: usize,
+    /// Most bytes of a token; a larger one is rejected without a query. Default: 16 KiB.
+    pub token_limit: usize,
     /// For how long answers hold.
     pub cache: CacheSettings,
 }
@@ -65,6 +70,7 @@ impl Default for RemoteSettings {
             timeout: DEFAULT_TIMEOUT,
             cooldown: DEFAULT_COOLDOWN,
             concurrency: DEFAULT_CONCURRENCY,
+            token_limit: DEFAULT_TOKEN_LIMIT,
             cache: CacheSettings::default(),
         }
     }

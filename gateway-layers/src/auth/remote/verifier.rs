@@ -18,9 +18,6 @@ use super::status::RemoteStatus;
 use crate::auth::authenticator::Identity;
 use crate::auth::fault::TokenFault;
 
-/// Most bytes of a token: 16 KiB.
-pub const MAX_TOKEN: usize = 16 * 1024;
-
 /// Questions that wait for their turn, at most. More are refused at once: they would be too late.
 const MAX_WAITING: usize = 1024;
 
@@ -100,7 +97,7 @@ impl Verifier {
 
     /// What can be said of `token` without a query.
     pub(super) fn find(&self, token: &str) -> Option<Checked> {
-        if token.len() > MAX_TOKEN {
+        if token.len() > self.inner.settings.token_limit {
             return Some(Checked::Refused(Refusal::Token(TokenFault::TooLarge)));
         }
         // RFC 6750, section 2.1, allows less; sessions in cookies have more.

@@ -9,12 +9,13 @@ use http::HeaderMap;
 use http_body::{Body as _, Frame, SizeHint};
 
 use super::digest::{Digests, Hashing};
-use super::fault::SignatureFault;
 
 /// A body that is hashed as it passes. Its last piece is kept back until the whole is known to be
 /// right: whoever reads never sees all of a body that is not. Empty pieces are left away.
-pub(super) struct CheckedBody {
+pub(super) struct CheckedBody<W> {
     inner: Body,
+    /// Makes the error for a body that is another one.
+    wrong: W,
     /// `None` once the end has been judged.
     hashing: Option<Hashing>,
     /// What has been read and not handed on.
@@ -22,10 +23,10 @@ pub(super) struct CheckedBody {
     trailers: Option<HeaderMap>,
 }
 
-impl CheckedBody {
-    pub(super) fn new(inner: Body, digests: Digests) -> Self {
+impl<W: Fn() -> Error> CheckedBody<W> {
+    pub(super) fn new(inner: Body, digests: Digests, wrong: W) -> Self {
         let hashing = Some(digests.start());
-        Self { inner, hashing, held: None, trailers: None }
+        Self { inner, wrong, hashing, held: None, trailers: None }
     }
 
     /// Judges at the end.
@@ -34,7 +35,7 @@ impl CheckedBody {
             return Ok(());
         }
         self.held = None;
-        Err(SignatureFault::DigestWrong.into())
+        Err((self.wrong)())
     }
 
     fn left(&mut self) -> Option<Frame<Bytes>> {
@@ -79,7 +80,7 @@ impl CheckedBody {
     }
 }
 
-impl http_body::Body for CheckedBody {
+impl<W: Fn() -> Error + Unpin> http_body::Body for CheckedBody<W> {
     type Data = Bytes;
     type Error = Error;
 

@@ -11,6 +11,7 @@ use http::HeaderName;
 use http::header::{HeaderValue, WWW_AUTHENTICATE};
 use http_body::Body as _;
 
+use super::body::CheckedBody;
 use super::builder;
 use super::component::{Component, Name};
 use super::digest::Digests;
@@ -208,7 +209,7 @@ impl Inner {
             (Some(nonce), _) if NONCE_LENGTH.contains(&nonce.len()) => {
                 let left = over.saturating_add(self.skew).saturating_sub(builder::seconds(now));
                 let remember = Duration::from_secs(u64::try_from(left).unwrap_or(0) + 1);
-                Some(Nonce::new(&self.name, id, nonce, now, remember))
+                Some(Nonce::new(id, nonce, now, remember))
             }
             (None, NonceRule::Optional) => None,
             _ => return Err(SignatureFault::NonceMissing),
@@ -299,7 +300,9 @@ impl SignatureVerifier {
             && let Ok(Some(digests)) = Digests::read(request.headers())
         {
             let body = std::mem::take(request.body_mut());
-            *request.body_mut() = body.map(|inner| super::body::CheckedBody::new(inner, digests));
+            let verifier = Arc::clone(&self.inner);
+            let wrong = move || verifier.refused(SignatureFault::DigestWrong);
+            *request.body_mut() = body.map(|inner| CheckedBody::new(inner, digests, wrong));
         }
         if self.inner.fields == SignatureFields::Drop {
             request.headers_mut().remove(SIGNATURE);

@@ -95,7 +95,7 @@ async fn without_a_token_nobody_is_asked() {
 async fn what_can_be_no_token_is_shown_to_nobody() {
     let server = Server::new(Does::says(&ada()));
     let tokens = introspection(&server).build().unwrap();
-    let long = format!("Bearer {}", "x".repeat(MAX_TOKEN + 1));
+    let long = format!("Bearer {}", "x".repeat(DEFAULT_TOKEN_LIMIT + 1));
     let cases: [(&[(&str, &str)], &str); 4] = [
         (&[("authorization", &long)], "invalid_token"),
         (&[("authorization", "Bearer ")], "invalid_token"),

@@ -30,7 +30,8 @@ pub trait NonceStore: Send + Sync + 'static {
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Nonce {
-    /// Whose: a hash of the verifier's name and the key's id. There are no more of them than keys.
+    /// Whose: a hash of the key's id, whatever the verifier is called. There are no more of them
+    /// than keys.
     pub owner: [u8; 32],
     /// Which: a hash of the owner and the nonce.
     pub fingerprint: [u8; 32],
@@ -41,14 +42,8 @@ pub struct Nonce {
 }
 
 impl Nonce {
-    pub(super) fn new(
-        verifier: &str,
-        key: &str,
-        nonce: &str,
-        now: Duration,
-        remember: Duration,
-    ) -> Self {
-        let owner = hash(&[verifier.as_bytes(), key.as_bytes()]);
+    pub(super) fn new(key: &str, nonce: &str, now: Duration, remember: Duration) -> Self {
+        let owner = hash(&[key.as_bytes()]);
         let fingerprint = hash(&[&owner, nonce.as_bytes()]);
         Self { owner, fingerprint, now, remember }
     }

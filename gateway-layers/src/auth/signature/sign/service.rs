@@ -16,6 +16,7 @@ use tower_service::Service;
 
 use super::super::body::CheckedBody;
 use super::super::digest::{CONTENT_DIGEST, Digests};
+use super::super::fault::SignatureFault;
 use super::super::verifier::is_empty;
 use super::body::Buffered;
 use super::layer::Signer;
@@ -108,7 +109,9 @@ impl Signer {
     fn digest_large(&self, request: &mut Request) -> Result<bool, Error> {
         if let Ok(Some(digests)) = Digests::read(request.headers()) {
             let body = mem::take(request.body_mut());
-            *request.body_mut() = body.map(|inner| CheckedBody::new(inner, digests));
+            *request.body_mut() = body.map(|inner| {
+                CheckedBody::new(inner, digests, || SignatureFault::DigestWrong.into())
+            });
             return Ok(true);
         }
         match self.settings.large_bodies {

@@ -162,7 +162,7 @@ async fn trailers_come_when_the_body_was_right() {
         let mut headers = HeaderMap::new();
         headers.insert("content-digest", sha256("hello").parse().unwrap());
         let digests = Digests::read(&headers).unwrap().unwrap();
-        Body::from_boxed(Box::pin(CheckedBody::new(body, digests)))
+        Body::from_boxed(Box::pin(CheckedBody::new(body, digests, wrong)))
     };
     let whole = checked(with_trailers("hello")).collect().await.unwrap();
     assert_eq!(whole.trailers().unwrap()["x-sum"], "1");
@@ -170,12 +170,17 @@ async fn trailers_come_when_the_body_was_right() {
     assert!(broken(&checked(with_trailers("jello")).collect().await.unwrap_err()));
 }
 
+fn wrong() -> Error {
+    SignatureFault::DigestWrong.into()
+}
+
 #[tokio::test]
 async fn the_length_of_a_body_stays_known() {
     let mut headers = HeaderMap::new();
     headers.insert("content-digest", sha256("hello world").parse().unwrap());
     let digests = Digests::read(&headers).unwrap().unwrap();
-    let mut body = Body::from_boxed(Box::pin(CheckedBody::new(Body::full("hello world"), digests)));
+    let body = CheckedBody::new(Body::full("hello world"), digests, wrong);
+    let mut body = Body::from_boxed(Box::pin(body));
     assert_eq!(body.size_hint().exact(), Some(11));
     assert!(!body.is_end_stream());
     let frame = body.frame().await.unwrap().unwrap();

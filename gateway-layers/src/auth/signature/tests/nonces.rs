@@ -6,7 +6,7 @@ use super::*;
 
 fn nonce_of(owner: &str, nonce: &str, now: u64, remember: u64) -> Nonce {
     let seconds = Duration::from_secs;
-    Nonce::new("partners", owner, nonce, seconds(now), seconds(remember))
+    Nonce::new(owner, nonce, seconds(now), seconds(remember))
 }
 
 fn remembered(store: &MemoryNonces, nonce: &Nonce) -> Result<bool, Reason> {
