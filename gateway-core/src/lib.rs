@@ -25,6 +25,7 @@ pub mod gateway;
 pub mod hop_headers;
 pub mod hygiene;
 pub mod live;
+pub mod media_type;
 pub mod message;
 pub mod module;
 pub mod observe;

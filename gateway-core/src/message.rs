@@ -5,12 +5,13 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use http::{HeaderMap, header};
+use http::HeaderMap;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::body::Body;
 use crate::context::RequestContext;
 use crate::error::Error;
+use crate::media_type;
 
 /// A request on its way through the gateway.
 pub type Request = http::Request<Body>;
@@ -41,10 +42,7 @@ impl RequestExt for http::request::Parts {
 
 /// True for the headers of an event stream, which has no end that a total timeout could hold.
 pub(crate) fn is_event_stream(headers: &HeaderMap) -> bool {
-    headers.get(header::CONTENT_TYPE).is_some_and(|kind| {
-        let kind = kind.as_bytes().split(|&byte| byte == b';').next().unwrap_or_default();
-        kind.trim_ascii().eq_ignore_ascii_case(b"text/event-stream")
-    })
+    media_type::is(headers, "text/event-stream")
 }
 
 /// A byte stream in both directions.

@@ -9,6 +9,7 @@ use http::{Method, StatusCode};
 
 use crate::body::Body;
 use crate::error::{Error, Reason};
+use crate::media_type;
 use crate::message::Response;
 
 /// Says who made an answer: `gateway` or `upstream`.
@@ -83,11 +84,7 @@ pub enum Caller {
 impl Caller {
     /// Who sent a request with these `headers`.
     pub fn of(method: &Method, headers: &HeaderMap) -> Self {
-        let is_grpc = method == Method::POST
-            && headers.get(header::CONTENT_TYPE).is_some_and(|kind| {
-                let rest = kind.as_bytes().strip_prefix(b"application/grpc");
-                rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
-            });
+        let is_grpc = method == Method::POST && media_type::is_grpc(headers);
         if is_grpc { Self::Grpc } else { Self::Http }
     }
 }

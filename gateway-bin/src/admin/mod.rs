@@ -31,7 +31,7 @@ use std::sync::Arc;
 use gateway_core::route::TableProblems;
 use gateway_core::{
     Body, ConnectionInfo, Gateway, Module, ModuleService, Outcome, Readiness, Request,
-    RequestContext, Response, Route, RouteMatch, StateChanged,
+    RequestContext, Response, Route, RouteMatch, StateChanged, media_type,
 };
 use gateway_layers::metrics::{Metrics, MetricsModule};
 use http::header::{ALLOW, CONTENT_TYPE, FORWARDED, HOST, VIA};
@@ -273,8 +273,7 @@ fn is_ours(headers: &HeaderMap) -> bool {
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
-    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    kind.split(';').next().is_some_and(|kind| kind.trim() == "application/json")
+    media_type::is(headers, "application/json")
 }
 
 fn header(line: &str, headers: &mut HeaderMap) -> Option<()> {

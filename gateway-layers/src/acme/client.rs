@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use gateway_core::{
     Body, Clock, Cluster, ConnectionInfo, EndpointAddress, Module, Request, RequestContext,
+    media_type,
 };
 use http::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use http::{StatusCode, Uri};
@@ -191,9 +192,7 @@ impl HttpClient for Client {
 
 /// RFC 8555, section 6.7.
 fn is_problem(headers: &HeaderMap) -> bool {
-    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    let kind = kind.split(';').next().unwrap_or_default().trim();
-    kind.eq_ignore_ascii_case("application/problem+json")
+    media_type::is(headers, "application/problem+json")
 }
 
 /// RFC 9110, section 10.2.3: seconds, or a date.

@@ -15,7 +15,19 @@ pub(crate) use self::source::files;
 /// The levels of `gateway-core`, lowest first: a module imports from lower ones only.
 const CORE: &[&[&str]] = &[
     // Values and small mechanisms that know nothing of requests.
-    &["alarm", "budget", "clock", "error", "forwarded", "live", "path", "task", "tunnel", "upload"],
+    &[
+        "alarm",
+        "budget",
+        "clock",
+        "error",
+        "forwarded",
+        "live",
+        "media_type",
+        "path",
+        "task",
+        "tunnel",
+        "upload",
+    ],
     &["hop_headers", "hygiene"],
     &["trailers"],
     &["body", "http1", "websocket"],

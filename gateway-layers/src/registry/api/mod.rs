@@ -13,9 +13,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use gateway_core::context::Metadata;
 use gateway_core::{
-    Body, Error, Health, ModuleService, Outcome, Reason, Request, RequestExt, Response,
+    Body, Error, Health, ModuleService, Outcome, Reason, Request, RequestExt, Response, media_type,
 };
-use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION};
+use http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, LOCATION};
 use http::{Method, StatusCode, request};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde_json::{Map, Value, json};
@@ -286,9 +286,7 @@ fn secret(headers: &HeaderMap) -> Option<&str> {
 
 /// The body as JSON, or what to answer. What could not be received is an error.
 async fn json_body(headers: &HeaderMap, body: Body) -> Result<Result<Json, Response>, Error> {
-    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    let kind = kind.split(';').next().unwrap_or_default().trim();
-    if !kind.eq_ignore_ascii_case("application/json") {
+    if !media_type::is(headers, "application/json") {
         return Ok(Err(answer::wrong_kind()));
     }
     let bytes = received(body).await?;

@@ -7,8 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use aws_lc_rs::digest::Context as Hash;
-use gateway_core::{Body, Error, Outcome, Reason, Request, Response};
-use http::header::CONTENT_TYPE;
+use gateway_core::{Body, Error, Outcome, Reason, Request, Response, media_type};
 use http_body::Body as _;
 use pin_project_lite::pin_project;
 use tokio::time::timeout;
@@ -122,10 +121,15 @@ impl Signer {
     }
 }
 
-/// True for a body that waits for answers before it ends.
+/// gRPC and what is derived from it, such as `application/grpc+proto` and `application/grpc-web`.
+const GRPC: &str = "application/grpc";
+
+/// True for a body that waits for responses before it ends.
 fn is_endless(request: &Request) -> bool {
-    let kind = request.headers().get(CONTENT_TYPE);
-    kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
+    media_type::essence(request.headers()).is_some_and(|kind| {
+        let start = kind.get(..GRPC.len());
+        start.is_some_and(|start| start.eq_ignore_ascii_case(GRPC))
+    })
 }
 
 pin_project! {
