@@ -12,13 +12,14 @@ use crate::error::{Error, Reason};
 use crate::media_type;
 use crate::message::Response;
 
-/// Says who made an answer: `gateway` or `upstream`.
-pub const ORIGIN: HeaderName = HeaderName::from_static("x-gateway-origin");
+/// Says who made a response: `gateway` or `upstream`. See
+/// [`OriginHeader`](crate::forwarded::OriginHeader).
+pub const ORIGIN: HeaderName = crate::forwarded::ORIGIN;
 
 /// RFC 9209.
 const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
 
-/// The name the gateway goes by in `Proxy-Status` and `Via`.
+/// The name the gateway goes by in `Proxy-Status`.
 pub const PROXY_NAME: &str = "gateway";
 
 /// The problem `type` of a reason is this with the reason's code behind it.

@@ -152,6 +152,56 @@ async fn a_trusted_proxy_is_believed_and_extended() {
 }
 
 #[tokio::test]
+async fn via_and_origin_are_renamed_or_off() {
+    let answer = gateway_tests::Answer::ok("ok").header("x-gateway-origin", "upstream of eve");
+    let upstream = Upstream::http1().answer(answer).start().await;
+    for (forwarded, via, origin) in [
+        ("", Some("gateway"), Some("x-gateway-origin")),
+        (
+            "forwarded = { via = \"edge.test:8080\", origin = \"x-made-by\" }",
+            Some("edge.test:8080"),
+            Some("x-made-by"),
+        ),
+        ("forwarded = { via = \"off\", origin = \"off\" }", None, None),
+    ] {
+        let gateway = Gateway::to(&upstream).listener(forwarded).start().await;
+        for (mut client, version) in
+            [(Client::http1(gateway.addr()), "1.1"), (Client::http2(gateway.addr()), "2")]
+        {
+            let reply = client.get("/").await;
+            reply.assert_ok("ok");
+            let said = |name| reply.header_all(name);
+            match origin {
+                Some(name) => assert_eq!(said(name), ["upstream"], "{forwarded}"),
+                None => assert_eq!(said("x-made-by").len(), 0),
+            }
+            assert!(origin == Some("x-gateway-origin") || said("x-gateway-origin").is_empty());
+            let seen = upstream.seen().pop().expect("a request");
+            let expected = via.map(|name| format!("{version} {name}"));
+            assert_eq!(seen.header("via"), expected.as_deref());
+            // What the gateway answers itself, before and behind the choice of a route.
+            let mut request = Request::builder().uri("/a%2Fb").method("GET");
+            if version == "1.1" {
+                request = request.header("host", "a.test");
+            }
+            let request = request.body(Payload::empty()).expect("a request");
+            let refused = client.send(request).await;
+            assert_eq!(refused.status, 400);
+            let said = origin.map(|name| refused.header_all(name));
+            assert_eq!(said, origin.map(|_| vec!["gateway"]), "{forwarded}");
+            assert!(
+                origin == Some("x-gateway-origin") || refused.header("x-gateway-origin").is_none()
+            );
+        }
+        let mut raw = gateway_tests::Raw::connect(gateway.addr()).await;
+        raw.send("no request\r\n\r\n").await;
+        let refused = raw.answer("GET").await.expect("a response");
+        let said = gateway_tests::get(&refused.headers, "x-gateway-origin");
+        assert_eq!(said.is_some(), origin == Some("x-gateway-origin"), "{forwarded}");
+    }
+}
+
+#[tokio::test]
 async fn an_upstream_cannot_speak_as_the_gateway() {
     let answer = gateway_tests::Answer::ok("ok")
         .header("x-gateway-origin", "gateway")

@@ -41,6 +41,8 @@ pub(super) fn info(listener: &config::Listener, parts: &Parts) -> ListenerInfo {
     info.path = listener.path;
     info.trusted = listener.trusted.clone();
     info.forwarded = listener.forwarded;
+    info.via = listener.via.clone();
+    info.origin = listener.origin.clone();
     info.redirect = listener.redirect;
     if listener.tls.is_some() {
         info.scheme = Scheme::Https;

@@ -3,9 +3,10 @@
 use std::net::IpAddr;
 
 use gateway_core::context::HttpsRedirect;
-use gateway_core::forwarded::{ForwardedPolicy, Mode, TrustedProxies};
+use gateway_core::forwarded::{ForwardedPolicy, Mode, OriginHeader, TrustedProxies, Via};
 use gateway_core::path::{EncodedSlashes, PathOptions};
 use gateway_core::{Address, Limits, Protocol, Timeouts};
+use http::HeaderName;
 use ipnet::IpNet;
 
 use super::reader::{Field, Table};
@@ -45,6 +46,11 @@ pub struct Listener {
     /// `forwarded.x_forwarded` (default `append`) and `forwarded.rfc7239` (default `off`):
     /// `append`, `set`, `remove` or `off`.
     pub forwarded: ForwardedPolicy,
+    /// `forwarded.via`: what requests to upstreams call the gateway, or `off`. Default: `gateway`.
+    pub via: Via,
+    /// `forwarded.origin`: the header by which responses say who made them, or `off`. Default:
+    /// `x-gateway-origin`.
+    pub origin: OriginHeader,
     /// `limits`: `uri` (8 KiB), `headers` (64 KiB), `header_count` (100), `connections` (10,000; of
     /// all workers together).
     pub limits: Limits,
@@ -67,6 +73,8 @@ impl Listener {
             path: PathOptions::default(),
             trusted: TrustedProxies::default(),
             forwarded: ForwardedPolicy::default(),
+            via: Via::default(),
+            origin: OriginHeader::default(),
             limits: Limits::default(),
             timeouts: Timeouts::default(),
         }
@@ -102,14 +110,54 @@ impl Listener {
         }
         listener.redirect = redirect.and_then(tls::redirect);
         table.set("path", &mut listener.path, path_options);
-        if let Some((trusted, policy)) = table.take("forwarded").and_then(forwarded) {
-            (listener.trusted, listener.forwarded) = (trusted, policy);
+        if let Some(field) = table.take("forwarded") {
+            listener.read_forwarded(field);
         }
         table.set("limits", &mut listener.limits, limits);
         table.set("timeouts", &mut listener.timeouts, timeouts);
         table.finish();
         known.then_some(listener)
     }
+
+    fn read_forwarded(&mut self, field: Field<'_>) -> Option<()> {
+        let mut table = field.table("{ trusted = [\"10.0.0.0/8\"], x_forwarded = \"append\" }")?;
+        let mut trusted = Vec::new();
+        let mut hops = 0;
+        table.set("trusted", &mut trusted, |field| networks(&field));
+        table.set("hops", &mut hops, |field| field.number(0, 64));
+        table.set("x_forwarded", &mut self.forwarded.x_forwarded, |field| mode(&field));
+        table.set("rfc7239", &mut self.forwarded.rfc7239, |field| mode(&field));
+        table.set("via", &mut self.via, |field| via(&field));
+        table.set("origin", &mut self.origin, |field| origin(&field));
+        table.finish();
+        self.trusted = TrustedProxies::new(trusted).with_hops(hops);
+        Some(())
+    }
+}
+
+fn via(field: &Field<'_>) -> Option<Via> {
+    const VIA: &str = "a name such as \"gateway\" or \"edge.example:8080\", or \"off\"";
+    match field.text(VIA)? {
+        "off" => Some(Via::off()),
+        name => Via::named(name).or_else(|| field.refuse(VIA)),
+    }
+}
+
+fn origin(field: &Field<'_>) -> Option<OriginHeader> {
+    const ORIGIN: &str = "the name of a header such as \"x-gateway-origin\", or \"off\"";
+    match field.text(ORIGIN)? {
+        "off" => Some(OriginHeader::off()),
+        name => match name.parse::<HeaderName>() {
+            Ok(name) if is_free(&name) => Some(OriginHeader::named(name)),
+            _ => field.refuse(ORIGIN),
+        },
+    }
+}
+
+/// True for a header that means nothing else in a response.
+fn is_free(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    name.starts_with("x-") && !name.starts_with("x-forwarded-")
 }
 
 fn unix_mode(field: &Field<'_>) -> Option<u32> {
@@ -150,19 +198,6 @@ fn path_options(field: Field<'_>) -> Option<PathOptions> {
     table.set("allow_non_utf8", &mut options.allow_non_utf8, |field| field.boolean());
     table.finish();
     Some(options)
-}
-
-fn forwarded(field: Field<'_>) -> Option<(TrustedProxies, ForwardedPolicy)> {
-    let mut table = field.table("{ trusted = [\"10.0.0.0/8\"], x_forwarded = \"append\" }")?;
-    let mut trusted = Vec::new();
-    let mut hops = 0;
-    let mut policy = ForwardedPolicy::default();
-    table.set("trusted", &mut trusted, |field| networks(&field));
-    table.set("hops", &mut hops, |field| field.number(0, 64));
-    table.set("x_forwarded", &mut policy.x_forwarded, |field| mode(&field));
-    table.set("rfc7239", &mut policy.rfc7239, |field| mode(&field));
-    table.finish();
-    Some((TrustedProxies::new(trusted).with_hops(hops), policy))
 }
 
 fn mode(field: &Field<'_>) -> Option<Mode> {

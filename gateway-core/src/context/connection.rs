@@ -8,7 +8,7 @@ use http::StatusCode;
 use super::challenges::HttpChallenges;
 use super::owned::Owned;
 use super::tls::TlsInfo;
-use crate::forwarded::{ForwardedPolicy, Peer, TrustedProxies};
+use crate::forwarded::{ForwardedPolicy, OriginHeader, Peer, TrustedProxies, Via};
 use crate::path::PathOptions;
 
 /// One accepted connection, as every request on it sees it.
@@ -94,6 +94,10 @@ pub struct ListenerInfo {
     pub trusted: TrustedProxies,
     /// What upstreams are told about the client.
     pub forwarded: ForwardedPolicy,
+    /// The `Via` of requests to upstreams.
+    pub via: Via,
+    /// The header by which responses say who made them.
+    pub origin: OriginHeader,
     /// Sends every request to `https` instead of answering it. Default: none.
     pub redirect: Option<HttpsRedirect>,
     /// Answers authorities that check in plain text who owns a name. Default: none.

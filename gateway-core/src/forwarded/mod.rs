@@ -10,12 +10,14 @@
 
 mod client;
 mod headers;
+mod names;
 mod node;
 mod original;
 mod owned;
 
 pub use client::{ClientAddress, FORWARDED_ELEMENTS_LIMIT, TrustedProxies, resolve_client};
 pub use headers::{ForwardedPolicy, Hop, Mode, Peer, original_host};
+pub use names::{ORIGIN, OriginHeader, Via};
 pub(crate) use original::{said_host, said_proto};
 pub use owned::{is_owned, strip_owned};
 pub(crate) use owned::{remove_where, same_field};

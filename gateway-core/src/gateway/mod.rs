@@ -157,6 +157,7 @@ impl Gateway {
             Err(error) => (respond::answer(&error, caller), Some(error)),
         };
         context.apply_answer_fields(response.headers_mut());
+        context.connection().listener.origin.apply(response.headers_mut());
         let Some(seen) = seen else {
             return response;
         };

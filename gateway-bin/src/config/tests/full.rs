@@ -1,6 +1,7 @@
 //! Every key is read.
 
 use gateway_core::context::HttpsRedirect;
+use gateway_core::forwarded::{OriginHeader, Via};
 use gateway_core::route::Redirect;
 use gateway_core::upstream::health::{EjectionSettings, HealthCheck, HttpProbe, Probe};
 use gateway_core::upstream::{Sticky, WhenGone};
@@ -40,6 +41,7 @@ fn listeners() {
     assert_eq!(behind.protocol, Protocol::Http1);
     assert_eq!(behind.proxy_protocol, ["10.0.0.0/8".parse().unwrap()]);
     assert!(behind.trusted.trusts("10.1.2.3".parse().ok()));
+    assert_eq!((&behind.via, &behind.origin), (&Via::default(), &OriginHeader::default()));
     assert_eq!(to_https.redirect, Some(HttpsRedirect::default()));
     assert_eq!(local.unix_mode, Some(0o660));
 }

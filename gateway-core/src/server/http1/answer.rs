@@ -78,7 +78,8 @@ impl<M: ModuleService> Http1<'_, M> {
 
     /// Writes the head and the body of `response`.
     async fn write(&mut self, response: Response, asked: Asked) -> (Sent, bool) {
-        let (parts, mut body) = response.into_parts();
+        let (mut parts, mut body) = response.into_parts();
+        self.info.listener.origin.apply(&mut parts.headers);
         let bodiless = asked.head_only || is_bodiless(parts.status);
         let framing = frame(&body, bodiless, parts.status, &parts.headers, asked.version);
         if bodiless {
@@ -125,7 +126,8 @@ impl<M: ModuleService> Http1<'_, M> {
     }
 
     /// Switches protocols: the connection becomes one end of a tunnel.
-    async fn upgrade(&mut self, headers: HeaderMap, tunnel: &Tunnel) -> Written {
+    async fn upgrade(&mut self, mut headers: HeaderMap, tunnel: &Tunnel) -> Written {
+        self.info.listener.origin.apply(&mut headers);
         let idle = tunnel.idle().unwrap_or(self.session.timeouts.tunnel_idle);
         let Some(far) = tunnel.take() else {
             return Written::Ended;

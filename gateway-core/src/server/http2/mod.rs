@@ -156,7 +156,8 @@ impl<M: ModuleService> hyper::service::Service<http::Request<hyper::body::Incomi
         Box::pin(async move {
             stream.starts();
             let mut stream = Some(stream);
-            let response = answer(&session, request, context, &mut stream).await;
+            let mut response = answer(&session, request, context, &mut stream).await;
+            session.listener.origin.apply(response.headers_mut());
             Ok(response.map(|body| Sending::new(body, stream)))
         })
     }

@@ -15,8 +15,8 @@ mod remaining;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{self, HeaderMap, HeaderValue};
-use http::{Version, request};
+use http::header::{self, HeaderMap};
+use http::request;
 use tokio::time::Instant;
 
 use self::choice::Choice;
@@ -30,6 +30,8 @@ use super::pool::BoundConnection;
 use crate::body::Body;
 use crate::context::{Attempt, RequestContext};
 use crate::error::{Error, Reason, Verdict};
+use crate::forwarded::Via;
+use crate::http1::head::HeadLimits;
 use crate::message::{Outcome, Request, Response};
 use crate::observe::{AttemptFinished, Observer};
 use crate::replay::{Replay, Upload, is_idempotent};
@@ -201,7 +203,13 @@ impl<'a> Call<'a> {
         mut head: request::Parts,
         context: Option<&'a RequestContext>,
     ) -> Self {
-        head.headers.append(header::VIA, via(head.version));
+        let via = match context {
+            Some(context) => context.connection().listener.via.value(head.version),
+            None => Via::default().value(head.version),
+        };
+        if let Some(via) = via {
+            head.headers.append(header::VIA, via);
+        }
         let now = Instant::now();
         Self {
             upgrade: head.headers.contains_key(header::UPGRADE),
@@ -295,15 +303,6 @@ impl<'a> Call<'a> {
 
 fn sooner(one: Instant, other: Option<Instant>) -> Instant {
     other.map_or(one, |other| one.min(other))
-}
-
-/// RFC 9110, section 7.6.3: the protocol the message was received in, and who received it.
-fn via(version: Version) -> HeaderValue {
-    HeaderValue::from_static(match version {
-        Version::HTTP_2 => "2 gateway",
-        Version::HTTP_10 => "1.0 gateway",
-        _ => "1.1 gateway",
-    })
 }
 
 fn apply_host(policy: &HostPolicy, address: &EndpointAddress, headers: &mut HeaderMap) {
