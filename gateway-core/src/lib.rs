@@ -72,7 +72,7 @@ pub use self::split::{Split, SplitEntry};
 pub use self::task::Tasks;
 pub use self::upstream::{
     Cluster, ClusterBuilder, ClusterError, ClusterTimeouts, Endpoint, EndpointAddress, HostPolicy,
-    PoolSettings,
+    PoolSettings, ResponseLimits,
 };
 
 /// What the page of the crate shows compiles.

@@ -1,10 +1,12 @@
 //! [`NetStream`]: the transports a connection can run over.
 
 use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::{Buf, BytesMut};
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
@@ -19,7 +21,10 @@ pub(crate) enum NetStream {
     /// TLS with a client, over one of the two. Boxed: most connections have none.
     #[cfg(feature = "tls")]
     Tls(Box<tokio_rustls::server::TlsStream<Rewound>>),
-    /// Anything else that reads and writes: TLS with an upstream, memory.
+    /// TLS with an upstream.
+    #[cfg(feature = "tls")]
+    TlsUpstream(Box<tokio_rustls::client::TlsStream<Self>>),
+    /// Anything else that reads and writes, such as memory.
     Other(Box<dyn Stream>),
 }
 
@@ -33,12 +38,32 @@ impl NetStream {
             // Whoever waits has read all there was before, so that nothing is left inside.
             #[cfg(feature = "tls")]
             Self::Tls(stream) => stream.get_ref().0.stream.poll_readable(cx),
-            Self::Other(_) => Poll::Pending,
+            _ => Poll::Pending,
         }
+    }
+
+    /// True when the system has something to read, or the end of the stream, whether the event loop
+    /// knows of it or not. False for what is no socket.
+    pub(crate) fn has_arrived(&self) -> bool {
+        let mut byte = [MaybeUninit::uninit()];
+        let peeked = match self {
+            Self::Tcp(stream) => SockRef::from(stream).peek(&mut byte),
+            Self::Unix(stream) => SockRef::from(stream).peek(&mut byte),
+            #[cfg(feature = "tls")]
+            Self::Tls(stream) => return stream.get_ref().0.stream.has_arrived(),
+            #[cfg(feature = "tls")]
+            Self::TlsUpstream(stream) => return stream.get_ref().0.has_arrived(),
+            Self::Other(_) => return false,
+        };
+        !peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
     }
 
     /// True for a socket, which can tell that there is something to read without reading it.
     pub(crate) fn can_wait(&self) -> bool {
+        #[cfg(feature = "tls")]
+        if matches!(self, Self::TlsUpstream(_)) {
+            return false;
+        }
         !matches!(self, Self::Other(_))
     }
 
@@ -47,7 +72,7 @@ impl NetStream {
     pub(crate) fn reset_on_close(&self) {
         match self {
             Self::Tcp(stream) => {
-                let _ = socket2::SockRef::from(stream).set_linger(Some(std::time::Duration::ZERO));
+                let _ = SockRef::from(stream).set_linger(Some(std::time::Duration::ZERO));
             }
             #[cfg(feature = "tls")]
             Self::Tls(stream) => stream.get_ref().0.stream.reset_on_close(),
@@ -84,6 +109,8 @@ macro_rules! each {
             NetStream::Unix($inner) => $call,
             #[cfg(feature = "tls")]
             NetStream::Tls($inner) => $call,
+            #[cfg(feature = "tls")]
+            NetStream::TlsUpstream($inner) => $call,
             NetStream::Other($inner) => $call,
         }
     };
@@ -122,6 +149,8 @@ impl AsyncWrite for NetStream {
             Self::Unix(stream) => stream.is_write_vectored(),
             #[cfg(feature = "tls")]
             Self::Tls(stream) => stream.is_write_vectored(),
+            #[cfg(feature = "tls")]
+            Self::TlsUpstream(stream) => stream.is_write_vectored(),
             Self::Other(stream) => stream.is_write_vectored(),
         }
     }
@@ -142,6 +171,8 @@ impl std::fmt::Debug for NetStream {
             Self::Unix(_) => "Unix",
             #[cfg(feature = "tls")]
             Self::Tls(_) => "Tls",
+            #[cfg(feature = "tls")]
+            Self::TlsUpstream(_) => "TlsUpstream",
             Self::Other(_) => "Other",
         })
     }

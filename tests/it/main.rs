@@ -53,6 +53,7 @@ mod targets;
 mod tls;
 mod total_timeout;
 mod uploads;
+mod upstream_limits;
 mod upstream_tls;
 mod waits;
 mod websocket;

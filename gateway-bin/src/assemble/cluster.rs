@@ -99,6 +99,7 @@ fn build(
         .host(cluster.host.clone())
         .pool(cluster.pool)
         .timeouts(cluster.timeouts)
+        .response_limits(cluster.limits)
         .slow_start(cluster.slow_start)
         .panic_threshold(cluster.panic_threshold)
         .observers(observers.clone())

@@ -109,7 +109,7 @@ impl Connector {
         if let Some(custom) = &self.custom {
             let stream = custom.connect(address).await.map_err(failed)?;
             return match address.transport() {
-                Transport::Https => self.secure(address, stream).await,
+                Transport::Https => self.secure(address, NetStream::Other(stream)).await,
                 _ => Ok(NetStream::Other(stream)),
             };
         }
@@ -124,7 +124,7 @@ impl Connector {
             }
             Transport::Https => {
                 let stream = tcp(address).await.map_err(failed)?;
-                self.secure(address, stream).await
+                self.secure(address, NetStream::Tcp(stream)).await
             }
         }
     }
@@ -133,7 +133,7 @@ impl Connector {
     async fn secure(
         &self,
         address: &EndpointAddress,
-        stream: impl Stream + 'static,
+        stream: NetStream,
     ) -> Result<NetStream, Error> {
         let failed = || Error::new(Reason::TlsFailed);
         let config = self.tls.clone().ok_or_else(failed)?;
@@ -146,12 +146,12 @@ impl Connector {
             .connect(name, stream)
             .await
             .map_err(|error| failed().with_source(error))?;
-        Ok(NetStream::Other(Box::new(stream)))
+        Ok(NetStream::TlsUpstream(Box::new(stream)))
     }
 
     #[cfg(not(feature = "tls"))]
     #[allow(clippy::unused_async, reason = "the same shape as with TLS")]
-    async fn secure(&self, _: &EndpointAddress, _: impl Stream) -> Result<NetStream, Error> {
+    async fn secure(&self, _: &EndpointAddress, _: NetStream) -> Result<NetStream, Error> {
         Err(Error::new(Reason::TlsFailed).with_detail("built without TLS"))
     }
 }

@@ -21,7 +21,7 @@ pub use self::address::{EndpointAddress, EndpointError, Transport};
 pub use self::affinity::{Affinity, HashKey, HashKeyError};
 pub use self::cluster::{
     Cluster, ClusterBuilder, ClusterError, ClusterStatus, ClusterTimeouts, EndpointStatus,
-    HostPolicy, PickMode,
+    HostPolicy, PickMode, ResponseLimits,
 };
 pub use self::connect::Connect;
 pub use self::discovery::{Discover, DiscoveryStatus, Publisher};

@@ -13,7 +13,7 @@ use std::time::Duration;
 use gateway_core::route::Rewrite;
 use gateway_core::upstream::health::{EjectionSettings, HealthCheck};
 use gateway_core::upstream::{EndpointSpec, Sticky, Transport};
-use gateway_core::{ClusterTimeouts, HostPolicy, PoolSettings};
+use gateway_core::{ClusterTimeouts, HostPolicy, PoolSettings, ResponseLimits};
 use gateway_layers::circuit_breaker;
 use gateway_layers::concurrency::ConcurrencySettings;
 use http::HeaderValue;
@@ -25,7 +25,7 @@ pub use self::service_token::OutboundToken;
 pub use self::sign::Sign;
 use super::reader::Field;
 use super::tls::ClusterTls;
-use super::units::{duration, some_duration, timeout};
+use super::units::{duration, some_duration, some_size, timeout};
 
 const HOST: &str = "\"preserve\", \"endpoint\" or a host name with an optional port";
 const MOST: i64 = 1_000_000;
@@ -54,6 +54,8 @@ pub struct Cluster {
     /// `timeouts`: `connect` (3 s), `try` (as long as the request has), `response_head` (30 s),
     /// `idle` (5 min); `"0s"` is off, which is a year for `connect` and `idle`.
     pub timeouts: ClusterTimeouts,
+    /// `limits` of the heads of responses: `headers` (64 KiB), `header_count` (200).
+    pub limits: ResponseLimits,
     /// `tls`, for `https` endpoints. Default: verified by what the system trusts.
     pub tls: Option<ClusterTls>,
     /// `zone`: where requests are kept as far as its endpoints are well. Default: none.
@@ -107,6 +109,7 @@ impl Cluster {
             host: HostPolicy::default(),
             pool: PoolSettings::default(),
             timeouts: ClusterTimeouts::default(),
+            limits: ResponseLimits::default(),
             tls: None,
             zone: None,
             slow_start: Duration::ZERO,
@@ -141,6 +144,7 @@ impl Cluster {
         table.set("host", &mut cluster.host, |field| host(&field));
         table.set("pool", &mut cluster.pool, pool);
         table.set("timeouts", &mut cluster.timeouts, timeouts);
+        table.set("limits", &mut cluster.limits, limits);
         table.set("tls", &mut cluster.tls, |field| ClusterTls::read(field).map(Some));
         table.set("zone", &mut cluster.zone, |field| field.name("the name of a zone").map(Some));
         table.set("slow_start", &mut cluster.slow_start, |field| duration(&field));
@@ -199,6 +203,15 @@ fn pool(field: Field<'_>) -> Option<PoolSettings> {
     }
     table.finish();
     Some(pool)
+}
+
+fn limits(field: Field<'_>) -> Option<ResponseLimits> {
+    let mut table = field.table("{ headers = \"64KiB\", header_count = 200 }")?;
+    let mut limits = ResponseLimits::default();
+    table.set("headers", &mut limits.headers, |field| some_size(&field));
+    table.set("header_count", &mut limits.header_count, |field| field.number(1, 10_000));
+    table.finish();
+    Some(limits)
 }
 
 fn timeouts(field: Field<'_>) -> Option<ClusterTimeouts> {

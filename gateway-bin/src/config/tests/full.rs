@@ -1,5 +1,6 @@
 //! Every key is read.
 
+use gateway_core::ResponseLimits;
 use gateway_core::context::HttpsRedirect;
 use gateway_core::forwarded::{OriginHeader, Via};
 use gateway_core::route::Redirect;
@@ -53,6 +54,7 @@ fn clusters() {
     assert_eq!((spec.weight, spec.zone.as_deref(), spec.priority), (3, Some("a"), 0));
     assert_eq!(orders.pool, PoolSettings::default());
     assert_eq!(orders.timeouts.try_timeout, Some(seconds(10)));
+    assert_eq!(orders.limits, ResponseLimits::default());
     assert_eq!((orders.zone.as_deref(), orders.slow_start), (Some("a"), seconds(30)));
     assert_eq!((orders.panic_threshold, orders.endpoint_limit), (Some(0.0), Some(200)));
     let pictures = cluster("pictures");

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::shared::{Settings, Shared};
-use super::{Cluster, ClusterError, ClusterTimeouts, HostPolicy};
+use super::{Cluster, ClusterError, ClusterTimeouts, HostPolicy, ResponseLimits};
 use crate::observe::Observers;
 use crate::upstream::address::{EndpointAddress, Transport};
 use crate::upstream::affinity::Affinity;
@@ -42,6 +42,7 @@ impl ClusterBuilder {
                 host: HostPolicy::default(),
                 pool: PoolSettings::default(),
                 timeouts: ClusterTimeouts::default(),
+                response_limits: ResponseLimits::default(),
                 health_check: None,
                 ejection: None,
                 panic_threshold: Some(0.0),
@@ -110,6 +111,12 @@ impl ClusterBuilder {
     /// How long endpoints are waited for.
     pub fn timeouts(mut self, timeouts: ClusterTimeouts) -> Self {
         self.settings.timeouts = timeouts;
+        self
+    }
+
+    /// How much of the head of a response is accepted.
+    pub fn response_limits(mut self, limits: ResponseLimits) -> Self {
+        self.settings.response_limits = limits;
         self
     }
 
@@ -196,7 +203,7 @@ impl ClusterBuilder {
 
     /// Takes over the live state of `predecessor` (connections, counters, health) for endpoints
     /// that both have, and its discovered set until the own source has published. Where pool or
-    /// TLS settings differ, connections are made anew.
+    /// TLS settings or the limits of responses differ, connections are made anew.
     pub fn inherit(mut self, predecessor: &Cluster) -> Self {
         self.predecessor = Some(predecessor.clone());
         self

@@ -21,6 +21,7 @@ pub(super) use self::shared::Shared;
 pub use self::status::{ClusterStatus, EndpointStatus};
 use super::endpoint::{Endpoint, EndpointSpec};
 use super::forward;
+use crate::http1::head::HeadLimits;
 use crate::message::{Outcome, Request};
 use crate::module::{Health, ModuleService};
 
@@ -53,6 +54,29 @@ impl Default for ClusterTimeouts {
             response_head: Some(RESPONSE_HEAD),
             idle: Duration::from_secs(300),
         }
+    }
+}
+
+/// How much of the head of a response is accepted. What is over it is answered with 502
+/// [`UpstreamHeadersTooLarge`](crate::Reason::UpstreamHeadersTooLarge).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ResponseLimits {
+    /// Bytes of the status line and all headers. Default: 64 KiB.
+    pub headers: usize,
+    /// Number of headers. Default: 200.
+    pub header_count: usize,
+}
+
+impl ResponseLimits {
+    pub(in crate::upstream) fn head(self) -> HeadLimits {
+        HeadLimits { uri: usize::MAX, bytes: self.headers, fields: self.header_count }
+    }
+}
+
+impl Default for ResponseLimits {
+    fn default() -> Self {
+        Self { headers: 64 * 1024, header_count: 200 }
     }
 }
 

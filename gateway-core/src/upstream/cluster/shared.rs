@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep};
 
 use super::available::{Available, PickMode};
 use super::builder::can_reach;
-use super::{ClusterTimeouts, HostPolicy, prober};
+use super::{ClusterTimeouts, HostPolicy, ResponseLimits, prober};
 use crate::budget::{self, RetryBudget};
 use crate::error::BoxError;
 use crate::live::Live;
@@ -54,6 +54,7 @@ pub(in crate::upstream) struct Settings {
     pub(in crate::upstream) host: HostPolicy,
     pub(in crate::upstream) pool: PoolSettings,
     pub(in crate::upstream) timeouts: ClusterTimeouts,
+    pub(in crate::upstream) response_limits: ResponseLimits,
     pub(in crate::upstream) health_check: Option<Arc<HealthCheck>>,
     pub(in crate::upstream) ejection: Option<EjectionSettings>,
     pub(in crate::upstream) panic_threshold: Option<f64>,
@@ -105,7 +106,9 @@ impl Shared {
             _ => endpoints,
         };
         let inherited = predecessor.is_some_and(|predecessor| {
-            predecessor.settings.pool == settings.pool && predecessor.connector.same_as(&connector)
+            predecessor.settings.pool == settings.pool
+                && predecessor.settings.response_limits == settings.response_limits
+                && predecessor.connector.same_as(&connector)
         });
         let before = before.filter(|_| inherited).unwrap_or_default();
         let members: Arc<[Member]> = members(&before, specs, &settings).into();

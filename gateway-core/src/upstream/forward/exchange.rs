@@ -11,6 +11,7 @@ use http_body::Frame;
 use tokio::io::AsyncReadExt;
 use tokio::time::{Duration, Instant};
 
+use super::Call;
 use super::limits::{Limits, Progress};
 use crate::body::Body;
 use crate::context::Interim;
@@ -22,9 +23,6 @@ use crate::http1::head::{HeadError, HeadLimits, HeadScanner, ResponseHead, parse
 use crate::http1::{ANSWER_READ_SIZE, STREAM_READ_SIZE};
 use crate::trailers;
 use crate::upstream::pool::Connection;
-
-/// What is accepted of an answer's head.
-const HEAD_LIMITS: HeadLimits = HeadLimits { uri: usize::MAX, bytes: 64 * 1024, fields: 200 };
 
 /// An upstream that sends more interim answers than this has lost its mind.
 const MAX_INTERIM: usize = 32;
@@ -51,6 +49,7 @@ pub(super) struct Exchange {
     pub(super) answered: bool,
     /// Writing failed; what the upstream answered before that may still be read.
     write_failed: bool,
+    head_limits: HeadLimits,
     scanner: HeadScanner,
     interim_count: usize,
     pub(super) decoder: Decoder,
@@ -84,8 +83,9 @@ impl Exchange {
         body: Body,
         framing: Framing,
         expects: bool,
-        now: Instant,
+        call: &Call<'_>,
     ) -> Self {
+        let now = call.started;
         let body = match framing {
             Framing::None => Sending::Done,
             _ if expects => Sending::Held { body, until: now + EXPECT_PATIENCE },
@@ -100,6 +100,7 @@ impl Exchange {
             written: 0,
             answered: false,
             write_failed: false,
+            head_limits: call.head_limits,
             scanner: HeadScanner::default(),
             interim_count: 0,
             decoder: Decoder::Done,
@@ -289,7 +290,7 @@ impl Exchange {
         let read = &mut self.connection.read;
         let too_large = || Error::from(Reason::UpstreamHeadersTooLarge);
         let Some(length) = self.scanner.scan(read).map_err(head_error)? else {
-            if read.len() > HEAD_LIMITS.bytes {
+            if read.len() > self.head_limits.bytes {
                 return Err(too_large());
             }
             // What cannot become a status line is refused at once.
@@ -300,12 +301,12 @@ impl Exchange {
             }
             return Ok(None);
         };
-        if length > HEAD_LIMITS.bytes {
+        if length > self.head_limits.bytes {
             return Err(too_large());
         }
         self.scanner = HeadScanner::default();
         let head = read.split_to(length);
-        parse_response(head, &HEAD_LIMITS).map(Some).map_err(head_error)
+        parse_response(head, &self.head_limits).map(Some).map_err(head_error)
     }
 
     fn interim(

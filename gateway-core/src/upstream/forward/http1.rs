@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::exchange::{Exchange, write_head};
 use super::far_side::FarSide;
+use super::keep_alive;
 use super::received::Received;
 use super::{Call, connection_bound, is_idempotent};
 use crate::body::Body;
@@ -42,7 +43,9 @@ pub(super) async fn forward(
     }
     let mut lease = Lease::acquire(in_flight, call.limits.deadline).await?;
     let bound = call.bound.take().and_then(|bound| lease.take_bound(bound, call.started));
-    let mut pooled = bound.or_else(|| lease.take(call.started));
+    // What cannot be sent again must not meet an upstream that has just closed the connection.
+    let careful = !(is_idempotent(&call.head.method, &call.head.headers) && body.is_end_stream());
+    let mut pooled = bound.or_else(|| lease.take(call.started, careful));
     loop {
         let reused = pooled.is_some();
         let connection = match pooled.take() {
@@ -113,7 +116,7 @@ async fn attempt(
     let out = connection.out.buffer();
     write_head(out, &call.head.method, target, &call.head.headers, framing);
     let interim = call.context.and_then(RequestContext::interim);
-    let mut exchange = Exchange::new(connection, body, framing, expects, call.started);
+    let mut exchange = Exchange::new(connection, body, framing, expects, call);
     let answered =
         poll_fn(|cx| exchange.poll_answer(cx, call.upgrade, interim, &call.limits)).await;
     match answered {
@@ -159,6 +162,7 @@ fn receive(
             lease.bind(Binding { owner, cluster: Arc::clone(cluster) });
         }
     }
+    exchange.connection.announced(keep_alive::timeout(&head.headers));
     let named = hop_headers::strip_response(&mut head.headers).named();
     exchange.decoder = match framing {
         ResponseFraming::Empty => Decoder::Done,

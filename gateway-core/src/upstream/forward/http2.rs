@@ -74,6 +74,9 @@ pub(super) async fn forward(
         let failed = match send(lease, request, call).await {
             Ok((response, lease)) => {
                 replay.settle();
+                if response.headers().len() > call.head_limits.fields {
+                    return Err(Reason::UpstreamHeadersTooLarge.into());
+                }
                 if call.upgrade && response.status().is_success() {
                     return switch(response, in_flight, lease, key.as_ref()).await;
                 }
@@ -169,7 +172,7 @@ async fn connect(
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_send_buf_size(SEND_BUFFER)
-        .max_header_list_size(64 * 1024)
+        .max_header_list_size(u32::try_from(call.head_limits.bytes).unwrap_or(u32::MAX))
         // Until the upstream's SETTINGS say otherwise.
         .initial_max_send_streams(0)
         .keep_alive_interval(PING_AFTER);

@@ -6,6 +6,7 @@ mod exchange;
 mod far_side;
 mod http1;
 mod http2;
+mod keep_alive;
 mod limits;
 mod max_forwards;
 mod once;
@@ -187,6 +188,8 @@ struct Call<'a> {
     started: Instant,
     connect_by: Instant,
     limits: Limits,
+    /// What is accepted of the head of a response.
+    head_limits: HeadLimits,
     /// Some byte of an answer has come.
     answered: bool,
     /// Endpoints that were tried.
@@ -219,6 +222,7 @@ impl<'a> Call<'a> {
                 idle: cluster.settings.timeouts.idle,
                 deadline: context.and_then(RequestContext::deadline),
             },
+            head_limits: cluster.settings.response_limits.head(),
             head,
             context,
             started: now,

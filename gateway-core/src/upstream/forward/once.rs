@@ -12,6 +12,7 @@ use crate::body::Body;
 use crate::message::Outcome;
 use crate::replay::Replay;
 use crate::upstream::address::EndpointAddress;
+use crate::upstream::cluster::ResponseLimits;
 use crate::upstream::connect::Connector;
 use crate::upstream::endpoint::Endpoint;
 use crate::upstream::pool::PoolSettings;
@@ -42,6 +43,7 @@ pub(in crate::upstream) async fn send_once(
             idle: by.saturating_duration_since(started),
             deadline: None,
         },
+        head_limits: ResponseLimits::default().head(),
         answered: false,
         tries: 1,
         cluster: None,

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 use std::thread::available_parallelism;
+use std::time::Duration;
 
 use bytes::BytesMut;
 use tokio::io::AsyncReadExt;
@@ -31,6 +32,8 @@ pub(crate) struct Connection {
     home: usize,
     opened: Instant,
     idle_since: Instant,
+    /// How long the upstream says that it keeps the connection while it is idle.
+    kept_for: Option<Duration>,
     /// It has carried credentials that authenticate a connection.
     pub(crate) bound: bool,
 }
@@ -46,21 +49,40 @@ impl Connection {
             home: shard_of_this_thread(),
             opened: now,
             idle_since: now,
+            kept_for: None,
             bound: false,
         })
     }
 
     /// True when the upstream has neither closed the connection nor sent what nobody asked for.
-    /// No system call unless something has happened on it.
+    /// No system call unless something has happened on it, as far as the event loop knows.
     fn is_alive(&mut self) -> bool {
         let mut cx = Context::from_waker(Waker::noop());
         self.read.reserve(1);
         pin!(self.stream.read_buf(&mut self.read)).poll(&mut cx).is_pending()
     }
 
+    /// As [`is_alive`](Self::is_alive), and asks the system for what the event loop has not seen
+    /// yet: an upstream that closes right behind its response.
+    fn is_surely_alive(&mut self) -> bool {
+        self.is_alive() && !self.stream.has_arrived()
+    }
+
+    /// Notes how long the upstream keeps the connection while it is idle.
+    pub(crate) fn announced(&mut self, kept_for: Option<Duration>) {
+        if kept_for.is_some() {
+            self.kept_for = kept_for;
+        }
+    }
+
     fn is_fresh(&self, settings: &PoolSettings, now: Instant) -> bool {
-        now.duration_since(self.idle_since) < settings.idle_timeout
-            && now.duration_since(self.opened) < settings.max_age
+        self.may_idle(settings, now) && now.duration_since(self.opened) < settings.max_age
+    }
+
+    /// True while it has not been idle for too long, for us or for the upstream.
+    fn may_idle(&self, settings: &PoolSettings, now: Instant) -> bool {
+        let kept_for = self.kept_for.map_or(Duration::MAX, |kept| kept.saturating_sub(LAST_MOMENT));
+        now.duration_since(self.idle_since) < settings.idle_timeout.min(kept_for)
     }
 }
 
@@ -142,22 +164,24 @@ impl Http1Pool {
     }
 
     /// An idle connection that is alive, this worker's own first.
-    fn take(&self, now: Instant) -> Option<Box<Connection>> {
+    fn take(&self, now: Instant, careful: bool) -> Option<Box<Connection>> {
         let own = shard_of_this_thread() % self.shards.len();
-        self.take_from(own, now).or_else(|| {
+        self.take_from(own, now, careful).or_else(|| {
             // Those of other workers only when no more may be opened.
             if self.open.load(Ordering::Relaxed) < self.settings.total {
                 return None;
             }
-            (0..self.shards.len()).filter(|&at| at != own).find_map(|at| self.take_from(at, now))
+            let mut others = (0..self.shards.len()).filter(|&at| at != own);
+            others.find_map(|at| self.take_from(at, now, careful))
         })
     }
 
-    fn take_from(&self, shard: usize, now: Instant) -> Option<Box<Connection>> {
+    fn take_from(&self, shard: usize, now: Instant, careful: bool) -> Option<Box<Connection>> {
         loop {
             let mut connection = self.lock(shard)?.pop()?;
             self.idle.fetch_sub(1, Ordering::Relaxed);
-            if connection.is_fresh(&self.settings, now) && connection.is_alive() {
+            let fresh = connection.is_fresh(&self.settings, now);
+            if fresh && if careful { connection.is_surely_alive() } else { connection.is_alive() } {
                 return Some(connection);
             }
             self.open.fetch_sub(1, Ordering::Relaxed);
@@ -210,6 +234,10 @@ impl Http1Pool {
 #[allow(clippy::vec_box, reason = "moving a pointer, not a connection")]
 type Idle = Vec<Box<Connection>>;
 
+/// An idle connection is not used in the last moment before the upstream closes it: the request
+/// and the end of the connection would cross.
+const LAST_MOMENT: Duration = Duration::from_secs(1);
+
 /// A pool has at most this many shards.
 const MAX_SHARDS: usize = 64;
 
@@ -257,9 +285,10 @@ impl Lease {
         &self.in_flight.endpoint().http1
     }
 
-    /// An idle connection, as of `now`.
-    pub(crate) fn take(&mut self, now: Instant) -> Option<Box<Connection>> {
-        let connection = self.pool().take(now)?;
+    /// An idle connection, as of `now`. With `careful`, the system says whether the upstream has
+    /// closed it.
+    pub(crate) fn take(&mut self, now: Instant, careful: bool) -> Option<Box<Connection>> {
+        let connection = self.pool().take(now, careful)?;
         self.holds = true;
         Some(connection)
     }
@@ -272,10 +301,9 @@ impl Lease {
     ) -> Option<Box<Connection>> {
         self.holds = true;
         let mut connection = bound.into_connection();
-        let idle_timeout = self.pool().settings.idle_timeout;
-        let is_usable = |one: &mut Box<Connection>| {
-            now.duration_since(one.idle_since) < idle_timeout && one.is_alive()
-        };
+        let settings = self.pool().settings;
+        let is_usable =
+            |one: &mut Box<Connection>| one.may_idle(&settings, now) && one.is_surely_alive();
         if !connection.as_mut().is_some_and(is_usable) {
             connection = None;
             self.lost();
@@ -357,4 +385,59 @@ fn shard_of_this_thread() -> usize {
             next
         })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::net::{Shutdown, TcpListener};
+
+    use tokio::net::TcpStream;
+
+    use super::*;
+
+    fn in_memory() -> (Box<Connection>, tokio::io::DuplexStream) {
+        let (near, far) = tokio::io::duplex(64);
+        (Connection::new(NetStream::Other(Box::new(near))), far)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn idle_time_of_upstream_is_kept() {
+        let seconds = Duration::from_secs;
+        for (announced, idle, usable) in [
+            (None, 59, true),
+            (None, 60, false),
+            (Some(5), 3, true),
+            (Some(5), 4, false),
+            (Some(1), 0, false),
+            (Some(0), 0, false),
+            (Some(3600), 60, false),
+        ] {
+            let pool = Http1Pool::new(PoolSettings::default());
+            let (mut connection, _far) = in_memory();
+            connection.announced(announced.map(seconds));
+            // A response that says nothing takes nothing back.
+            connection.announced(None);
+            pool.give(connection);
+            tokio::time::advance(seconds(idle)).await;
+            let taken = pool.take(Instant::now(), false).is_some();
+            assert_eq!(taken, usable, "{announced:?} {idle}");
+        }
+    }
+
+    #[tokio::test]
+    async fn end_is_seen_before_the_event_loop_sees_it() {
+        for says in [&b""[..], b"unasked"] {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+            let (mut far, _) = listener.accept().unwrap();
+            let mut connection = Connection::new(NetStream::Tcp(stream));
+            assert!(connection.is_surely_alive());
+            // From here on the event loop has no turn.
+            far.write_all(says).unwrap();
+            far.shutdown(Shutdown::Write).unwrap();
+            assert!(connection.is_alive(), "the event loop knows nothing yet");
+            assert!(!connection.is_surely_alive());
+        }
+    }
 }
