@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use futures_util::future::join;
 use futures_util::{StreamExt, stream};
 use gateway_core::upstream::EndpointSpec;
 use hickory_resolver::TokioResolver;
@@ -33,16 +34,31 @@ struct Answer<T> {
     records: Vec<T>,
     /// The shortest time to live, in seconds.
     ttl: u32,
+    /// Why records of the other family could not be had.
+    problem: Option<String>,
 }
 
 impl<T> Answer<T> {
     fn none() -> Self {
-        Self { records: Vec::new(), ttl: u32::MAX }
+        Self { records: Vec::new(), ttl: u32::MAX, problem: None }
     }
 
     fn and(mut self, other: Self) -> Self {
         self.records.extend(other.records);
-        Self { records: self.records, ttl: self.ttl.min(other.ttl) }
+        Self { records: self.records, ttl: self.ttl.min(other.ttl), ..self }
+    }
+
+    /// Both answers. One that failed is left out where the other one has records, and reported: a
+    /// name server that answers SERVFAIL, or nothing, to one type is no reason to do without the
+    /// other.
+    fn either(one: Result<Self, Failure>, other: Result<Self, Failure>) -> Result<Self, Failure> {
+        match (one, other) {
+            (Ok(one), Ok(other)) => Ok(one.and(other)),
+            (Ok(good), Err(failure)) | (Err(failure), Ok(good)) if !good.records.is_empty() => {
+                Ok(Self { problem: Some(failure.to_string()), ..good })
+            }
+            (Err(failure), _) | (_, Err(failure)) => Err(failure),
+        }
     }
 }
 
@@ -64,7 +80,9 @@ impl Lookup<'_> {
         for address in answer.records {
             endpoints.push(self.endpoint(address, port)?);
         }
-        Ok((endpoints.into(), answer.ttl))
+        let mut found = Found::from(endpoints);
+        found.left_out = answer.problem;
+        Ok((found, answer.ttl))
     }
 
     async fn targets(&self) -> Result<(Found, u32), Failure> {
@@ -87,6 +105,9 @@ impl Lookup<'_> {
                 continue;
             };
             ttl = ttl.min(target.ttl);
+            if let Some(problem) = &target.problem {
+                found.left_out.get_or_insert_with(|| problem.clone());
+            }
             if target.records.is_empty() {
                 let problem =
                     || format!("target `{}` is left out: it has no address", record.target);
@@ -148,15 +169,23 @@ async fn addresses(
     match family {
         Family::V4 => v4().await,
         Family::V6 => v6().await,
-        Family::V4First => match v4().await? {
-            answer if answer.records.is_empty() => v6().await,
-            answer => Ok(answer),
-        },
-        Family::V6First => match v6().await? {
-            answer if answer.records.is_empty() => v4().await,
-            answer => Ok(answer),
-        },
-        Family::Both => Ok(v4().await?.and(v6().await?)),
+        Family::V4First => first_of(v4(), v6()).await,
+        Family::V6First => first_of(v6(), v4()).await,
+        Family::Both => {
+            let (v4, v6) = join(v4(), v6()).await;
+            Answer::either(v4, v6)
+        }
+    }
+}
+
+/// The first answer; the second one where the first has no records or fails.
+async fn first_of<T>(
+    first: impl Future<Output = Result<Answer<T>, Failure>>,
+    second: impl Future<Output = Result<Answer<T>, Failure>>,
+) -> Result<Answer<T>, Failure> {
+    match first.await {
+        Ok(answer) if !answer.records.is_empty() => Ok(answer),
+        first => Answer::either(first, second.await),
     }
 }
 
@@ -183,7 +212,7 @@ async fn ask<T>(
     // The records of the way there (CNAME) hold no longer than those at its end.
     let ttl = lookup.answers().iter().map(|record| record.ttl).min();
     let records = lookup.answers().iter().filter_map(|record| wanted(&record.data)).collect();
-    Ok(Answer { records, ttl: ttl.unwrap_or(u32::MAX) })
+    Ok(Answer { records, ttl: ttl.unwrap_or(u32::MAX), problem: None })
 }
 
 fn failure(name: &Name, kind: RecordType, error: &NetError) -> Failure {

@@ -34,6 +34,8 @@ type Records = Vec<(u16, u32, Vec<u8>)>;
 
 struct Zone {
     mood: Mood,
+    /// For questions of one type alone.
+    moods: HashMap<u16, Mood>,
     records: HashMap<(String, u16), Records>,
     asked: usize,
     over_tcp: usize,
@@ -56,7 +58,13 @@ impl NameServer {
             }
         };
         let address = udp.local_addr().unwrap();
-        let zone = Zone { mood: Mood::Well, records: HashMap::new(), asked: 0, over_tcp: 0 };
+        let zone = Zone {
+            mood: Mood::Well,
+            moods: HashMap::new(),
+            records: HashMap::new(),
+            asked: 0,
+            over_tcp: 0,
+        };
         let zone = Arc::new(Mutex::new(zone));
         let (tasks, connections) = (Tasks::new(), Tasks::new());
         let shared = Arc::clone(&zone);
@@ -108,6 +116,10 @@ impl NameServer {
         self.zone.lock().unwrap().mood = mood;
     }
 
+    fn feel_about(&self, kind: u16, mood: Mood) {
+        self.zone.lock().unwrap().moods.insert(kind, mood);
+    }
+
     fn asked(&self) -> usize {
         self.zone.lock().unwrap().asked
     }
@@ -148,9 +160,6 @@ async fn serve(mut stream: TcpStream, zone: &Mutex<Zone>) -> std::io::Result<()>
 impl Zone {
     fn answer(&mut self, question: &[u8], most: usize) -> Option<Vec<u8>> {
         self.asked += 1;
-        if self.mood == Mood::Silent {
-            return None;
-        }
         let mut labels = Vec::new();
         let mut at = 12;
         while question[at] > 0 {
@@ -161,8 +170,12 @@ impl Zone {
         let name = labels.join(".") + ".";
         let kind = u16::from_be_bytes([question[at + 1], question[at + 2]]);
         let end = at + 5;
+        let mood = self.moods.get(&kind).copied().unwrap_or(self.mood);
+        if mood == Mood::Silent {
+            return None;
+        }
         let records = self.records.get(&(name.clone(), kind)).cloned().unwrap_or_default();
-        let code = match self.mood {
+        let code = match mood {
             Mood::ServFail => 2,
             _ if self.records.keys().any(|(known, _)| *known == name) => 0,
             _ => 3,
@@ -254,6 +267,46 @@ async fn of_two_kinds_of_address_one_is_taken() {
     server.addresses("orders.test.", 1, &["fd00::2"]);
     until_names(&cluster, &["http://[fd00::2]:9000"]).await;
     until_well(&cluster).await;
+}
+
+#[tokio::test]
+async fn a_family_that_fails_leaves_the_other() {
+    let (four, six) = ("http://10.0.0.1:9000", "http://[fd00::1]:9000");
+    for mood in [Mood::ServFail, Mood::Silent] {
+        for (fails, failure, left) in
+            [(AAAA, "AAAA of `orders.test.`", four), (A, "A of `orders.test.`", six)]
+        {
+            let server = NameServer::start().await;
+            server.addresses("orders.test.", 1, &["10.0.0.1", "fd00::1"]);
+            server.set("_http._tcp.orders.test.", SRV, vec![srv(0, 1, 9000, "orders.test.")]);
+            server.feel_about(fails, mood);
+            for family in [Family::V4First, Family::V6First, Family::Both] {
+                for config in [
+                    DnsConfig::new("orders.test.", 9000),
+                    DnsConfig::srv("_http._tcp.orders.test."),
+                ] {
+                    let mut config = server.quick(config);
+                    (config.family, config.timeout) = (family, Duration::from_millis(50));
+                    let cluster = watched(DnsDiscovery::new(config).unwrap());
+                    until_names(&cluster, &[left]).await;
+                    let asks_first = match family {
+                        Family::V4First => A,
+                        Family::V6First => AAAA,
+                        _ => fails,
+                    };
+                    if asks_first == fails {
+                        until_failure(&cluster, failure).await;
+                    }
+                }
+            }
+            // One family alone has nothing to fall back to.
+            let mut config = server.quick(DnsConfig::new("orders.test.", 9000));
+            config.family = if fails == A { Family::V4 } else { Family::V6 };
+            let cluster = watched(DnsDiscovery::new(config).unwrap());
+            until_failure(&cluster, failure).await;
+            assert_eq!(names(&cluster), [""; 0]);
+        }
+    }
 }
 
 #[tokio::test]
