@@ -13,9 +13,25 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
+/// A certificate for `localhost` that has signed itself, as `openssl req -x509` makes it: one of an
+/// authority. Its PEM, and that of its key.
+fn self_signed(edit: impl FnOnce(&mut rcgen::CertificateParams)) -> (String, String) {
+    let key = rcgen::KeyPair::generate().expect("a key");
+    let mut params =
+        rcgen::CertificateParams::new(vec!["localhost".to_owned()]).expect("parameters");
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    edit(&mut params);
+    let certificate = params.self_signed(&key).expect("a certificate");
+    (certificate.pem(), key.serialize_pem())
+}
+
 /// A server with the certificate `pair`, which wants certificates of `clients`; gives its port. It
 /// answers with the name it was asked for.
 async fn server(pair: &Pair, clients: Option<&Authority>) -> u16 {
+    server_of(&pair.cert, &pair.key, clients).await
+}
+
+async fn server_of(cert: &str, key: &str, clients: Option<&Authority>) -> u16 {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
@@ -30,8 +46,8 @@ async fn server(pair: &Pair, clients: Option<&Authority>) -> u16 {
             builder.with_client_cert_verifier(verifier.build().expect("a verifier"))
         }
     };
-    let chain = vec![CertificateDer::from_pem_slice(pair.cert.as_bytes()).expect("PEM")];
-    let key = PrivateKeyDer::from_pem_slice(pair.key.as_bytes()).expect("a key");
+    let chain = vec![CertificateDer::from_pem_slice(cert.as_bytes()).expect("PEM")];
+    let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).expect("a key");
     let acceptor = TlsAcceptor::from(Arc::new(builder.with_single_cert(chain, key).expect("TLS")));
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
     let port = listener.local_addr().expect("an address").port();
@@ -88,6 +104,37 @@ async fn a_trusted_certificate_is_spoken_to() {
         let cluster = gateway.admin().cluster("back").await;
         assert_eq!(cluster["tls"]["verified"], true);
     }
+}
+
+#[tokio::test]
+async fn certificate_of_the_server_itself_is_trusted() {
+    let (authority, files) = (Authority::new("tests"), Files::new());
+    let leaf = |params: &mut rcgen::CertificateParams| params.is_ca = rcgen::IsCa::NoCa;
+    let pinned = authority.server(&["localhost"]);
+    for (what, (cert, key)) in [
+        ("an authority", self_signed(|_| {})),
+        ("a server", self_signed(leaf)),
+        ("issued", (pinned.cert.clone(), pinned.key.clone())),
+    ] {
+        let port = server_of(&cert, &key, None).await;
+        let file = files.write("leaf.pem", &cert);
+        let tls = format!("tls = {{ ca = {file:?} }}");
+        let trusts = gateway("localhost", port, &tls).start().await;
+        let reply = Client::http1(trusts.addr()).get("/").await;
+        assert_eq!((reply.status, reply.text().as_str()), (200, "localhost"), "{what}");
+        // Its name still counts, and so does that it is the same.
+        let named = format!("tls = {{ ca = {file:?}, server_name = \"other.test\" }}");
+        assert_refused(&gateway("localhost", port, &named).start().await, "tls_failed").await;
+        let (other, _) = self_signed(|_| {});
+        let file = files.write("other.pem", &other);
+        let tls = format!("tls = {{ ca = {file:?} }}");
+        assert_refused(&gateway("localhost", port, &tls).start().await, "tls_failed").await;
+    }
+    let (cert, key) = self_signed(gateway_tests::certs::expired);
+    let port = server_of(&cert, &key, None).await;
+    let file = files.write("expired.pem", &cert);
+    let tls = format!("tls = {{ ca = {file:?} }}");
+    assert_refused(&gateway("localhost", port, &tls).start().await, "tls_failed").await;
 }
 
 #[tokio::test]

@@ -20,6 +20,8 @@ mod signature;
 mod source;
 #[cfg(feature = "tls")]
 mod tls;
+#[cfg(feature = "tls")]
+mod trusted;
 mod upstream_tls;
 
 use std::fmt;

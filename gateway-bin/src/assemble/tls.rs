@@ -4,18 +4,15 @@ use std::sync::Arc;
 
 use gateway_core::BoxError;
 use gateway_core::context::TlsVersion;
-use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::version::{TLS12, TLS13};
-use rustls::{
-    ClientConfig, ConfigBuilder, DigitallySignedStruct, RootCertStore, SignatureScheme,
-    WantsVerifier,
-};
+use rustls::{ClientConfig, ConfigBuilder, DigitallySignedStruct, SignatureScheme, WantsVerifier};
 use rustls_platform_verifier::Verifier;
 
+use super::trusted::Trusted;
 use crate::config::{ClusterTls, PemFile};
 
 /// The one crypto provider.
@@ -43,17 +40,19 @@ pub(super) fn client() -> Result<Arc<ClientConfig>, BoxError> {
 pub(super) fn client_trusting(ca: &str) -> Result<Arc<ClientConfig>, BoxError> {
     let pem = std::fs::read(ca).map_err(|error| format!("{ca}: {error}"))?;
     let pem = crate::config::without_mark(&pem);
-    let roots = roots(pem).map_err(|error| format!("{ca} {error}"))?;
-    let config = begun(TlsVersion::Tls12)?.with_root_certificates(roots);
+    let trusted = trusted(pem).map_err(|error| format!("{ca} {error}"))?;
+    let config = begun(TlsVersion::Tls12)?.dangerous().with_custom_certificate_verifier(trusted);
     Ok(Arc::new(config.with_no_client_auth()))
 }
 
 /// The same, verified by the certificates in `ca` alone.
 #[cfg(feature = "acme")]
 pub(super) fn client_trusting_pem(ca: &PemFile) -> Result<Arc<ClientConfig>, String> {
-    let roots = roots(ca.bytes()).map_err(|found| format!("{} {found}", ca.path().display()))?;
+    let trusted =
+        trusted(ca.bytes()).map_err(|found| format!("{} {found}", ca.path().display()))?;
     let begun = begun(TlsVersion::Tls12).map_err(|error| error.to_string())?;
-    Ok(Arc::new(begun.with_root_certificates(roots).with_no_client_auth()))
+    let config = begun.dangerous().with_custom_certificate_verifier(trusted);
+    Ok(Arc::new(config.with_no_client_auth()))
 }
 
 /// What is wrong with `tls` of a cluster: the key below it, and the words.
@@ -78,11 +77,7 @@ pub(super) fn cluster(tls: &ClusterTls) -> Result<Arc<ClientConfig>, Wrong> {
     let begun = begun(tls.min_version).map_err(|error| Wrong::new("min_version", error))?;
     let verifier: Arc<dyn ServerCertVerifier> = match &tls.ca {
         _ if tls.dangerous_accept_any_certificate => Arc::new(AcceptAny(provider())),
-        Some(ca) => {
-            let roots = roots(ca.bytes()).map_err(|found| Wrong::file("ca", ca, &found))?;
-            let built = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider());
-            built.build().map_err(|error| Wrong::new("ca", error))?
-        }
+        Some(ca) => trusted(ca.bytes()).map_err(|found| Wrong::file("ca", ca, &found))?,
         None => Arc::new(Verifier::new(provider()).map_err(|error| Wrong::new("ca", error))?),
     };
     let config = begun.dangerous().with_custom_certificate_verifier(verifier);
@@ -111,13 +106,15 @@ pub(super) fn server_name(name: &str) -> Result<ServerName<'static>, Wrong> {
     })
 }
 
-fn roots(pem: &[u8]) -> Result<RootCertStore, String> {
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(pem) {
-        let certificate = certificate.map_err(|_| "is not PEM, expected `BEGIN CERTIFICATE`")?;
-        roots.add(certificate).map_err(|error| format!("has an unusable certificate: {error}"))?;
+/// Verifies by the certificates in `pem`: authorities, or servers' own.
+fn trusted(pem: &[u8]) -> Result<Arc<Trusted>, String> {
+    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+    let certificates = certificates.map_err(|_| "is not PEM, expected `BEGIN CERTIFICATE`")?;
+    if certificates.is_empty() {
+        return Err("has no certificate".to_owned());
     }
-    if roots.is_empty() { Err("has no certificate".to_owned()) } else { Ok(roots) }
+    let trusted = Trusted::new(certificates, provider());
+    Ok(Arc::new(trusted.map_err(|error| format!("has an unusable certificate: {error}"))?))
 }
 
 fn begun(

@@ -143,7 +143,7 @@ impl Assembled {
         let upstream = clusters
             .map(|cluster| cluster.pool.total.saturating_mul(cluster.endpoints.len()))
             .fold(0, usize::saturating_add);
-        let total: usize = asked.iter().sum();
+        let total = asked.iter().copied().fold(0, usize::saturating_add);
         let room = descriptors::client_connections(files, upstream);
         if total <= room {
             return asked;
@@ -152,7 +152,9 @@ impl Assembled {
             "connections lowered from {total} to {room}: this process may open {files} files; \
              `ulimit -Hn` raises that"
         ));
-        asked.iter().map(|one| (one * room / total).max(1)).collect()
+        // In 128 bits: no product of two numbers of 64 bits is larger.
+        let share = |one: usize| one as u128 * room as u128 / total as u128;
+        asked.iter().map(|one| usize::try_from(share(*one)).unwrap_or(room).max(1)).collect()
     }
 }
 
