@@ -142,6 +142,20 @@ async fn all_forwards_the_principal_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn principal_of_all_can_be_chosen() {
+    let (upstream, issuer) = (Upstream::http1().start().await, issuer().await);
+    let policy = "policy = { identity = { mode = \"all\", principal = \"api_key\" }, \
+                  jwt = \"house\", api_key = \"partners\" }";
+    let gateway = gateway(&upstream, &issuer, "header = \"x-api-key\"", policy).await;
+    let token = format!("Bearer {}", token("ada"));
+    asks(&gateway, &[("authorization", &token), ("x-api-key", KEY)]).await.assert_ok("ok");
+    let names = ["x-user", "x-jwt", "x-api", "authorization", "x-api-key"];
+    let one = [some("partner"), None, some("partner"), Some(token.clone()), None];
+    assert_eq!(forwarded(&upstream, names), one);
+    asks(&gateway, &[("x-api-key", KEY)]).await.assert_by_gateway(&[401]);
+}
+
+#[tokio::test]
 async fn check_rejects_kinds_that_no_request_has_together() {
     let identity = format!(
         "[identity.jwt.j]\nissuer = \"i\"\naudience = \"any\"\nalgorithms = \"HS256\"\n\
@@ -159,6 +173,16 @@ async fn check_rejects_kinds_that_no_request_has_together() {
         let (status, said) = Gateway::document(text).refused().await;
         assert!(!status.success());
         assert!(said.contains(expected) && said.contains("no request passes"), "{policy}: {said}");
+    }
+    for (identity_key, expected) in [
+        ("{ mode = \"all\", principal = \"api_key\" }", "`policy.api_key` is not named"),
+        ("{ mode = \"any\", principal = \"jwt\" }", "expected `mode = \"all\"`"),
+    ] {
+        let policy = format!("policy = {{ identity = {identity_key}, jwt = \"j\" }}");
+        let text = format!("{LISTENER}{identity}{route}{policy}\n");
+        let (status, said) = Gateway::document(text).refused().await;
+        assert!(!status.success());
+        assert!(said.contains(expected), "{policy}: {said}");
     }
 }
 

@@ -1,9 +1,10 @@
 //! `https` endpoints: verified, or not spoken to.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use gateway_tests::certs::{Authority, Files, Pair};
-use gateway_tests::{Client, Gateway, GatewayBuilder};
+use gateway_tests::{Client, Gateway, GatewayBuilder, Payload, eventually};
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -31,7 +32,7 @@ async fn server(pair: &Pair, clients: Option<&Authority>) -> u16 {
     server_of(&pair.cert, &pair.key, clients).await
 }
 
-async fn server_of(cert: &str, key: &str, clients: Option<&Authority>) -> u16 {
+fn acceptor(cert: &str, key: &str, clients: Option<&Authority>) -> TlsAcceptor {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
@@ -48,7 +49,11 @@ async fn server_of(cert: &str, key: &str, clients: Option<&Authority>) -> u16 {
     };
     let chain = vec![CertificateDer::from_pem_slice(cert.as_bytes()).expect("PEM")];
     let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).expect("a key");
-    let acceptor = TlsAcceptor::from(Arc::new(builder.with_single_cert(chain, key).expect("TLS")));
+    TlsAcceptor::from(Arc::new(builder.with_single_cert(chain, key).expect("TLS")))
+}
+
+async fn server_of(cert: &str, key: &str, clients: Option<&Authority>) -> u16 {
+    let acceptor = acceptor(cert, key, clients);
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
     let port = listener.local_addr().expect("an address").port();
     tokio::spawn(async move {
@@ -69,6 +74,32 @@ async fn server_of(cert: &str, key: &str, clients: Option<&Authority>) -> u16 {
         }
     });
     port
+}
+
+/// A server that ends each connection right behind its first response; gives its port, and how many
+/// it has ended.
+async fn closing(pair: &Pair) -> (u16, Arc<AtomicUsize>) {
+    let ended = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&ended);
+    let acceptor = acceptor(&pair.cert, &pair.key, None);
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
+    let port = listener.local_addr().expect("an address").port();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let (acceptor, count) = (acceptor.clone(), Arc::clone(&count));
+            tokio::spawn(async move {
+                let Ok(mut stream) = acceptor.accept(stream).await else { return };
+                let mut head = [0; 4096];
+                if let Ok(1..) = stream.read(&mut head).await {
+                    let response = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+                    let _ = stream.write_all(response).await;
+                    let _ = stream.shutdown().await;
+                    count.fetch_add(1, Ordering::SeqCst);
+                }
+            });
+        }
+    });
+    (port, ended)
 }
 
 fn gateway(host: &str, port: u16, tls: &str) -> GatewayBuilder {
@@ -135,6 +166,23 @@ async fn certificate_of_the_server_itself_is_trusted() {
     let file = files.write("expired.pem", &cert);
     let tls = format!("tls = {{ ca = {file:?} }}");
     assert_refused(&gateway("localhost", port, &tls).start().await, "tls_failed").await;
+}
+
+#[tokio::test]
+async fn closed_connection_takes_no_request() {
+    let (authority, files) = (Authority::new("tests"), Files::new());
+    let (port, ended) = closing(&authority.server(&["localhost"])).await;
+    let file = files.write("ca.pem", &authority.pem());
+    let tls = format!("tls = {{ ca = {file:?} }}\nejection = \"off\"");
+    let gateway = gateway("localhost", port, &tls).start().await;
+    let mut client = Client::http1(gateway.addr());
+    for sent in 1..=100 {
+        // Not idempotent: it is not sent again.
+        let request = http::Request::post("/").body(Payload::empty()).expect("a request");
+        client.send(request).await.assert_ok("ok");
+        let count = || ended.load(Ordering::SeqCst);
+        eventually("the end of the connection", count, |count| *count >= sent).await;
+    }
 }
 
 #[tokio::test]

@@ -84,6 +84,16 @@ impl Check<'_> {
             }
             _ => {}
         }
+        let Some(principal) = access.principal else { return };
+        let at = format!("{path}.policy.identity.principal");
+        if access.mode == Some(IdentityMode::Any) {
+            let message = "with \"any\", the kind that verifies its credentials says who is \
+                           calling, expected `mode = \"all\"`";
+            self.error(&at, message);
+        } else if !kinds.contains(&principal.name()) {
+            let message = format!("`policy.{}` is not named beside it", principal.name());
+            self.error(&at, message);
+        }
     }
 
     /// Tokens of several issuers are read in one way.

@@ -33,8 +33,12 @@ fn identity(access: &Access, known: bool) -> Option<String> {
     let kinds: Vec<_> =
         kinds.map(|used| format!("{} {}", used.kind.name(), used.providers.join(", "))).collect();
     let between = if access.mode == Some(IdentityMode::All) { " and " } else { " or " };
+    let principal = match access.principal {
+        Some(kind) => format!(", principal by {}", kind.name()),
+        None => String::new(),
+    };
     let nobody = if access.public { ", or nobody" } else { "" };
-    Some(format!("identity {}{nobody}", kinds.join(between)))
+    Some(format!("identity {}{principal}{nobody}", kinds.join(between)))
 }
 
 fn rate_limit(limit: &RateLimit) -> String {

@@ -180,7 +180,7 @@ impl IdentityParts {
             return Ok(None);
         }
         let mut authenticators: Vec<Arc<dyn Authenticator>> = Vec::new();
-        for used in &access.identities {
+        for used in access.in_order() {
             let authenticator = self.authenticator(used, leads).map_err(|error| {
                 let name = used.providers.first().map_or("", String::as_str);
                 IdentityProblem { path: config::identity_path(used.kind, name), error }

@@ -14,8 +14,12 @@ pub struct Access {
     pub public: bool,
     /// `jwt` and the other kinds: how callers are known, in the order of kinds. Default: not.
     pub identities: Vec<IdentityUse>,
-    /// `identity`: whether credentials of one kind are enough. Required with several kinds.
+    /// `identity`, `identity.mode`: whether credentials of one kind are enough. Required with
+    /// several kinds.
     pub mode: Option<IdentityMode>,
+    /// `identity.principal`: which kind says who is calling where all are required. Default: the
+    /// first one.
+    pub principal: Option<IdentityKind>,
 }
 
 /// How a route knows its callers by credentials of one kind.
@@ -38,7 +42,7 @@ pub struct IdentityUse {
 pub enum IdentityMode {
     /// `any`: they are.
     Any,
-    /// `all`: those of every kind are wanted. The first kind says who is calling.
+    /// `all`: those of every kind are required. One kind says who is calling.
     All,
 }
 
@@ -82,13 +86,36 @@ impl Access {
         self.identities.len() > 1
     }
 
+    /// The kinds in the order in which they are looked for: the one that says who is calling, then
+    /// the others.
+    pub(crate) fn in_order(&self) -> Vec<&IdentityUse> {
+        let mut uses: Vec<_> = self.identities.iter().collect();
+        uses.sort_by_key(|used| self.principal != Some(used.kind));
+        uses
+    }
+
+    fn read_identity(&mut self, field: Field<'_>) -> Option<()> {
+        let modes = [("any", IdentityMode::Any), ("all", IdentityMode::All)];
+        if !field.is_table() {
+            self.mode = field.choice(&modes);
+            return Some(());
+        }
+        let mut table = field.table("{ mode = \"all\", principal = \"jwt\" }")?;
+        self.mode = table.require("mode", "\"any\" or \"all\"")?.choice(&modes);
+        table.set("principal", &mut self.principal, |field| {
+            let kinds: Vec<_> = IdentityKind::ALL.iter().map(|kind| (kind.name(), *kind)).collect();
+            field.choice(&kinds).map(Some)
+        });
+        table.finish();
+        Some(())
+    }
+
     pub(super) fn read(table: &mut Table<'_>) -> Self {
         let mut access = Self::default();
         table.set("public", &mut access.public, |field| field.boolean());
-        table.set("identity", &mut access.mode, |field| {
-            let choices = [("any", IdentityMode::Any), ("all", IdentityMode::All)];
-            field.choice(&choices).map(Some)
-        });
+        if let Some(field) = table.take("identity") {
+            access.read_identity(field);
+        }
         for kind in IdentityKind::ALL {
             let used = table.take(kind.name()).and_then(|field| IdentityUse::read(*kind, field));
             access.identities.extend(used);
