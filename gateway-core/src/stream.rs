@@ -1,16 +1,42 @@
 //! [`NetStream`]: the transports a connection can run over.
 
+use std::future::Future;
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Waker};
 
 use bytes::{Buf, BytesMut};
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf, Ready};
 use tokio::net::{TcpStream, UnixStream};
 
 use crate::message::Stream;
+
+/// The end of what a peer sends, where it can be seen without reading what comes before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum EndOfInput {
+    /// Not seen.
+    None,
+    /// The peer has closed its sending side.
+    Closed,
+    /// The connection is gone.
+    Gone,
+}
+
+impl EndOfInput {
+    fn of(ready: impl Future<Output = io::Result<Ready>>) -> Self {
+        // What is ready is known at once or not at all.
+        match pin!(ready).poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(Ok(ready)) if ready.is_read_closed() && ready.is_write_closed() => {
+                Self::Gone
+            }
+            Poll::Ready(Ok(ready)) if ready.is_read_closed() => Self::Closed,
+            Poll::Ready(Err(_)) => Self::Gone,
+            Poll::Ready(Ok(_)) | Poll::Pending => Self::None,
+        }
+    }
+}
 
 /// A connection's transport.
 pub(crate) enum NetStream {
@@ -65,6 +91,19 @@ impl NetStream {
             return false;
         }
         !matches!(self, Self::Other(_))
+    }
+
+    /// The end of what the peer sends, although there is more to read before it.
+    pub(crate) fn end_of_input(&self) -> EndOfInput {
+        match self {
+            Self::Tcp(stream) => EndOfInput::of(stream.ready(Interest::READABLE)),
+            Self::Unix(stream) => EndOfInput::of(stream.ready(Interest::READABLE)),
+            #[cfg(feature = "tls")]
+            Self::Tls(stream) => stream.get_ref().0.stream.end_of_input(),
+            #[cfg(feature = "tls")]
+            Self::TlsUpstream(stream) => stream.get_ref().0.end_of_input(),
+            Self::Other(_) => EndOfInput::None,
+        }
     }
 
     /// Makes the end of the connection a reset instead of an orderly close, so that a reader who

@@ -1,8 +1,6 @@
 //! [`Watched`]: a body that must not stand still.
 
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -22,21 +20,13 @@ pub(crate) struct Watched {
     stands_still: Reason,
     deadline: Option<Instant>,
     waits_since: Option<Instant>,
-    /// Once this is true nobody minds that it stands still.
-    excused: Option<Arc<AtomicBool>>,
 }
 
 impl Watched {
     /// Fails with `stands_still` when `body` has had nothing for `idle` while somebody waited.
     pub(crate) fn new(body: Body, idle: Duration, stands_still: Reason) -> Self {
         let alarm = Alarm::default();
-        Self { body, alarm, idle, stands_still, deadline: None, waits_since: None, excused: None }
-    }
-
-    /// It may stand still once `excused` is true.
-    pub(crate) fn unless(mut self, excused: Arc<AtomicBool>) -> Self {
-        self.excused = Some(excused);
-        self
+        Self { body, alarm, idle, stands_still, deadline: None, waits_since: None }
     }
 
     /// Fails with [`Reason::RouteTimeout`] after `deadline`.
@@ -58,9 +48,6 @@ impl http_body::Body for Watched {
         if let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(cx) {
             this.waits_since = None;
             return Poll::Ready(frame);
-        }
-        if this.excused.as_ref().is_some_and(|excused| excused.load(Ordering::Acquire)) {
-            return Poll::Pending;
         }
         let idle_at = *this.waits_since.get_or_insert_with(Instant::now) + this.idle;
         let next = this.deadline.map_or(idle_at, |deadline| deadline.min(idle_at));

@@ -55,6 +55,63 @@ async fn a_body_that_is_sent_unasked_is_taken() {
     }
 }
 
+/// Less than the gateway waits for the upstream's word.
+const AT_ONCE: Duration = Duration::from_millis(900);
+
+#[tokio::test]
+async fn body_that_is_sent_unasked_goes_on_at_once() {
+    let twice = HEAD.replace("\r\n\r\n", "\r\nExpect: 100-continue\r\n\r\n");
+    let old = HEAD.replace("HTTP/1.1", "HTTP/1.0");
+    let large = HEAD.replace("Length: 4", "Length: 100000");
+    for (head, body) in [(HEAD, 4), (&*twice, 4), (&*old, 4), (&*large, 100_000)] {
+        for later in [false, true] {
+            let upstream = Upstream::http1().answer(Answer::ok("taken")).start().await;
+            let gateway = Gateway::to(&upstream).start().await;
+            let mut raw = Raw::connect(gateway.addr()).await;
+            let body = "x".repeat(body);
+            let sent = async {
+                if later {
+                    raw.send(head).await;
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    raw.send(&body).await;
+                } else {
+                    raw.send(format!("{head}{body}")).await;
+                }
+                let mut answer = raw.answer("POST").await.expect("an answer");
+                if answer.status == 100 {
+                    answer = raw.answer("POST").await.expect("an answer");
+                }
+                answer
+            };
+            let answer = within(AT_ONCE, head, sent).await;
+            assert_eq!((answer.status, answer.text().as_str()), (200, "taken"), "{head}");
+            gateway.assert_quiet().await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn http2_client_that_expects_is_not_waited_for() {
+    let upstream = Upstream::http1().answer(Answer::ok("taken")).start().await;
+    let gateway = Gateway::to(&upstream).start().await;
+    let request = http::Request::post("/x").header("expect", "100-continue");
+    let request = request.body(Payload::pattern(100_000)).expect("a request");
+    let mut client = Client::http2(gateway.addr());
+    within(AT_ONCE, "an answer", client.send(request)).await.assert_ok("taken");
+    gateway.assert_quiet().await;
+}
+
+#[tokio::test]
+async fn every_expectation_must_be_known() {
+    let upstream = Upstream::http1().answer(Answer::ok("taken")).start().await;
+    let gateway = Gateway::to(&upstream).start().await;
+    let head = HEAD.replace("\r\n\r\n", "\r\nExpect: a miracle\r\n\r\n");
+    let mut raw = Raw::connect(gateway.addr()).await;
+    raw.send(format!("{head}body")).await;
+    assert_eq!(raw.answer("POST").await.expect("an answer").status, 417);
+    gateway.assert_quiet().await;
+}
+
 #[tokio::test]
 async fn a_refusal_passes_and_the_body_is_not_asked_for() {
     for end in [Step::Finish, Step::Deaf] {

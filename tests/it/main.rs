@@ -9,6 +9,7 @@ mod authorize;
 mod basic;
 mod cancel;
 mod chaos;
+mod client_bodies;
 mod clients;
 mod connection_auth;
 mod corpus;

@@ -11,7 +11,7 @@ use ipnet::IpNet;
 
 use super::reader::{Field, Table};
 use super::tls::{self, ListenerTls};
-use super::units::{some_size, timeout};
+use super::units::{size, some_size, timeout};
 
 const ADDRESS: &str = "\"IP:PORT\" such as \"127.0.0.1:8080\", or \"unix:/PATH\"";
 const NETWORKS: &str = "a list of networks such as [\"10.0.0.0/8\"]";
@@ -55,7 +55,8 @@ pub struct Listener {
     /// all workers together).
     pub limits: Limits,
     /// `timeouts`: `header` (10 s), `tls` (10 s), `idle` (75 s), `body_idle` (60 s), `tunnel_idle`
-    /// (1 h), `max_age` (10 min); `"0s"` is off, which is a year.
+    /// (1 h), `max_age` (10 min); `"0s"` is off, which is a year. `min_body_rate` (500 B, in a
+    /// second; `"0B"` is off).
     pub timeouts: Timeouts,
 }
 
@@ -231,6 +232,7 @@ fn timeouts(field: Field<'_>) -> Option<Timeouts> {
     table.set("tls", &mut timeouts.tls, |field| timeout(&field));
     table.set("idle", &mut timeouts.idle, |field| timeout(&field));
     table.set("body_idle", &mut timeouts.body_idle, |field| timeout(&field));
+    table.set("min_body_rate", &mut timeouts.min_body_rate, |field| size(&field));
     table.set("tunnel_idle", &mut timeouts.tunnel_idle, |field| timeout(&field));
     table.set("max_age", &mut timeouts.max_age, |field| timeout(&field));
     table.finish();

@@ -69,7 +69,7 @@ const TABLES: &[(&[&str], &str, &str)] = &[
     ),
     (&["certificates", "client_auth", "client_ca", "acme"], "tls", "`tls` of the listener"),
     (&["connections", "header_count", "uri"], "limits", "`limits` of the listener"),
-    (&["body_idle", "max_age", "tunnel_idle"], "timeouts", "`timeouts`"),
+    (&["body_idle", "max_age", "min_body_rate", "tunnel_idle"], "timeouts", "`timeouts`"),
     (&["proxy_protocol", "forwarded"], "listeners", "[[listeners]]"),
     (&["lame_duck"], "drain", "[drain]"),
     (&["issuer", "audience", "required_claims"], "identity", "[identity.jwt.NAME]"),

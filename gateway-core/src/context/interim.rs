@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Weak;
+use std::task::{Context, Poll};
 
 use http::{HeaderMap, StatusCode};
 
@@ -9,6 +10,13 @@ use http::{HeaderMap, StatusCode};
 pub trait InterimSink: Send + Sync {
     /// Writes one interim answer to the client, at once.
     fn send(&self, status: StatusCode, headers: &HeaderMap);
+
+    /// Ready once the client has begun with a body for which it wanted to be asked, so that nobody
+    /// needs to ask. Default: never.
+    fn poll_body_begun(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let _ = cx;
+        Poll::Pending
+    }
 }
 
 /// The way back to the client for interim answers (RFC 9110, section 15.2).
@@ -32,6 +40,13 @@ impl Interim {
         {
             sink.send(status, headers);
         }
+    }
+}
+
+impl Interim {
+    /// Ready once the client has begun with a body for which it wanted to be asked.
+    pub(crate) fn poll_body_begun(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.sink.upgrade().map_or(Poll::Pending, |sink| sink.poll_body_begun(cx))
     }
 }
 

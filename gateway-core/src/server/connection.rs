@@ -20,6 +20,7 @@ use super::http2;
 use super::listener::{Accepted, Listener, Protocol};
 use super::proxy_protocol::{self, Parsed};
 use super::session::Session;
+use super::settings::Timeouts;
 #[cfg(feature = "tls")]
 use super::tls::{self, ServerTls};
 use crate::context::ConnectionInfo;
@@ -48,23 +49,26 @@ pub(super) async fn run<M: ModuleService>(
         Box::pin(http2::serve(stream, read, session, info, closes_at)).await;
         return;
     }
-    let mut served = Box::pin(http1::serve(stream, read, &session, &info, closes_at)).await;
-    while let Served::Quiet(quiet) = served {
-        let Some(stream) = asked_again(quiet, &session, closes_at).await else {
+    let mut served = Box::pin(http1::serve(stream, read, &session, &info, closes_at, true)).await;
+    while let Served::Quiet { stream, begins } = served {
+        let Timeouts { header, idle, .. } = session.timeouts;
+        let wait = if begins { header.saturating_sub(http1::QUIET_AFTER) } else { idle };
+        let Some(stream) = asked_again(stream, &session, wait, closes_at).await else {
             return;
         };
         let read = BytesMut::new();
-        served = Box::pin(http1::serve(stream, read, &session, &info, closes_at)).await;
+        served = Box::pin(http1::serve(stream, read, &session, &info, closes_at, false)).await;
     }
 }
 
-/// Waits until the quiet client sends something; `None` when it is time to close instead.
+/// Waits for `wait` until the quiet client sends something; `None` when it is time to close instead.
 async fn asked_again<M>(
     mut stream: NetStream,
     session: &Session<M>,
+    wait: Duration,
     closes_at: Instant,
 ) -> Option<NetStream> {
-    let until = (Instant::now() + session.timeouts.idle).min(closes_at);
+    let until = (Instant::now() + wait).min(closes_at);
     let mut sleep = pin!(sleep_until(until));
     let mut draining = pin!(session.drain.started());
     // By hand instead of `select!`: every byte here is one per idle connection.

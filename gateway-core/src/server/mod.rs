@@ -6,9 +6,11 @@
 
 mod connection;
 mod drain;
+mod expect;
 mod http1;
 mod http2;
 mod listener;
+mod pace;
 pub mod proxy_protocol;
 mod session;
 mod settings;

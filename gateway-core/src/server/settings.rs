@@ -52,9 +52,14 @@ pub struct Timeouts {
     pub tls: Duration,
     /// Between two requests on a connection. Default: 75 s.
     pub idle: Duration,
-    /// A client that neither sends its body nor takes the answer for this long, in sum over a
-    /// body at less than [`MIN_BODY_RATE`], is cut off. Default: 60 s.
+    /// A client that neither sends its body nor takes the response for this long is cut off.
+    /// Default: 60 s.
     pub body_idle: Duration,
+    /// Bytes per second: a client that sends its body at this rate or faster is never too slow. One
+    /// that is slower is cut off once it has been waited for, in sum, for `body_idle` longer than
+    /// its bytes take at this rate. 0: any byte starts `body_idle` anew. Default:
+    /// [`MIN_BODY_RATE`].
+    pub min_body_rate: u64,
     /// A tunnel (WebSocket, or another protocol switched to) on which nothing moves in either
     /// direction for this long is closed. [`Route::tunnel_idle`](crate::Route) overrides it.
     /// Default: 1 h.
@@ -64,7 +69,7 @@ pub struct Timeouts {
     pub max_age: Duration,
 }
 
-/// A client that sends its body at this rate (bytes per second) or faster is never too slow.
+/// The default of [`Timeouts::min_body_rate`], in bytes per second.
 pub const MIN_BODY_RATE: u64 = 500;
 
 impl Default for Timeouts {
@@ -74,6 +79,7 @@ impl Default for Timeouts {
             tls: Duration::from_secs(10),
             idle: Duration::from_secs(75),
             body_idle: Duration::from_secs(60),
+            min_body_rate: MIN_BODY_RATE,
             tunnel_idle: tunnel::IDLE,
             max_age: Duration::from_secs(600),
         }

@@ -10,7 +10,6 @@ use http_body::Body as _;
 use tokio::time::Instant;
 
 use super::body_writer::{BodyWriter, Sent};
-use super::wire::{SharedWire, Wire};
 use super::{Asked, Http1};
 use crate::body::{Body, End};
 use crate::error::{Error, Reason};
@@ -148,8 +147,7 @@ impl<M: ModuleService> Http1<'_, M> {
         if !flushed.await {
             return Written::Ended;
         }
-        let placeholder = SharedWire::new(Wire::closed());
-        let wire = std::mem::replace(&mut self.wire, placeholder).take();
+        let wire = self.wire.take();
         tunnel::join(wire.stream, wire.read, far, idle).await;
         Written::Ended
     }

@@ -10,7 +10,7 @@ use http_body::Body as _;
 use tokio::time::Instant;
 
 use super::poll_frame;
-use super::wire::{Client, HALF_CLOSE_GRACE, SharedWire, Wire};
+use super::wire::{Client, HALF_CLOSE_GRACE, LOOK_BEHIND_EVERY, SharedWire, Wire};
 use crate::alarm::Alarm;
 use crate::body::{Body, End};
 use crate::error::{Error, Reason};
@@ -136,9 +136,11 @@ impl BodyWriter {
             Client::Closed(at) if !stalled => Some(at.max(moved) + HALF_CLOSE_GRACE),
             Client::Closed(_) | Client::Sending => None,
         };
+        // An end behind what is not read yet is looked for from time to time.
+        let looks = wire.must_look_behind().then(|| now + LOOK_BEHIND_EVERY);
         let stalls = self.stalled_since.map(|since| since + self.body_idle);
         // A client that was answered may leave its own side open and silent.
-        let Some(next) = [leaves, stalls, self.deadline].into_iter().flatten().min() else {
+        let Some(next) = [leaves, stalls, self.deadline, looks].into_iter().flatten().min() else {
             return Poll::Pending;
         };
         if now < next && alarm.poll(cx, next).is_pending() {

@@ -19,7 +19,9 @@ use tokio::time::Instant;
 
 use self::answer::Written;
 use self::incoming::Incoming;
-use self::wire::{Client, HALF_CLOSE_GRACE, SharedWire, Wire};
+use self::wire::{Client, HALF_CLOSE_GRACE, LOOK_BEHIND_EVERY, SharedWire, Wire};
+use super::expect;
+use super::pace::Patience;
 use super::session::Session;
 use crate::alarm::Alarm;
 use crate::body::Body;
@@ -35,31 +37,38 @@ use crate::stream::NetStream;
 
 /// A connection quiet for this long is taken apart and held as a bare socket: it keeps no buffer,
 /// no timer of ours and no state.
-const QUIET_AFTER: Duration = Duration::from_secs(1);
+pub(super) const QUIET_AFTER: Duration = Duration::from_secs(1);
 
 /// What became of a connection.
 pub(super) enum Served {
     /// It is closed.
     Closed,
     /// It has nothing to say for now; every request on it has been answered.
-    Quiet(NetStream),
+    Quiet {
+        stream: NetStream,
+        /// No request has come on it.
+        begins: bool,
+    },
 }
 
 /// Serves requests on `stream` until the connection ends or falls quiet. `read` is what has been
-/// read from it already.
+/// read from it already; it `begins` when no request has come on it before.
 pub(super) async fn serve<M: ModuleService>(
     stream: NetStream,
     read: BytesMut,
     session: &Session<M>,
     info: &Arc<ConnectionInfo>,
     closes_at: Instant,
+    begins: bool,
 ) -> Served {
+    let patience = Patience::new(&session.timeouts);
     let connection = Http1 {
-        wire: SharedWire::new(Wire::new(stream, read)),
+        wire: SharedWire::new(Wire::new(stream, read, patience)),
         alarm: Alarm::default(),
         session,
         info,
         closes_at,
+        begins,
     };
     connection.run().await
 }
@@ -71,6 +80,8 @@ struct Http1<'a, M> {
     info: &'a Arc<ConnectionInfo>,
     /// After this moment no further request is taken.
     closes_at: Instant,
+    /// The first request has not begun.
+    begins: bool,
 }
 
 /// What the wait for a request came to.
@@ -112,7 +123,8 @@ impl<M: ModuleService> Http1<'_, M> {
                     return Served::Closed;
                 }
                 Next::Quiet => {
-                    return Served::Quiet(self.wire.take().stream);
+                    let begins = self.begins;
+                    return Served::Quiet { stream: self.wire.take().stream, begins };
                 }
                 Next::Closed => {
                     self.wire.lock().stream.say_goodbye();
@@ -128,10 +140,12 @@ impl<M: ModuleService> Http1<'_, M> {
         let mut head_since = None;
         let limits = self.session.limits.head();
         let (header, idle) = (self.session.timeouts.header, self.session.timeouts.idle);
-        let Self { wire, alarm, session, .. } = self;
+        let Self { wire, alarm, session, begins, .. } = self;
         poll_fn(|cx| {
             let mut wire = wire.lock();
-            if let Poll::Ready(head) = wire.poll_head(cx, &limits) {
+            let head = wire.poll_head(cx, &limits);
+            *begins &= head.is_pending() && wire.is_between_requests();
+            if let Poll::Ready(head) = head {
                 return Poll::Ready(match head {
                     Ok(Some(head)) => Next::Request(head),
                     Ok(None) => Next::Closed,
@@ -143,10 +157,11 @@ impl<M: ModuleService> Http1<'_, M> {
                 return Poll::Ready(Next::Closed);
             }
             let parks = wire.stream.can_wait();
+            let quiet = if *begins { header } else { idle };
             let wait = match (between, parks) {
                 (false, _) => header,
-                (true, true) => QUIET_AFTER.min(idle),
-                (true, false) => idle,
+                (true, true) => QUIET_AFTER.min(quiet),
+                (true, false) => quiet,
             };
             let since = if between { &mut waits_since } else { &mut head_since };
             let since = *since.get_or_insert_with(Instant::now);
@@ -184,7 +199,7 @@ impl<M: ModuleService> Http1<'_, M> {
         };
         let request = self.request(head, framing, started);
         let context = request.extensions().get::<RequestContext>().cloned();
-        let outcome = self.call(request, context.as_ref()).await;
+        let outcome = self.call(request, started, context.as_ref()).await;
         asked.deadline = context.as_ref().and_then(RequestContext::deadline);
         drop(context);
         match outcome {
@@ -194,7 +209,7 @@ impl<M: ModuleService> Http1<'_, M> {
     }
 
     /// The request of `head`, with its body and context.
-    fn request(&self, head: RequestHead, framing: Framing, started: Instant) -> Request {
+    fn request(&self, mut head: RequestHead, framing: Framing, started: Instant) -> Request {
         let (decoder, length) = match framing {
             Framing::None => (Decoder::Done, Some(0)),
             Framing::Length(length) => (Decoder::length(length), Some(length)),
@@ -202,9 +217,15 @@ impl<M: ModuleService> Http1<'_, M> {
             // Only HTTP/2 has bodies whose length nothing states.
             Framing::Stream => (Decoder::Done, Some(0)),
         };
-        let expects_continue = !decoder.is_done()
-            && head.version == Version::HTTP_11
-            && head.headers.contains_key(header::EXPECT);
+        let mut expects_continue = false;
+        if !decoder.is_done() && head.headers.remove(header::EXPECT).is_some() {
+            // A client that has sent some of its body already waits for no word.
+            let waits = self.wire.lock().read.is_empty();
+            expects_continue = waits && head.version == Version::HTTP_11;
+        }
+        if expects_continue {
+            head.headers.insert(header::EXPECT, expect::CONTINUE);
+        }
         let here = length.and_then(|length| self.wire.lock().take_whole_body(length));
         let body = match here {
             Some(bytes) => {
@@ -232,9 +253,9 @@ impl<M: ModuleService> Http1<'_, M> {
     async fn call(
         &mut self,
         request: Request,
+        started: Instant,
         context: Option<&RequestContext>,
     ) -> Option<Outcome> {
-        let body_idle = self.session.timeouts.body_idle;
         let mut call = pin!(self.session.module.call(request));
         let Self { wire, alarm, .. } = self;
         poll_fn(|cx| {
@@ -246,13 +267,16 @@ impl<M: ModuleService> Http1<'_, M> {
                 let _ = guard.poll_flush(cx);
                 let leaves = match guard.poll_leaving(cx) {
                     Client::Sending => None,
-                    Client::Closed(at) => Some(at + HALF_CLOSE_GRACE),
+                    Client::Closed(at) => Some(at.max(started) + HALF_CLOSE_GRACE),
                     Client::Gone => return Poll::Ready(None),
                 };
-                let too_slow = guard.body_deadline(body_idle);
-                drop(guard);
+                let too_slow = guard.body_deadline();
                 let out_of_time = context.and_then(RequestContext::deadline);
-                let Some(next) = [leaves, too_slow, out_of_time].into_iter().flatten().min() else {
+                let looks = guard.must_look_behind().then(|| Instant::now() + LOOK_BEHIND_EVERY);
+                let next = [leaves, too_slow, out_of_time, looks].into_iter().flatten().min();
+                guard.owner_looks_at(next);
+                drop(guard);
+                let Some(next) = next else {
                     return Poll::Pending;
                 };
                 if alarm.poll(cx, next).is_pending() {
@@ -305,9 +329,8 @@ fn check(head: &RequestHead) -> Result<Framing, Error> {
         return Err(Reason::ConnectNotAllowed.into());
     }
     let framing = hygiene::framing(head.version, &head.headers)?;
-    if let Some(expectation) = head.headers.get(header::EXPECT)
-        && !expectation.as_bytes().eq_ignore_ascii_case(b"100-continue")
-    {
+    // HTTP/1.0 has no expectations (RFC 9110, section 10.1.1).
+    if head.version == Version::HTTP_11 && expect::is_continue(&head.headers) == Some(false) {
         return Err(Reason::ExpectationUnknown.into());
     }
     Ok(framing)

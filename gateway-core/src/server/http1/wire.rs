@@ -19,8 +19,8 @@ use crate::http1::encode;
 use crate::http1::head::{HeadError, HeadLimits, HeadScanner, RequestHead, parse_request};
 use crate::http1::output::Output;
 use crate::http1::{READ_SIZE, STREAM_READ_SIZE};
-use crate::server::settings::MIN_BODY_RATE;
-use crate::stream::NetStream;
+use crate::server::pace::{Pace, Patience};
+use crate::stream::{EndOfInput, NetStream};
 
 /// A read is tried only with room for at least this many bytes.
 const MIN_READ: usize = 1024;
@@ -35,8 +35,11 @@ const INTERIM_AHEAD: usize = 8 * 1024;
 /// begin, and to go on whenever it has taken all there was.
 pub(crate) const HALF_CLOSE_GRACE: Duration = Duration::from_millis(500);
 
-/// The connection, behind a lock that is never contended: the connection's task and whoever reads
-/// the request body (most often the same task) take turns.
+/// A client that has sent more than is read ahead is looked at this often, lest it has left.
+pub(super) const LOOK_BEHIND_EVERY: Duration = Duration::from_millis(500);
+
+/// The connection, behind a lock that is hardly ever contended: the connection's task and the
+/// reader of the request body take turns, and are most often the same task.
 #[derive(Clone)]
 pub(crate) struct SharedWire {
     wire: Arc<Mutex<Wire>>,
@@ -53,9 +56,10 @@ impl SharedWire {
 
     /// Takes the wire from every other holder. One that still reads the request body, such as a
     /// task of a module, finds that it broke off: the socket never outlives its connection's task.
-    pub(crate) fn take(self) -> Wire {
+    pub(crate) fn take(&self) -> Wire {
         let mut wire = self.lock();
-        let mut taken = std::mem::replace(&mut *wire, Wire::closed());
+        let closed = Wire::closed(wire.patience);
+        let mut taken = std::mem::replace(&mut *wire, closed);
         wire.body.failed = Some(Reason::RequestBroken);
         drop(wire);
         if let Some(reader) = taken.body.reader.take() {
@@ -76,6 +80,15 @@ pub(crate) struct Wire {
     skipped_empty_line: bool,
     body: IncomingState,
     client: Client,
+    patience: Patience,
+    /// The connection's task, for when the body is read by another one.
+    owner: Option<Waker>,
+    /// The socket wakes the owner.
+    owner_reads: bool,
+    /// When the owner looks at the time again; `None` when it waits for something else.
+    owner_looks_at: Option<Instant>,
+    /// The client was seen to have closed its sending side, behind what is not read yet.
+    closed_behind: Option<Instant>,
 }
 
 /// What is known of the client's sending side.
@@ -99,16 +112,16 @@ struct IncomingState {
     abandoned: bool,
     /// Who waits for more of the body.
     reader: Option<Waker>,
-    /// Since when the reader waits for the client.
-    waiting_since: Option<Instant>,
-    /// For how long readers have waited for the client in all.
-    waited: Duration,
-    received: u64,
+    /// Who waits for the client to begin with the body.
+    beginning: Option<Waker>,
+    /// The reader is another task than the connection's.
+    elsewhere: bool,
+    pace: Pace,
     failed: Option<Reason>,
 }
 
 impl Wire {
-    pub(crate) fn new(stream: NetStream, read: BytesMut) -> Self {
+    pub(super) fn new(stream: NetStream, read: BytesMut, patience: Patience) -> Self {
         Self {
             stream,
             read,
@@ -118,15 +131,18 @@ impl Wire {
             skipped_empty_line: false,
             body: IncomingState::default(),
             client: Client::Sending,
+            patience,
+            owner: None,
+            owner_reads: false,
+            owner_looks_at: None,
+            closed_behind: None,
         }
     }
 
     /// A wire without a connection.
-    pub(crate) fn closed() -> Self {
-        Self {
-            client: Client::Gone,
-            ..Self::new(NetStream::Other(Box::new(tokio::io::empty())), BytesMut::new())
-        }
+    fn closed(patience: Patience) -> Self {
+        let stream = NetStream::Other(Box::new(tokio::io::empty()));
+        Self { client: Client::Gone, ..Self::new(stream, BytesMut::new(), patience) }
     }
 
     /// The next request's head. `Ok(None)`: the client closed between two requests.
@@ -184,6 +200,7 @@ impl Wire {
     /// Makes ready to receive the body of the request whose head has been read.
     pub(crate) fn begin_body(&mut self, decoder: Decoder, expects_continue: bool) {
         self.written = 0;
+        self.owner_looks_at = None;
         self.body = IncomingState { decoder, expects_continue, ..IncomingState::default() };
     }
 
@@ -196,6 +213,26 @@ impl Wire {
 
     /// The next piece of the request body.
     pub(crate) fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<Decoded, Error>> {
+        let polled = self.poll_decoded(cx);
+        let elsewhere = self.owner.as_ref().is_some_and(|owner| !owner.will_wake(cx.waker()));
+        self.body.elsewhere |= elsewhere;
+        if elsewhere {
+            // While the reader waits, the owner has to end that in time; while it does not, the
+            // owner has to notice that the client leaves.
+            let must_look = match &polled {
+                Poll::Pending => self.body_deadline().is_some_and(|deadline| {
+                    self.owner_looks_at.is_none_or(|looks_at| deadline < looks_at)
+                }),
+                Poll::Ready(_) => !self.owner_reads,
+            };
+            if must_look {
+                self.wake_owner();
+            }
+        }
+        polled
+    }
+
+    fn poll_decoded(&mut self, cx: &mut Context<'_>) -> Poll<Result<Decoded, Error>> {
         loop {
             if let Some(reason) = self.body.failed {
                 return Poll::Ready(Err(reason.into()));
@@ -203,8 +240,10 @@ impl Wire {
             match self.body.decoder.decode(&mut self.read) {
                 Ok(Decoded::NeedMore) => {}
                 Ok(decoded) => {
+                    // A client that sends already waits for no word.
+                    self.body.expects_continue = false;
                     if let Decoded::Data(data) = &decoded {
-                        self.body.received += data.len() as u64;
+                        self.body.pace.receives(data.len());
                     }
                     return Poll::Ready(Ok(decoded));
                 }
@@ -223,10 +262,13 @@ impl Wire {
                 let _ = self.poll_flush(cx);
             }
             match self.poll_fill(cx, STREAM_READ_SIZE) {
-                Poll::Ready(Ok(1..)) => self.reader_stops_waiting(),
+                Poll::Ready(Ok(1..)) => {
+                    self.body.reader = None;
+                    self.body.pace.stops_waiting();
+                }
                 Poll::Ready(Ok(0) | Err(_)) => self.body.failed = Some(Reason::ClientGone),
                 Poll::Pending => {
-                    self.body.waiting_since.get_or_insert_with(Instant::now);
+                    self.body.pace.waits();
                     self.body.reader = Some(cx.waker().clone());
                     return Poll::Pending;
                 }
@@ -234,18 +276,29 @@ impl Wire {
         }
     }
 
-    fn reader_stops_waiting(&mut self) {
-        self.body.reader = None;
-        if let Some(since) = self.body.waiting_since.take() {
-            self.body.waited += since.elapsed();
+    /// Ready once the client has begun with its body, or was told to.
+    fn poll_begun(&mut self, cx: &Context<'_>) -> Poll<()> {
+        if !self.body.expects_continue || !self.read.is_empty() {
+            return Poll::Ready(());
         }
+        self.body.beginning = Some(cx.waker().clone());
+        Poll::Pending
     }
 
     /// When the client will have been too slow with its body; `None` while nobody waits for it.
-    pub(crate) fn body_deadline(&self, body_idle: Duration) -> Option<Instant> {
-        let since = self.body.waiting_since?;
-        let earned = Duration::from_millis(self.body.received.saturating_mul(1000) / MIN_BODY_RATE);
-        Some(since + (body_idle + earned).saturating_sub(self.body.waited))
+    pub(crate) fn body_deadline(&self) -> Option<Instant> {
+        self.body.pace.deadline(self.patience)
+    }
+
+    /// Takes note that the owner looks at the time again at `moment`.
+    pub(crate) fn owner_looks_at(&mut self, moment: Option<Instant>) {
+        self.owner_looks_at = moment;
+    }
+
+    fn wake_owner(&self) {
+        if let Some(owner) = &self.owner {
+            owner.wake_by_ref();
+        }
     }
 
     /// The body will not come to its end, for `reason`. Its reader is told.
@@ -281,7 +334,10 @@ impl Wire {
     pub(crate) fn abandon_body(&mut self) {
         self.body.abandoned = true;
         self.body.reader = None;
-        self.body.waiting_since = None;
+        self.body.pace.ends();
+        if self.body.elsewhere {
+            self.wake_owner();
+        }
     }
 
     /// True when nobody will read the rest of the request body.
@@ -290,19 +346,41 @@ impl Wire {
     }
 
     /// Looks out for the client's leaving while its request is being answered. Reads ahead at
-    /// most [`READ_AHEAD`] bytes.
+    /// most [`READ_AHEAD`] bytes. The task of `cx` is the connection's.
     pub(crate) fn poll_leaving(&mut self, cx: &mut Context<'_>) -> Client {
+        if !self.owner.as_ref().is_some_and(|owner| owner.will_wake(cx.waker())) {
+            self.owner = Some(cx.waker().clone());
+        }
         while self.client == Client::Sending
             && self.body.reader.is_none()
             && self.read.len() < READ_AHEAD
         {
             match self.poll_fill(cx, READ_SIZE) {
-                Poll::Ready(Ok(1..)) => {}
-                Poll::Ready(Ok(0) | Err(_)) => break,
-                Poll::Pending => break,
+                Poll::Ready(Ok(1..)) => {
+                    if let Some(waiting) = self.body.beginning.take() {
+                        waiting.wake();
+                    }
+                }
+                Poll::Ready(Ok(0) | Err(_)) | Poll::Pending => break,
+            }
+        }
+        if self.must_look_behind() {
+            match self.stream.end_of_input() {
+                EndOfInput::None => {}
+                EndOfInput::Closed => {
+                    return Client::Closed(*self.closed_behind.get_or_insert_with(Instant::now));
+                }
+                EndOfInput::Gone => return Client::Gone,
             }
         }
         self.client
+    }
+
+    /// True when more has come than is read ahead: then the end behind it wakes nobody.
+    pub(crate) fn must_look_behind(&self) -> bool {
+        self.client == Client::Sending
+            && self.body.reader.is_none()
+            && self.read.len() >= READ_AHEAD
     }
 
     /// Bytes that the client has taken, as far as can be seen: those that the socket took.
@@ -330,7 +408,11 @@ impl Wire {
             self.read.reserve(size);
         }
         let read = pin!(self.stream.read_buf(&mut self.read));
-        let result = ready!(read.poll(cx));
+        let Poll::Ready(result) = read.poll(cx) else {
+            self.owner_reads = self.owner.as_ref().is_some_and(|owner| owner.will_wake(cx.waker()));
+            return Poll::Pending;
+        };
+        self.owner_reads = false;
         match result {
             Ok(0) => self.client = Client::Closed(Instant::now()),
             Ok(_) => {}
@@ -360,6 +442,10 @@ impl InterimSink for Mutex<Wire> {
         encode::fields(buffer, headers);
         buffer.extend_from_slice(b"\r\n");
         let _ = wire.poll_flush(&mut Context::from_waker(Waker::noop()));
+    }
+
+    fn poll_body_begun(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.lock().unwrap_or_else(PoisonError::into_inner).poll_begun(cx)
     }
 }
 

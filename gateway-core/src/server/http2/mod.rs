@@ -1,5 +1,6 @@
 //! HTTP/2 on the client's side, on hyper.
 
+mod receiving;
 mod sending;
 mod streams;
 
@@ -17,8 +18,11 @@ use http_body::Body as _;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::time::Instant;
 
+use self::receiving::Receiving;
 use self::sending::Sending;
 use self::streams::{LastLook, Look, Stream, StreamSpawner, Streams};
+use super::expect;
+use super::pace::Patience;
 use super::session::Session;
 use super::settings::Limits;
 use crate::alarm::Alarm;
@@ -29,14 +33,13 @@ use crate::message::{Request, Response, is_event_stream};
 use crate::module::ModuleService;
 use crate::observe::{Observer, RequestRefused};
 use crate::stream::{NetStream, Rewound};
-use crate::watched::Watched;
 use crate::{extended_connect, hop_headers, respond};
 
 /// What a client may send on a stream before it must wait.
 const STREAM_WINDOW: u32 = 64 * 1024;
 
-/// What a client may send on a connection before it must wait.
-const CONNECTION_WINDOW: u32 = 1024 * 1024;
+/// The largest window that there is (RFC 9113, section 6.9.1).
+const LARGEST_WINDOW: u32 = (1 << 31) - 1;
 
 /// What is held of an answer that its client does not take, per stream.
 const SEND_BUFFER: usize = 64 * 1024;
@@ -118,11 +121,14 @@ fn builder<M>(
     streams: &Arc<Streams>,
 ) -> hyper::server::conn::http2::Builder<StreamSpawner> {
     let mut builder = hyper::server::conn::http2::Builder::new(StreamSpawner(Arc::clone(streams)));
+    // As much as on all streams together, so that streams whose bodies are not read cannot hold up
+    // the others.
+    let window = STREAM_WINDOW.saturating_mul(session.limits.streams).min(LARGEST_WINDOW);
     builder
         .timer(TokioTimer::new())
         .max_concurrent_streams(session.limits.streams)
         .initial_stream_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
+        .initial_connection_window_size(window.max(STREAM_WINDOW))
         .max_send_buf_size(SEND_BUFFER)
         .max_header_list_size(u32::try_from(session.limits.headers).unwrap_or(u32::MAX))
         .keep_alive_interval(session.timeouts.idle)
@@ -182,10 +188,14 @@ async fn answer<M: ModuleService>(
             return respond::problem(&error);
         }
     };
+    // The client cannot be told to go on, and does so by itself (RFC 9110, section 10.1.1).
+    if expect::is_continue(request.headers()) == Some(true) {
+        request.headers_mut().remove(header::EXPECT);
+    }
     let head_only = request.method() == Method::HEAD;
     let mut answered = None;
     let mut request: Request =
-        request.map(|body| received(body, session.timeouts.body_idle, &mut answered));
+        request.map(|body| received(body, Patience::new(&session.timeouts), &mut answered));
     request.extensions_mut().clear();
     request.extensions_mut().insert(context.clone());
     let mut response = match session.module.call(request).await {
@@ -213,11 +223,10 @@ async fn answer<M: ModuleService>(
     response
 }
 
-/// A request body, which must not stand still while somebody waits for it, until it has been
-/// `answered`: a client that was answered may have nothing to say for long (RFC 9113, section 8.1).
+/// The body of a request. What `answered` becomes is to be true once the request is.
 fn received(
     body: hyper::body::Incoming,
-    idle: Duration,
+    patience: Patience,
     answered: &mut Option<Arc<AtomicBool>>,
 ) -> Body {
     let body = Body::http2(body, Reason::RequestBroken);
@@ -225,7 +234,7 @@ fn received(
         return body;
     }
     let answered = Arc::clone(answered.get_or_insert_default());
-    body.map(|body| Watched::new(body, idle, Reason::RequestTimeout).unless(answered))
+    body.map(|body| Receiving::new(body, patience, answered))
 }
 
 /// What a listener allows of a head holds for every protocol.

@@ -28,7 +28,7 @@ use crate::upstream::pool::Connection;
 const MAX_INTERIM: usize = 32;
 
 /// An upstream that says nothing to `Expect: 100-continue` gets the body after this time
-/// (RFC 9110, section 10.1.1).
+/// (RFC 9110, section 10.1.1), or as soon as the client sends it unasked.
 const EXPECT_PATIENCE: Duration = Duration::from_secs(1);
 
 /// The most that is read at once of an answer that comes faster than it is read. Half a megabyte
@@ -121,6 +121,11 @@ impl Exchange {
         interim: Option<&Interim>,
         limits: &Limits,
     ) -> Poll<Result<ResponseHead, Error>> {
+        if matches!(self.body, Sending::Held { .. })
+            && interim.is_some_and(|interim| interim.poll_body_begun(cx).is_ready())
+        {
+            self.release_body();
+        }
         if let Poll::Ready(Err(error)) = self.poll_send(cx) {
             return Poll::Ready(Err(error));
         }
