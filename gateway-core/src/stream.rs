@@ -1,8 +1,9 @@
 //! [`NetStream`]: the transports a connection can run over.
 
 use std::future::Future;
-use std::io::{self, IoSlice};
+use std::io::{self, IoSlice, Write as _};
 use std::mem::MaybeUninit;
+use std::os::fd::AsFd;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 
@@ -128,6 +129,39 @@ impl NetStream {
         }
     }
 
+    /// Writes some of `bytes` whatever the runtime knows of the socket, and gives how many; TLS
+    /// writes what it keeps itself, and none of them. Of a client that reads slowly the kernel says
+    /// only then that there is room when there is much.
+    ///
+    /// For rare occasions: it duplicates the socket.
+    pub(crate) fn write_now(&mut self, bytes: &[u8]) -> usize {
+        #[cfg(feature = "tls")]
+        if let Self::Tls(stream) = self {
+            let (transport, tls) = stream.get_mut();
+            if let (true, Some(mut socket)) = (tls.wants_write(), transport.stream.duplicate()) {
+                transport.written += tls.write_tls(&mut socket).unwrap_or(0) as u64;
+            }
+            return 0;
+        }
+        // A failure shows itself to whoever writes next.
+        self.duplicate().and_then(|mut socket| socket.write(bytes).ok()).unwrap_or(0)
+    }
+
+    /// Another handle of the socket, which does not block either.
+    fn duplicate(&self) -> Option<Box<dyn io::Write>> {
+        match self {
+            Self::Tcp(stream) => {
+                let socket = stream.as_fd().try_clone_to_owned().ok()?;
+                Some(Box::new(std::net::TcpStream::from(socket)))
+            }
+            Self::Unix(stream) => {
+                let socket = stream.as_fd().try_clone_to_owned().ok()?;
+                Some(Box::new(std::os::unix::net::UnixStream::from(socket)))
+            }
+            _ => None,
+        }
+    }
+
     /// Says goodbye where the transport has a word for it, as far as that needs no waiting: a
     /// `close_notify` tells the client that nothing was cut off (RFC 8446, section 6.1). Only for
     /// connections that end where they may.
@@ -229,6 +263,13 @@ impl Rewound {
     /// `stream`, from which `read` has been read already.
     pub(crate) fn new(stream: NetStream, read: BytesMut) -> Self {
         Self { stream, read, written: 0 }
+    }
+
+    /// As [`NetStream::write_now`].
+    pub(crate) fn write_now(&mut self, bytes: &[u8]) -> usize {
+        let written = self.stream.write_now(bytes);
+        self.written += written as u64;
+        written
     }
 
     fn count(&mut self, polled: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {

@@ -249,12 +249,12 @@ async fn slow_reader_is_not_cut() {
     for tls in [None, Some(&tls)] {
         let upstream = Upstream::http1().answer(endless()).start().await;
         let line = if tls.is_some() { &*line } else { "" };
-        let idle = "timeouts = { body_idle = \"5s\" }";
+        let idle = "timeouts = { body_idle = \"2s\" }";
         let gateway = Gateway::to(&upstream).timeout("60s").listener(idle).listener(line);
         let gateway = gateway.start().await;
         let socket = connect(gateway.addr(), tls).await;
-        let limit = Duration::from_secs(8);
-        let read = read_slowly(socket, 8 * 1024, Duration::from_millis(250), limit).await;
+        let limit = Duration::from_secs(6);
+        let read = read_slowly(socket, 4 * 1024, Duration::from_millis(500), limit).await;
         assert!(read >= limit, "cut after {read:?}");
     }
 }

@@ -91,7 +91,13 @@ impl Output {
         Ok(())
     }
 
-    fn advance(&mut self, mut size: usize) {
+    /// What is written next.
+    pub(crate) fn front(&self) -> &[u8] {
+        if self.before.is_empty() { &self.large } else { &self.before }
+    }
+
+    /// Takes away what was written of it.
+    pub(crate) fn advance(&mut self, mut size: usize) {
         let before = size.min(self.before.len());
         // `clear` keeps the allocation's start, `advance` would walk through it.
         if before == self.before.len() {

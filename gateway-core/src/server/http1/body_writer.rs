@@ -147,6 +147,11 @@ impl BodyWriter {
             return Poll::Pending;
         }
         if stalled {
+            let in_time = self.deadline.is_none_or(|deadline| now < deadline);
+            if in_time && wire.write_now() {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
             return Poll::Ready(Sent::Stalled);
         }
         if leaves == Some(next) {

@@ -388,6 +388,16 @@ impl Wire {
         self.stream.written().unwrap_or(self.written)
     }
 
+    /// Writes although the socket is not known to have room. True when the client has taken
+    /// something, however little.
+    pub(crate) fn write_now(&mut self) -> bool {
+        let before = self.taken();
+        let written = self.stream.write_now(self.out.front());
+        self.out.advance(written);
+        self.written += written as u64;
+        self.taken() != before
+    }
+
     /// Writes what is queued.
     pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.out.poll_write_all(cx, &mut self.stream, &mut self.written)

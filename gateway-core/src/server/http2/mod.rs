@@ -3,6 +3,7 @@
 mod receiving;
 mod sending;
 mod streams;
+mod transport;
 
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
@@ -21,6 +22,7 @@ use tokio::time::Instant;
 use self::receiving::Receiving;
 use self::sending::Sending;
 use self::streams::{LastLook, Look, Stream, StreamSpawner, Streams};
+use self::transport::Transport;
 use super::expect;
 use super::pace::Patience;
 use super::session::Session;
@@ -32,7 +34,7 @@ use crate::error::{Error, Reason};
 use crate::message::{Request, Response, is_event_stream};
 use crate::module::ModuleService;
 use crate::observe::{Observer, RequestRefused};
-use crate::stream::{NetStream, Rewound};
+use crate::stream::NetStream;
 use crate::{extended_connect, hop_headers, respond};
 
 /// What a client may send on a stream before it must wait.
@@ -56,7 +58,7 @@ pub(super) async fn serve<M: ModuleService>(
     let streams = Streams::new(session.timeouts.body_idle);
     let service = Http2 { session: Arc::clone(&session), info, streams: Arc::clone(&streams) };
     let builder = builder(&session, &streams);
-    let io = TokioIo::new(Rewound::new(stream, read));
+    let io = TokioIo::new(Transport::new(stream, read, Arc::clone(&streams)));
     let mut connection = pin!(builder.serve_connection(io, service));
     let mut alarm = Alarm::default();
     let mut leaving = pin!(session.drain.time_to_leave());
@@ -98,6 +100,13 @@ pub(super) async fn serve<M: ModuleService>(
                 return Poll::Pending;
             }
             if looks == Some(next) {
+                // First everything moves that can.
+                streams.insist(true);
+                let polled = connection.as_mut().poll(cx);
+                streams.insist(false);
+                if polled.is_ready() {
+                    return Poll::Ready(());
+                }
                 match streams.look(Instant::now(), &mut last_look) {
                     Look::Done => continue,
                     Look::Stuck => return Poll::Ready(()),

@@ -39,6 +39,8 @@ pub(super) struct Streams {
     due: AtomicU64,
     /// Bytes of bodies that the transport has taken.
     written: AtomicU64,
+    /// The transport writes although the socket is not known to have room.
+    insists: AtomicBool,
     tasks: Mutex<Vec<Running>>,
 }
 
@@ -71,6 +73,7 @@ impl Streams {
             waker: AtomicWaker::new(),
             due: AtomicU64::new(NEVER),
             written: AtomicU64::new(0),
+            insists: AtomicBool::new(false),
             tasks: Mutex::default(),
         })
     }
@@ -108,6 +111,15 @@ impl Streams {
             NEVER => None,
             due => Some(self.began + Duration::from_millis(due)),
         }
+    }
+
+    /// Whether the transport is to write although the socket is not known to have room.
+    pub(super) fn insist(&self, insists: bool) {
+        self.insists.store(insists, Ordering::Relaxed);
+    }
+
+    pub(super) fn insists(&self) -> bool {
+        self.insists.load(Ordering::Relaxed)
     }
 
     /// Ends the streams that are out of time, and those of which the client has taken nothing for
