@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
-use crate::error::{BoxError, Error, Reason};
+use crate::error::{BoxError, Error, GrpcStatus, Reason};
 use crate::trailers;
 use crate::upload::Upload;
 
@@ -24,7 +24,26 @@ pub enum End {
     Dropped,
 }
 
-type Hook = Box<dyn FnOnce(End, u64) + Send>;
+/// What is known of a body that has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Ended {
+    /// How it ended.
+    pub end: End,
+    /// Bytes that were handed on.
+    pub bytes: u64,
+    /// The status of a gRPC call, where its trailers were handed on.
+    pub grpc_status: Option<GrpcStatus>,
+}
+
+impl Ended {
+    /// A body of which nothing was handed on.
+    pub(crate) fn dropped() -> Self {
+        Self { end: End::Dropped, bytes: 0, grpc_status: None }
+    }
+}
+
+type Hook = Box<dyn FnOnce(Ended) + Send>;
 
 /// A message body: empty, in memory, received by hyper, or any stream of frames.
 ///
@@ -36,6 +55,8 @@ pub struct Body {
     hook: Option<Hook>,
     /// Bytes handed on so far.
     passed: u64,
+    /// In the trailers that were handed on.
+    grpc_status: Option<GrpcStatus>,
     /// Where it is noted how far the body of a request has come.
     upload: Option<Arc<Upload>>,
 }
@@ -54,16 +75,20 @@ enum Repr {
 }
 
 impl Body {
+    const fn with(repr: Repr) -> Self {
+        Self { repr, hook: None, passed: 0, grpc_status: None, upload: None }
+    }
+
     /// A body without a byte.
     pub const fn empty() -> Self {
-        Self { repr: Repr::Empty, hook: None, passed: 0, upload: None }
+        Self::with(Repr::Empty)
     }
 
     /// A body that is in memory as a whole.
     pub fn full(bytes: impl Into<Bytes>) -> Self {
         let bytes = bytes.into();
         let repr = if bytes.is_empty() { Repr::Empty } else { Repr::Full(bytes) };
-        Self { repr, hook: None, passed: 0, upload: None }
+        Self::with(repr)
     }
 
     /// A body made of any stream of frames. Its errors become [`Reason::ModuleFailed`], unless
@@ -100,31 +125,31 @@ impl Body {
         if http_body::Body::is_end_stream(&body) {
             return Self::empty();
         }
-        Self { repr: Repr::Incoming { body, broken, http2 }, hook: None, passed: 0, upload: None }
+        Self::with(Repr::Incoming { body, broken, http2 })
     }
 
     /// A body made of a boxed stream of frames, taken as it is.
     pub fn from_boxed(
         body: Pin<Box<dyn http_body::Body<Data = Bytes, Error = Error> + Send>>,
     ) -> Self {
-        Self { repr: Repr::Boxed(body), hook: None, passed: 0, upload: None }
+        Self::with(Repr::Boxed(body))
     }
 
     /// Calls `hook` once when the body ends, however it ends. Hooks run in the order in which
     /// they were added.
     #[must_use]
     pub fn on_end(self, hook: impl FnOnce(End) + Send + 'static) -> Self {
-        self.on_end_counted(move |end, _| hook(end))
+        self.on_ended(move |ended| hook(ended.end))
     }
 
-    /// As [`on_end`](Self::on_end); `hook` is told how many bytes were handed on as well.
+    /// As [`on_end`](Self::on_end); `hook` gets the size and the gRPC status as well.
     #[must_use]
-    pub fn on_end_counted(mut self, hook: impl FnOnce(End, u64) + Send + 'static) -> Self {
+    pub fn on_ended(mut self, hook: impl FnOnce(Ended) + Send + 'static) -> Self {
         self.hook = Some(match self.hook.take() {
             None => Box::new(hook),
-            Some(first) => Box::new(move |end, passed| {
-                first(end, passed);
-                hook(end, passed);
+            Some(first) => Box::new(move |ended| {
+                first(ended);
+                hook(ended);
             }),
         });
         self
@@ -136,7 +161,7 @@ impl Body {
     where
         B: http_body::Body<Data = Bytes, Error = Error> + Send + 'static,
     {
-        let inner = Self { repr: mem::take(&mut self.repr), hook: None, passed: 0, upload: None };
+        let inner = Self::with(mem::take(&mut self.repr));
         self.repr = Repr::Boxed(Box::pin(wrap(inner)));
         self
     }
@@ -188,7 +213,7 @@ impl Body {
 
     fn run_hooks(&mut self, end: End) {
         if let Some(hook) = self.hook.take() {
-            hook(end, self.passed);
+            hook(Ended { end, bytes: self.passed, grpc_status: self.grpc_status });
         }
     }
 }
@@ -223,6 +248,9 @@ impl http_body::Body for Body {
             }
             Some(Ok(frame)) => {
                 self.passed += frame.data_ref().map_or(0, Bytes::len) as u64;
+                if let Some(trailers) = frame.trailers_ref() {
+                    self.grpc_status = GrpcStatus::in_fields(trailers);
+                }
             }
         }
         Poll::Ready(frame)
@@ -257,12 +285,28 @@ fn poll_incoming(
     let frame = ready!(http_body::Body::poll_frame(Pin::new(&mut *body), cx));
     Poll::Ready(match frame {
         Some(Ok(frame)) => Some(Ok(trailers::sanitize_frame(frame))),
-        Some(Err(error)) => Some(Err(Error::new(broken).with_source(error))),
+        Some(Err(error)) => {
+            let left = http2 && broken == Reason::RequestBroken && is_left(&error);
+            let reason = if left { Reason::ClientGone } else { broken };
+            Some(Err(Error::new(reason).with_source(error)))
+        }
         None if http2 && !http_body::Body::is_end_stream(body) => {
             Some(Err(Error::new(broken).with_detail("the stream was reset")))
         }
         None => None,
     })
+}
+
+/// True when the other side reset the stream, or its connection is gone.
+fn is_left(error: &hyper::Error) -> bool {
+    let mut next = std::error::Error::source(error);
+    while let Some(cause) = next {
+        if let Some(found) = cause.downcast_ref::<h2::Error>() {
+            return found.is_io() || (found.is_reset() && found.is_remote());
+        }
+        next = cause.source();
+    }
+    error.is_incomplete_message() || error.is_closed()
 }
 
 impl Drop for Body {
@@ -408,7 +452,7 @@ mod tests {
         let counted = |body: Body| {
             let passed = Arc::new(Mutex::new(None));
             let seen = Arc::clone(&passed);
-            (body.on_end_counted(move |_, bytes| *seen.lock().unwrap() = Some(bytes)), passed)
+            (body.on_ended(move |ended| *seen.lock().unwrap() = Some(ended.bytes)), passed)
         };
         let frames = || {
             let pieces = ["ab", "", "cde"].map(|piece| Ok::<_, Error>(Frame::data(piece.into())));
@@ -425,6 +469,22 @@ mod tests {
         body.take_full().unwrap();
         drop(body);
         assert_eq!(*passed.lock().unwrap(), Some(3));
+    }
+
+    #[tokio::test]
+    async fn trailers_name_the_grpc_status() {
+        let mut trailers = http::HeaderMap::new();
+        trailers.insert("grpc-status", http::HeaderValue::from_static("14"));
+        let frames = [Ok::<_, Error>(Frame::data(Bytes::from("a"))), Ok(Frame::trailers(trailers))];
+        let body = Body::new(StreamBody::new(futures_util::stream::iter(frames)));
+        let seen = Arc::new(Mutex::new(None));
+        let told = Arc::clone(&seen);
+        let mut body = body.on_ended(move |ended| *told.lock().unwrap() = Some(ended));
+        while body.frame().await.is_some_and(|frame| !frame.unwrap().is_trailers()) {}
+        // A server does not poll once more behind the trailers.
+        drop(body);
+        let ended = seen.lock().unwrap().unwrap();
+        assert_eq!((ended.bytes, ended.grpc_status), (1, Some(GrpcStatus::Unavailable)));
     }
 
     #[test]

@@ -22,6 +22,7 @@ pub mod context;
 pub mod error;
 pub mod forwarded;
 pub mod gateway;
+pub mod grpc;
 pub mod hop_headers;
 pub mod hygiene;
 pub mod live;
@@ -49,7 +50,7 @@ mod upload;
 mod watched;
 mod websocket;
 
-pub use self::body::{Body, End};
+pub use self::body::{Body, End, Ended};
 pub use self::clock::{Clock, SystemClock};
 pub use self::context::{AnswerEdit, ConnectionInfo, ListenerInfo, PeerAddr, RequestContext};
 pub use self::error::{BoxError, Error, GrpcStatus, Reason, Verdict};

@@ -7,11 +7,12 @@ use http::{Method, StatusCode, Version};
 
 use crate::body::End;
 use crate::context::{ConnectionInfo, RequestContext};
-use crate::error::{Error, Reason};
+use crate::error::{Error, GrpcStatus, Reason};
 
 /// Receives typed events. Every method does nothing unless overridden; none may block.
 pub trait Observer: Send + Sync + 'static {
-    /// A request is over: its answer's body came to an end, whichever.
+    /// A request is over: its answer's body came to an end, whichever, or nobody waits for the answer
+    /// any more.
     fn request_finished(&self, event: &RequestFinished<'_>) {
         let _ = event;
     }
@@ -26,7 +27,8 @@ pub trait Observer: Send + Sync + 'static {
         let _ = event;
     }
 
-    /// One try at an endpoint is over: its answer's head came, or it failed.
+    /// One try at an endpoint is over: its answer's head came, or it failed. A gRPC call whose status
+    /// is behind its messages is over with them.
     fn attempt_finished(&self, event: &AttemptFinished<'_>) {
         let _ = event;
     }
@@ -51,6 +53,11 @@ pub struct RequestFinished<'a> {
     pub version: Version,
     /// The status of the answer.
     pub status: StatusCode,
+    /// How a call of gRPC ended; `None` for any other request. A call that the client gave up is
+    /// [`Cancelled`](GrpcStatus::Cancelled), one whose response broke off
+    /// [`Unavailable`](GrpcStatus::Unavailable), and one without a status
+    /// [`Unknown`](GrpcStatus::Unknown).
+    pub grpc_status: Option<GrpcStatus>,
     /// Why the gateway answered itself; `None` for an answer of a module or upstream.
     pub reason: Option<Reason>,
     /// The failure in full when there was one.
@@ -59,8 +66,9 @@ pub struct RequestFinished<'a> {
     pub end: End,
     /// Bytes of the answer's body that were handed to the client's connection.
     pub bytes: u64,
-    /// From the request's head until the answer's head.
-    pub head_after: Duration,
+    /// From the request's head until the answer's head; `None` when there was none, because the
+    /// client left before or the server was stopped.
+    pub head_after: Option<Duration>,
     /// From the request's head until the answer's end.
     pub duration: Duration,
 }
@@ -109,6 +117,8 @@ pub struct AttemptFinished<'a> {
     pub endpoint: &'a str,
     /// The answer's status, or why there is none.
     pub outcome: Result<StatusCode, Reason>,
+    /// The status of a gRPC call, where it is known: the event then comes with it.
+    pub grpc_status: Option<GrpcStatus>,
     /// From the pick until the answer's head.
     pub duration: Duration,
 }
@@ -160,7 +170,14 @@ impl<'a> AttemptFinished<'a> {
         outcome: Result<StatusCode, Reason>,
         duration: Duration,
     ) -> Self {
-        Self { cluster, endpoint, outcome, duration }
+        Self { cluster, endpoint, outcome, grpc_status: None, duration }
+    }
+
+    /// The same for a gRPC call that ended with `status`.
+    #[must_use]
+    pub fn grpc_status(mut self, status: Option<GrpcStatus>) -> Self {
+        self.grpc_status = status;
+        self
     }
 }
 

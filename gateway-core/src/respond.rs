@@ -8,8 +8,8 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
 
 use crate::body::Body;
-use crate::error::{Error, Reason};
-use crate::media_type;
+use crate::error::{Error, GRPC_STATUS, Reason};
+use crate::grpc::is_call;
 use crate::message::Response;
 
 /// Says who made a response: `gateway` or `upstream`. See
@@ -55,7 +55,7 @@ pub fn grpc(error: &Error) -> Response {
     let mut response = Response::new(Body::empty());
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
-    headers.insert("grpc-status", HeaderValue::from(u16::from(reason.grpc_status().code())));
+    headers.insert(&GRPC_STATUS, HeaderValue::from(u16::from(reason.grpc_status().code())));
     let message = percent_encoded(&sentence(error));
     if let Ok(message) = HeaderValue::from_str(&message) {
         headers.insert("grpc-message", message);
@@ -78,15 +78,14 @@ pub fn answer(error: &Error, caller: Caller) -> Response {
 pub enum Caller {
     /// Plain HTTP.
     Http,
-    /// gRPC: `content-type: application/grpc` with any suffix but `-web`.
+    /// gRPC: `content-type: application/grpc` in any case, with any suffix but `-web`.
     Grpc,
 }
 
 impl Caller {
     /// Who sent a request with these `headers`.
     pub fn of(method: &Method, headers: &HeaderMap) -> Self {
-        let is_grpc = method == Method::POST && media_type::is_grpc(headers);
-        if is_grpc { Self::Grpc } else { Self::Http }
+        if is_call(method, headers) { Self::Grpc } else { Self::Http }
     }
 }
 

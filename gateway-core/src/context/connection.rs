@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use http::StatusCode;
 
@@ -25,6 +26,8 @@ pub struct ConnectionInfo {
     /// How it is secured; `None` without TLS.
     pub tls: Option<Arc<TlsInfo>>,
     hop: Option<Peer>,
+    /// Its server has run out of time to end its connections.
+    cut: Option<Arc<AtomicBool>>,
     pub(crate) owned: Owned,
 }
 
@@ -42,6 +45,7 @@ impl ConnectionInfo {
             local,
             tls: None,
             hop: peer.map(|peer| Peer::new(peer.ip())),
+            cut: None,
             owned: Owned::default(),
         }
     }
@@ -58,6 +62,17 @@ impl ConnectionInfo {
     pub fn with_tls(mut self, tls: TlsInfo) -> Self {
         self.tls = Some(Arc::new(tls));
         self
+    }
+
+    /// The same, of a server that sets `cut` before it ends connections without waiting for them.
+    pub(crate) fn cut_by(mut self, cut: Arc<AtomicBool>) -> Self {
+        self.cut = Some(cut);
+        self
+    }
+
+    /// True once the server ends this connection without waiting for its requests.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.cut.as_ref().is_some_and(|cut| cut.load(Ordering::Acquire))
     }
 
     /// The peer as `X-Forwarded-For` names it, made once for the connection; `127.0.0.1` on a Unix

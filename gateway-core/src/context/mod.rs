@@ -37,10 +37,8 @@ pub use self::tls::{ClientIdentity, ServedNames, TlsInfo, TlsVersion};
 use crate::body::Body;
 use crate::error::Reason;
 use crate::forwarded::Peer;
+pub use crate::grpc::GRPC_TIMEOUT;
 use crate::upload::Upload;
-
-/// The header field in which a gRPC caller states its time (gRPC over HTTP/2, "Requests").
-pub static GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 
 /// The header field in which any caller may state its time, in milliseconds.
 pub static REQUEST_DEADLINE_MS: HeaderName = HeaderName::from_static("x-request-deadline-ms");

@@ -15,6 +15,7 @@ pub struct Record {
     retries: AtomicU32,
     hedges: AtomicU32,
     gave_up: OnceLock<&'static str>,
+    abandoned: OnceLock<Reason>,
     tried: Mutex<SmallVec<[Attempt; 1]>>,
     variant: Mutex<Option<Arc<str>>>,
     fallback: Mutex<Option<Arc<Fallback>>>,
@@ -111,6 +112,17 @@ impl Record {
     /// Why a failure that may be retried was not, in `snake_case`; `None` when there was none.
     pub fn gave_up(&self) -> Option<&'static str> {
         self.gave_up.get().copied()
+    }
+
+    /// Notes that nobody waits for the response any more, and why.
+    pub(crate) fn abandon(&self, reason: Reason) {
+        let _ = self.abandoned.set(reason);
+    }
+
+    /// Why nobody waits for the response any more, which had not begun: the client left
+    /// ([`Reason::ClientGone`]), or the server was stopped ([`Reason::ShutDown`]).
+    pub fn abandoned(&self) -> Option<Reason> {
+        self.abandoned.get().copied()
     }
 
     /// The tries in their order; of more than eight, the first seven and the latest.

@@ -3,7 +3,9 @@
 //! Errors travel typed from where they arise to the edge, where exactly one place turns them into
 //! a response. Everything between (retry, breaker, log, metrics) sees what really happened.
 
+mod grpc;
 mod reason;
+mod verdict;
 
 use std::borrow::Cow;
 use std::error::Error as StdError;
@@ -12,7 +14,9 @@ use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, Method};
 
-pub use self::reason::{GrpcStatus, Reason, Verdict};
+pub use self::grpc::{GRPC_STATUS, GrpcStatus};
+pub use self::reason::Reason;
+pub use self::verdict::Verdict;
 
 /// Any error, erased.
 pub type BoxError = Box<dyn StdError + Send + Sync>;

@@ -4,7 +4,7 @@ use std::fmt;
 
 use http::StatusCode;
 
-use super::Error;
+use super::{GrpcStatus, Verdict};
 
 macro_rules! reasons {
     ($($(#[doc = $doc:literal])+ $name:ident $code:literal $status:literal $grpc:ident $proxy:ident $title:literal;)+) => {
@@ -56,7 +56,7 @@ macro_rules! reasons {
     };
 }
 
-const fn status(code: u16) -> StatusCode {
+pub(super) const fn status(code: u16) -> StatusCode {
     match StatusCode::from_u16(code) {
         Ok(status) => status,
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR,
@@ -93,6 +93,8 @@ reasons! {
     RequestTimeout "request_timeout" 408 DeadlineExceeded http_request_error "The request took too long to arrive";
     /// The client's connection or stream ended before the answer; nobody reads this answer.
     ClientGone "client_gone" 499 Cancelled http_request_error "The client went away";
+    /// The gateway stopped, and the request had not ended within the time that the drain gives it.
+    ShutDown "shut_down" 503 Unavailable proxy_internal_error "The gateway shut down";
     /// The request body could not be read to its end.
     RequestBroken "request_broken" 400 Cancelled http_request_error "The request broke off";
     /// The route wants to know who is calling, and the request has no credentials of the kind it
@@ -254,73 +256,8 @@ impl Reason {
     }
 }
 
-/// What an outcome says about whoever answered, or was to answer: what a circuit breaker and the
-/// ejection of endpoints count.
-///
-/// Failures are what a server in trouble does: connections refused or broken, answers that are
-/// late or no HTTP, and the statuses 502, 503 and 504. A 500 is an application's answer to one
-/// request, and what a client did wrong, or left behind, says nothing about the server. That a
-/// request ran out of time says so only where the time was the gateway's own
-/// ([`RequestContext::is_overdue`](crate::RequestContext::is_overdue)), not a client's hurry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Verdict {
-    /// It answers.
-    Success,
-    /// It is in trouble.
-    Failure,
-    /// Nothing follows.
-    Neither,
-}
-
-impl Verdict {
-    /// What an answer or a failure says.
-    pub fn of<B>(outcome: Result<&http::Response<B>, &Error>) -> Self {
-        match outcome {
-            Ok(response) => Self::of_status(response.status()),
-            Err(error) => error.reason().verdict(),
-        }
-    }
-
-    /// What a status says.
-    pub fn of_status(status: StatusCode) -> Self {
-        match status.as_u16() {
-            502..=504 => Self::Failure,
-            _ => Self::Success,
-        }
-    }
-}
-
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.code())
-    }
-}
-
-/// A status of the gRPC protocol, as sent in `grpc-status`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum GrpcStatus {
-    /// The caller went away.
-    Cancelled = 1,
-    /// Out of time.
-    DeadlineExceeded = 4,
-    /// Known, and not allowed to.
-    PermissionDenied = 7,
-    /// Too much of something.
-    ResourceExhausted = 8,
-    /// No such method.
-    Unimplemented = 12,
-    /// Something is broken.
-    Internal = 13,
-    /// Try again later.
-    Unavailable = 14,
-    /// Nobody knows who is calling.
-    Unauthenticated = 16,
-}
-
-impl GrpcStatus {
-    /// The number on the wire.
-    pub const fn code(self) -> u8 {
-        self as u8
     }
 }

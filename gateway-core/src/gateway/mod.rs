@@ -5,6 +5,7 @@ mod builder;
 mod embed;
 mod explain;
 mod owned;
+mod pending;
 mod redirection;
 mod snapshot;
 mod target_edits;
@@ -17,13 +18,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use http::header::CONTENT_TYPE;
-use http::{HeaderValue, Method, Uri, Version, request};
+use http::{HeaderValue, request};
 use tokio::time::Instant;
 
 pub use self::builder::GatewayBuilder;
 use self::builder::PeerFrom;
 pub use self::embed::{GatewayLayer, GatewayService};
 pub use self::explain::Explanation;
+use self::pending::{Handled, Pending};
 pub use self::redirection::Redirection;
 pub use self::snapshot::Snapshot;
 pub use self::target_edits::TargetEdits;
@@ -33,8 +35,8 @@ use crate::error::{Error, Reason};
 use crate::live::Live;
 use crate::message::{Outcome, Request, Response, Tunnel};
 use crate::module::{Module, ModuleService};
-use crate::observe::{Observer, Observers, RequestFinished};
-use crate::respond::{self, Caller, MadeHere};
+use crate::observe::Observers;
+use crate::respond::{self, Caller};
 use crate::route::{Found, Lookup, RouteHit};
 
 /// Routes requests to modules. Cheap to clone; clones are the same gateway.
@@ -121,13 +123,13 @@ impl Gateway {
         let snapshot = self.shared.snapshot.load();
         context.follow_upload(request.body_mut());
         let choice = admit::admit(&mut request, &context, &snapshot);
-        let seen = (!self.shared.observers.is_empty()).then(|| Seen::of(&request));
+        let pending = Pending::new(&self.shared.observers, &request, context, caller);
         let outcome = match choice {
-            Ok(choice) => choice.call(&snapshot, request).await,
+            Ok(choice) => Handled::new(choice.call(&snapshot, request), &pending).await,
             Err(error) => Err(error),
         };
         drop(snapshot);
-        self.finish(outcome, seen, context, caller)
+        pending.finish(outcome)
     }
 
     /// The context of the request; it gets one when it comes from a server that is not ours.
@@ -142,64 +144,6 @@ impl Gateway {
         let context = RequestContext::new(connection, Instant::now());
         request.extensions_mut().insert(context.clone());
         context
-    }
-
-    /// Turns a failure into an answer, and tells the observers when the answer has ended.
-    fn finish(
-        &self,
-        outcome: Outcome,
-        seen: Option<Seen>,
-        context: RequestContext,
-        caller: Caller,
-    ) -> Response {
-        let (mut response, error) = match outcome {
-            Ok(response) => (response, None),
-            Err(error) => (respond::answer(&error, caller), Some(error)),
-        };
-        context.apply_answer_fields(response.headers_mut());
-        context.connection().listener.origin.apply(response.headers_mut());
-        let Some(seen) = seen else {
-            return response;
-        };
-        let observers = self.shared.observers.clone();
-        let head_after = context.started().elapsed();
-        let status = response.status();
-        let reason = response.extensions().get::<MadeHere>().map(|made| made.0);
-        response.map(|body| {
-            body.on_end_counted(move |end, bytes| {
-                let event = RequestFinished {
-                    context: &context,
-                    method: &seen.method,
-                    path: context.target().unwrap_or(&seen.uri).path(),
-                    version: seen.version,
-                    status,
-                    reason,
-                    error: error.as_ref(),
-                    end,
-                    bytes,
-                    head_after,
-                    duration: context.started().elapsed(),
-                };
-                observers.request_finished(&event);
-            })
-        })
-    }
-}
-
-/// What the observers want to know of a request that is gone by then.
-struct Seen {
-    method: Method,
-    uri: Uri,
-    version: Version,
-}
-
-impl Seen {
-    fn of(request: &Request) -> Self {
-        Self {
-            method: request.method().clone(),
-            uri: request.uri().clone(),
-            version: request.version(),
-        }
     }
 }
 

@@ -130,6 +130,7 @@ pub(super) async fn open<M>(
         None => ConnectionInfo::unix(Arc::clone(&session.listener)),
         Some(_) => ConnectionInfo::new(Arc::clone(&session.listener), peer, local),
     };
+    let info = info.cut_by(session.drain.cut_flag());
     #[cfg(feature = "tls")]
     if let Some(tls) = &listener.tls {
         // In a box of its own: without TLS nobody needs the room.

@@ -18,6 +18,7 @@ pub(crate) struct Drain {
 struct State {
     leaving: Moment,
     draining: Moment,
+    cut: Arc<AtomicBool>,
 }
 
 #[derive(Debug, Default)]
@@ -57,6 +58,16 @@ impl Drain {
     pub(crate) fn start(&self) {
         self.state.leaving.announce();
         self.state.draining.announce();
+    }
+
+    /// The time is over: what is still in flight is cut.
+    pub(crate) fn cut(&self) {
+        self.state.cut.store(true, Ordering::Release);
+    }
+
+    /// Is true once what is in flight is cut.
+    pub(crate) fn cut_flag(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.state.cut)
     }
 
     /// True once clients are to leave. One load: cheap enough for every request.

@@ -257,11 +257,16 @@ async fn accept_loop<M: ModuleService>(
         }
     }
     drop(acceptor);
-    finish(connections, &listener.info.name, deadline).await
+    finish(connections, &listener.info.name, deadline, &session.drain).await
 }
 
 /// Waits for `connections` to end, until `deadline`; then cuts the rest.
-async fn finish(mut connections: JoinSet<()>, listener: &str, deadline: Duration) -> Drained {
+async fn finish(
+    mut connections: JoinSet<()>,
+    listener: &str,
+    deadline: Duration,
+    drain: &Drain,
+) -> Drained {
     while connections.try_join_next().is_some() {}
     let open = connections.len();
     let until = Instant::now() + deadline;
@@ -280,6 +285,7 @@ async fn finish(mut connections: JoinSet<()>, listener: &str, deadline: Duration
     }
     let cut = connections.len();
     tracing::warn!(listener, connections = cut, "cut at the drain's deadline");
+    drain.cut();
     connections.shutdown().await;
     Drained { open, cut }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use gateway_core::{Reason, RequestRefused};
+use gateway_core::{GrpcStatus, Reason, RequestRefused};
 use tracing::field::{DisplayValue, display};
 
 use super::escape::Escaped;
@@ -19,6 +19,7 @@ pub(super) fn finished(finished: &Finished<'_>) {
         method = escaped(event.method),
         path = escaped(event.path),
         status = event.status.as_u16(),
+        grpc_status = event.grpc_status.map(GrpcStatus::code),
         reason = event.reason.map(Reason::code).map(escaped),
         detail = finished.detail().map(escaped),
         cause = finished.cause().map(escaped),
@@ -32,7 +33,7 @@ pub(super) fn finished(finished: &Finished<'_>) {
         fallback_failure = fallback.and_then(|fallback| fallback.failure.as_ref()).map(escaped),
         client = context.client_ip().map(display),
         duration_ms = milliseconds(event.duration),
-        head_ms = milliseconds(event.head_after),
+        head_ms = event.head_after.map(milliseconds),
         bytes = event.bytes,
         end = %finished.end(),
         generation = context.generation(),

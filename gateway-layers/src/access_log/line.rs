@@ -16,6 +16,9 @@ pub(super) fn finished(line: &mut String, finished: &Finished<'_>) {
     line.text("method", event.method.as_str());
     line.text("path", event.path);
     line.number("status", event.status.as_u16());
+    if let Some(status) = event.grpc_status {
+        line.number("grpc_status", status.code());
+    }
     line.text_of("reason", event.reason.map(Reason::code));
     line.text_of("detail", finished.detail());
     if let Some(cause) = finished.cause() {
@@ -37,7 +40,9 @@ pub(super) fn finished(line: &mut String, finished: &Finished<'_>) {
         line.address("client", client);
     }
     line.milliseconds("duration_ms", event.duration);
-    line.milliseconds("head_ms", event.head_after);
+    if let Some(head_after) = event.head_after {
+        line.milliseconds("head_ms", head_after);
+    }
     line.number("bytes", event.bytes);
     line.text("end", finished.end());
     line.number("generation", context.generation());

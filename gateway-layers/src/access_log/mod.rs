@@ -8,14 +8,15 @@
 //! | field | is |
 //! | --- | --- |
 //! | `method`, `path` | what was asked for; the path as routes saw it |
-//! | `status` | the answer's status |
+//! | `status` | the answer's status; 499 when the client left before there was one |
+//! | `grpc_status` | the status of a gRPC call as a number; absent for other requests |
 //! | `reason`, `detail`, `cause` | why the gateway answered itself; absent for an answer of others |
 //! | `route` | the id of the route that took the request |
 //! | `variant` | the entry of a split that took it; absent where there was no split |
 //! | `cluster`, `endpoint`, `attempts` | where it was tried last, and how often in all |
 //! | `fallback`, `fallback_for`, `fallback_failure` | who answered in the place of a failure, which one (a reason or status), and why not, if it failed too |
 //! | `client` | the client's address, as trusted proxies tell it |
-//! | `duration_ms`, `head_ms` | until the answer's end, until its head |
+//! | `duration_ms`, `head_ms` | until the answer's end, until its head; no `head_ms` without a head |
 //! | `bytes` | of the answer's body that the client's connection took |
 //! | `end` | `complete`, `broken` or `dropped` |
 //! | `generation` | of the snapshot that decided |

@@ -12,7 +12,8 @@ pub enum AuditKind {
     Authorization,
     /// Too many requests, or nobody could count them.
     Limit,
-    /// What came is no request that could be handed on, or none that the route takes.
+    /// What came is no request that could be handed on, or none that the route takes, or its client
+    /// left before the response.
     Request,
     /// A client did not come through the TLS handshake.
     Connection,
@@ -85,12 +86,12 @@ pub(super) fn decided(reason: Reason) -> Option<Option<AuditKind>> {
         | Reason::ConnectNotAllowed
         | Reason::RequestTimeout
         | Reason::RequestBroken
+        | Reason::ClientGone
         | Reason::MediaTypeNotAllowed => Some(AuditKind::Request),
-        // Mistakes of people who may, and those that went away.
+        // Mistakes of people who may.
         Reason::RouteNotFound
         | Reason::MethodNotAllowed
         | Reason::ExpectationUnknown
-        | Reason::ClientGone
         | Reason::ClientAddressUnknown => None,
         // Upstreams and modules, and the gateway itself: the access log and metrics have them.
         Reason::NoEndpoint
@@ -119,7 +120,8 @@ pub(super) fn decided(reason: Reason) -> Option<Option<AuditKind>> {
         | Reason::ModuleUnhealthy
         | Reason::ModuleFailed
         | Reason::Panicked
-        | Reason::RewriteFailed => None,
+        | Reason::RewriteFailed
+        | Reason::ShutDown => None,
         _ => return None,
     })
 }

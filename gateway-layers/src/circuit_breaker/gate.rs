@@ -51,6 +51,13 @@ pub(super) struct Pass {
     probe: Option<u64>,
 }
 
+impl Pass {
+    /// True for a call that shows whether the gate may close.
+    pub(super) fn is_probe(&self) -> bool {
+        self.probe.is_some()
+    }
+}
+
 /// A call was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refusal {

@@ -9,7 +9,10 @@
 //! refused or broken, late answers and the statuses 502, 503 and 504 are failures; a 500, a 4xx and
 //! 429 are answers. What a client did or left behind counts for nothing, and neither does a call
 //! that is given up before its answer, unless the time that the gateway itself gave it was over.
-//! The outcome is known with the answer's head; how its body ends is not looked at.
+//! The outcome is known with the answer's head; how its body ends is not looked at. Of a gRPC call
+//! the status decides, in the head or in the trailers: `DEADLINE_EXCEEDED`, `RESOURCE_EXHAUSTED`,
+//! `INTERNAL`, `UNAVAILABLE` and `DATA_LOSS` are failures. A probe that is a gRPC call has succeeded
+//! with its first message, or when it goes on without one for a second.
 //!
 //! One breaker stands for what shares a fate: a cluster, for all routes that lead to it.
 //!
@@ -74,6 +77,7 @@ mod gate;
 #[cfg(gateway_loom)]
 mod interleavings;
 mod layer;
+mod permit;
 #[cfg(test)]
 #[cfg(not(gateway_loom))]
 mod property;

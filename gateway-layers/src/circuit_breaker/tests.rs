@@ -3,12 +3,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use futures_util::FutureExt;
+use futures_util::{FutureExt, StreamExt};
 use gateway_core::{
     Body, ConnectionInfo, ListenerInfo, Module, Observer, Observers, Outcome, Reason, Request,
     RequestContext, Response, StateChanged, module_fn,
 };
 use http::StatusCode;
+use http_body::Frame;
+use http_body_util::{BodyExt, StreamBody};
 use tokio::time::{Instant, advance};
 use tower::{Layer, Service};
 
@@ -404,4 +406,73 @@ async fn a_call_that_ended_is_counted_once() {
     assert!((&mut call).await.is_ok());
     drop(call);
     assert_eq!(server.breaker.status().requests, 1);
+}
+
+/// A gRPC call.
+fn call() -> Request {
+    let mut request = request();
+    *request.method_mut() = http::Method::POST;
+    let kind = http::HeaderValue::from_static("Application/grpc+proto");
+    request.headers_mut().insert("content-type", kind);
+    request
+}
+
+/// A response of these frames, which does not end where there are no trailers.
+fn stream(message: &'static str, status: Option<&'static str>) -> Outcome {
+    let mut frames = Vec::new();
+    if !message.is_empty() {
+        frames.push(Ok::<_, gateway_core::Error>(Frame::data(bytes::Bytes::from(message))));
+    }
+    let Some(status) = status else {
+        let body = futures_util::stream::iter(frames).chain(futures_util::stream::pending());
+        return Ok(Response::new(Body::new(StreamBody::new(body))));
+    };
+    let mut trailers = http::HeaderMap::new();
+    trailers.insert("grpc-status", http::HeaderValue::from_static(status));
+    frames.push(Ok(Frame::trailers(trailers)));
+    Ok(Response::new(Body::new(StreamBody::new(futures_util::stream::iter(frames)))))
+}
+
+#[tokio::test(start_paused = true)]
+async fn trailers_of_a_call_count_when_they_come() {
+    for (status, state) in [("14", State::Open), ("5", State::Closed), ("0", State::Closed)] {
+        let mut server = Server::new(config());
+        server.answers(move || stream("message", Some(status)));
+        for _ in 0..4 {
+            let response = server.begin(call()).await.unwrap();
+            assert_eq!(server.breaker.state(), State::Closed, "{status}");
+            response.into_body().collect().await.unwrap();
+        }
+        assert_eq!(server.breaker.state(), state, "{status}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn call_given_up_counts_for_nothing() {
+    let mut server = Server::new(config());
+    server.answers(|| stream("message", None));
+    for _ in 0..8 {
+        drop(server.begin(call()).await.unwrap());
+    }
+    assert_eq!(server.breaker.status().requests, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn probe_is_over_with_its_first_message_or_status() {
+    for (message, status, state) in [
+        ("", Some("14"), State::Open),
+        ("", Some("0"), State::Closed),
+        ("message", None, State::Closed),
+        ("", None, State::Closed),
+    ] {
+        let mut server = Server::new(Config { half_open: 1, ..config() });
+        server.open().await;
+        advance(6 * SECOND).await;
+        server.answers(move || stream(message, status));
+        let mut body = server.begin(call()).await.unwrap().into_body();
+        assert_eq!(server.breaker.state(), State::HalfOpen);
+        // A stream without a message is over after a second, long before it is called hung.
+        let _ = tokio::time::timeout(2 * SECOND, body.frame()).await;
+        assert_eq!(server.breaker.state(), state, "{message:?} {status:?}");
+    }
 }

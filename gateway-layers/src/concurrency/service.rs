@@ -6,6 +6,7 @@ use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use gateway_core::grpc::{self, GrpcCall};
 use gateway_core::{
     Error, Outcome, Reason, Request, RequestContext, RequestExt, Response, Verdict,
 };
@@ -90,6 +91,7 @@ impl Held {
             limit: limit.clone(),
             began: Instant::now(),
             context: request.context().cloned(),
+            grpc: GrpcCall::of(request.method(), request.headers()),
         });
         Self { permit, watch }
     }
@@ -115,17 +117,19 @@ struct Watch {
     limit: ConcurrencyLimit,
     began: Instant,
     context: Option<RequestContext>,
+    grpc: Option<GrpcCall>,
 }
 
 impl Watch {
-    fn settle(mut self, outcome: &Outcome) {
+    fn settle(mut self, outcome: &mut Outcome) {
         let context = self.context.take();
         let now = Instant::now();
         // The upload is the client's time.
         let waited = context.as_ref().map(RequestContext::waited_for_client).unwrap_or_default();
         let overdue = || context.is_some_and(|context| context.is_overdue(now));
-        let sample = match (Verdict::of(outcome.as_ref()), outcome) {
-            (Verdict::Failure, _) => Sample::Failed,
+        let verdict = grpc::verdict(self.grpc, outcome.as_ref());
+        let sample = match (verdict, &*outcome) {
+            (Some(Verdict::Failure), _) => Sample::Failed,
             (_, Ok(_)) => {
                 let took = now.saturating_duration_since(self.began);
                 Sample::Answered(took.saturating_sub(waited))
@@ -136,6 +140,15 @@ impl Watch {
             (_, Err(_)) => return,
         };
         self.record(sample, now);
+        // The head came in its time; how a gRPC call went is known with its trailers.
+        if let (None, Some(call), Ok(response)) = (verdict, self.grpc, outcome) {
+            let body = mem::take(response.body_mut());
+            *response.body_mut() = body.on_ended(move |ended| {
+                if call.end(ended) == Verdict::Failure {
+                    self.record(Sample::Failed, Instant::now());
+                }
+            });
+        }
     }
 
     fn record(&self, sample: Sample, now: Instant) {

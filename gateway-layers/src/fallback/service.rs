@@ -11,6 +11,7 @@ use gateway_core::module::ModuleFuture;
 use gateway_core::replay::Replay;
 use gateway_core::{
     Body, Error, Module, Outcome, Reason, Request, RequestContext, RequestExt, Response, context,
+    grpc,
 };
 use http::{HeaderName, HeaderValue, StatusCode, request};
 use pin_project_lite::pin_project;
@@ -59,6 +60,7 @@ where
 
     fn call(&mut self, request: Request) -> Self::Future {
         let context = request.context().cloned();
+        let is_call = grpc::is_call(request.method(), request.headers());
         let (request, again) = if self.shared.fixed {
             (request, None)
         } else {
@@ -69,6 +71,7 @@ where
         ResponseFuture {
             shared: Arc::clone(&self.shared),
             context,
+            is_call,
             stage: Stage::First { inner, again },
         }
     }
@@ -113,10 +116,11 @@ impl Shared {
         &self,
         outcome: &Outcome,
         context: Option<&RequestContext>,
+        is_call: bool,
     ) -> Option<Result<StatusCode, Reason>> {
         match outcome {
             Ok(response) => {
-                let status = response.status();
+                let status = grpc::effective_status(is_call, response);
                 self.config.statuses.contains(&status).then_some(Ok(status))
             }
             Err(error) => {
@@ -170,6 +174,8 @@ pin_project! {
     pub struct ResponseFuture<F> {
         shared: Arc<Shared>,
         context: Option<RequestContext>,
+        // A call of gRPC, whose status counts.
+        is_call: bool,
         #[pin]
         stage: Stage<F>,
     }
@@ -201,7 +207,7 @@ impl<F: Future<Output = Outcome>> Future for ResponseFuture<F> {
         if let StageProjection::First { inner, again } = this.stage.as_mut().project() {
             let outcome = ready!(inner.poll(cx));
             let again = again.take();
-            let Some(failed) = this.shared.failed(&outcome, context) else {
+            let Some(failed) = this.shared.failed(&outcome, context, *this.is_call) else {
                 if let Some(again) = again {
                     again.replay.settle();
                 }

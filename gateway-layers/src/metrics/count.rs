@@ -8,9 +8,10 @@ use std::time::Duration;
 use gateway_core::{
     AttemptFinished, End, HandshakeFailed, RequestFinished, RequestRefused, StateChanged,
 };
-use http::Method;
+use http::{Method, StatusCode};
 
 use super::Reason;
+use super::calls::{self, Calls};
 
 /// The name that stands for those there is no room for.
 pub(super) const OTHERS: &str = "(others)";
@@ -19,7 +20,7 @@ pub(super) const OTHERS: &str = "(others)";
 /// and what an upstream that makes them up can have.
 const MOST_SERIES: usize = 200;
 
-type Named<T> = HashMap<Box<str>, T, BuildHasherDefault<Words>>;
+pub(super) type Named<T> = HashMap<Box<str>, T, BuildHasherDefault<Words>>;
 
 /// What was counted. Names are those of a document, never of a client.
 #[derive(Clone, Default)]
@@ -28,6 +29,7 @@ pub(super) struct Counts {
     names: usize,
     pub(super) routes: Named<OfRoute>,
     pub(super) clusters: Named<OfCluster>,
+    pub(super) calls: Calls,
     pub(super) refused: HashMap<(Box<str>, Reason), u64>,
     pub(super) handshakes: HashMap<Box<str>, u64>,
     pub(super) states: HashMap<(&'static str, &'static str), u64>,
@@ -68,6 +70,9 @@ impl Counts {
     }
 
     pub(super) fn request(&mut self, event: &RequestFinished<'_>) {
+        if let Some(status) = event.grpc_status {
+            self.overflowed += u64::from(!self.calls.count(event, status, &self.bounds));
+        }
         let route = event.context.route().map_or("", |route| &route.id);
         let found = named(&mut self.routes, route, self.names, &mut self.overflowed);
         let Some(found) = found else { return };
@@ -87,9 +92,10 @@ impl Counts {
     pub(super) fn attempt(&mut self, event: &AttemptFinished<'_>) {
         let found = named(&mut self.clusters, event.cluster, self.names, &mut self.overflowed);
         let Some(found) = found else { return };
-        let outcome = match event.outcome {
-            Ok(status) => class(status.as_u16()),
-            Err(reason) => reason.code(),
+        let outcome = match (event.outcome, event.grpc_status) {
+            (Err(reason), _) => reason.code(),
+            (Ok(status), Some(grpc)) if status == StatusCode::OK => calls::outcome(grpc),
+            (Ok(status), _) => class(status.as_u16()),
         };
         found.attempts.count(outcome, "other");
         found.durations.count(&self.bounds, event.duration);
@@ -125,6 +131,7 @@ impl Counts {
             own.attempts.add(&one.attempts);
             own.durations.add(&one.durations);
         }
+        self.calls.add(&other.calls);
         add(&mut self.refused, &other.refused);
         add(&mut self.handshakes, &other.handshakes);
         add(&mut self.states, &other.states);
@@ -199,7 +206,12 @@ impl<K: Copy + PartialEq> Tally<K> {
 }
 
 impl Histogram {
-    fn count(&mut self, bounds: &[Duration], took: Duration) {
+    /// How many were counted.
+    pub(super) fn total(&self) -> u64 {
+        self.buckets.iter().sum()
+    }
+
+    pub(super) fn count(&mut self, bounds: &[Duration], took: Duration) {
         if self.buckets.is_empty() {
             self.buckets = vec![0; bounds.len() + 1].into();
         }
@@ -210,7 +222,7 @@ impl Histogram {
         self.sum = self.sum.saturating_add(took);
     }
 
-    fn add(&mut self, other: &Self) {
+    pub(super) fn add(&mut self, other: &Self) {
         if self.buckets.is_empty() {
             self.buckets.clone_from(&other.buckets);
         } else {

@@ -8,6 +8,7 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, NoLabelSet}
 use prometheus_client::metrics::MetricType;
 
 use super::Metrics;
+use super::calls;
 use super::count::{Counts, Histogram};
 
 /// Shows what [`Metrics`] have counted, in a registry of one's own.
@@ -26,6 +27,7 @@ impl Collector for MetricsCollector {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let counts = self.metrics.counts();
         requests(&counts, &mut encoder)?;
+        of_grpc(&counts, &mut encoder)?;
         attempts(&counts, &mut encoder)?;
         refusals(&counts, &mut encoder)
     }
@@ -64,6 +66,28 @@ fn requests(counts: &Counts, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result
         ends.map(move |(end, count)| ([("route", name), ("end", end)], count))
     });
     counters(encoder, "gateway_answers_cut", "Answers that did not end whole", series)
+}
+
+/// In the names and labels of `go-grpc-prometheus`. A gateway does not know which kind of call a
+/// method is.
+fn of_grpc(counts: &Counts, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+    let shown = counts.calls.shown();
+    if shown.is_empty() {
+        return Ok(());
+    }
+    let labels = |call: &calls::Shown<'_>| {
+        [
+            ("grpc_type", "unknown".to_owned()),
+            ("grpc_service", call.service.to_owned()),
+            ("grpc_method", call.method.to_owned()),
+            ("grpc_code", call.status.name().to_owned()),
+        ]
+    };
+    let series = shown.iter().map(|call| (labels(call), call.durations.total()));
+    counters(encoder, "grpc_server_handled", "Calls of gRPC that have ended", series)?;
+    let series = shown.iter().map(|call| (labels(call), call.durations));
+    let help = "Time from the head of a gRPC call to its end";
+    histogram(encoder, ("grpc_server_handling_seconds", help), &counts.bounds, series)
 }
 
 fn attempts(counts: &Counts, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {

@@ -23,23 +23,28 @@
 //! | `http_requests_total` | `route`, `method`, `status` | requests whose answers have ended |
 //! | `http_request_duration_seconds` | `route` | a histogram of the time from a request's head to its answer's end |
 //! | `http_response_bytes_total` | `route` | bytes of answers' bodies that clients' connections took |
+//! | `grpc_server_handled_total` | `grpc_type`, `grpc_service`, `grpc_method`, `grpc_code` | calls of gRPC that have ended, in the names of `go-grpc-prometheus` |
+//! | `grpc_server_handling_seconds` | the same | a histogram of the time from a call's head to its end |
 //! | `gateway_failures_total` | `route`, `reason` | answers that the gateway made itself, by [`Reason`] |
 //! | `gateway_answers_cut_total` | `route`, `end` | answers that did not end whole: `broken` (the source failed) or `dropped` (the client left) |
 //! | `gateway_requests_refused_total` | `listener`, `reason` | what clients sent that was no request; nowhere else counted |
 //! | `gateway_handshakes_failed_total` | `listener` | TLS handshakes that came to nothing |
-//! | `gateway_upstream_attempts_total` | `cluster`, `outcome` | tries at endpoints: `2xx` and so on, or a reason |
+//! | `gateway_upstream_attempts_total` | `cluster`, `outcome` | tries at endpoints: `2xx` and so on, `grpc_unavailable` and so on for a gRPC call that failed, or a reason |
 //! | `gateway_upstream_attempt_duration_seconds` | `cluster` | a histogram of the time from the pick to the answer's head |
 //! | `gateway_state_changes_total` | `subject`, `to` | what lasts and changed its state: endpoints, breakers, certificates, documents |
 //! | `gateway_metrics_overflowed_total` | | events of routes and clusters there was no room for; they are counted under `(others)` |
 //!
 //! A request that no route took has an empty `route`; a method that is not one of RFC 9110 or
-//! RFC 5789 is `other`. So no client makes a series of its own.
+//! RFC 5789 is `other`. So no client makes a series of its own. A method of gRPC has series once an
+//! upstream has answered a call of it as one that it knows; the first 1,000 do, and the rest is
+//! `(others)`. `grpc_type` is `unknown`: a gateway does not know whether a method streams.
 //!
 //! # What it costs
 //!
 //! Each thread counts in a part of its own, which nobody but a scrape looks at besides: no counter
 //! goes from one processor to another. Nothing is allocated for what was counted before.
 
+mod calls;
 mod count;
 mod exposition;
 mod module;

@@ -61,9 +61,9 @@ fn kept(body: Body, copy: Copy, limit: usize) -> Body {
     let length = body.size_hint().exact();
     let replay = Replay::with_limit(body, limit);
     let first = replay.first();
-    first.on_end_counted(move |end, passed| {
+    first.on_ended(move |ended| {
         // Whoever knows the length does not ask for what is behind it.
-        if end != End::Complete && length != Some(passed) {
+        if ended.end != End::Complete && length != Some(ended.bytes) {
             return copy.skip(|shared| &shared.counts.skipped_unread);
         }
         match replay.again() {

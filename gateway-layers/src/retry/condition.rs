@@ -2,8 +2,7 @@
 
 use std::fmt;
 
-use gateway_core::{Error, Reason, Response};
-use http::StatusCode;
+use gateway_core::{Error, GrpcStatus, Reason, Response, grpc};
 
 /// A kind of failure that may be retried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -86,11 +85,8 @@ impl Conditions {
 
     /// True when `response` is one of them.
     pub(super) fn hold_for_answer(self, response: &Response) -> bool {
-        const GRPC_STATUS: &str = "grpc-status";
-        const UNAVAILABLE: &str = "14";
         self.contains(Condition::Unavailable)
-            && response.status() == StatusCode::OK
-            && response.headers().get(GRPC_STATUS).is_some_and(|status| status == UNAVAILABLE)
+            && grpc::head_status(response) == Some(GrpcStatus::Unavailable)
     }
 }
 

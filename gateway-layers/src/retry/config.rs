@@ -20,7 +20,9 @@ pub struct Config {
     /// The failures that are retried. Default: [`Condition::Connect`] and [`Condition::Reset`].
     pub on: Vec<Condition>,
     /// The statuses of answers that are retried. Default: 503, with which a server says that it
-    /// did nothing and that another one may.
+    /// did nothing and that another one may. A gRPC response that is nothing but a status has the
+    /// HTTP status that [means the same](gateway_core::GrpcStatus::http_status): 503 for
+    /// `UNAVAILABLE`.
     pub statuses: Vec<StatusCode>,
     /// Methods that may be sent twice though they are not idempotent. Default: none.
     pub methods: Vec<Method>,

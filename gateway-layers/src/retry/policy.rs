@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use gateway_core::replay::is_idempotent;
-use gateway_core::{Clock, Outcome, Request};
+use gateway_core::{Clock, Outcome, Request, grpc};
 use http::{Method, StatusCode, header};
 use http_body::Body as _;
 
@@ -86,8 +86,8 @@ impl Policy {
         self.on.contains(Condition::Timeout)
     }
 
-    /// `outcome` as a failure that may be retried.
-    pub(super) fn failure(&self, outcome: &Outcome, scope: Scope) -> Option<Failure> {
+    /// `outcome`, of a gRPC call or not, as a failure that may be retried.
+    pub(super) fn failure(&self, outcome: &Outcome, scope: Scope, call: bool) -> Option<Failure> {
         match outcome {
             Err(error) => {
                 let allowed = scope == Scope::Any || error.is_unsent();
@@ -95,8 +95,9 @@ impl Policy {
                     .then(|| Failure { retry_after: error.retry_after() })
             }
             Ok(response) => {
+                let status = grpc::effective_status(call, response);
                 let asked_for =
-                    self.statuses.contains(&response.status()) || self.on.hold_for_answer(response);
+                    self.statuses.contains(&status) || self.on.hold_for_answer(response);
                 (scope == Scope::Any && asked_for).then(|| Failure {
                     retry_after: retry_after::asked_for(response.headers(), &*self.clock),
                 })

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use gateway_core::replay::Replay;
-use gateway_core::{Error, Outcome, Request, RequestContext, RequestExt, Response};
+use gateway_core::{Error, Outcome, Request, RequestContext, RequestExt, Response, grpc};
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep};
 use tower_service::Service;
@@ -53,6 +53,7 @@ where
             let inner = self.inner.call(request);
             return ResponseFuture { state: State::Trying { inner }, tries: None };
         };
+        let is_call = grpc::is_call(request.method(), request.headers());
         let (head, body) = request.into_parts();
         if let (Scope::Any, Some(context)) = (scope, head.context()) {
             divide_time(&self.policy, context);
@@ -72,6 +73,7 @@ where
             service: self.inner.clone(),
             policy: Arc::clone(&self.policy),
             scope,
+            is_call,
             context,
             kept: Some(kept),
             made: 0,
@@ -95,6 +97,8 @@ struct Tries<S> {
     service: S,
     policy: Arc<Policy>,
     scope: Scope,
+    /// It is a call of gRPC, whose status counts.
+    is_call: bool,
     context: Option<RequestContext>,
     /// What another try needs; `None` once the last one began.
     kept: Option<Kept>,
@@ -110,11 +114,11 @@ impl<S> Tries<S> {
     /// The request once more and the wait before it; `None` when `outcome` is what the caller
     /// gets.
     fn after(&mut self, outcome: &Outcome) -> Option<(Request, Duration)> {
-        let failure = self.policy.failure(outcome, self.scope)?;
+        let failure = self.policy.failure(outcome, self.scope, self.is_call)?;
         let status;
         let what = match outcome {
             Ok(response) => {
-                status = response.status();
+                status = grpc::effective_status(self.is_call, response);
                 status.as_str()
             }
             Err(error) => error.reason().code(),

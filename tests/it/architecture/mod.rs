@@ -31,7 +31,7 @@ const CORE: &[&[&str]] = &[
     &["hop_headers", "hygiene"],
     &["trailers"],
     &["body", "http1", "websocket"],
-    &["replay", "stripped", "watched"],
+    &["grpc", "replay", "stripped", "watched"],
     // What is known about a request.
     &["context"],
     &["message", "observe"],

@@ -7,6 +7,7 @@ use http::header::SET_COOKIE;
 
 use crate::context::{RequestContext, Scheme};
 use crate::error::{Error, Reason, Verdict};
+use crate::grpc::{self, GrpcCall};
 use crate::message::Outcome;
 use crate::upstream::balance::Wanted;
 use crate::upstream::cluster::Shared;
@@ -73,13 +74,14 @@ impl Choice {
         self,
         cluster: &Shared,
         context: Option<&RequestContext>,
+        grpc: Option<GrpcCall>,
         outcome: &mut Outcome,
     ) {
         let (true, Some(sticky), Ok(answer)) = (self.assigns, &cluster.settings.sticky, outcome)
         else {
             return;
         };
-        if Verdict::of_status(answer.status()) == Verdict::Failure {
+        if grpc::verdict(grpc, Ok(answer)) == Some(Verdict::Failure) {
             return;
         }
         let https =
@@ -131,7 +133,7 @@ mod tests {
         let mut answer = Response::new(Body::empty());
         *answer.status_mut() = status;
         let mut outcome = Ok(answer);
-        choice.tell(cluster.shared(), Some(&context()), &mut outcome);
+        choice.tell(cluster.shared(), Some(&context()), None, &mut outcome);
         outcome.unwrap().headers().get_all(SET_COOKIE).iter().cloned().collect()
     }
 

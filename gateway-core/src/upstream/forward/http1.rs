@@ -214,7 +214,8 @@ fn body(
         lease.becomes_long_lived();
     }
     let deadline = call.limits.deadline.filter(|_| !endless);
-    let good = Verdict::of_status(head.status) == Verdict::Success;
+    // Of a gRPC call the trial sees the end.
+    let good = call.grpc.is_none() && Verdict::of_status(head.status) == Verdict::Success;
     let received =
         Received::new(exchange, lease, length, call.limits.idle, deadline, reusable, good);
     Ok(Body::from_boxed(Box::pin(received)))

@@ -415,7 +415,8 @@ fn receive(
         let deadline = call.limits.deadline.filter(|_| !endless);
         body.map(|body| Watched::new(body, call.limits.idle, Reason::StreamIdle).until(deadline))
     };
-    let good = Verdict::of_status(head.status) == Verdict::Success;
+    // Of a gRPC call the trial sees the end.
+    let good = call.grpc.is_none() && Verdict::of_status(head.status) == Verdict::Success;
     let body = body.on_end(move |end| {
         if good {
             in_flight.endpoint().vitals.note(verdict(end));

@@ -12,9 +12,9 @@ mod max_forwards;
 mod once;
 mod received;
 mod remaining;
+mod trial;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use http::header::{self, HeaderMap};
 use http::request;
@@ -23,6 +23,7 @@ use tokio::time::Instant;
 use self::choice::Choice;
 use self::limits::Limits;
 pub(super) use self::once::send_once;
+use self::trial::Trial;
 use super::address::{EndpointAddress, Transport};
 use super::balance::Wanted;
 use super::cluster::{HostPolicy, Shared};
@@ -30,11 +31,11 @@ use super::endpoint::Endpoint;
 use super::pool::BoundConnection;
 use crate::body::Body;
 use crate::context::{Attempt, RequestContext};
-use crate::error::{Error, Reason, Verdict};
+use crate::error::{Error, Reason};
 use crate::forwarded::Via;
+use crate::grpc::GrpcCall;
 use crate::http1::head::HeadLimits;
 use crate::message::{Outcome, Request, Response};
-use crate::observe::{AttemptFinished, Observer};
 use crate::replay::{Replay, Upload, is_idempotent};
 
 /// A request is tried at no more endpoints than this.
@@ -63,7 +64,7 @@ pub(super) async fn forward(cluster: &Arc<Shared>, request: Request) -> Outcome 
         call.bound = choice.bound.take();
         let mut outcome = attempt(cluster, &choice, &mut call, &replay, body).await;
         let Err(error) = &outcome else {
-            choice.tell(cluster, call.context, &mut outcome);
+            choice.tell(cluster, call.context, call.grpc, &mut outcome);
             return outcome.map(|response| ends(upload, response));
         };
         match replay.again() {
@@ -95,11 +96,9 @@ async fn attempt(
     let endpoint = &choice.endpoint;
     call.begin(cluster, endpoint);
     let context = call.context;
-    let waited = context.map(RequestContext::waited_for_client).unwrap_or_default();
-    let mut trial =
-        Trial { cluster, endpoint, context, started: call.started, waited, over: false };
+    let trial = Trial::new(cluster, endpoint, context, call.grpc, call.started);
     let in_flight = Arc::clone(endpoint).enter();
-    let outcome = match endpoint.address().transport() {
+    let mut outcome = match endpoint.address().transport() {
         Transport::Http | Transport::Https | Transport::Unix => {
             http1::forward(&cluster.connector, in_flight, call, replay, body).await
         }
@@ -108,76 +107,8 @@ async fn attempt(
             Box::pin(http2::forward(&cluster.connector, in_flight, call, replay, body)).await
         }
     };
-    trial.finish(&outcome);
+    trial.finish(&mut outcome);
     outcome
-}
-
-/// One try at an endpoint, from the pick until the head of its answer.
-struct Trial<'a> {
-    cluster: &'a Arc<Shared>,
-    endpoint: &'a Arc<Endpoint>,
-    context: Option<&'a RequestContext>,
-    started: Instant,
-    /// For how long the request had waited for its client before.
-    waited: Duration,
-    over: bool,
-}
-
-impl Trial<'_> {
-    /// Tells everyone how it ended.
-    fn finish(&mut self, outcome: &Outcome) {
-        self.over = true;
-        let verdict = self.verdict(outcome);
-        let in_memory = || outcome.as_ref().is_ok_and(|answer| answer.body().is_in_memory());
-        // Of a good answer that is still on its way, the end says how the endpoint is.
-        if verdict != Verdict::Success || in_memory() {
-            let failure = outcome.as_ref().err().map(Error::reason);
-            self.cluster.note(self.endpoint, verdict, failure);
-        }
-        let measured = self.cluster.settings.balance.looks_at_latency();
-        if !measured && self.cluster.observers.is_empty() {
-            return;
-        }
-        let now = Instant::now();
-        let duration = now.saturating_duration_since(self.started);
-        if measured && verdict != Verdict::Neither {
-            let latency = duration.saturating_sub(self.waited_for_client());
-            self.endpoint.latency.observe(latency, verdict == Verdict::Failure, now);
-        }
-        let result = outcome.as_ref().map(http::Response::status).map_err(Error::reason);
-        let name = self.endpoint.name();
-        let event = AttemptFinished::new(&self.cluster.name, name, result, duration);
-        self.cluster.observers.attempt_finished(&event);
-    }
-
-    fn verdict(&self, outcome: &Outcome) -> Verdict {
-        let out_of_time =
-            outcome.as_ref().is_err_and(|error| error.reason() == Reason::RouteTimeout);
-        if out_of_time && self.is_overdue() {
-            return Verdict::Failure;
-        }
-        Verdict::of(outcome.as_ref())
-    }
-
-    /// For how long this attempt has waited for the client.
-    fn waited_for_client(&self) -> Duration {
-        let waited = self.context.map(RequestContext::waited_for_client);
-        waited.unwrap_or_default().saturating_sub(self.waited)
-    }
-
-    /// True when the time is over that the gateway gives the request.
-    fn is_overdue(&self) -> bool {
-        self.context.is_some_and(|context| context.is_overdue(Instant::now()))
-    }
-}
-
-impl Drop for Trial<'_> {
-    fn drop(&mut self) {
-        // Whoever waited has given up: because of the endpoint, if the time was up.
-        if !self.over && self.is_overdue() {
-            self.cluster.note(self.endpoint, Verdict::Failure, None);
-        }
-    }
 }
 
 /// One request on its way out.
@@ -185,6 +116,8 @@ struct Call<'a> {
     head: request::Parts,
     context: Option<&'a RequestContext>,
     upgrade: bool,
+    /// Its own status decides how a call of gRPC went.
+    grpc: Option<GrpcCall>,
     started: Instant,
     connect_by: Instant,
     limits: Limits,
@@ -216,6 +149,7 @@ impl<'a> Call<'a> {
         let now = Instant::now();
         Self {
             upgrade: head.headers.contains_key(header::UPGRADE),
+            grpc: GrpcCall::of(&head.method, &head.headers),
             limits: Limits {
                 attempt_by: None,
                 response_head: None,

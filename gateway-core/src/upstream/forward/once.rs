@@ -35,6 +35,7 @@ pub(in crate::upstream) async fn send_once(
         head,
         context: None,
         upgrade: false,
+        grpc: None,
         started,
         connect_by: by,
         limits: Limits {

@@ -1,7 +1,7 @@
 //! [`GrpcProbe`]: the gRPC health checking protocol.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::header::{self, HeaderMap, HeaderValue};
 use http::uri::PathAndQuery;
 use http::{Method, Version};
 use http_body_util::BodyExt;
@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::http::{MAX_BODY, USER_AGENT};
 use super::probe::told;
 use crate::body::Body;
+use crate::error::GRPC_STATUS;
 use crate::upstream::address::EndpointAddress;
 use crate::upstream::connect::Connector;
 use crate::upstream::forward;
@@ -22,9 +23,6 @@ pub struct GrpcProbe {
     /// The service that is asked for. Default: empty, the server as a whole.
     pub service: String,
 }
-
-/// A status in gRPC's headers or trailers.
-const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
 /// `HealthCheckResponse.ServingStatus.SERVING`.
 const SERVING: u64 = 1;
@@ -50,14 +48,14 @@ impl GrpcProbe {
             return Err(format!("status {}, expected 200", answer.status().as_str()));
         }
         let (head, body) = answer.into_parts();
-        if head.headers.contains_key(GRPC_STATUS) {
+        if head.headers.contains_key(&GRPC_STATUS) {
             // Trailers only: there is no message.
             succeeded(&head.headers)?;
         }
         let (message, trailers) = read(body).await?;
         if let Some(trailers) = trailers {
             succeeded(&trailers)?;
-        } else if !head.headers.contains_key(GRPC_STATUS) {
+        } else if !head.headers.contains_key(&GRPC_STATUS) {
             return Err("an answer without a gRPC status".to_owned());
         }
         match serving_status(&message).ok_or("an answer that is no HealthCheckResponse")? {
@@ -83,7 +81,7 @@ impl GrpcProbe {
 }
 
 fn succeeded(fields: &HeaderMap) -> Result<(), String> {
-    let status = fields.get(GRPC_STATUS).map(HeaderValue::as_bytes);
+    let status = fields.get(&GRPC_STATUS).map(HeaderValue::as_bytes);
     match status {
         Some(b"0") => Ok(()),
         None => Err("an answer without a gRPC status".to_owned()),

@@ -243,8 +243,8 @@ async fn calls_that_talk_both_ways_are_not_waited_for() {
 async fn hooks_of_a_body_that_was_read_ahead_still_run() {
     let ended = Arc::new(Mutex::new(None));
     let seen = Arc::clone(&ended);
-    let body = streamed(&["hel", "lo"]).on_end_counted(move |end, bytes| {
-        *seen.lock().unwrap() = Some((end, bytes));
+    let body = streamed(&["hel", "lo"]).on_ended(move |ended| {
+        *seen.lock().unwrap() = Some((ended.end, ended.bytes));
     });
     let (_, found) = sent(settings(), request(Method::POST, "/orders", body)).await;
     assert_eq!(found, ada());
