@@ -3,6 +3,8 @@
 //! HTTP callers get a problem document (RFC 9457) with `Proxy-Status` (RFC 9209), gRPC callers a
 //! trailers-only answer with HTTP status 200.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
@@ -29,6 +31,18 @@ pub const PROBLEM_TYPE: &str = "urn:gateway:problem:";
 /// counts and logs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MadeHere(pub Reason);
+
+/// Marks `response`, which was made of `error` in a form of its own, as made by the gateway: logs,
+/// metrics and audit then know the reason and the detail.
+pub fn mark(response: &mut Response, error: Error) {
+    let extensions = response.extensions_mut();
+    extensions.insert(MadeHere(error.reason()));
+    extensions.insert(Told(Arc::new(error)));
+}
+
+/// The error that a [marked](mark) response was made of.
+#[derive(Clone)]
+pub(crate) struct Told(pub(crate) Arc<Error>);
 
 /// The answer to `error` for an HTTP caller.
 pub fn problem(error: &Error) -> Response {

@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 
 use gateway_layers::registry::{
-    AllowList, CheckSettings, LeaseSettings, RegistryLimits, ServiceTokens,
+    AllowList, CheckSettings, LeaseSettings, RegistryLimits, ServiceToken, ServiceTokens,
 };
 
 use super::reader::Field;
@@ -16,7 +16,7 @@ const MOST: i64 = 1_000_000;
 #[non_exhaustive]
 pub struct Registry {
     /// `tokens` or `token_file`: what services show to be let in, each with at least 16
-    /// characters. Required, unless `authentication` is `"off"`.
+    /// characters, and with the names of the `services` that it registers. Required, unless `authentication` is `"off"`.
     pub tokens: Option<ServiceTokens>,
     /// `allow`: networks, addresses and host names that may be registered. Required.
     pub allow: Vec<String>,
@@ -65,12 +65,12 @@ impl Registry {
         });
         let tokens = match table.only_one(&["tokens", "token_file"]) {
             Some(("tokens", field)) => {
-                let list = field.one_or_list(|field| field.name("a token"));
+                let list = field.one_or_list(|field| token(&field));
                 checked(&field, list)
             }
             Some((_, field)) => field.file().and_then(|text| {
                 let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-                checked(&field, lines.map(ToOwned::to_owned).collect())
+                checked(&field, lines.map(token_of_line).collect())
             }),
             None if without => None,
             None => table.field().note(
@@ -116,8 +116,48 @@ impl Registry {
     }
 }
 
-fn checked(field: &Field<'_>, tokens: Vec<String>) -> Option<ServiceTokens> {
-    ServiceTokens::new(tokens).map_err(|error| field.note::<()>(error.to_string())).ok()
+/// A token, and the names of the services that it registers; `None`: any.
+type Entry = (String, Option<Vec<String>>);
+
+/// A token, or a table of it and its services.
+fn token(field: &Field<'_>) -> Option<Entry> {
+    const EXAMPLE: &str = "{ token = \"TOKEN\", services = [\"orders-*\"] }";
+    if !field.is_table() {
+        return field.name("a token").map(|token| (token, None));
+    }
+    let mut table = field.clone().table(EXAMPLE)?;
+    let token = table.require("token", "a token").and_then(|field| field.name("a token"));
+    let services = table.require("services", "names of services such as [\"orders-*\"]");
+    let services = services.map(|field| {
+        let names = field.one_or_list(|field| field.name("the name of a service, or a pattern"));
+        // A list of nothing but mistakes has been reported.
+        if field.is_empty_list() {
+            field.refuse::<()>("the name of one service at least");
+        }
+        names
+    });
+    table.finish();
+    Some((token?, Some(services.filter(|names| !names.is_empty())?)))
+}
+
+/// `TOKEN`, or `TOKEN NAME NAME` for one that registers no other services.
+fn token_of_line(line: &str) -> Entry {
+    let mut words = line.split_whitespace().map(ToOwned::to_owned);
+    let token = words.next().unwrap_or_default();
+    let services: Vec<_> = words.collect();
+    (token, Some(services).filter(|services| !services.is_empty()))
+}
+
+fn checked(field: &Field<'_>, entries: Vec<Entry>) -> Option<ServiceTokens> {
+    let tokens = entries.into_iter().enumerate().map(|(index, (token, services))| {
+        let token = ServiceToken::new(&token).map_err(|error| error.of(index))?;
+        match services {
+            Some(services) => token.services(services),
+            None => Ok(token),
+        }
+    });
+    let tokens = tokens.collect::<Result<Vec<_>, _>>().and_then(ServiceTokens::of);
+    tokens.map_err(|error| field.note::<()>(error.to_string())).ok()
 }
 
 fn port_range(field: &Field<'_>) -> Option<RangeInclusive<u16>> {

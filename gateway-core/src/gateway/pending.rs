@@ -14,7 +14,7 @@ use crate::error::{Error, GrpcStatus, Reason};
 use crate::grpc;
 use crate::message::{Outcome, Request, Response};
 use crate::observe::{Observer, Observers, RequestFinished};
-use crate::respond::{self, Caller, MadeHere};
+use crate::respond::{self, Caller, MadeHere, Told};
 
 /// A request that has no response yet.
 pub(super) struct Pending<'a> {
@@ -72,6 +72,7 @@ impl<'a> Pending<'a> {
         let head_after = Some(context.started().elapsed());
         let status = response.status();
         let reason = response.extensions().get::<MadeHere>().map(|made| made.0);
+        let told = response.extensions_mut().remove::<Told>();
         let is_grpc = caller == Caller::Grpc;
         let head_status = if is_grpc { grpc::head_status(&response) } else { None };
         response.map(|body| {
@@ -81,7 +82,8 @@ impl<'a> Pending<'a> {
                     ended.end = End::Dropped;
                 }
                 let grpc_status = is_grpc.then(|| grpc_end(status, head_status, ended));
-                let error = error.as_ref();
+                let told = told.as_ref().map(|told| &*told.0);
+                let error = error.as_ref().or(told);
                 let answered = Answered { status, reason, error, grpc_status, head_after };
                 seen.tell(&observers, &context, &answered, ended);
             })

@@ -74,6 +74,7 @@ mod state;
 mod store;
 #[cfg(test)]
 mod tests;
+mod token;
 mod upkeep;
 mod view;
 
@@ -85,11 +86,12 @@ pub use self::check::Check;
 pub use self::error::{Fault, RegistryError};
 pub use self::registration::{Place, Record, Registration};
 pub use self::registry::{Registered, Registry, RegistryBuilder};
-pub use self::secret::{RegistrationSecret, ServiceTokens, TokenError};
+pub use self::secret::RegistrationSecret;
 pub use self::settings::{CheckSettings, LeaseSettings, RegistryLimits};
 pub use self::source::RegistrySource;
 pub use self::state::InstanceState;
 pub use self::store::{Loaded, MemoryStore, RegistryStore, Stored};
 #[cfg(feature = "redis")]
 pub use self::store::{RedisStore, RedisStoreError};
+pub use self::token::{ServiceToken, ServiceTokens, TokenError};
 pub use self::view::InstanceStatus;

@@ -117,7 +117,7 @@ impl Registry {
             put.map_err(RegistryError::StoreAway)?;
         }
         let expires = leased.then(|| Instant::now() + lease);
-        shared.insert(Arc::clone(&record), expires)?;
+        shared.insert_own(Arc::clone(&record), expires)?;
         let state = self.state_of(&record.id).unwrap_or(InstanceState::Pending);
         Ok(Registered { id: Arc::clone(&record.id), secret, state, lease: leased.then_some(lease) })
     }

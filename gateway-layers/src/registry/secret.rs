@@ -1,13 +1,10 @@
-//! Secrets: of registrations, and the tokens of the services.
+//! Secrets: of registrations, and their fingerprints.
 
 use std::fmt;
 
 use sha1_smol::Sha1;
-use subtle::{Choice, ConstantTimeEq};
+use subtle::ConstantTimeEq;
 use uuid::Uuid;
-
-/// A shorter token is guessed.
-const MIN_TOKEN: usize = 16;
 
 /// The fingerprint of a secret. What is kept and compared is never the secret itself.
 ///
@@ -23,7 +20,12 @@ impl Fingerprint {
 
     /// Compares in the same time whatever `secret` is.
     pub(super) fn is_of(&self, secret: &[u8]) -> bool {
-        self.0.ct_eq(&Self::of(secret).0).into()
+        self.is(&Self::of(secret))
+    }
+
+    /// Compares in the same time whatever `other` is.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        self.0.ct_eq(&other.0).into()
     }
 
     #[cfg(any(test, feature = "redis"))]
@@ -78,91 +80,15 @@ pub(super) fn random_id() -> String {
     Uuid::new_v4().simple().to_string()
 }
 
-/// The tokens that services show to be let in: several, so that they can be changed one after the
-/// other. Never printed.
-#[derive(Clone, PartialEq, Eq)]
-pub struct ServiceTokens(Vec<Fingerprint>);
-
-/// Why tokens are not taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum TokenError {
-    /// There is none, so nobody could be let in.
-    #[error("no token, expected one at least")]
-    None,
-    /// One of them is too short.
-    #[error("token {0} (counted from 1) is shorter than {MIN_TOKEN} bytes")]
-    Short(usize),
-    /// One of them cannot stand in a header field.
-    #[error("token {0} (counted from 1) is not made of visible ASCII characters")]
-    Characters(usize),
-}
-
-impl ServiceTokens {
-    /// Any of `tokens` lets in.
-    ///
-    /// # Errors
-    ///
-    /// Without tokens, and for one of less than 16 bytes or with other than visible ASCII
-    /// characters.
-    pub fn new<T: AsRef<str>>(tokens: impl IntoIterator<Item = T>) -> Result<Self, TokenError> {
-        let mut fingerprints = Vec::new();
-        for (index, token) in tokens.into_iter().enumerate() {
-            let token = token.as_ref().as_bytes();
-            if token.len() < MIN_TOKEN {
-                return Err(TokenError::Short(index + 1));
-            }
-            if !token.iter().all(u8::is_ascii_graphic) {
-                return Err(TokenError::Characters(index + 1));
-            }
-            fingerprints.push(Fingerprint::of(token));
-        }
-        if fingerprints.is_empty() {
-            return Err(TokenError::None);
-        }
-        Ok(Self(fingerprints))
-    }
-
-    /// True for one of them. All are compared, in the same time whichever it is.
-    pub(super) fn have(&self, token: &[u8]) -> bool {
-        let found = Fingerprint::of(token);
-        let any = self.0.iter().fold(Choice::from(0), |any, known| any | known.0.ct_eq(&found.0));
-        any.into()
-    }
-}
-
-impl fmt::Debug for ServiceTokens {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ServiceTokens({})", self.0.len())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn any_of_the_tokens_lets_in_and_none_is_printed() {
-        let tokens = ServiceTokens::new(["a-token-of-the-past", "a-token-of-today!"]).unwrap();
-        assert!(tokens.have(b"a-token-of-the-past") && tokens.have(b"a-token-of-today!"));
-        for wrong in ["", "a-token-of-today", "a-token-of-today!!", "A-token-of-today!"] {
-            assert!(!tokens.have(wrong.as_bytes()), "{wrong}");
-        }
-        assert_eq!(format!("{tokens:?}"), "ServiceTokens(2)");
+    fn secrets_are_never_printed() {
         let secret = RegistrationSecret::random();
         assert_eq!(secret.reveal().len(), 64);
         assert!(!format!("{secret:?}").contains(secret.reveal()));
-    }
-
-    #[test]
-    fn tokens_that_protect_nothing_are_refused() {
-        let none: [&str; 0] = [];
-        assert_eq!(ServiceTokens::new(none).unwrap_err(), TokenError::None);
-        let long = "0123456789abcdef";
-        assert_eq!(ServiceTokens::new([long, "short"]).unwrap_err(), TokenError::Short(2));
-        let blank = "0123456789 abcdef";
-        assert_eq!(ServiceTokens::new([blank]).unwrap_err(), TokenError::Characters(1));
-        assert!(!TokenError::Short(2).to_string().contains("short\""));
     }
 
     #[test]

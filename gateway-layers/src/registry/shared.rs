@@ -57,14 +57,14 @@ impl Shared {
         self.tasks.spawn("registry leases", upkeep::expire(self));
     }
 
-    /// Adds `record` here.
-    pub(super) fn insert(
+    /// Adds `record`, which was made here and has been put into the store.
+    pub(super) fn insert_own(
         &self,
         record: Arc<Record>,
         expires: Option<Instant>,
     ) -> Result<(), RegistryError> {
         let mut state = self.lock();
-        let changes = state.insert(record, expires, Instant::now())?;
+        let changes = state.insert_own(record, expires, Instant::now())?;
         self.commit(state, &changes);
         self.to_check.notify_one();
         self.to_expire.notify_one();

@@ -194,6 +194,22 @@ impl State {
         Ok(changes)
     }
 
+    /// The same for a record that was made here, whose id is its own: it may have come back from the
+    /// store before, and is then renewed.
+    pub(super) fn insert_own(
+        &mut self,
+        record: Arc<Record>,
+        expires: Option<Instant>,
+        now: Instant,
+    ) -> Result<Vec<Change>, RegistryError> {
+        let Some(instance) = self.find_mut(&record.id) else {
+            return self.insert(record, expires, now);
+        };
+        instance.expires = expires;
+        instance.touched = now;
+        Ok(Vec::new())
+    }
+
     /// Its lease ends at `expires` from now on. False: there is no such instance.
     pub(super) fn renew(&mut self, id: &str, expires: Instant, now: Instant) -> bool {
         let Some(instance) = self.find_mut(id) else {

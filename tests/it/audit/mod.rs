@@ -1,6 +1,7 @@
 //! Audit events of a running gateway, with a receiver that takes them or does not.
 
 mod classes;
+mod decisions;
 mod delivery;
 
 use std::collections::BTreeMap;

@@ -24,6 +24,17 @@ fn who_may_register() {
             "g.toml:4:10: registry.tokens: token 1 (counted from 1) is shorter than 16 bytes",
         ),
         (
+            "[registry]\ntokens = [{ token = \"0123456789abcdef\", services = \"a*b*\" }]\nallow \
+             = [\"10.0.0.0/8\"]",
+            "g.toml:4:10: registry.tokens: `a*b*` is no name of a service and no pattern with one \
+             `*`, such as `orders-*`",
+        ),
+        (
+            "[registry]\ntokens = [\"0123456789abcdef\", \"0123456789abcdef\"]\nallow = \
+             [\"10.0.0.0/8\"]",
+            "g.toml:4:10: registry.tokens: token 2 (counted from 1) is there twice",
+        ),
+        (
             "[registry]\ntokens = [\"0123456789abcdef\"]\ntoken_file = \"t\"\nallow = \
              [\"10.0.0.0/8\"]",
             "g.toml:5:14: registry.token_file: `token_file` together with `tokens`, expected \

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gateway_core::respond::Caller;
+use gateway_core::respond::{self, Caller};
 use gateway_core::{Body, Error, Module, Reason, Request, Response};
 use http::header::{
     CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_TYPE, HeaderName, WWW_AUTHENTICATE,
@@ -163,14 +163,16 @@ impl Settings {
 }
 
 /// The service's answer, as the caller's protocol can have it.
-fn refuse(answer: Response, request: &Request) -> Checked {
-    if Caller::of(request.method(), request.headers()) == Caller::Http {
-        return Checked::Answer(answer);
-    }
+fn refuse(mut answer: Response, request: &Request) -> Checked {
     let reason = match answer.status() {
         StatusCode::FORBIDDEN => Reason::Forbidden,
         _ => Reason::Unauthenticated,
     };
+    if Caller::of(request.method(), request.headers()) == Caller::Http {
+        let error = Error::new(reason).with_detail("rejected by external authorization");
+        respond::mark(&mut answer, error);
+        return Checked::Answer(answer);
+    }
     let challenges = answer.headers().get_all(WWW_AUTHENTICATE).iter().cloned();
     let error = challenges
         .fold(Error::new(reason), |error, challenge| error.with_field(WWW_AUTHENTICATE, challenge));

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use gateway_core::respond::PROBLEM_TYPE;
-use gateway_core::{Body, Response};
+use gateway_core::respond::{self, PROBLEM_TYPE};
+use gateway_core::{Body, Error, Reason, Response};
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
+use crate::registry::registration::quoted;
 use crate::registry::settings::heartbeat_every;
 use crate::registry::{
     Fault, InstanceState, InstanceStatus, Registered, RegistryError, address::AddressError,
@@ -140,19 +141,33 @@ pub(super) fn not_allowed(methods: &'static str) -> Response {
     response
 }
 
-pub(super) fn unauthenticated(detail: &str) -> Response {
+pub(super) fn unauthenticated(reason: Reason, detail: &'static str) -> Response {
     let title = "Services show a token";
     let status = StatusCode::UNAUTHORIZED;
     let mut response = problem(status, "registry_token", title, detail, &[]);
     let challenge = HeaderValue::from_static("Bearer realm=\"registry\"");
     response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+    respond::mark(&mut response, Error::new(reason).with_detail(detail));
+    response
+}
+
+/// The token is bound to other services than `name`.
+pub(super) fn wrong_service(name: &str) -> Response {
+    let detail = format!("the token does not register the service {}", quoted(name));
+    let title = "The token is not for this service";
+    forbidden("registry_service", title, detail, &[])
+}
+
+fn forbidden(code: &str, title: &str, detail: String, faults: &[Fault]) -> Response {
+    let mut response = problem(StatusCode::FORBIDDEN, code, title, &detail, faults);
+    respond::mark(&mut response, Error::new(Reason::Forbidden).with_detail(detail));
     response
 }
 
 pub(super) fn no_secret() -> Response {
     let title = "Only its holder changes a registration";
     let detail = "expected one `x-registration-secret` with the secret of the registration";
-    problem(StatusCode::FORBIDDEN, "registry_secret", title, detail, &[])
+    forbidden("registry_secret", title, detail.to_owned(), &[])
 }
 
 /// The answer to a refusal.
@@ -196,7 +211,7 @@ fn address(error: &AddressError) -> Response {
         _ => {
             let title = "The address is not allowed";
             let expected = fault("an address that the gateway allows");
-            problem(StatusCode::FORBIDDEN, "registry_address", title, &detail, &expected)
+            forbidden("registry_address", title, detail, &expected)
         }
     }
 }

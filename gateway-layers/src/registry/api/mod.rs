@@ -26,8 +26,8 @@ use super::error::{Fault, RegistryError};
 use super::query;
 use super::registration::quoted;
 use super::registry::Registry;
-use super::secret::ServiceTokens;
 use super::state::InstanceState;
+use super::token::{ServiceToken, ServiceTokens};
 
 /// In this field services show their token, unless they do in `Authorization`.
 const TOKEN: HeaderName = HeaderName::from_static("x-service-token");
@@ -57,7 +57,8 @@ const CONFIRM_WITHIN: Duration = Duration::from_secs(1);
 /// | `POST /compatible` | the same for a JSON object of names and values |
 /// | `GET /health` | whether each service has an instance that is well |
 ///
-/// Everybody shows a token, in `x-service-token` or as `Authorization: Bearer`. Who renews or ends
+/// Everybody shows a token, in `x-service-token` or as `Authorization: Bearer`; one that is bound to
+/// [services](ServiceToken::services) registers no others (403). Who renews or ends
 /// a registration shows its secret in `x-registration-secret` as well: a token alone does not do.
 /// Refusals are problem documents (RFC 9457); what is wrong in a body is listed in `errors`, with
 /// its place, what was found and what was expected.
@@ -92,16 +93,17 @@ impl RegistryModule {
 
     async fn answer(&self, request: Request) -> Outcome {
         let (head, body) = request.into_parts();
-        if let Err(detail) = self.authenticate(&head.headers) {
-            return Ok(answer::unauthenticated(detail));
-        }
+        let token = match self.authenticate(&head.headers) {
+            Ok(token) => token,
+            Err((reason, detail)) => return Ok(answer::unauthenticated(reason, detail)),
+        };
         self.registry.start();
         let path = path(&head);
         let segments: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
         let method = &head.method;
         match (segments.as_slice(), method) {
             (["services"], &Method::GET) => Ok(self.list()),
-            (["services"], &Method::POST) => self.register(&head, body).await,
+            (["services"], &Method::POST) => self.register(token, &head, body).await,
             (["services"], _) => Ok(answer::not_allowed("GET, POST")),
             (["services", id], &Method::GET) => Ok(self.show(id)),
             (["services", id], &Method::DELETE) => Ok(self.deregister(id, &head.headers).await),
@@ -119,28 +121,41 @@ impl RegistryModule {
         }
     }
 
-    /// Lets pass who shows one credential, which is one of the tokens.
-    fn authenticate(&self, headers: &HeaderMap) -> Result<(), &'static str> {
+    /// Lets pass who shows one credential, which is one of the tokens. `None`: nobody has to.
+    fn authenticate(
+        &self,
+        headers: &HeaderMap,
+    ) -> Result<Option<&ServiceToken>, (Reason, &'static str)> {
         let Some(tokens) = &self.tokens else {
-            return Ok(());
+            return Ok(None);
         };
         let shown = headers.get_all(TOKEN).iter().map(|value| Some(value.as_bytes()));
         let bearer = headers.get_all(AUTHORIZATION).iter().map(bearer);
         let mut shown = shown.chain(bearer);
         let expected = "expected one `x-service-token` or one `Authorization: Bearer`";
         match (shown.next(), shown.next()) {
-            (Some(Some(token)), None) if tokens.have(token) => Ok(()),
-            (Some(Some(_)), None) => Err("the token is not one of the registry's"),
-            _ => Err(expected),
+            (Some(Some(token)), None) => tokens
+                .find(token)
+                .map(Some)
+                .ok_or((Reason::CredentialsInvalid, "the token is not one of the registry's")),
+            _ => Err((Reason::Unauthenticated, expected)),
         }
     }
 
-    async fn register(&self, head: &request::Parts, body: Body) -> Outcome {
+    async fn register(
+        &self,
+        token: Option<&ServiceToken>,
+        head: &request::Parts,
+        body: Body,
+    ) -> Outcome {
         let json = match json_body(&head.headers, body).await? {
             Ok(json) => json,
             Err(refusal) => return Ok(refusal),
         };
         let registered = match read::registration(json) {
+            Ok(registration) if token.is_some_and(|own| !own.registers(&registration.service)) => {
+                return Ok(answer::wrong_service(&registration.service));
+            }
             Ok(registration) => self.registry.register(registration).await,
             Err(faults) => Err(RegistryError::Invalid(faults)),
         };

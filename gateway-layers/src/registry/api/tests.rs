@@ -1,4 +1,6 @@
-use gateway_core::{Gateway, Module, Route, RouteMatch, respond};
+use std::sync::{Arc, Mutex};
+
+use gateway_core::{Gateway, Module, Observer, RequestFinished, Route, RouteMatch, respond};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
@@ -165,6 +167,48 @@ async fn nobody_passes_without_one_of_the_tokens() {
     let open = Module::new(RegistryModule::without_authentication(&registry));
     let request = http::Request::get("/health").body(Body::empty()).unwrap();
     assert_eq!(send(&open, request).await.0, 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn bound_token_registers_no_other_service() {
+    let registry = registry();
+    let bound = ServiceToken::new(TOKEN_OF_TODAY).unwrap().services(["orders", "users-*"]);
+    let tokens = ServiceTokens::of([bound.unwrap()]).unwrap();
+    let seen = Reasons::default();
+    let api = Module::new(RegistryModule::new(&registry, tokens));
+    let route = Route::new("registry", api).matching(RouteMatch::prefix("/registry").unwrap());
+    let gateway = Gateway::builder().route(route).observer(seen.clone()).build().unwrap();
+    let api = Module::new(gateway);
+    let body = |name: &str| json!({ "service": name, "address": "http://10.0.0.1" }).to_string();
+    for name in ["orders", "users-eu"] {
+        assert_eq!(post(&api, &body(name)).await.0, 201, "{name}");
+    }
+    let (status, _, value) = post(&api, &body("users")).await;
+    assert_eq!((status, &value["type"]), (403, &json!("urn:gateway:problem:registry_service")));
+    let wrong = with(request("GET", "/health", ""), "x-service-token", "a-token-of-others");
+    assert_eq!(send(&api, wrong).await.0, 401);
+    let mut bare = request("GET", "/health", "");
+    bare.headers_mut().remove("x-service-token");
+    assert_eq!(send(&api, bare).await.0, 401);
+    assert_eq!(send(&api, request("DELETE", "/services/none", "")).await.0, 403);
+    let reasons = seen.0.lock().unwrap().clone();
+    let expected = "forbidden: the token does not register the service `users`";
+    assert_eq!(reasons[0], expected);
+    let codes: Vec<_> = reasons.iter().map(|told| told.split(':').next().unwrap()).collect();
+    assert_eq!(codes, ["forbidden", "credentials_invalid", "unauthenticated", "forbidden"]);
+}
+
+/// Writes down why requests were rejected.
+#[derive(Clone, Default)]
+struct Reasons(Arc<Mutex<Vec<String>>>);
+
+impl Observer for Reasons {
+    fn request_finished(&self, event: &RequestFinished<'_>) {
+        if let (Some(reason), Some(error)) = (event.reason, event.error) {
+            assert_eq!(reason, error.reason());
+            self.0.lock().unwrap().push(error.to_string());
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]

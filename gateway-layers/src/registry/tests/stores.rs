@@ -1,3 +1,4 @@
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use gateway_core::BoxError;
@@ -50,6 +51,58 @@ impl RegistryStore for Frail {
         self.there()?;
         self.memory.changed(version).await
     }
+}
+
+/// A store whose records have come back to the registry before it hears that they were put.
+#[derive(Clone, Default)]
+struct Overtaken {
+    memory: MemoryStore,
+    registry: Arc<OnceLock<Registry>>,
+}
+
+impl RegistryStore for Overtaken {
+    fn name(&self) -> &'static str {
+        "overtaken"
+    }
+
+    async fn put(&self, record: &Arc<Record>) -> Result<(), BoxError> {
+        self.memory.put(record).await?;
+        let registry = self.registry.get().ok_or("no registry")?;
+        until(registry, |registry| registry.instance(&record.id).is_some()).await;
+        Ok(())
+    }
+
+    async fn renew(&self, record: &Arc<Record>) -> Result<bool, BoxError> {
+        self.memory.renew(record).await
+    }
+
+    async fn remove(&self, record: &Arc<Record>) -> Result<(), BoxError> {
+        self.memory.remove(record).await
+    }
+
+    async fn load(&self) -> Result<Loaded, BoxError> {
+        self.memory.load().await
+    }
+
+    async fn changed(&self, version: u64) -> Result<(), BoxError> {
+        self.memory.changed(version).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn registers_what_the_store_brought_back_first() {
+    let (store, doctor) = (Overtaken::default(), Doctor::default());
+    let registry = builder(&doctor).with_store(store.clone()).build();
+    assert!(store.registry.set(registry.clone()).is_ok());
+    let first = active(&registry, at("users", ADDRESS)).await;
+    sleep(SECOND).await;
+    // Anew at the same address, in the place of the first.
+    let anew = active(&registry, at("users", ADDRESS)).await;
+    assert!(registry.instance(&first.id).is_none());
+    registry.heartbeat(&anew.id, anew.secret.reveal()).await.unwrap();
+    assert_eq!(registry.instances().len(), 1);
+    registry.deregister(&anew.id, anew.secret.reveal()).await.unwrap();
+    assert!(registry.instances().is_empty());
 }
 
 async fn until(registry: &Registry, what: impl Fn(&Registry) -> bool) {
