@@ -17,6 +17,10 @@ use crate::task;
 const SHORTEST_LOOK: Duration = Duration::from_millis(10);
 const LONGEST_LOOK: Duration = Duration::from_secs(15);
 
+/// A body that is polled knows its deadline and ends by itself, in the way of its protocol. One that
+/// does not is ended this much later.
+const ENDS_BY_ITSELF: Duration = Duration::from_millis(100);
+
 /// Of tasks that are no stream's (tunnels), this many may have ended before they are forgotten.
 const ENDED_TASKS: usize = 8;
 
@@ -138,7 +142,8 @@ impl Streams {
             };
             let stalled_since = running.look(&stream, now);
             let stalled = stalled_since.is_some_and(|since| now >= since + self.idle);
-            let deadline = stream.deadline.get().copied();
+            let grace = if stalled_since.is_some() { Duration::ZERO } else { ENDS_BY_ITSELF };
+            let deadline = stream.deadline.get().map(|&deadline| deadline + grace);
             if let Some(deadline) = deadline.filter(|&deadline| deadline > now) {
                 next = next.min(deadline);
             }
