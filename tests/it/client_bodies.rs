@@ -1,9 +1,12 @@
 //! Clients that send slowly, stop, or leave: how long they are waited for is the same over every
 //! protocol and towards every upstream.
 
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use gateway_core::{Address, Listener, Module, Server, Timeouts, module_fn};
 use gateway_tests::certs::{Authority, ClientTls, Files};
 use gateway_tests::{
     Answer, Client, Ended, Gateway, Payload, Raw, Step, Stream, Upstream, eventually,
@@ -11,6 +14,7 @@ use gateway_tests::{
 };
 use http::Request;
 use http_body::Frame;
+use http_body_util::BodyExt;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
@@ -110,6 +114,49 @@ async fn client_that_leaves_after_its_body_is_noticed() {
             eventually_within(SOON, "the upstream sees it end", left, |left| *left).await;
         }
     }
+}
+
+/// Serves a module that reads the body of its request in a task of its own, then waits for ever;
+/// what it gives is dropped once the request is over.
+async fn reading_elsewhere() -> (SocketAddr, Arc<()>) {
+    let request_lives = Arc::new(());
+    let lives = Arc::clone(&request_lives);
+    let module = Module::new(module_fn(move |request: gateway_core::Request| {
+        let lives = Arc::clone(&lives);
+        async move {
+            let (_lives, body) = (lives, request.into_body());
+            let read = tokio::spawn(async move { body.collect().await.map(|_| ()) });
+            read.await.expect("a task")?;
+            std::future::pending::<gateway_core::Outcome>().await
+        }
+    }));
+    let mut timeouts = Timeouts::default();
+    timeouts.body_idle = Duration::from_secs(1);
+    let listener = Listener::new("127.0.0.1:0".parse().expect("an address")).timeouts(timeouts);
+    let listener = listener.bind().expect("a listener");
+    let Address::Tcp(addr) = listener.local_address() else { panic!("no TCP address") };
+    tokio::spawn(Server::new(module).listen(listener).serve(std::future::pending()));
+    (addr, request_lives)
+}
+
+#[tokio::test]
+async fn body_read_by_another_task_has_the_same_limits() {
+    let (addr, request_lives) = reading_elsewhere().await;
+    let mut raw = Raw::connect(addr).await;
+    raw.send(POST).await;
+    sleep(Duration::from_millis(100)).await;
+    raw.send("some of it").await;
+    let answer = raw.answer_within(SOON, "POST").await.expect("an answer");
+    assert_eq!(answer.status, 408);
+    let mut raw = Raw::connect(addr).await;
+    raw.send(POST.replace("100000", "3")).await;
+    sleep(Duration::from_millis(100)).await;
+    raw.send("all").await;
+    sleep(Duration::from_millis(100)).await;
+    drop(raw);
+    // The module's own handle and the test's.
+    let handles = || Arc::strong_count(&request_lives);
+    eventually_within(SOON, "an end of the request", handles, |handles| *handles == 2).await;
 }
 
 #[tokio::test]
