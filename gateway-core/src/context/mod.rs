@@ -126,7 +126,7 @@ impl RequestContext {
 
     /// The address of the client: the peer's, or the one that trusted proxies in front of the
     /// gateway pass on. `127.0.0.1` for a peer on a Unix socket. `None` when it is unknown, because
-    /// the server around the gateway passed no [`PeerAddr`](crate::PeerAddr): a policy that needs
+    /// the server around the gateway passed no [`PeerAddr`]: a policy that needs
     /// the address rejects the request with [`Reason::ClientAddressUnknown`].
     ///
     /// [`Reason::ClientAddressUnknown`]: crate::Reason::ClientAddressUnknown
