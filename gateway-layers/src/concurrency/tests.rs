@@ -10,7 +10,8 @@ use gateway_core::{
     module_fn,
 };
 use http::HeaderName;
-use http_body_util::BodyExt;
+use http_body::Frame;
+use http_body_util::{BodyExt, StreamBody};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep};
 use tower::{Layer, ServiceExt};
@@ -409,4 +410,55 @@ async fn tunnel_gives_its_permit_back() {
     let response = send(&limit, switches, request()).await.unwrap();
     assert_eq!(limit.status().in_use, 0, "while the tunnel is open");
     drop(response);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_adaptive_limit_shrinks_when_calls_fail_in_their_trailers() {
+    for (status, shrinks) in [("14", true), ("5", false)] {
+        let mut settings = settings(512, 0);
+        let window = 100 * MILLISECOND;
+        settings.adaptive =
+            Some(AdaptiveSettings { min: 2, window, ..AdaptiveSettings::default() });
+        let limit = ConcurrencyLimit::new(settings);
+        let failing = Arc::new(AtomicBool::new(false));
+        let seen = Arc::clone(&failing);
+        let module = Module::new(module_fn(move |_: Request| {
+            let status = if seen.load(Ordering::Relaxed) { status } else { "0" };
+            async move {
+                sleep(10 * MILLISECOND).await;
+                let mut trailers = http::HeaderMap::new();
+                trailers.insert("grpc-status", http::HeaderValue::from_static(status));
+                let frames = [Ok::<_, Error>(Frame::trailers(trailers))];
+                let body = StreamBody::new(futures_util::stream::iter(frames));
+                Ok::<_, Error>(Response::new(Body::new(body)))
+            }
+        }));
+        let round = async || {
+            let calls = (0..100).map(|_| {
+                let mut request = request();
+                *request.method_mut() = http::Method::POST;
+                let kind = http::HeaderValue::from_static("application/grpc");
+                request.headers_mut().insert("content-type", kind);
+                let answered = send(&limit, module.clone(), request);
+                async move {
+                    if let Ok(response) = answered.await {
+                        response.into_body().collect().await.unwrap();
+                    }
+                }
+            });
+            join_all(calls).await;
+        };
+        for _ in 0..100 {
+            round().await;
+        }
+        let healthy = limit.status().limit;
+        assert!(healthy >= 50, "{healthy}");
+        failing.store(true, Ordering::Relaxed);
+        for _ in 0..700 {
+            round().await;
+        }
+        let now = limit.status().limit;
+        assert_eq!(now == 2, shrinks, "{status}: {now}");
+        assert_eq!(limit.status().in_use, 0);
+    }
 }

@@ -195,3 +195,45 @@ fn a_module_answers_scrapes_and_nothing_else() {
     assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED);
     assert_eq!(response.headers()["allow"], "GET, HEAD");
 }
+
+#[test]
+fn methods_of_grpc_have_an_end() {
+    let metrics = Metrics::new();
+    let answers = |status: &'static str| {
+        let module = module_fn(move |_: Request| async move {
+            let mut response = Response::new(gateway_core::Body::empty());
+            response.headers_mut().insert("grpc-status", status.parse().unwrap());
+            Ok::<_, Error>(response)
+        });
+        gateway(&metrics, [route("all", Module::new(module))])
+    };
+    let call = |path: &str| {
+        let mut request = get(path);
+        *request.method_mut() = http::Method::POST;
+        request.headers_mut().insert("content-type", "application/grpc".parse().unwrap());
+        request
+    };
+    let (knows, lacks) = (answers("0"), answers("12"));
+    for number in 0..1_100 {
+        send(&lacks, call(&format!("/made.Up/M{number}")));
+        send(&knows, call(&format!("/shop.Orders/M{number}")));
+    }
+    for path in ["/", "/one", "/a/b/c", "//b", &format!("/a/{}", "x".repeat(300))] {
+        send(&knows, call(path));
+    }
+    let text = metrics.encode();
+    let series = |method: &str, code: &str| {
+        let (service, method) = method.split_once('/').unwrap_or((method, method));
+        format!(
+            "grpc_server_handled_total{{grpc_type=\"unknown\",grpc_service={service:?},\
+             grpc_method={method:?},grpc_code={code:?}}}"
+        )
+    };
+    assert_shows(&text, &format!("{} 1", series("shop.Orders/M0", "OK")));
+    assert_shows(&text, &format!("{} 1100", series("(others)", "Unimplemented")));
+    // The first to be counted under it takes a place as well.
+    assert_shows(&text, &format!("{} 106", series("(others)", "OK")));
+    assert_eq!(text.matches("grpc_server_handled_total{").count(), 999 + 2);
+    assert!(!text.contains("made.Up"), "{text}");
+    assert_shows(&text, "gateway_metrics_overflowed_total 101");
+}
