@@ -23,12 +23,6 @@ use crate::stream::NetStream;
 /// Connections that the kernel holds before they are accepted.
 const BACKLOG: i32 = 4096;
 
-/// The kernel takes more for a client only while fewer bytes than this wait to be sent to it. So a
-/// slow reader shows itself every few kilobytes, where it would otherwise take up to megabytes out
-/// of the kernel before a write succeeds again.
-#[cfg(target_os = "linux")]
-const UNSENT: u32 = 16 * 1024;
-
 /// After a failed accept (no descriptors left, no memory) the listener rests for this long first,
 /// then twice as long each time up to a second.
 const FIRST_REST: Duration = Duration::from_millis(20);
@@ -228,8 +222,6 @@ fn bind_tcp(address: SocketAddr, reuse_port: bool) -> io::Result<Socket> {
     socket.set_reuse_port(reuse_port)?;
     // Accepted sockets inherit it: no system call for each of them.
     socket.set_tcp_nodelay(true)?;
-    #[cfg(target_os = "linux")]
-    socket.set_tcp_notsent_lowat(UNSENT)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
