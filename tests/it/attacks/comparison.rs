@@ -15,7 +15,8 @@ const PLACES: &[(&str, &[&str])] = &[
     ("auth/signature/key.rs", &["hmac::verify(key, base, signature)"]),
     ("auth/jwt/key.rs", &["jsonwebtoken::crypto::verify("]),
     ("auth/basic/hash.rs", &["bcrypt::verify(password, hash)", ".verify_password("]),
-    ("registry/secret.rs", &["self.0.ct_eq(", "known.0.ct_eq(&found.0)"]),
+    ("registry/secret.rs", &["self.0.ct_eq(&other.0)"]),
+    ("registry/token.rs", &["known.fingerprint.is(&shown)"]),
 ];
 
 /// What compares byte by byte and stops where two differ.
