@@ -142,7 +142,7 @@ impl ServiceTokens {
     pub fn of(tokens: impl IntoIterator<Item = ServiceToken>) -> Result<Self, TokenError> {
         let mut known: Vec<ServiceToken> = Vec::new();
         for (index, token) in tokens.into_iter().enumerate() {
-            if known.iter().any(|other| other.fingerprint == token.fingerprint) {
+            if known.iter().any(|other| other.fingerprint.is(&token.fingerprint)) {
                 return Err(TokenError::Twice(index + 1));
             }
             known.push(token);
