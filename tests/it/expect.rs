@@ -55,6 +55,24 @@ async fn a_body_that_is_sent_unasked_is_taken() {
     }
 }
 
+#[tokio::test]
+async fn upload_goes_on_when_the_upstream_says_continue_unasked() {
+    let upstream = Upstream::http1().answer(continues()).start().await;
+    let gateway = Gateway::to(&upstream).start().await;
+    let mut raw = Raw::connect(gateway.addr()).await;
+    raw.send("POST /x HTTP/1.1\r\nHost: gateway.test\r\nContent-Length: 4\r\n\r\nbo").await;
+    eventually("the head upstream", || upstream.seen().len(), |seen| *seen == 1).await;
+    assert!(!raw.read_until(Duration::from_millis(200), "HTTP/1.1 200").await);
+    raw.send("dy").await;
+    let mut answer = raw.answer("POST").await.expect("an answer");
+    if answer.status == 100 {
+        answer = raw.answer("POST").await.expect("an answer");
+    }
+    assert_eq!((answer.status, answer.text().as_str()), (200, "taken"));
+    assert_eq!(upstream.seen()[0].body, b"body");
+    gateway.assert_quiet().await;
+}
+
 /// Less than the gateway waits for the upstream's word.
 const AT_ONCE: Duration = Duration::from_millis(900);
 

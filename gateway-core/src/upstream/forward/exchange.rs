@@ -251,9 +251,11 @@ impl Exchange {
     }
 
     fn release_body(&mut self) {
-        if let Sending::Held { body, .. } = std::mem::replace(&mut self.body, Sending::Done) {
-            self.body = Sending::Streaming(body);
-        }
+        // An upstream may say `100 Continue` unasked: what is being sent goes on.
+        self.body = match std::mem::replace(&mut self.body, Sending::Done) {
+            Sending::Held { body, .. } => Sending::Streaming(body),
+            other => other,
+        };
     }
 
     fn poll_head(
