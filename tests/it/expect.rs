@@ -120,6 +120,28 @@ async fn http2_client_that_expects_is_not_waited_for() {
 }
 
 #[tokio::test]
+async fn late_or_unasked_continue_changes_nothing() {
+    let late = continues().steps_after(Answer::unread().pause(Duration::from_millis(1_300)));
+    for (head, answer) in
+        [(HEAD, late), (&*HEAD.replace("Expect: 100-continue\r\n", ""), continues())]
+    {
+        let upstream = Upstream::http1().answer(answer).start().await;
+        let gateway = Gateway::to(&upstream).start().await;
+        let mut raw = Raw::connect(gateway.addr()).await;
+        raw.send(head).await;
+        tokio::time::sleep(Duration::from_millis(1_600)).await;
+        raw.send("body").await;
+        let mut answer = raw.answer_within(SOON, "POST").await.expect("an answer");
+        if answer.status == 100 {
+            answer = raw.answer_within(SOON, "POST").await.expect("an answer");
+        }
+        assert_eq!((answer.status, answer.text().as_str()), (200, "taken"), "{head}");
+        assert_eq!(upstream.seen()[0].body, b"body");
+        gateway.assert_quiet().await;
+    }
+}
+
+#[tokio::test]
 async fn every_expectation_must_be_known() {
     let upstream = Upstream::http1().answer(Answer::ok("taken")).start().await;
     let gateway = Gateway::to(&upstream).start().await;

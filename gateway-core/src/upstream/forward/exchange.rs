@@ -250,8 +250,9 @@ impl Exchange {
         matches!(self.body, Sending::Done) && self.connection.out.is_empty()
     }
 
+    /// Lets a body go that was held. Of one that is on its way already nothing changes: an upstream
+    /// may say `100 Continue` late, or without being asked.
     fn release_body(&mut self) {
-        // An upstream may say `100 Continue` unasked: what is being sent goes on.
         self.body = match std::mem::replace(&mut self.body, Sending::Done) {
             Sending::Held { body, .. } => Sending::Streaming(body),
             other => other,
