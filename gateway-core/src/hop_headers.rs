@@ -23,6 +23,7 @@
 //! 6.6.2), and HTTP/1.1 senders emit only announced trailers.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::header::{
     CONNECTION, COOKIE, HeaderMap, HeaderName, HeaderValue, TE, TRANSFER_ENCODING, UPGRADE,
@@ -30,6 +31,7 @@ use http::header::{
 use smallvec::SmallVec;
 
 use crate::forwarded::is_owned;
+use crate::keep_alive::{self, KEEP_ALIVE};
 
 /// What a request's connection-level fields asked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -60,6 +62,10 @@ impl RequestHop {
 pub struct ResponseHop {
     /// The protocol the upstream changes to, by the rules of [`RequestHop::upgrade`].
     pub upgrade: Option<HeaderValue>,
+    /// The connection ends with this response: `Connection` contained `close` (RFC 9112, section 9.6).
+    pub close: bool,
+    /// How long the upstream keeps the connection when it is idle, as `Keep-Alive` says.
+    pub keep_alive: Option<Duration>,
     named: Named,
 }
 
@@ -97,8 +103,10 @@ pub fn strip_response(headers: &mut HeaderMap) -> ResponseHop {
     if found.is_empty() {
         return ResponseHop::default();
     }
+    let keep_alive = if found.contains(&KEEP_ALIVE) { keep_alive::timeout(headers) } else { None };
+    let close = found.contains(&CONNECTION) && says_close(headers);
     let (upgrade, named) = strip(headers, &found);
-    ResponseHop { upgrade, named }
+    ResponseHop { upgrade, close, keep_alive, named }
 }
 
 /// Whether `name`, in lower case, is a field of the connection and not of the message.

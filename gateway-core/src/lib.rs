@@ -43,6 +43,7 @@ pub mod upstream;
 mod alarm;
 mod extended_connect;
 mod http1;
+mod keep_alive;
 mod stream;
 mod stripped;
 mod tunnel;

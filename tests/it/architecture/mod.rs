@@ -21,6 +21,7 @@ const CORE: &[&[&str]] = &[
         "clock",
         "error",
         "forwarded",
+        "keep_alive",
         "live",
         "media_type",
         "path",

@@ -10,7 +10,6 @@ use tokio::time::Instant;
 
 use super::exchange::{Exchange, write_head};
 use super::far_side::FarSide;
-use super::keep_alive;
 use super::received::Received;
 use super::{Call, connection_bound, is_idempotent};
 use crate::body::Body;
@@ -152,9 +151,6 @@ fn receive(
             .map_err(|problem| {
                 Error::new(Reason::UpstreamProtocol).with_detail(problem.to_string())
             })?;
-    let reusable = head.version == Version::HTTP_11
-        && framing != ResponseFraming::UntilClose
-        && !hop_headers::says_close(&head.headers);
     if exchange.connection.bound || connection_bound::authenticates(&call.head.headers, &head) {
         exchange.connection.bound = true;
         if let Some(cluster) = call.cluster {
@@ -162,8 +158,11 @@ fn receive(
             lease.bind(Binding { owner, cluster: Arc::clone(cluster) });
         }
     }
-    exchange.connection.announced(keep_alive::timeout(&head.headers));
-    let named = hop_headers::strip_response(&mut head.headers).named();
+    let hop = hop_headers::strip_response(&mut head.headers);
+    let reusable =
+        head.version == Version::HTTP_11 && framing != ResponseFraming::UntilClose && !hop.close;
+    exchange.connection.announced(hop.keep_alive);
+    let named = hop.named();
     exchange.decoder = match framing {
         ResponseFraming::Empty => Decoder::Done,
         ResponseFraming::Length(length) => Decoder::length(length),

@@ -6,7 +6,6 @@ mod exchange;
 mod far_side;
 mod http1;
 mod http2;
-mod keep_alive;
 mod limits;
 mod max_forwards;
 mod once;

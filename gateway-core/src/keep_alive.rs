@@ -6,10 +6,10 @@ use std::time::Duration;
 use http::HeaderMap;
 use http::header::HeaderName;
 
-const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+pub(crate) const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 
 /// The shortest `timeout` that `Keep-Alive` names; `None` where it names none that can be read.
-pub(super) fn timeout(headers: &HeaderMap) -> Option<Duration> {
+pub(crate) fn timeout(headers: &HeaderMap) -> Option<Duration> {
     let lines = headers.get_all(KEEP_ALIVE).iter().filter_map(|line| line.to_str().ok());
     let parameters = lines.flat_map(|line| line.split(','));
     let seconds = parameters.filter_map(|parameter| {
