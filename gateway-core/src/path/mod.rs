@@ -145,9 +145,9 @@ pub enum PathError {
 
 /// Brings `path` into the one form that everything behind the door reads.
 ///
-/// Percent-encoded unreserved characters are decoded, other escapes upper-cased, dot segments
-/// removed (RFC 3986, section 5.2.4), then `//` merged. Parameters (`;x`) are ordinary text of
-/// their segment. The result is a fixed point: normalising it again changes nothing. Nothing is
+/// Percent-encoded unreserved characters are decoded, other escapes upper-cased, `"`, `<`, `>` and
+/// `` ` `` percent-encoded, dot segments removed (RFC 3986, section 5.2.4), then `//` merged.
+/// Parameters (`;x`) are ordinary text of their segment. The result is a fixed point: normalising it again changes nothing. Nothing is
 /// allocated when nothing changes.
 ///
 /// ```
@@ -177,7 +177,9 @@ pub fn normalize<'p>(path: &'p str, options: &PathOptions) -> Result<Cow<'p, str
 fn is_clean(path: &[u8]) -> bool {
     let mut previous = 0;
     for &byte in path {
-        let ordinary = byte > b' ' && byte < 0x7F && !matches!(byte, b'%' | b'\\' | b'#' | b'?');
+        let ordinary = byte > b' '
+            && byte < 0x7F
+            && !matches!(byte, b'%' | b'\\' | b'#' | b'?' | b'"' | b'<' | b'>' | b'`');
         if !ordinary || (previous == b'/' && (byte == b'/' || byte == b'.')) {
             return false;
         }

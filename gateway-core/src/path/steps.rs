@@ -62,6 +62,8 @@ pub(super) fn decode<'p>(path: &'p str, options: &PathOptions) -> Result<Cow<'p,
             b'\\' => return Err(PathError::Backslash { at }),
             b'#' => return Err(PathError::Fragment { at }),
             b' ' | b'?' => return Err(PathError::Forbidden { at }),
+            // What clients leave raw has one form as well.
+            b'"' | b'<' | b'>' | b'`' => output.push_escape(byte),
             _ => output.push(byte),
         }
         at += 1;

@@ -33,6 +33,16 @@ fn unreserved_characters_are_decoded_and_other_escapes_upper_cased() {
 }
 
 #[test]
+fn raw_characters_that_no_path_may_have_are_encoded() {
+    assert_forms(&[
+        ("/a/\"", "/a/%22"),
+        ("/<b>/`c`", "/%3Cb%3E/%60c%60"),
+        ("/%22%3c%3e%60", "/%22%3C%3E%60"),
+        ("/a^{b}|c", "/a^{b}|c"),
+    ]);
+}
+
+#[test]
 fn dot_segments_are_removed() {
     assert_forms(&[
         ("/.", "/"),
