@@ -21,15 +21,31 @@ pub(in crate::config) fn parse_toml(text: &str, file: &Arc<str>) -> Result<Value
         let data = convert_table(table.get_ref(), &lines);
         return Ok(Value { place: Place::Whole, data });
     }
-    let problems = errors.into_iter().map(|error| Problem {
-        severity: Severity::Error,
-        file: Arc::clone(file),
-        place: error.span().map_or(Place::Whole, |span| lines.place(&span)),
-        path: String::new(),
-        message: match error.span().filter(|_| error.message().contains("duplicate key")) {
-            Some(span) => twice(text, &span, table.get_ref(), &lines),
-            None => format!("not TOML: {}", error.message()),
-        },
+    let mut again: Range<usize> = 0..0;
+    let problems = errors.into_iter().filter_map(|error| {
+        let duplicate = error.span().filter(|_| error.message().contains("duplicate key"));
+        // What stands below a table that is there twice is not there twice on its own.
+        if duplicate.as_ref().is_some_and(|span| again.contains(&span.start)) {
+            return None;
+        }
+        let header = duplicate.as_ref().and_then(|span| Header::at(text, span));
+        let message = match (duplicate, header) {
+            (Some(span), Some(header)) => {
+                again = span.end..header.end_of_table(text);
+                header
+                    .twice(text, &lines)
+                    .unwrap_or_else(|| twice(text, &span, table.get_ref(), &lines))
+            }
+            (Some(span), None) => twice(text, &span, table.get_ref(), &lines),
+            (None, _) => format!("not TOML: {}", error.message()),
+        };
+        Some(Problem {
+            severity: Severity::Error,
+            file: Arc::clone(file),
+            place: error.span().map_or(Place::Whole, |span| lines.place(&span)),
+            path: String::new(),
+            message,
+        })
     });
     Err(problems.collect())
 }
@@ -53,6 +69,59 @@ fn twice(text: &str, span: &Range<usize>, root: &DeTable<'_>, lines: &Lines<'_>)
         }
         _ => format!("not TOML: duplicate key `{key}`"),
     }
+}
+
+/// The line that begins a table, such as `[clusters.a]`.
+struct Header<'t> {
+    /// Between the brackets.
+    name: &'t str,
+    /// Where the line begins.
+    start: usize,
+}
+
+impl<'t> Header<'t> {
+    /// The one that the key at `span` stands in.
+    fn at(text: &'t str, span: &Range<usize>) -> Option<Self> {
+        let start = text.get(..span.start)?.rfind('\n').map_or(0, |newline| newline + 1);
+        let name = name_in(text.get(start..)?.lines().next()?)?;
+        let end = start + text.get(start..)?.find(name)? + name.len();
+        (span.end <= end).then_some(Self { name, start })
+    }
+
+    /// Where the next table begins.
+    fn end_of_table(&self, text: &str) -> usize {
+        let below = offsets(text).filter(|(start, _)| *start > self.start);
+        let mut headers = below.filter(|(_, line)| name_in(line).is_some());
+        headers.next().map_or(text.len(), |(start, _)| start)
+    }
+
+    /// Tells where the table begins that this one is once more.
+    fn twice(&self, text: &str, lines: &Lines<'_>) -> Option<String> {
+        let same = |name: &str| name.split_whitespace().eq(self.name.split_whitespace());
+        let mut before = offsets(text).take_while(|(start, _)| *start < self.start);
+        let (start, _) = before.find(|(_, line)| name_in(line).is_some_and(same))?;
+        let Place::Text { line, column } = lines.place(&(start..start)) else { return None };
+        let name = self.name;
+        Some(format!(
+            "not TOML: duplicate table `[{name}]`, which begins in line {line}:{column} already"
+        ))
+    }
+}
+
+/// The lines of `text`, and where they begin.
+fn offsets(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    text.split_inclusive('\n').scan(0, |next, line| {
+        let start = *next;
+        *next += line.len();
+        Some((start, line))
+    })
+}
+
+/// The name in the header of a table; `None` for any other line.
+fn name_in(line: &str) -> Option<&str> {
+    let name = line.trim_start().strip_prefix('[')?.split(']').next()?;
+    let name = name.trim_start_matches('[').trim();
+    (!name.is_empty() && !name.contains(['{', '=', ','])).then_some(name)
 }
 
 /// Where the last key called `name` before `end` begins, in any table.
@@ -168,5 +237,27 @@ mod tests {
         assert!(lines[0].starts_with("g.toml:1:"), "{lines:?}");
         let twice = "g.toml:3:1: not TOML: duplicate key `b`, which is set in line 2:1 already";
         assert_eq!(lines[1], twice);
+    }
+    #[test]
+    fn a_table_that_is_there_twice_is_one_error_with_the_place_of_the_first() {
+        for (text, expected) in [
+            (
+                "[clusters.a]\nendpoints = [1]\n[clusters.a]\nendpoints = [\n2]\nb = 1\n",
+                "g.toml:3:11: not TOML: duplicate table `[clusters.a]`, which begins in line 1:1 \
+                 already",
+            ),
+            (
+                "[metrics]\nb = 1\n[admin]\n  [metrics] # again\n",
+                "g.toml:4:4: not TOML: duplicate table `[metrics]`, which begins in line 1:1 \
+                 already",
+            ),
+            ("a.b = 1\n[a]\n", "g.toml:2:2: not TOML: duplicate key `a`"),
+        ] {
+            let problems = parse_toml(text, &"g.toml".into()).unwrap_err();
+            let lines: Vec<_> = problems.iter().map(ToString::to_string).collect();
+            assert_eq!(lines, [expected]);
+        }
+        let below = "[a]\nb = 1\n[a]\nb = 1\n[c]\nd = 1\nd = 2\n";
+        assert_eq!(parse_toml(below, &"g.toml".into()).unwrap_err().len(), 2);
     }
 }
