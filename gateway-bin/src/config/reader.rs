@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use super::near::{near_miss, table_of};
+use super::near::{near_miss, table_beside, table_elsewhere};
 use super::problem::{Place, Problem, Severity};
 use super::source::text_of;
 use super::value::{Data, Entry, Value, index_path, key_path, quote, variable_of};
@@ -347,16 +347,25 @@ impl<'d> Table<'d> {
         let unknown = self.entries.iter().filter(|entry| !self.known.contains(&&*entry.name));
         for entry in unknown {
             let path = key_path(&self.field.path, &entry.name);
-            let hint = match table_of(&entry.name, &path) {
-                Some(table) => format!("; it belongs in {table}"),
-                None => hint(&entry.name, self.known.iter().copied()),
-            };
+            let hint = self.hint(&entry.name, &path);
             let known: Vec<_> = self.known.iter().map(|key| format!("`{key}`")).collect();
             let message = match known.as_slice() {
                 [] => "unknown key, expected none".to_owned(),
                 known => format!("unknown key, expected one of {}{hint}", known.join(", ")),
             };
             self.field.notes.add(&entry.place, &path, message);
+        }
+    }
+
+    /// What may be meant by the unknown key `name` at `path`: first what is near to it.
+    fn hint(&self, name: &str, path: &str) -> String {
+        let belongs = |table: String| format!("; it belongs in {table}");
+        if let Some(table) = table_beside(name, path) {
+            return belongs(table);
+        }
+        match hint(name, self.known.iter().copied()) {
+            meant if meant.is_empty() => table_elsewhere(name, path).map_or(meant, belongs),
+            meant => meant,
         }
     }
 }

@@ -112,6 +112,17 @@ fn host_takes_a_list() {
 fn names_the_table_of_a_setting() {
     let text = routed("timeout = \"1s\"");
     assert_contains(&error(&text), "it belongs in `policy` of the route");
+    let cluster = |key: &str| {
+        let text = routed("").replace("[[routes]]", "[clusters.b]\nKEY\n[[routes]]");
+        text.replace("KEY", &format!("endpoints = [\"http://b:1\"]\n{key}"))
+    };
+    let text = cluster("max_age = \"1m\"");
+    assert_contains(&error(&text), "it belongs in `pool` of the cluster");
+    // What is near is meant before what stands elsewhere.
+    let text = cluster("timeout = \"1m\"");
+    assert_contains(&error(&text), "did you mean \"timeouts\"?");
+    let text = format!("{}[timeouts]\nidle = \"1s\"\n", routed(""));
+    assert_contains(&error(&text), "it belongs in [[listeners]] or [clusters.NAME]");
 }
 
 #[test]
