@@ -80,6 +80,19 @@ fn explain_names_the_route_and_what_stands_around_it() {
 }
 
 #[test]
+fn explain_tells_when_no_listener_speaks_the_scheme() {
+    let config = "examples/config/minimal.toml";
+    let url = "https://api.example.com/";
+    let (code, out, err) = output(&["explain", "GET", url, "--config", config]);
+    assert_eq!((code, out.as_str()), (Some(1), ""));
+    assert!(err.contains("no listener speaks TLS; expected one of `http`"), "{err}");
+    let name = err.trim_end().rsplit(": ").next().unwrap();
+    assert!(!name.is_empty(), "{err}");
+    let behind = ["explain", "GET", url, "--config", config, "--listener", name];
+    assert_eq!(output(&behind).0, Some(0), "TLS may end in front of the gateway");
+}
+
+#[test]
 fn reasons_as_json() {
     let (code, out, _) = output(&["reasons", "--json"]);
     assert_eq!(code, Some(0));

@@ -15,7 +15,7 @@ use crate::terminal::say;
 pub(crate) fn explain(arguments: &Explain) -> Result<(), Failure> {
     let assembled = gateway::load(&arguments.document.config).assemble()?;
     warn(&assembled);
-    let listener = listener(arguments, &assembled);
+    let listener = listener(arguments, &assembled)?;
     if let Some(line) = assembled.describe_listener(&listener) {
         say(&line);
     }
@@ -31,14 +31,33 @@ pub(crate) fn explain(arguments: &Explain) -> Result<(), Failure> {
 }
 
 /// The name of the listener: the one given, else the first that speaks the scheme of the URL, else
-/// the first.
-fn listener(arguments: &Explain, assembled: &Assembled) -> String {
+/// the first for a URL without one.
+fn listener(arguments: &Explain, assembled: &Assembled) -> Result<String, Failure> {
+    if let Some(name) = &arguments.listener {
+        return Ok(name.clone());
+    }
     let listeners = &assembled.document().listeners;
-    let scheme = arguments.url.scheme_str();
-    let speaks = |tls: bool| scheme.is_some_and(|scheme| (scheme == "https") == tls);
-    let spoken = listeners.iter().find(|one| speaks(one.tls.is_some()));
-    let usual = spoken.or(listeners.first()).map(|one| one.name.as_str());
-    arguments.listener.as_deref().or(usual).unwrap_or_default().to_owned()
+    let spoken = match arguments.url.scheme_str() {
+        None => listeners.first(),
+        Some(scheme) => listeners.iter().find(|one| one.tls.is_some() == (scheme == "https")),
+    };
+    let spoken = spoken.map(|one| one.name.clone());
+    Ok(spoken.ok_or_else(|| {
+        let (found, lacks, other) = match arguments.url.scheme_str() {
+            Some("https") => ("https", "TLS", "http"),
+            _ => ("http", "plain HTTP", "https"),
+        };
+        format!(
+            "found a URL of `{found}`, and no listener speaks {lacks}; expected one of `{other}`, \
+             or `--listener` with the name of a listener: {}",
+            names(assembled)
+        )
+    })?)
+}
+
+fn names(assembled: &Assembled) -> String {
+    let names = assembled.document().listeners.iter().map(|one| one.name.as_str());
+    names.collect::<Vec<_>>().join(", ")
 }
 
 /// The head as a client of HTTP/1.1 would send it.
@@ -59,8 +78,7 @@ fn head(arguments: &Explain, name: &str, assembled: &Assembled) -> Result<reques
         }
     }
     let info = assembled.listener_info(name).ok_or_else(|| {
-        let names = assembled.document().listeners.iter().map(|one| one.name.as_str());
-        let names = names.collect::<Vec<_>>().join(", ");
+        let names = names(assembled);
         format!("--listener: found `{name}`, expected the name of a listener: {names}")
     })?;
     let connection = ConnectionInfo::new(Arc::new(info), None, None);
