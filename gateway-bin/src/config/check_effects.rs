@@ -5,6 +5,7 @@ use gateway_layers::rate_limit::{KeyPart, Limit, WhenAway};
 
 use super::check::Check;
 use super::identity::IdentityKind;
+use super::units::is_off;
 use super::{LimitStore, Route, Target};
 
 impl Check<'_> {
@@ -75,17 +76,64 @@ impl Check<'_> {
         }
     }
 
-    /// Only clusters have a time of their own for the head of a response.
+    /// Failures that are fallen back from and never happen.
     fn fallback_kinds(&mut self, path: &str, route: &Route) {
-        let policy = &route.policy;
-        let Some(fallback) = &policy.fallback else { return };
-        let timed = policy.timeout.is_some() || policy.try_timeout.is_some();
-        let in_process = matches!(route.target, Target::Module(_));
-        if in_process && !timed && fallback.config.on == [FailureKind::Timeout] {
-            let message = "a module has no timeout of its own: `timeout` never happens, expected \
-                           `policy.timeout` beside it";
-            self.warn(&format!("{path}.policy.fallback.on"), message);
+        let Some(fallback) = &route.policy.fallback else { return };
+        let config = &fallback.config;
+        let path = format!("{path}.policy.fallback");
+        let on = format!("{path}.on");
+        // By default it is every kind, and nobody expects each of them.
+        let is_asked = self.places.is_written(&on) || config.on.len() == 1;
+        let own = match &route.target {
+            Target::Respond(respond) => Some(respond.status),
+            Target::Redirect(redirect) => Some(redirect.status),
+            _ => None,
+        };
+        if let Some(status) = own {
+            let made =
+                "the gateway makes the response of the target itself, so that it never fails";
+            if !config.statuses.contains(&status) {
+                let status = status.as_u16();
+                let message =
+                    format!("{made}, and {status} is none of `statuses`: it never answers");
+                self.warn(&path, message);
+            } else if is_asked && !config.on.is_empty() {
+                let never: Vec<_> =
+                    config.on.iter().map(|kind| format!("`{}`", kind.name())).collect();
+                self.warn(&on, format!("{made}; what never happens: {}", never.join(", ")));
+            }
+        } else if is_asked && config.on.contains(&FailureKind::Timeout) && !self.is_timed(route) {
+            let message = if matches!(route.target, Target::Module(_)) {
+                "a module has no timeout of its own: `timeout` never happens, expected \
+                 `policy.timeout` beside it"
+            } else {
+                "every timeout of the route and of its target is off: `timeout` never happens, \
+                 expected `policy.timeout` beside it (a connection that takes too long is \
+                 `connect`, and a deadline of the client is no failure)"
+            };
+            self.warn(&on, message);
         }
+    }
+
+    /// True where the gateway ends a request whose target takes too long.
+    fn is_timed(&self, route: &Route) -> bool {
+        let policy = &route.policy;
+        if policy.timeout.is_some() || policy.try_timeout.is_some() {
+            return true;
+        }
+        // What is registered has the timeouts that clusters have by default.
+        if matches!(route.target, Target::Capability(_)) {
+            return true;
+        }
+        route.target.clusters().any(|name| {
+            let mut clusters = self.parts.clusters.iter().map(|(_, cluster)| cluster);
+            // Of one that is not there, or not good, nothing is known.
+            clusters.find(|cluster| cluster.name == name).is_none_or(|cluster| {
+                let limits = &cluster.timeouts;
+                let head = policy.response_head_timeout.unwrap_or(limits.response_head);
+                limits.try_timeout.is_some() || head.is_some() || !is_off(limits.idle)
+            })
+        })
     }
 
     /// One replica that shares limits has the whole of them, and so has every other.
@@ -94,12 +142,17 @@ impl Check<'_> {
         let mut limits =
             self.parts.routes.iter().filter_map(|(_, route)| route.policy.rate_limit.as_ref());
         let counts = limits.any(|limit| limit.store == LimitStore::Redis);
-        let told = self.places.is_written("stores.redis.replicas");
-        if counts && redis.when_away == WhenAway::Share && redis.replicas == 1 && !told {
-            let message = "`when_away` is \"share\" and `replicas` is not set: while Redis is \
-                           unavailable, every gateway allows the whole limit; expected the number \
-                           of gateways in `replicas` (1 for a single one)";
-            self.warn("stores.redis", message);
+        if counts && redis.when_away == WhenAway::Share && redis.replicas == 1 {
+            let path = "stores.redis.replicas";
+            let (path, is) = match self.places.is_written(path) {
+                true => (path, "1"),
+                false => ("stores.redis", "not set"),
+            };
+            let message = format!(
+                "`when_away` is \"share\" and `replicas` is {is}: while Redis is unavailable, every \
+                 gateway allows the whole limit; expected the number of gateways in `replicas`"
+            );
+            self.warn(path, message);
         }
     }
 }

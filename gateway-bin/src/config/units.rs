@@ -33,6 +33,11 @@ pub(super) fn timeout(field: &Field<'_>) -> Option<Duration> {
     duration(field).map(|duration| if duration.is_zero() { LONGEST } else { duration })
 }
 
+/// True for a [`timeout`] that never comes.
+pub(super) fn is_off(timeout: Duration) -> bool {
+    timeout >= LONGEST
+}
+
 /// Reads `"512B"`, `"64KiB"`, `"10MiB"`, `"1GiB"`.
 pub(super) fn size(field: &Field<'_>) -> Option<u64> {
     field.peek_text().and_then(parse_size).or_else(|| field.refuse(SIZE))

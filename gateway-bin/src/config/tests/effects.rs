@@ -89,11 +89,64 @@ fn warns_of_a_fallback_that_never_happens() {
 }
 
 #[test]
+fn warns_of_a_fallback_for_timeouts_that_are_all_off() {
+    let fallback = "policy.fallback = { on = [\"timeout\"], respond = { status = 200 } }";
+    let text = |timeouts: &str, policy: &str| {
+        let cluster = format!(
+            "[clusters.b]\nendpoints = [\"http://b:1\"]\ntimeouts = {{ {timeouts} }}\n[[routes]]"
+        );
+        let text = routed(&format!("{policy}\n{fallback}")).replace("[[routes]]", &cluster);
+        text.replace("module = \"users\"", "cluster = \"b\"")
+    };
+    let off = "connect = \"0s\", response_head = \"0s\", idle = \"0s\"";
+    for policy in ["", "policy.honor_client_deadline = false", "policy.timeout = \"0s\""] {
+        assert_contains(
+            &warning(&text(off, policy)),
+            "every timeout of the route and of its target",
+        );
+    }
+    for (timeouts, policy) in [
+        ("", ""),
+        ("response_head = \"0s\"", ""),
+        ("idle = \"0s\"", ""),
+        (&*format!("{off}, try = \"1s\""), ""),
+        (off, "policy.timeout = \"1s\""),
+        (off, "policy.try_timeout = \"1s\""),
+        (off, "policy.response_head_timeout = \"1s\""),
+    ] {
+        assert_eq!(warnings(&text(timeouts, policy)), [""; 0], "{timeouts} {policy}");
+    }
+    let idle = text("idle = \"0s\"", "policy.response_head_timeout = \"0s\"");
+    assert_contains(&warning(&idle), "routes[0].policy.fallback.on: every timeout");
+}
+
+#[test]
+fn warns_of_a_fallback_from_what_the_gateway_makes_itself() {
+    let text = |status: u16, fallback: &str| {
+        let policy = format!("policy.timeout = \"1s\"\npolicy.fallback = {{ {fallback} }}");
+        let target = format!("respond = {{ status = {status} }}");
+        routed(&policy).replace("module = \"users\"", &target)
+    };
+    let respond = "respond = { status = 200 }";
+    let on = format!("on = [\"timeout\", \"connect\"], {respond}");
+    assert_contains(&warning(&text(200, &on)), "200 is none of `statuses`: it never answers");
+    assert_contains(&warning(&text(200, respond)), "policy.fallback: the gateway makes");
+    assert_contains(&warning(&text(503, &on)), "what never happens: `timeout`, `connect`");
+    assert_eq!(warnings(&text(503, respond)), [""; 0]);
+}
+
+#[test]
 fn warns_of_one_replica_that_shares() {
     let limit = routed("policy.rate_limit = { limit = 1, store = \"redis\" }");
     let redis = "[stores.redis]\nurl = \"redis://127.0.0.1\"\n";
     assert_contains(&warning(&format!("{limit}{redis}")), "every gateway allows the whole limit");
-    assert_eq!(warnings(&format!("{limit}{redis}replicas = 1\n")), [""; 0]);
+    assert_contains(
+        &warning(&format!("{limit}{redis}replicas = 1\n")),
+        "stores.redis.replicas: `when_away` is \"share\" and `replicas` is 1",
+    );
+    assert_eq!(warnings(&format!("{limit}{redis}replicas = 2\n")), [""; 0]);
+    let open = "when_away = \"open\"\nreplicas = 1\n";
+    assert_eq!(warnings(&format!("{limit}{redis}{open}")), [""; 0]);
 }
 
 #[test]

@@ -209,6 +209,7 @@ fn limits_and_stores() {
     let shop = route("carts").policy.rate_limit.unwrap();
     assert_eq!((shop.store, shop.settings.limits.len()), (LimitStore::Memory, 1));
     let url = Secret::new("redis://127.0.0.1:6379");
-    let expected = Stores { redis: Some(Redis::new(url)), ..Stores::default() };
+    let redis = Redis { replicas: 3, ..Redis::new(url) };
+    let expected = Stores { redis: Some(redis), ..Stores::default() };
     assert_eq!(full().stores, expected);
 }
