@@ -9,7 +9,8 @@ use bytes::Bytes;
 use gateway_core::message::Stream as Socket;
 use gateway_tests::certs::{Authority, ClientTls, Files};
 use gateway_tests::{
-    Answer, Client, FRESH, Gateway, GatewayBuilder, Step, Stream, Upstream, eventually, within,
+    Answer, Client, FRESH, Gateway, GatewayBuilder, Step, Stream, Upstream, eventually,
+    eventually_within, within,
 };
 use h2::RecvStream;
 use http::Request;
@@ -200,6 +201,27 @@ async fn http1_client_that_reads_nothing_is_cut() {
             eventually("upstream connections", || upstream.open(), |open| *open == 0).await;
             drop(sockets);
         }
+    }
+}
+
+/// What the socket of the gateway still takes on its own is nothing that the client has taken.
+#[tokio::test]
+async fn room_in_the_socket_does_not_prolong_the_wait() {
+    let http1 = Upstream::http1().answer(endless()).start().await;
+    let http2 = Upstream::http2().answer(Stream::Pattern(1 << 30)).start().await;
+    for upstream in [http1, http2] {
+        let idle = "timeouts = { body_idle = \"4s\" }";
+        let gateway = Gateway::to(&upstream).timeout("60s").listener(idle).start().await;
+        let mut socket = connect(gateway.addr(), None).await;
+        socket.write_all(GET.as_bytes()).await.expect("a gateway");
+        eventually("a request", || upstream.seen().len(), |seen| *seen == 1).await;
+        let began = Instant::now();
+        let limit = Duration::from_secs(30);
+        let ended = |log: &String| log.contains("end=");
+        eventually_within(limit, "the end in the log", || gateway.log(), ended).await;
+        let held = began.elapsed();
+        assert!((3..7).contains(&held.as_secs()), "held for {held:?}");
+        drop(socket);
     }
 }
 

@@ -20,6 +20,10 @@ use crate::trailers;
 /// Of a response's body, at most this much waits to be written, besides one large piece.
 const WRITE_AHEAD: usize = 8 * 1024;
 
+/// A socket is ready again only when much of it is free. After this part of `body_idle` the rest is
+/// filled, so that what goes out later shows that the client has taken something.
+const FILL_AFTER: u32 = 8;
+
 /// How the body was written.
 pub(super) enum Sent {
     Whole,
@@ -45,6 +49,15 @@ impl Sent {
     }
 }
 
+/// Whether the socket has been filled since the client has taken nothing.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fill {
+    Due,
+    UnderWay,
+    /// From now on only the client makes room.
+    Done,
+}
+
 /// Writes a body frame by frame, as fast as the client takes it.
 pub(super) struct BodyWriter {
     body: Body,
@@ -58,6 +71,7 @@ pub(super) struct BodyWriter {
     deadline: Option<Instant>,
     /// Since when the client has taken nothing of what waits for it.
     stalled_since: Option<Instant>,
+    fill: Fill,
     /// What the client had taken when it was looked at last, and when that was less.
     taken: u64,
     moved: Option<Instant>,
@@ -84,6 +98,7 @@ impl BodyWriter {
             body_idle,
             deadline,
             stalled_since: None,
+            fill: Fill::Due,
             taken: 0,
             moved: None,
         }
@@ -114,9 +129,23 @@ impl BodyWriter {
                     continue;
                 }
                 Poll::Ready(Ok(())) => false,
-                Poll::Pending => true,
+                Poll::Pending => {
+                    if self.fill == Fill::UnderWay {
+                        self.fill(&mut guard, cx);
+                    }
+                    true
+                }
             };
             return self.poll_limits(cx, guard, stalled, alarm);
+        }
+    }
+
+    /// Fills the socket piece by piece; others have their turn between.
+    fn fill(&mut self, wire: &mut Wire, cx: &Context<'_>) {
+        if wire.write_now() {
+            cx.waker().wake_by_ref();
+        } else {
+            self.fill = Fill::Done;
         }
     }
 
@@ -138,7 +167,10 @@ impl BodyWriter {
         };
         // An end behind what is not read yet is looked for from time to time.
         let looks = wire.must_look_behind().then(|| now + LOOK_BEHIND_EVERY);
-        let stalls = self.stalled_since.map(|since| since + self.body_idle);
+        let stalls = self.stalled_since.map(|since| {
+            let part = if self.fill == Fill::Due { FILL_AFTER } else { 1 };
+            since + self.body_idle / part
+        });
         // A client that was answered may leave its own side open and silent.
         let Some(next) = [leaves, stalls, self.deadline, looks].into_iter().flatten().min() else {
             return Poll::Pending;
@@ -148,7 +180,11 @@ impl BodyWriter {
         }
         if stalled {
             let in_time = self.deadline.is_none_or(|deadline| now < deadline);
-            if in_time && wire.write_now() {
+            let fills = in_time && self.fill == Fill::Due;
+            if fills {
+                self.fill = Fill::UnderWay;
+            }
+            if fills || (in_time && wire.write_now()) {
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
@@ -167,6 +203,9 @@ impl BodyWriter {
     /// Takes note of what the client has `taken`. Returns when it took something last.
     fn note_progress(&mut self, taken: u64, stalled: bool, now: Instant) -> Instant {
         let moves = self.moved.is_none() || taken != self.taken;
+        if !stalled || (moves && self.fill == Fill::Done) {
+            self.fill = Fill::Due;
+        }
         if !stalled {
             self.stalled_since = None;
         } else if moves || self.stalled_since.is_none() {
