@@ -24,6 +24,8 @@ async fn ten_thousand_unknown_keys_ask_the_server_a_few_times_and_lock_nobody_ou
     says.now(
         keys(&[signer.jwk("a")]).steps_after(Answer::unread().pause(Duration::from_millis(100))),
     );
+    // The cooldown that the first fetch began.
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
     let (before, fetched, began) = (gateway.usage().peak_kib, server.seen().len(), Instant::now());
     let (addr, stranger) = (gateway.addr(), Arc::new(stranger));
     let mut storm = tokio::task::JoinSet::new();
