@@ -41,7 +41,7 @@ async fn main() -> Result {
 pub async fn run(listener: BoundListener, sink: impl AuditSink) -> Result {
     let audit = Audit::builder().sink(sink).build()?;
     audit.start();
-    let nobody = filter_fn(|_| Flow::Refuse(Reason::Forbidden.into()));
+    let nobody = filter_fn(|_| Flow::Reject(Reason::Forbidden.into()));
     let private = ServiceBuilder::new()
         .layer(FilterLayer::new(FilterChain::new().then(nobody)))
         .service(Module::new(FixedResponse::new(StatusCode::NO_CONTENT)));

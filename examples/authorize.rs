@@ -1,6 +1,6 @@
 //! Authorization: callers are known by a token of this house, and a policy says who of them may.
 //!
-//! `curl 127.0.0.1:8080/users/ada` is refused with 401. With `-H "authorization: Bearer TOKEN"`, a
+//! `curl 127.0.0.1:8080/users/ada` is rejected with 401. With `-H "authorization: Bearer TOKEN"`, a
 //! token signed with the secret below, everybody gets his own
 //! page (204), and an admin everybody's.
 

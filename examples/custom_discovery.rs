@@ -73,7 +73,7 @@ async fn main() -> Result {
 /// Serves on `listener`.
 pub async fn run(listener: BoundListener) -> Result {
     let (text, said) = watch::channel(String::new());
-    let orders = Cluster::builder("orders").discover(Said { text: said }).build()?;
+    let orders = Cluster::builder("orders").discovery(Said { text: said }).build()?;
     orders.start();
     let listen = Module::new(Listen { text, orders: orders.clone() });
     let told = RouteMatch::path("/endpoints")?.methods([Method::GET, Method::PUT]);

@@ -9,7 +9,7 @@ use std::time::Duration;
 use gateway_core::{BoundListener, Cluster, Gateway, Listener, Module, Route, RouteMatch, Server};
 use gateway_examples::{Result, stopped};
 use gateway_layers::auth::external::{ExternalAuth, PrincipalFields};
-use gateway_layers::circuit_breaker::{CircuitBreaker, CircuitBreakerLayer, Config};
+use gateway_layers::circuit_breaker::{CircuitBreaker, CircuitBreakerConfig, CircuitBreakerLayer};
 use http::HeaderName;
 use http::header::{AUTHORIZATION, COOKIE, SET_COOKIE};
 use tower::ServiceBuilder;
@@ -27,7 +27,10 @@ pub async fn run(listener: BoundListener, service: &str, upstream: &str) -> Resu
     let service = Cluster::builder("auth").endpoint(service.parse()?).build()?;
     // Spares requests the wait for a service that is away.
     let service = ServiceBuilder::new()
-        .layer(CircuitBreakerLayer::new(CircuitBreaker::new("auth", Config::default())?))
+        .layer(CircuitBreakerLayer::new(CircuitBreaker::new(
+            "auth",
+            CircuitBreakerConfig::default(),
+        )?))
         .service(Module::new(service));
     let mut principal = PrincipalFields::default();
     principal.subject = Some(USER);
@@ -35,7 +38,7 @@ pub async fn run(listener: BoundListener, service: &str, upstream: &str) -> Resu
         .headers([AUTHORIZATION, COOKIE])
         .upstream_headers([USER])
         // The service may renew a session.
-        .answer_headers([SET_COOKIE])
+        .response_headers([SET_COOKIE])
         // For limits, permissions and the log behind.
         .principal(principal)
         .timeout(Duration::from_millis(500))

@@ -7,16 +7,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gateway_core::upstream::EndpointSpec;
-use gateway_core::upstream::health::{EjectionSettings, HealthCheck, HttpProbe};
+use gateway_core::upstream::health::{HealthCheck, HttpProbe, OutlierDetectionConfig};
 use gateway_core::{
     BoundListener, Cluster, FixedResponse, Gateway, Listener, Module, Observer, Observers, Route,
     RouteMatch, Server, StateChanged,
 };
 use gateway_examples::{Result, stopped};
-use gateway_layers::circuit_breaker::{CircuitBreaker, CircuitBreakerLayer, Config};
+use gateway_layers::circuit_breaker::{CircuitBreaker, CircuitBreakerConfig, CircuitBreakerLayer};
 use gateway_layers::fallback::FallbackLayer;
 use gateway_layers::retry::{Condition, RetryLayer};
-use gateway_layers::timeout::{TimeoutLayer, TryTimeoutLayer};
+use gateway_layers::timeout::{AttemptTimeoutLayer, TimeoutLayer};
 use http::{HeaderValue, StatusCode};
 use tower::ServiceBuilder;
 
@@ -41,16 +41,16 @@ pub async fn run(
         .endpoint_spec(EndpointSpec::new(secondary.parse()?).priority(1))
         .health_check(HealthCheck::new(probe).interval(Duration::from_secs(1)).fall(2))
         // Between two checks, requests notice first.
-        .ejection(EjectionSettings::default())
+        .outlier_detection(OutlierDetectionConfig::default())
         .observers(observers.clone())
         .build()?;
     // Before anybody is let in, it should be known who is well. It may be that nobody is.
     cluster.start();
     let _known = tokio::time::timeout(Duration::from_secs(5), cluster.ready()).await;
 
-    let mut config = Config::default();
+    let mut config = CircuitBreakerConfig::default();
     // A ratio needs traffic; this holds with little as well.
-    config.consecutive = Some(5);
+    config.consecutive_failures = Some(5);
     // The checks find out within a second who is back.
     config.open = Duration::from_secs(1);
     let breaker = CircuitBreaker::observed("orders", config, observers)?;
@@ -63,10 +63,10 @@ pub async fn run(
         // The time of all tries together.
         .layer(TimeoutLayer::new(Duration::from_secs(10)))
         // The time of each, so that a server that hangs leaves some for the next one.
-        .layer(TryTimeoutLayer::new(Duration::from_secs(2)))
+        .layer(AttemptTimeoutLayer::new(Duration::from_secs(2)))
         // Each try goes to an endpoint that was not tried yet.
         .layer(RetryLayer::new().on([Condition::Connect, Condition::Reset, Condition::Timeout]))
-        // Inside of the retry it counts each try, and what it refuses is not tried again.
+        // Inside of the retry it counts each try, and what it rejects is not tried again.
         .layer(CircuitBreakerLayer::new(breaker))
         .service(Module::new(cluster));
     let route = Route::new("orders", Module::from_service(target)).matching(RouteMatch::any());

@@ -26,7 +26,7 @@ pub const HELLO: &str = "/greeter.Greeter/Hello";
 /// Who is to be greeted.
 #[derive(Clone, PartialEq, Eq, prost::Message)]
 pub struct HelloRequest {
-    /// A name; empty names are refused.
+    /// A name; empty names are rejected.
     #[prost(string, tag = "1")]
     pub name: String,
 }

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use gateway_core::budget::{Config, RetryBudget};
+use gateway_core::budget::{RetryBudget, RetryBudgetConfig};
 use gateway_core::{BoundListener, Cluster, Gateway, Listener, Module, Route, RouteMatch, Server};
 use gateway_examples::{Result, stopped};
 use gateway_layers::hedge::{Delay, HedgeLayer};
@@ -28,7 +28,7 @@ pub async fn run(listener: BoundListener, one: &str, other: &str) -> Result {
     let search =
         Cluster::builder("search").endpoint(one.parse()?).endpoint(other.parse()?).build()?;
 
-    let mut config = Config::default();
+    let mut config = RetryBudgetConfig::default();
     // When all of the cluster is slow, it gets a tenth more and not twice its load.
     config.ratio = 0.1;
     let budget = RetryBudget::new(&config);

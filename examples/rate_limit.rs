@@ -12,8 +12,8 @@ use gateway_layers::auth::Authenticate;
 use gateway_layers::auth::basic::{
     BasicAuthenticator, BasicUser, BasicUsers, BasicVerifier, PasswordHash,
 };
-use gateway_layers::guard::{CheckRefused, GuardChain, GuardLayer};
-use gateway_layers::rate_limit::{Limit, RateLimitSettings, RateLimiter};
+use gateway_layers::guard::{CheckRejected, GuardChain, GuardLayer};
+use gateway_layers::rate_limit::{Limit, RateLimitConfig, RateLimiter};
 use http::StatusCode;
 use tower::ServiceBuilder;
 
@@ -33,10 +33,10 @@ pub async fn run(listener: BoundListener) -> Result {
 
     let minute = Limit::per_minute(10).by_ip().name("minute");
     let day = Limit::per_day(100).by_principal().tier("gold", 1_000).name("day");
-    let limiter = RateLimiter::new(RateLimitSettings::new("orders", [minute, day]))?;
+    let limiter = RateLimiter::new(RateLimitConfig::new("orders", [minute, day]))?;
     let guards = GuardChain::new()
         // Who is not known is counted as well.
-        .then(CheckRefused::new(identity, limiter.clone()))
+        .then(CheckRejected::new(identity, limiter.clone()))
         .then(limiter);
 
     let target = ServiceBuilder::new()

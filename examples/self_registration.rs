@@ -31,7 +31,7 @@ async fn main() -> Result {
 
 /// The gateway on `listener`: an API to register with, and a route to whoever did.
 pub async fn run(listener: BoundListener) -> Result {
-    // Loopback addresses are refused unless they are listed one by one, as here.
+    // Loopback addresses are rejected unless they are listed one by one, as here.
     let registry = Registry::builder().allow(AllowList::new(["127.0.0.1"])?).build();
     let api = RegistryModule::new(&registry, ServiceTokens::new([TOKEN])?);
     let resources = CapabilityModule::new(&registry).param("resource_type", "type");

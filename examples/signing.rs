@@ -6,7 +6,7 @@
 use gateway_core::{BoundListener, Cluster, Gateway, Listener, Module, Route, RouteMatch, Server};
 use gateway_examples::{Result, stopped};
 use gateway_layers::auth::signature::{
-    SignLayer, SignSettings, SignatureKey, SignatureVerifier, TrustedKey,
+    SignConfig, SignLayer, SignatureKey, SignatureVerifier, TrustedKey,
 };
 use gateway_layers::auth::{Authenticate, Forward};
 use http::HeaderName;
@@ -30,7 +30,7 @@ pub async fn run(listener: BoundListener, upstream: &str) -> Result {
     let told = Forward::new().field(HeaderName::from_static("x-partner"), "subject");
     let partners = SignatureVerifier::builder("partners").key(acme).forward(told).build()?;
 
-    let ours = SignSettings::new("gateway-2026", SignatureKey::secret(OURS)?);
+    let ours = SignConfig::new("gateway-2026", SignatureKey::secret(OURS)?);
     let target = ServiceBuilder::new()
         .layer(Authenticate::new(partners))
         // Right around the cluster, below whatever asks again: each try is signed anew.
@@ -44,7 +44,7 @@ pub async fn run(listener: BoundListener, upstream: &str) -> Result {
 
 /// What a partner sends its requests through.
 pub fn partner(gateway: &str) -> Result<Module> {
-    let key = SignSettings::new("acme-2026", SignatureKey::secret(PARTNERS)?);
+    let key = SignConfig::new("acme-2026", SignatureKey::secret(PARTNERS)?);
     let signed =
         ServiceBuilder::new().layer(SignLayer::new(key)?).service(cluster("gateway", gateway)?);
     Ok(Module::from_service(signed))

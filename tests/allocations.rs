@@ -247,7 +247,7 @@ fn what_a_head_suffices_for_costs_what_is_kept_for_the_answer() {
         })
     };
     let origin = || "https://a.test".parse().expect("an origin");
-    let csrf = csrf::Config::default().trusted_origins([origin()]);
+    let csrf = csrf::CsrfConfig::default().trusted_origins([origin()]);
     let checks = FilterChain::new()
         .then(IpFilter::new().deny(["10.0.0.0/8".parse().expect("a network")]))
         .then(MethodFilter::new([Method::POST]))
@@ -255,8 +255,8 @@ fn what_a_head_suffices_for_costs_what_is_kept_for_the_answer() {
         .then(ContentTypeFilter::new(["text/plain".parse().expect("a media type")]));
     assert_eq!(cost(checks), 0, "checks");
     let answers = FilterChain::new()
-        .then(SecurityHeadersFilter::new(security_headers::Config::default()))
-        .then(CorsFilter::new(cors::Config::new([origin()])).expect("a filter"));
+        .then(SecurityHeadersFilter::new(security_headers::SecurityHeadersConfig::default()))
+        .then(CorsFilter::new(cors::CorsConfig::new([origin()])).expect("a filter"));
     // The list of edits; the origin that is said again.
     assert_eq!(cost(answers), 2, "what is said in the answer");
 }

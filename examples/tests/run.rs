@@ -227,7 +227,7 @@ async fn axum_module_answers_in_this_process() {
     let _example = start(axum_module::run(listener));
     assert_answer(&get(&address, "/users").await, "200", "[\"ada\",\"grace\"]");
     assert_answer(&get(&address, "/users/ada").await, "200", "this is ada\n");
-    // Not an upgrade: axum refuses it, and says so itself.
+    // Not an upgrade: axum rejects it, and says so itself.
     assert_answer(&get(&address, "/users/ada/chat").await, "400", "upgrade");
     let url = format!("ws://{address}/users/ada/chat");
     let conversation = async {
@@ -361,9 +361,9 @@ async fn grpc_is_answered_here_and_there() {
     for place in ["here", "there"] {
         let reply = hello(&channel, "ada", place).await.unwrap();
         assert_eq!(reply, format!("hello ada, from {place}"));
-        let refused = hello(&channel, "", place).await.unwrap_err();
-        assert_eq!(refused.code(), tonic::Code::InvalidArgument);
-        assert_eq!(refused.message(), "nobody to greet");
+        let rejected = hello(&channel, "", place).await.unwrap_err();
+        assert_eq!(rejected.code(), tonic::Code::InvalidArgument);
+        assert_eq!(rejected.message(), "nobody to greet");
     }
 }
 
@@ -461,10 +461,10 @@ impl Changes {
 async fn failover_answers_whoever_is_down() {
     let (primary, first) = named("primary");
     let well = Arc::new(AtomicBool::new(true));
-    let is_well = Arc::clone(&well);
+    let is_healthy = Arc::clone(&well);
     let (_secondary, second) = upstream_of(module_fn(move |_: Request| {
-        let is_well = is_well.load(Ordering::Relaxed);
-        let answer = is_well.then(|| Response::new("secondary".into()));
+        let is_healthy = is_healthy.load(Ordering::Relaxed);
+        let answer = is_healthy.then(|| Response::new("secondary".into()));
         async move { answer.ok_or(Error::new(Reason::ModuleUnhealthy)) }
     }));
     let (listener, address) = listener();

@@ -6,7 +6,7 @@ use gateway_layers::auth::api_key::PostgresKeyStore;
 use gateway_layers::auth::api_key::{ApiKeys, StoreError};
 
 use crate::assemble;
-use crate::config::{ApiKeyProvider, Document, IdentitySettings, KeysFrom};
+use crate::config::{ApiKeyProvider, Document, IdentityConfig, KeysFrom};
 
 /// The keys of `[identity.api_key.NAME]`, to change them; without a name those of the only one. A
 /// file that is not there is made.
@@ -19,7 +19,7 @@ pub fn open(document: &Document, name: Option<&str>) -> Result<ApiKeys, BoxError
     let (name, config) = provider(document, name)?;
     if matches!(config.keys, KeysFrom::Inline(_)) {
         let problem = format!("the keys of `{name}` stand in the document: change them there");
-        return Err(StoreError::Refused(problem).into());
+        return Err(StoreError::Rejected(problem).into());
     }
     assemble::open_keys(name, config, true)
 }
@@ -39,7 +39,7 @@ fn provider<'d>(
     name: Option<&str>,
 ) -> Result<(&'d str, &'d ApiKeyProvider), BoxError> {
     let all = document.identities.iter().filter_map(|one| match &one.settings {
-        IdentitySettings::ApiKey(config) => Some((one.name.as_str(), config)),
+        IdentityConfig::ApiKey(config) => Some((one.name.as_str(), config)),
         _ => None,
     });
     let mut found = all.filter(|(own, _)| name.is_none_or(|name| *own == name));

@@ -33,7 +33,7 @@ impl Signals {
     ///
     /// # Errors
     ///
-    /// When the system refuses.
+    /// When the system rejects.
     ///
     /// # Panics
     ///

@@ -13,7 +13,7 @@ use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, 
 use futures_util::FutureExt;
 use gateway_core::message::Stream;
 use gateway_core::upstream::Connect;
-use gateway_core::upstream::health::EjectionSettings;
+use gateway_core::upstream::health::OutlierDetectionConfig;
 use gateway_core::{
     Body, Cluster, ClusterBuilder, ConnectionInfo, EndpointAddress, ListenerInfo, ModuleService,
     Request, RequestContext, Response,
@@ -73,12 +73,12 @@ impl Connect for Memory {
     }
 }
 
-fn cluster(size: usize, ejection: Option<EjectionSettings>) -> Cluster {
+fn cluster(size: usize, ejection: Option<OutlierDetectionConfig>) -> Cluster {
     let address = |number| format!("http://10.0.0.{number}:9000").parse().expect("an address");
     let builder = (0..size).map(address).fold(Cluster::builder("orders"), ClusterBuilder::endpoint);
     let builder = builder.connector(Memory);
     let builder = match ejection {
-        Some(ejection) => builder.ejection(ejection),
+        Some(ejection) => builder.outlier_detection(ejection),
         None => builder,
     };
     builder.build().expect("a cluster")

@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use gateway_core::upstream::balance::{
-    Balance, Candidate, ConsistentHash, LeastRequests, PeakEwma, PowerOfTwo, Random, RoundRobin,
-    Wanted, WeightedRoundRobin,
+    Balance, Candidate, ConsistentHash, LeastRequests, PeakEwma, PickContext, PowerOfTwo, Random,
+    RoundRobin, WeightedRoundRobin,
 };
-use gateway_core::{Endpoint, PoolSettings};
+use gateway_core::{Endpoint, PoolConfig};
 
 const SIZES: [usize; 2] = [10, 1_000];
 
@@ -21,7 +21,7 @@ fn candidates(size: usize, even: bool) -> Arc<[Candidate]> {
     (0..size)
         .map(|number| {
             let address = address(number).parse().expect("an address of the bench");
-            let endpoint = Endpoint::new(address, PoolSettings::default());
+            let endpoint = Endpoint::new(address, PoolConfig::default());
             Candidate::new(Arc::new(endpoint), weight(number))
         })
         .collect()
@@ -48,7 +48,7 @@ fn pick(criterion: &mut Criterion) {
                 group.bench_function(name, |bencher| {
                     bencher.iter(|| {
                         key = key.wrapping_add(0x9E37_79B9_7F4A_7C15);
-                        let wanted = Wanted::default().hash(Some(key));
+                        let wanted = PickContext::default().hash(Some(key));
                         black_box(pick.pick(black_box(&wanted)).is_some())
                     });
                 });

@@ -286,7 +286,7 @@ fn poll_incoming(
     Poll::Ready(match frame {
         Some(Ok(frame)) => Some(Ok(trailers::sanitize_frame(frame))),
         Some(Err(error)) => {
-            let left = http2 && broken == Reason::RequestBroken && is_left(&error);
+            let left = http2 && broken == Reason::RequestIncomplete && is_left(&error);
             let reason = if left { Reason::ClientGone } else { broken };
             Some(Err(Error::new(reason).with_source(error)))
         }
@@ -322,9 +322,9 @@ impl Drop for Body {
 }
 
 impl From<hyper::body::Incoming> for Body {
-    /// A request body as hyper receives it: a failure is [`Reason::RequestBroken`].
+    /// A request body as hyper receives it: a failure is [`Reason::RequestIncomplete`].
     fn from(body: hyper::body::Incoming) -> Self {
-        Self::incoming(body, Reason::RequestBroken, false)
+        Self::incoming(body, Reason::RequestIncomplete, false)
     }
 }
 

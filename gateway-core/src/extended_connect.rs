@@ -25,7 +25,7 @@ pub(crate) struct Pending {
     upgrade: OnUpgrade,
 }
 
-/// Turns an extended CONNECT into the upgrade it stands for; refuses an ordinary CONNECT.
+/// Turns an extended CONNECT into the upgrade it stands for; rejects an ordinary CONNECT.
 pub(crate) fn accept(request: &mut http::Request<Incoming>) -> Result<Option<Pending>, Error> {
     if request.method() != Method::CONNECT {
         return Ok(None);

@@ -10,7 +10,7 @@ use http_body::Body;
 use tokio::time::Instant;
 
 use crate::body::{End, Ended};
-use crate::error::{Error, GrpcStatus, Verdict};
+use crate::error::{Error, GrpcStatus, HealthSignal};
 use crate::media_type;
 
 /// The header in which a gRPC caller states its time (gRPC over HTTP/2, "Requests").
@@ -76,47 +76,47 @@ impl GrpcCall {
         Some(Self { hurried_from })
     }
 
-    /// The verdict of the call's status, which comes now.
-    pub fn verdict(self, status: GrpcStatus) -> Verdict {
+    /// The signal of the call's status, which comes now.
+    pub fn health_signal(self, status: GrpcStatus) -> HealthSignal {
         let hurried = || self.hurried_from.is_some_and(|from| Instant::now() >= from);
         if status == GrpcStatus::DeadlineExceeded && hurried() {
-            return Verdict::Neither;
+            return HealthSignal::Neutral;
         }
-        Verdict::of_grpc(status)
+        HealthSignal::of_grpc(status)
     }
 
-    /// The verdict of a failure, or of the head of a response; `None`: the status is behind it.
-    pub fn head<B: Body>(self, outcome: Result<&Response<B>, &Error>) -> Option<Verdict> {
+    /// The signal of a failure, or of the head of a response; `None`: the status is behind it.
+    pub fn head<B: Body>(self, outcome: Result<&Response<B>, &Error>) -> Option<HealthSignal> {
         let response = match outcome {
             Ok(response) => response,
-            Err(error) => return Some(error.reason().verdict()),
+            Err(error) => return Some(error.reason().health_signal()),
         };
         if let Some(status) = head_status(response) {
-            return Some(self.verdict(status));
+            return Some(self.health_signal(status));
         }
         let is_behind = response.status() == StatusCode::OK && !response.body().is_end_stream();
-        (!is_behind).then(|| Verdict::of_status(response.status()))
+        (!is_behind).then(|| HealthSignal::of_status(response.status()))
     }
 
-    /// The verdict of the end of a response whose head had none.
-    pub fn end(self, ended: Ended) -> Verdict {
+    /// The signal of the end of a response whose head had none.
+    pub fn end(self, ended: Ended) -> HealthSignal {
         match (ended.grpc_status, ended.end) {
-            (Some(status), _) => self.verdict(status),
-            (None, End::Complete) => Verdict::Success,
-            (None, End::Broken(reason)) => reason.verdict(),
-            (None, End::Dropped) => Verdict::Neither,
+            (Some(status), _) => self.health_signal(status),
+            (None, End::Complete) => HealthSignal::Success,
+            (None, End::Broken(reason)) => reason.health_signal(),
+            (None, End::Dropped) => HealthSignal::Neutral,
         }
     }
 }
 
-/// The verdict of an outcome of `call`, or of a request that is none; `None`: the response is the
+/// The signal of an outcome of `call`, or of a request that is none; `None`: the response is the
 /// beginning of a call's, and its [end](GrpcCall::end) decides.
-pub fn verdict<B: Body>(
+pub fn health_signal<B: Body>(
     call: Option<GrpcCall>,
     outcome: Result<&Response<B>, &Error>,
-) -> Option<Verdict> {
+) -> Option<HealthSignal> {
     match call {
-        None => Some(Verdict::of(outcome)),
+        None => Some(HealthSignal::of(outcome)),
         Some(call) => call.head(outcome),
     }
 }
@@ -154,11 +154,11 @@ mod tests {
     fn status_decides_over_http_status() {
         let call = call(&[]).unwrap();
         for (lines, body, expected) in [
-            (&[("grpc-status", "14")][..], body::Body::empty(), Some(Verdict::Failure)),
-            (&[("grpc-status", "0")], body::Body::empty(), Some(Verdict::Success)),
-            (&[("grpc-status", "5")], body::Body::empty(), Some(Verdict::Success)),
-            (&[("grpc-status", "1")], body::Body::empty(), Some(Verdict::Neither)),
-            (&[], body::Body::empty(), Some(Verdict::Success)),
+            (&[("grpc-status", "14")][..], body::Body::empty(), Some(HealthSignal::Failure)),
+            (&[("grpc-status", "0")], body::Body::empty(), Some(HealthSignal::Success)),
+            (&[("grpc-status", "5")], body::Body::empty(), Some(HealthSignal::Success)),
+            (&[("grpc-status", "1")], body::Body::empty(), Some(HealthSignal::Neutral)),
+            (&[], body::Body::empty(), Some(HealthSignal::Success)),
             (&[], body::Body::full("a message"), None),
         ] {
             let mut response = Response::new(body);
@@ -167,9 +167,9 @@ mod tests {
         }
         let mut response = Response::new(body::Body::full("no endpoint"));
         *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
-        assert_eq!(call.head(Ok(&response)), Some(Verdict::Failure));
+        assert_eq!(call.head(Ok(&response)), Some(HealthSignal::Failure));
         let closed = Error::new(Reason::UpstreamClosed);
-        assert_eq!(call.head::<body::Body>(Err(&closed)), Some(Verdict::Failure));
+        assert_eq!(call.head::<body::Body>(Err(&closed)), Some(HealthSignal::Failure));
     }
 
     #[test]
@@ -177,13 +177,13 @@ mod tests {
         let call = call(&[]).unwrap();
         let ended = |end, grpc_status| Ended { end, bytes: 0, grpc_status };
         for (end, status, expected) in [
-            (End::Complete, Some(GrpcStatus::Ok), Verdict::Success),
-            (End::Complete, Some(GrpcStatus::Internal), Verdict::Failure),
-            (End::Dropped, Some(GrpcStatus::Internal), Verdict::Failure),
-            (End::Complete, None, Verdict::Success),
-            (End::Broken(Reason::UpstreamIncomplete), None, Verdict::Failure),
-            (End::Broken(Reason::RequestTimeout), None, Verdict::Neither),
-            (End::Dropped, None, Verdict::Neither),
+            (End::Complete, Some(GrpcStatus::Ok), HealthSignal::Success),
+            (End::Complete, Some(GrpcStatus::Internal), HealthSignal::Failure),
+            (End::Dropped, Some(GrpcStatus::Internal), HealthSignal::Failure),
+            (End::Complete, None, HealthSignal::Success),
+            (End::Broken(Reason::UpstreamIncomplete), None, HealthSignal::Failure),
+            (End::Broken(Reason::RequestTimeout), None, HealthSignal::Neutral),
+            (End::Dropped, None, HealthSignal::Neutral),
         ] {
             assert_eq!(call.end(ended(end, status)), expected, "{end:?} {status:?}");
         }
@@ -192,12 +192,12 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn stated_time_that_ran_out_blames_nobody() {
         let status = GrpcStatus::DeadlineExceeded;
-        assert_eq!(call(&[]).unwrap().verdict(status), Verdict::Failure);
+        assert_eq!(call(&[]).unwrap().health_signal(status), HealthSignal::Failure);
         let call = call(&[("grpc-timeout", "800m")]).unwrap();
-        assert_eq!(call.verdict(status), Verdict::Failure, "long before its time");
+        assert_eq!(call.health_signal(status), HealthSignal::Failure, "long before its time");
         tokio::time::advance(Duration::from_millis(700)).await;
-        assert_eq!(call.verdict(status), Verdict::Neither);
-        assert_eq!(call.verdict(GrpcStatus::Unavailable), Verdict::Failure);
+        assert_eq!(call.health_signal(status), HealthSignal::Neutral);
+        assert_eq!(call.health_signal(GrpcStatus::Unavailable), HealthSignal::Failure);
     }
 
     #[test]

@@ -15,9 +15,9 @@
 //!
 //! **Not removed by naming** are `Host` and `Content-Length`, which are no connection options by
 //! their meaning and decide routing and framing, and the fields the gateway owns
-//! ([`is_owned`]): a client behind a trusted proxy must not be able to
+//! ([`is_reserved`]): a client behind a trusted proxy must not be able to
 //! delete what that proxy wrote. Strangers' owned fields go by
-//! [`strip_owned`](crate::forwarded::strip_owned).
+//! [`strip_reserved`](crate::forwarded::strip_reserved).
 //!
 //! **Kept** is `Trailer`: it announces fields of the message, not of the connection (RFC 9110,
 //! 6.6.2), and HTTP/1.1 senders emit only announced trailers.
@@ -30,7 +30,7 @@ use http::header::{
 };
 use smallvec::SmallVec;
 
-use crate::forwarded::is_owned;
+use crate::forwarded::is_reserved;
 use crate::keep_alive::{self, KEEP_ALIVE};
 
 /// What a request's connection-level fields asked for.
@@ -178,7 +178,7 @@ fn named(lines: &[HeaderValue]) -> impl Iterator<Item = &str> {
     let names = options.filter_map(|option| std::str::from_utf8(option).ok());
     names.filter(|name| {
         let kept = ["host", "content-length"].iter().any(|kept| name.eq_ignore_ascii_case(kept));
-        !kept && !is_owned(name)
+        !kept && !is_reserved(name)
     })
 }
 

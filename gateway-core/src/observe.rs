@@ -17,8 +17,8 @@ pub trait Observer: Send + Sync + 'static {
         let _ = event;
     }
 
-    /// A server refused what a client sent, because it is no request that could be handed on.
-    fn request_refused(&self, event: &RequestRefused<'_>) {
+    /// A server rejected what a client sent, because it is no request that could be handed on.
+    fn request_rejected(&self, event: &RequestRejected<'_>) {
         let _ = event;
     }
 
@@ -73,18 +73,18 @@ pub struct RequestFinished<'a> {
     pub duration: Duration,
 }
 
-/// A server refused what a client sent.
+/// A server rejected what a client sent.
 #[derive(Debug)]
 #[non_exhaustive]
-pub struct RequestRefused<'a> {
+pub struct RequestRejected<'a> {
     /// The connection, which is closed after the answer.
     pub connection: &'a ConnectionInfo,
     /// Why.
     pub error: &'a Error,
 }
 
-impl<'a> RequestRefused<'a> {
-    /// What came on `connection` was refused for `error`.
+impl<'a> RequestRejected<'a> {
+    /// What came on `connection` was rejected for `error`.
     pub fn new(connection: &'a ConnectionInfo, error: &'a Error) -> Self {
         Self { connection, error }
     }
@@ -216,8 +216,8 @@ impl Observer for Observers {
         self.each().for_each(|observer| observer.request_finished(event));
     }
 
-    fn request_refused(&self, event: &RequestRefused<'_>) {
-        self.each().for_each(|observer| observer.request_refused(event));
+    fn request_rejected(&self, event: &RequestRejected<'_>) {
+        self.each().for_each(|observer| observer.request_rejected(event));
     }
 
     fn handshake_failed(&self, event: &HandshakeFailed<'_>) {

@@ -226,7 +226,7 @@ impl http_body::Body for Reader {
         if state.cut {
             // Over HTTP/2 the stream is reset with this code.
             let cancelled = h2::Error::from(h2::Reason::CANCEL);
-            return Poll::Ready(Some(Err(Error::new(Reason::RequestBroken)
+            return Poll::Ready(Some(Err(Error::new(Reason::RequestIncomplete)
                 .with_detail("the response has ended")
                 .with_source(cancelled))));
         }
@@ -296,7 +296,7 @@ mod tests {
         assert!(!upload.is_over());
         let (frame, ()) = tokio::join!(body.frame(), async { drop(upload) });
         let error = frame.unwrap().unwrap_err();
-        assert_eq!(error.reason(), Reason::RequestBroken);
+        assert_eq!(error.reason(), Reason::RequestIncomplete);
         assert!(replay.again().is_none());
     }
 

@@ -30,19 +30,19 @@ pub const PROBLEM_TYPE: &str = "urn:gateway:problem:";
 /// The reason of an answer that the gateway made: an extension of the response, for whoever
 /// counts and logs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MadeHere(pub Reason);
+pub struct GatewayGenerated(pub Reason);
 
 /// Marks `response`, which was made of `error` in a form of its own, as made by the gateway: logs,
 /// metrics and audit then know the reason and the detail.
 pub fn mark(response: &mut Response, error: Error) {
     let extensions = response.extensions_mut();
-    extensions.insert(MadeHere(error.reason()));
-    extensions.insert(Told(Arc::new(error)));
+    extensions.insert(GatewayGenerated(error.reason()));
+    extensions.insert(ErrorSource(Arc::new(error)));
 }
 
 /// The error that a [marked](mark) response was made of.
 #[derive(Clone)]
-pub(crate) struct Told(pub(crate) Arc<Error>);
+pub(crate) struct ErrorSource(pub(crate) Arc<Error>);
 
 /// The answer to `error` for an HTTP caller.
 pub fn problem(error: &Error) -> Response {
@@ -59,7 +59,7 @@ pub fn problem(error: &Error) -> Response {
     if reason.closes_connection() {
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
-    response.extensions_mut().insert(MadeHere(reason));
+    response.extensions_mut().insert(GatewayGenerated(reason));
     response
 }
 
@@ -75,28 +75,28 @@ pub fn grpc(error: &Error) -> Response {
         headers.insert("grpc-message", message);
     }
     common_fields(headers, error);
-    response.extensions_mut().insert(MadeHere(reason));
+    response.extensions_mut().insert(GatewayGenerated(reason));
     response
 }
 
 /// The answer to `error` in the protocol the caller speaks.
-pub fn answer(error: &Error, caller: Caller) -> Response {
+pub fn answer(error: &Error, caller: ClientProtocol) -> Response {
     match caller {
-        Caller::Http => problem(error),
-        Caller::Grpc => grpc(error),
+        ClientProtocol::Http => problem(error),
+        ClientProtocol::Grpc => grpc(error),
     }
 }
 
 /// The protocol a caller speaks above HTTP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Caller {
+pub enum ClientProtocol {
     /// Plain HTTP.
     Http,
     /// gRPC: `content-type: application/grpc` in any case, with any suffix but `-web`.
     Grpc,
 }
 
-impl Caller {
+impl ClientProtocol {
     /// Who sent a request with these `headers`.
     pub fn of(method: &Method, headers: &HeaderMap) -> Self {
         if is_call(method, headers) { Self::Grpc } else { Self::Http }

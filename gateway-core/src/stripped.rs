@@ -11,7 +11,7 @@ use http_body::{Frame, SizeHint};
 
 use crate::body::Body;
 use crate::error::Error;
-use crate::forwarded::strip_owned;
+use crate::forwarded::strip_reserved;
 
 impl Body {
     /// Removes the fields `names` from the trailers, in every spelling, and those that the gateway
@@ -41,7 +41,7 @@ impl http_body::Body for Stripped {
         if let Some(Ok(frame)) = &mut frame
             && let Some(trailers) = frame.trailers_mut()
         {
-            strip_owned(trailers, &self.names, false);
+            strip_reserved(trailers, &self.names, false);
         }
         Poll::Ready(frame)
     }

@@ -5,7 +5,7 @@ use http::HeaderMap;
 use http::header::HeaderName;
 use http_body::Frame;
 
-use crate::forwarded::{is_owned, remove_where, same_field};
+use crate::forwarded::{is_reserved, remove_where, same_field};
 use crate::hop_headers::is_connection_level;
 
 /// Fields that change how a message is framed, routed, authenticated or understood.
@@ -93,7 +93,7 @@ pub fn is_forbidden(name: &str) -> bool {
     }
     FORBIDDEN.iter().any(|forbidden| same_field(name, forbidden))
         || is_connection_level(name)
-        || is_owned(name)
+        || is_reserved(name)
 }
 
 #[cfg(test)]

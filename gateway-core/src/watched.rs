@@ -8,14 +8,14 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use tokio::time::Instant;
 
-use crate::alarm::Alarm;
 use crate::body::Body;
 use crate::error::{Error, Reason};
+use crate::timer::ResettableTimer;
 
 /// A body that must not stand still, nor outlast its request's time.
 pub(crate) struct Watched {
     body: Body,
-    alarm: Alarm,
+    alarm: ResettableTimer,
     idle: Duration,
     stands_still: Reason,
     deadline: Option<Instant>,
@@ -25,7 +25,7 @@ pub(crate) struct Watched {
 impl Watched {
     /// Fails with `stands_still` when `body` has had nothing for `idle` while somebody waited.
     pub(crate) fn new(body: Body, idle: Duration, stands_still: Reason) -> Self {
-        let alarm = Alarm::default();
+        let alarm = ResettableTimer::default();
         Self { body, alarm, idle, stands_still, deadline: None, waits_since: None }
     }
 

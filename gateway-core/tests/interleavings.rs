@@ -51,7 +51,7 @@ fn no_more_is_granted_than_there_is() {
 }
 
 #[test]
-fn what_was_refused_is_given_back() {
+fn what_was_rejected_is_given_back() {
     every_order(|| {
         let ledger = Arc::new(Ledger::new(0, 1));
         let count = granted(&ledger, &[7, 8]) as u64;

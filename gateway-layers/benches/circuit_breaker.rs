@@ -1,4 +1,4 @@
-//! What a closed breaker adds to a call, by the same call without it; and what a refusal costs.
+//! What a closed breaker adds to a call, by the same call without it; and what a rejection costs.
 
 #![allow(clippy::expect_used, reason = "a bench that cannot be set up says so and ends")]
 
@@ -13,7 +13,9 @@ use futures_util::FutureExt;
 use gateway_core::{
     Body, ConnectionInfo, Error, ListenerInfo, Outcome, Request, RequestContext, Response,
 };
-use gateway_layers::circuit_breaker::{CircuitBreaker, CircuitBreakerLayer, Config, SlowCalls};
+use gateway_layers::circuit_breaker::{
+    CircuitBreaker, CircuitBreakerConfig, CircuitBreakerLayer, SlowCalls,
+};
 use tokio::time::Instant;
 use tower::{Layer, Service};
 
@@ -43,7 +45,7 @@ fn request(connection: &Arc<ConnectionInfo>) -> Request {
 }
 
 fn breaker(slow: Option<SlowCalls>) -> CircuitBreaker {
-    let mut config = Config::default();
+    let mut config = CircuitBreakerConfig::default();
     config.slow = slow;
     CircuitBreaker::new("bench", config).expect("a configuration of the bench")
 }

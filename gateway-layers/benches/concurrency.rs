@@ -9,7 +9,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use futures_util::FutureExt;
 use gateway_core::{Body, Error, Module, Request, Response, module_fn};
 use gateway_layers::concurrency::{
-    AdaptiveSettings, ConcurrencyLayer, ConcurrencyLimit, ConcurrencySettings, ShedSettings,
+    AdaptiveConfig, ConcurrencyConfig, ConcurrencyLayer, ConcurrencyLimit, ShedConfig,
 };
 use tower_layer::Layer;
 use tower_service::Service;
@@ -41,12 +41,12 @@ where
 fn uncontended(criterion: &mut Criterion) {
     measure(criterion, "none", &answers());
     let behind = |settings| ConcurrencyLayer::new(ConcurrencyLimit::new(settings)).layer(answers());
-    measure(criterion, "fixed", &behind(ConcurrencySettings::default()));
-    let mut shedding = ConcurrencySettings::default();
-    shedding.shed = Some(ShedSettings::default());
+    measure(criterion, "fixed", &behind(ConcurrencyConfig::default()));
+    let mut shedding = ConcurrencyConfig::default();
+    shedding.shed = Some(ShedConfig::default());
     measure(criterion, "shedding", &behind(shedding));
-    let mut adaptive = ConcurrencySettings::default();
-    adaptive.adaptive = Some(AdaptiveSettings::default());
+    let mut adaptive = ConcurrencyConfig::default();
+    adaptive.adaptive = Some(AdaptiveConfig::default());
     measure(criterion, "adaptive", &behind(adaptive));
 }
 

@@ -15,7 +15,7 @@ use gateway_core::{
     Body, ConnectionInfo, Error, ListenerInfo, Outcome, Request, RequestContext, Response,
 };
 use gateway_layers::guard::Guard;
-use gateway_layers::rate_limit::{Algorithm, Limit, RateLimitLayer, RateLimitSettings};
+use gateway_layers::rate_limit::{Algorithm, Limit, RateLimitConfig, RateLimitLayer};
 use tokio::time::Instant;
 use tower::{Layer, Service};
 
@@ -67,7 +67,7 @@ where
     });
 }
 
-/// Refuses nobody, and no key is over before it is used again.
+/// Rejects nobody, and no key is over before it is used again.
 fn wide() -> Limit {
     Limit::per_hour(1_000_000).burst(1_000_000_000).by_ip()
 }
@@ -92,7 +92,7 @@ fn decide(criterion: &mut Criterion, clients: u32) {
 }
 
 fn layer(limits: Vec<Limit>, headers: bool) -> RateLimitLayer {
-    let mut settings = RateLimitSettings::new("bench", limits);
+    let mut settings = RateLimitConfig::new("bench", limits);
     settings.headers = headers;
     RateLimitLayer::new(settings).expect("limits of the bench")
 }
@@ -112,7 +112,7 @@ fn bench(criterion: &mut Criterion) {
             false,
         );
         run("three", vec![wide(), wide().by([]), wide().by_route()], false);
-        run("refused", vec![Limit::per_hour(1).by_ip()], false);
+        run("rejected", vec![Limit::per_hour(1).by_ip()], false);
         measure(criterion, &format!("{clients}_clients/without"), clients, Answers);
     }
 }

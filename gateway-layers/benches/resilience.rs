@@ -12,15 +12,15 @@ use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_mai
 use futures_util::FutureExt;
 use gateway_core::budget::RetryBudget;
 use gateway_core::module::ModuleFuture;
-use gateway_core::upstream::balance::{Balance, Candidate, Pick, PowerOfTwo, Wanted};
+use gateway_core::upstream::balance::{Balance, Candidate, Pick, PickContext, PowerOfTwo};
 use gateway_core::{
-    Body, ConnectionInfo, Endpoint, Error, ListenerInfo, Module, PoolSettings, Request,
+    Body, ConnectionInfo, Endpoint, Error, ListenerInfo, Module, PoolConfig, Request,
     RequestContext, Response, module_fn,
 };
-use gateway_layers::circuit_breaker::{CircuitBreaker, CircuitBreakerLayer, Config};
-use gateway_layers::concurrency::{ConcurrencyLayer, ConcurrencyLimit, ConcurrencySettings};
+use gateway_layers::circuit_breaker::{CircuitBreaker, CircuitBreakerConfig, CircuitBreakerLayer};
+use gateway_layers::concurrency::{ConcurrencyConfig, ConcurrencyLayer, ConcurrencyLimit};
 use gateway_layers::retry::RetryLayer;
-use gateway_layers::timeout::{TimeoutLayer, TryTimeoutLayer};
+use gateway_layers::timeout::{AttemptTimeoutLayer, TimeoutLayer};
 use http::HeaderValue;
 use tokio::time::Instant;
 use tower::{Service, ServiceBuilder};
@@ -44,7 +44,7 @@ impl Balanced {
     fn new(inner: Module) -> Self {
         let endpoint = |number| {
             let address = format!("http://10.0.0.{number}:9000").parse().expect("an address");
-            Candidate::new(Arc::new(Endpoint::new(address, PoolSettings::default())), 100)
+            Candidate::new(Arc::new(Endpoint::new(address, PoolConfig::default())), 100)
         };
         let pick = PowerOfTwo::with_seed(7).over((0..3).map(endpoint).collect());
         Self { pick: pick.into(), budget: None, inner }
@@ -68,18 +68,18 @@ impl Service<Request> for Balanced {
         if let Some(budget) = &self.budget {
             budget.deposit();
         }
-        black_box(self.pick.pick(black_box(&Wanted::default())).map(Arc::clone));
+        black_box(self.pick.pick(black_box(&PickContext::default())).map(Arc::clone));
         self.inner.call(request)
     }
 }
 
 fn breaker() -> CircuitBreakerLayer {
-    let breaker = CircuitBreaker::new("bench", Config::default());
+    let breaker = CircuitBreaker::new("bench", CircuitBreakerConfig::default());
     CircuitBreakerLayer::new(breaker.expect("a configuration of the bench"))
 }
 
 fn bulkhead() -> ConcurrencyLayer {
-    ConcurrencyLayer::new(ConcurrencyLimit::new(ConcurrencySettings::default()))
+    ConcurrencyLayer::new(ConcurrencyLimit::new(ConcurrencyConfig::default()))
 }
 
 fn timeout() -> TimeoutLayer {
@@ -135,7 +135,7 @@ fn policies(criterion: &mut Criterion) {
     measure(criterion, "breaker", &around().layer(breaker()).service(answers()));
     measure(criterion, "bulkhead", &around().layer(bulkhead()).service(answers()));
     measure(criterion, "retry", &around().layer(RetryLayer::new()).service(answers()));
-    let times = around().layer(timeout()).layer(TryTimeoutLayer::new(Duration::from_secs(5)));
+    let times = around().layer(timeout()).layer(AttemptTimeoutLayer::new(Duration::from_secs(5)));
     measure(criterion, "timeouts", &times.service(answers()));
     measure(criterion, "cluster", &cluster());
     measure(criterion, "all", &all());

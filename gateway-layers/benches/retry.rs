@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use futures_util::FutureExt;
-use gateway_core::budget::{Config, RetryBudget};
+use gateway_core::budget::{RetryBudget, RetryBudgetConfig};
 use gateway_core::{
     Body, ConnectionInfo, Error, ListenerInfo, Outcome, Request, RequestContext, Response,
 };
@@ -81,13 +81,13 @@ fn layers(criterion: &mut Criterion) {
 fn budget(criterion: &mut Criterion) {
     let budget = RetryBudget::default();
     criterion.bench_function("budget/deposit", |bencher| bencher.iter(|| budget.deposit()));
-    let mut config = Config::default();
+    let mut config = RetryBudgetConfig::default();
     config.min_per_second = u32::MAX;
     let large = RetryBudget::new(&config);
     criterion.bench_function("budget/withdraw", |bencher| bencher.iter(|| large.withdraw()));
     config.min_per_second = 0;
     let empty = RetryBudget::new(&config);
-    criterion.bench_function("budget/refuse", |bencher| bencher.iter(|| empty.withdraw()));
+    criterion.bench_function("budget/reject", |bencher| bencher.iter(|| empty.withdraw()));
 }
 
 criterion_group!(benches, layers, budget);

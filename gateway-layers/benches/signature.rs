@@ -14,7 +14,7 @@ use gateway_core::{
     Body, ConnectionInfo, Error, ListenerInfo, Module, Request, RequestContext, Response, module_fn,
 };
 use gateway_layers::auth::signature::{
-    MemoryNonces, SignLayer, SignSettings, SignatureAlgorithm, SignatureKey, SignatureVerifier,
+    MemoryNonces, SignConfig, SignLayer, SignatureAlgorithm, SignatureKey, SignatureVerifier,
     TrustedKey,
 };
 use tokio::time::Instant;
@@ -59,7 +59,7 @@ impl Signer {
             *seen.lock().expect("a lock") = Some(request);
             async { Ok::<_, Error>(Response::new(Body::empty())) }
         }));
-        let layer = SignLayer::new(SignSettings::new("k1", key(name))).expect("settings");
+        let layer = SignLayer::new(SignConfig::new("k1", key(name))).expect("settings");
         Self { module: Module::from_service(layer.layer(module)), last }
     }
 

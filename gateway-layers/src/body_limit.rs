@@ -27,7 +27,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use gateway_core::respond::Caller;
+use gateway_core::respond::ClientProtocol;
 use gateway_core::{Body, Error, Outcome, Reason, Request, Response};
 use http::Version;
 use http_body::{Frame, SizeHint};
@@ -97,7 +97,7 @@ impl<S> BodyLimit<S> {
     /// The limit that holds for `request`.
     fn limit(&self, request: &Request) -> u64 {
         let exempt = self.layer.exempt_grpc && request.version() == Version::HTTP_2 && {
-            Caller::of(request.method(), request.headers()) == Caller::Grpc
+            ClientProtocol::of(request.method(), request.headers()) == ClientProtocol::Grpc
         };
         if exempt { u64::MAX } else { self.layer.limit }
     }
@@ -243,8 +243,8 @@ mod tests {
             assert_eq!(outcome.is_ok(), fits, "{body:?}");
         }
         assert!(limited(reads(), streamed(&["12", "34"])).await.is_ok());
-        let refused = limited(reads(), streamed(&["12", "345"])).await;
-        assert_eq!(reason(refused), Reason::BodyTooLarge);
+        let rejected = limited(reads(), streamed(&["12", "345"])).await;
+        assert_eq!(reason(rejected), Reason::BodyTooLarge);
     }
 
     #[tokio::test]
@@ -279,8 +279,8 @@ mod tests {
     #[tokio::test]
     async fn a_stated_length_is_judged_before_anyone_is_called() {
         let module = Module::new(module_fn(|_: Request| async { panic!("called") }));
-        let refused = limited(module, Request::new("12345".into())).await;
-        assert_eq!(reason(refused), Reason::BodyTooLarge);
+        let rejected = limited(module, Request::new("12345".into())).await;
+        assert_eq!(reason(rejected), Reason::BodyTooLarge);
     }
 
     #[tokio::test]
@@ -298,8 +298,8 @@ mod tests {
             let read = request.into_body().collect().await;
             Ok::<_, Error>(Response::new(format!("{}", read.is_ok()).into()))
         }));
-        let refused = limited(module, streamed(&["12345"])).await;
-        assert_eq!(reason(refused), Reason::BodyTooLarge);
+        let rejected = limited(module, streamed(&["12345"])).await;
+        assert_eq!(reason(rejected), Reason::BodyTooLarge);
     }
 
     #[tokio::test]

@@ -33,7 +33,7 @@ use crate::filter::{Filter, Flow};
 const ACCEPT_POST: HeaderName = HeaderName::from_static("accept-post");
 const ACCEPT_PATCH: HeaderName = HeaderName::from_static("accept-patch");
 
-/// Refuses bodies by their kind; see the [module](self).
+/// Rejects bodies by their kind; see the [module](self).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ContentTypeFilter {
     ranges: Vec<MediaRange>,
@@ -69,7 +69,7 @@ impl ContentTypeFilter {
         if taken { Ok(()) } else { Err("") }
     }
 
-    fn refusal(&self, method: &Method, detail: &'static str) -> Error {
+    fn rejection(&self, method: &Method, detail: &'static str) -> Error {
         let error = Error::new(Reason::MediaTypeNotAllowed)
             .with_detail(detail)
             .with_field(header::ACCEPT, self.accept.clone());
@@ -89,7 +89,7 @@ impl Filter for ContentTypeFilter {
         }
         match self.check(&head.headers) {
             Ok(()) => Flow::Continue,
-            Err(detail) => Flow::Refuse(self.refusal(&head.method, detail)),
+            Err(detail) => Flow::Reject(self.rejection(&head.method, detail)),
         }
     }
 }
@@ -265,7 +265,7 @@ mod tests {
         }
         match json().apply(&mut request.into_parts().0) {
             Flow::Continue => true,
-            Flow::Refuse(error) => {
+            Flow::Reject(error) => {
                 assert_eq!(error.reason(), Reason::MediaTypeNotAllowed);
                 false
             }
@@ -337,14 +337,14 @@ mod tests {
     }
 
     #[test]
-    fn who_is_refused_is_told_what_is_taken() {
+    fn who_is_rejected_is_told_what_is_taken() {
         const LIST: &str = "application/json, application/*+json, image/*";
         for (method, field) in [
             (Method::POST, Some("accept-post")),
             (Method::PATCH, Some("accept-patch")),
             (Method::PUT, None),
         ] {
-            let error = json().refusal(&method, "");
+            let error = json().rejection(&method, "");
             let fields: Vec<_> = error
                 .fields()
                 .iter()

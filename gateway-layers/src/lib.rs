@@ -179,17 +179,17 @@ mod guides {
 
     #[cfg(feature = "introspection")]
     #[doc = include_str!("../../docs/introspection.md")]
-    struct AskingAboutTokens;
+    struct TokenIntrospection;
 
     #[cfg(feature = "external_auth")]
     #[doc = include_str!("../../docs/external-auth.md")]
-    struct SomebodyElseDecides;
+    struct ExternalAuthorization;
 
     #[doc = include_str!("../../docs/cors.md")]
     struct Cors;
 
-    #[doc = include_str!("../../docs/edge-hygiene.md")]
-    struct EdgeHygiene;
+    #[doc = include_str!("../../docs/edge-validation.md")]
+    struct EdgePolicies;
 
     #[cfg(feature = "api_key")]
     #[doc = include_str!("../../docs/api-keys.md")]

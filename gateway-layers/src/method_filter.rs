@@ -1,7 +1,7 @@
 //! [`MethodFilter`]: which methods a route takes at all.
 //!
 //! Other than the methods of a route's match, which let the next route have what they do not fit,
-//! these refuse: with [`Reason::MethodNotAllowed`] (405) and `Allow` (RFC 9110, section 10.2.1).
+//! these reject: with [`Reason::MethodNotAllowed`] (405) and `Allow` (RFC 9110, section 10.2.1).
 //!
 //! ```
 //! use gateway_core::{FixedResponse, Module};
@@ -24,7 +24,7 @@ use http::{Method, request};
 
 use crate::filter::{Filter, Flow};
 
-/// Refuses methods; see the [module](self).
+/// Rejects methods; see the [module](self).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MethodFilter {
     /// Sorted, each once.
@@ -50,7 +50,7 @@ impl Filter for MethodFilter {
         if self.methods.contains(&head.method) {
             return Flow::Continue;
         }
-        Flow::Refuse(Error::new(Reason::MethodNotAllowed).with_allow(self.methods.clone()))
+        Flow::Reject(Error::new(Reason::MethodNotAllowed).with_allow(self.methods.clone()))
     }
 }
 
@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_listed_is_refused_with_the_list() {
+    fn what_is_not_listed_is_rejected_with_the_list() {
         let filter = MethodFilter::new([Method::POST, Method::GET, Method::GET]);
         for (method, passes) in [
             (Method::GET, true),
@@ -74,7 +74,7 @@ mod tests {
             *request.method_mut() = method.clone();
             match filter.apply(&mut request.into_parts().0) {
                 Flow::Continue => assert!(passes, "{method}"),
-                Flow::Refuse(error) => {
+                Flow::Reject(error) => {
                     assert!(!passes, "{method}");
                     assert_eq!(error.reason(), Reason::MethodNotAllowed);
                     assert_eq!(error.allow(), [Method::GET, Method::POST]);

@@ -3,12 +3,12 @@
 //! ```
 //! use gateway_core::{FixedResponse, Module};
 //! use gateway_layers::filter::FilterLayer;
-//! use gateway_layers::security_headers::{Config, SecurityHeadersFilter};
+//! use gateway_layers::security_headers::{SecurityHeadersConfig, SecurityHeadersFilter};
 //! use http::HeaderValue;
 //! use tower::ServiceBuilder;
 //!
 //! let framed = HeaderValue::from_static("SAMEORIGIN");
-//! let config = Config { frame_options: Some(framed), ..Config::default() };
+//! let config = SecurityHeadersConfig { frame_options: Some(framed), ..SecurityHeadersConfig::default() };
 //! let module = Module::new(FixedResponse::new(http::StatusCode::NO_CONTENT));
 //! let careful = Module::from_service(
 //!     ServiceBuilder::new()
@@ -18,13 +18,13 @@
 //! ```
 //!
 //! The fields are put into every answer of the route, into those that the gateway makes of a failure
-//! as well. What the target says itself is kept, unless [`Config::replace`] is set.
+//! as well. What the target says itself is kept, unless [`SecurityHeadersConfig::replace`] is set.
 
 use std::fmt;
 use std::sync::Arc;
 
 use gateway_core::context::Scheme;
-use gateway_core::{AnswerEdit, RequestExt};
+use gateway_core::{RequestExt, ResponseEdit};
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::request;
 
@@ -39,7 +39,7 @@ const POWERED_BY: HeaderName = HeaderName::from_static("x-powered-by");
 /// Which fields are added, each with its value; `None`: not this one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(clippy::exhaustive_structs, reason = "made with what differs from the default")]
-pub struct Config {
+pub struct SecurityHeadersConfig {
     /// `Strict-Transport-Security` (RFC 6797), said over HTTPS only: by scheme of the
     /// [listener](gateway_core::RequestContext::scheme) or of a trusted proxy in front. Default: a
     /// year, this host alone.
@@ -68,7 +68,7 @@ pub struct Config {
     pub hide_server: bool,
 }
 
-impl Default for Config {
+impl Default for SecurityHeadersConfig {
     fn default() -> Self {
         let value = |text| Some(HeaderValue::from_static(text));
         Self {
@@ -89,7 +89,7 @@ impl Default for Config {
     }
 }
 
-impl Config {
+impl SecurityHeadersConfig {
     /// The fields that are added, in the order of the settings.
     pub fn fields(&self) -> impl Iterator<Item = (HeaderName, &HeaderValue)> {
         let fields = [
@@ -111,27 +111,27 @@ impl Config {
 /// Adds fields to answers; see the [module](self).
 #[derive(Clone)]
 pub struct SecurityHeadersFilter {
-    config: Arc<Config>,
-    plain: Arc<dyn AnswerEdit>,
-    secure: Arc<dyn AnswerEdit>,
+    config: Arc<SecurityHeadersConfig>,
+    plain: Arc<dyn ResponseEdit>,
+    secure: Arc<dyn ResponseEdit>,
 }
 
 impl SecurityHeadersFilter {
     /// Adds what `config` says.
-    pub fn new(config: Config) -> Self {
+    pub fn new(config: SecurityHeadersConfig) -> Self {
         let config = Arc::new(config);
         let edit = |secure: bool| {
             let fields = config.fields();
             let fields =
                 fields.filter(|(name, _)| secure || name != header::STRICT_TRANSPORT_SECURITY);
             let fields = fields.map(|(name, value)| (name, value.clone())).collect();
-            Arc::new(Fields { config: Arc::clone(&config), fields }) as Arc<dyn AnswerEdit>
+            Arc::new(Fields { config: Arc::clone(&config), fields }) as Arc<dyn ResponseEdit>
         };
         Self { plain: edit(false), secure: edit(true), config }
     }
 
     /// What it adds.
-    pub fn config(&self) -> &Config {
+    pub fn config(&self) -> &SecurityHeadersConfig {
         &self.config
     }
 }
@@ -140,18 +140,18 @@ impl Filter for SecurityHeadersFilter {
     fn apply(&self, head: &mut request::Parts) -> Flow {
         if let Some(context) = head.context() {
             let secure = context.scheme() == Scheme::Https;
-            context.edit_answer(Arc::clone(if secure { &self.secure } else { &self.plain }));
+            context.edit_response(Arc::clone(if secure { &self.secure } else { &self.plain }));
         }
         Flow::Continue
     }
 }
 
 struct Fields {
-    config: Arc<Config>,
+    config: Arc<SecurityHeadersConfig>,
     fields: Vec<(HeaderName, HeaderValue)>,
 }
 
-impl AnswerEdit for Fields {
+impl ResponseEdit for Fields {
     fn edit(&self, headers: &mut HeaderMap) {
         if self.config.hide_server {
             headers.remove(header::SERVER);
@@ -191,7 +191,11 @@ mod tests {
     use crate::filter::FilterLayer;
 
     /// The answer's fields, where the target says `lines` or fails.
-    async fn answer(config: Config, scheme: Scheme, lines: Option<&[(&str, &str)]>) -> HeaderMap {
+    async fn answer(
+        config: SecurityHeadersConfig,
+        scheme: Scheme,
+        lines: Option<&[(&str, &str)]>,
+    ) -> HeaderMap {
         let lines = lines.map(|lines| {
             let line = |(name, value): &(&str, &str)| {
                 let name: HeaderName = name.parse().unwrap();
@@ -223,17 +227,17 @@ mod tests {
     #[tokio::test]
     async fn the_preset_is_on_answers_and_on_failures() {
         for lines in [Some(&[][..]), None] {
-            let headers = answer(Config::default(), Scheme::Https, lines).await;
-            for (name, value) in Config::default().fields() {
+            let headers = answer(SecurityHeadersConfig::default(), Scheme::Https, lines).await;
+            for (name, value) in SecurityHeadersConfig::default().fields() {
                 assert_eq!(headers.get_all(&name).iter().collect::<Vec<_>>(), [value], "{name}");
             }
-            assert_eq!(Config::default().fields().count(), 8);
+            assert_eq!(SecurityHeadersConfig::default().fields().count(), 8);
         }
     }
 
     #[tokio::test]
     async fn hsts_is_said_over_https_only() {
-        let headers = answer(Config::default(), Scheme::Http, Some(&[])).await;
+        let headers = answer(SecurityHeadersConfig::default(), Scheme::Http, Some(&[])).await;
         assert!(!headers.contains_key("strict-transport-security"));
         assert_eq!(headers["x-content-type-options"], "nosniff");
     }
@@ -241,13 +245,17 @@ mod tests {
     #[tokio::test]
     async fn what_the_target_says_is_kept_unless_it_is_to_be_replaced() {
         let said = [("referrer-policy", "no-referrer"), ("server", "x"), ("x-powered-by", "y")];
-        let headers = answer(Config::default(), Scheme::Http, Some(&said)).await;
+        let headers = answer(SecurityHeadersConfig::default(), Scheme::Http, Some(&said)).await;
         assert_eq!(headers["referrer-policy"], "no-referrer");
         assert_eq!(
             (&headers["server"], &headers["x-powered-by"]),
             (&"x".parse().unwrap(), &"y".parse().unwrap())
         );
-        let config = Config { replace: true, hide_server: true, ..Config::default() };
+        let config = SecurityHeadersConfig {
+            replace: true,
+            hide_server: true,
+            ..SecurityHeadersConfig::default()
+        };
         let headers = answer(config, Scheme::Http, Some(&said)).await;
         assert_eq!(headers["referrer-policy"], "strict-origin-when-cross-origin");
         assert!(!headers.contains_key("server") && !headers.contains_key("x-powered-by"));
@@ -256,15 +264,18 @@ mod tests {
     #[tokio::test]
     async fn a_target_that_allows_frames_is_not_overruled() {
         let said = [("x-frame-options", "SAMEORIGIN")];
-        let headers = answer(Config::default(), Scheme::Http, Some(&said)).await;
+        let headers = answer(SecurityHeadersConfig::default(), Scheme::Http, Some(&said)).await;
         assert_eq!(headers["x-frame-options"], "SAMEORIGIN");
         assert!(!headers.contains_key("content-security-policy"));
     }
 
     #[tokio::test]
     async fn fields_can_be_left_out() {
-        let config =
-            Config { frame_options: None, content_security_policy: None, ..Config::default() };
+        let config = SecurityHeadersConfig {
+            frame_options: None,
+            content_security_policy: None,
+            ..SecurityHeadersConfig::default()
+        };
         let headers = answer(config, Scheme::Http, Some(&[])).await;
         assert!(!headers.contains_key("x-frame-options"));
         assert!(!headers.contains_key("content-security-policy"));

@@ -27,7 +27,7 @@ impl Keys {
     async fn gateway(&self) -> Gateway {
         let cluster = format!("[clusters.upstream]\nendpoints = [{:?}]\n", self.upstream.url());
         let identity = format!(
-            "[identity.api_key.partners]\n{}\ndeadline = \"5s\"\n\
+            "[identity.api_key.partners]\n{}\ntimeout = \"5s\"\n\
              forward = {{ x-user-id = \"subject\", x-user-tier = \"tier\", x-key = \"key_id\" }}\n{}\n",
             self.from, self.more
         );
@@ -80,7 +80,7 @@ fn id(key: &str) -> &str {
 }
 
 #[track_caller]
-fn refused(reply: &Reply, status: u16, reason: &str) {
+fn rejected(reply: &Reply, status: u16, reason: &str) {
     reply.assert_by_gateway(&[status]);
     assert_eq!(reply.reason().as_deref(), Some(reason));
 }
@@ -102,7 +102,7 @@ async fn a_life(given: Keys) {
     // A second one, with less.
     let plain = keys(&one, &["issue", "--owner", "other", "--expires", "90d"], "");
     until(&one, &plain, 200).await;
-    refused(&asks(&one, "/admin", &[("x-api-key", &plain)]).await, 403, "forbidden");
+    rejected(&asks(&one, "/admin", &[("x-api-key", &plain)]).await, 403, "forbidden");
     let listed = keys(&one, &["list"], "");
     assert!(listed.contains(&format!("{} owner=acme tier=gold", id(&key))), "{listed}");
     assert!(!listed.contains(key.rsplit('_').next().expect("a secret")), "{listed}");
@@ -116,7 +116,7 @@ async fn a_life(given: Keys) {
     until(&other, &next, 401).await;
     shows(&other, &key).await.assert_ok("ok");
     let answer = shows(&other, &next).await;
-    refused(&answer, 401, "credentials_invalid");
+    rejected(&answer, 401, "credentials_invalid");
     assert_eq!(answer.header("www-authenticate"), Some("ApiKey realm=\"gateway\""));
     for key in [&key, &plain, &next] {
         let secret = key.rsplit('_').next().expect("a secret");
@@ -165,7 +165,7 @@ async fn keys_in_postgres_are_issued_rotated_and_taken_back() {
     let gateway = given.gateway().await;
     let schema = keys(&gateway, &["create-table", "--print"], "");
     assert!(schema.contains("CREATE TABLE IF NOT EXISTS gateway_api_keys"), "{schema}");
-    refused(&shows(&gateway, "a-key-of-somebody").await, 503, "identity_unavailable");
+    rejected(&shows(&gateway, "a-key-of-somebody").await, 503, "identity_unavailable");
     keys(&gateway, &["create-table"], "");
     drop(gateway);
     a_life(given).await;
@@ -182,7 +182,7 @@ async fn known_keys_pass_while_the_store_is_away_and_nobody_else() {
     server.stop();
     shows(&gateway, &key).await.assert_ok("ok");
     let answer = shows(&gateway, &other).await;
-    refused(&answer, 503, "identity_unavailable");
+    rejected(&answer, 503, "identity_unavailable");
     assert_eq!(answer.header("retry-after"), Some("1"));
     assert!(server.run());
     let back = Instant::now();
@@ -211,10 +211,10 @@ async fn keys_of_the_document_are_taken_where_it_says_and_change_with_a_reload()
     asks(&gateway, "/orders?key=a-key-of-somebody", &[]).await.assert_ok("ok");
     // Not in the header, since other places were named; and not in two.
     let missing = shows(&gateway, "a-key-of-somebody").await;
-    refused(&missing, 401, "unauthenticated");
+    rejected(&missing, 401, "unauthenticated");
     assert_eq!(missing.header("www-authenticate"), Some("ApiKey realm=\"partners\""));
     let two = asks(&gateway, "/orders?key=a-key-of-somebody", &cookie).await;
-    refused(&two, 401, "credentials_invalid");
+    rejected(&two, 401, "credentials_invalid");
     // The command leaves the document alone.
     let path = gateway.document_path();
     let config = path.to_str().expect("a path");
@@ -267,8 +267,8 @@ async fn a_foreign_key_comes_in_on_standard_input_and_limits_count_its_owner() {
     for _ in 0..2 {
         shows(&gateway, &second).await.assert_ok("ok");
     }
-    refused(&shows(&gateway, "sk_live_51H8aBcDeFgHiJkLmN").await, 429, "rate_limited");
+    rejected(&shows(&gateway, "sk_live_51H8aBcDeFgHiJkLmN").await, 429, "rate_limited");
     shows(&gateway, &plain).await.assert_ok("ok");
-    refused(&shows(&gateway, &plain).await, 429, "rate_limited");
+    rejected(&shows(&gateway, &plain).await, 429, "rate_limited");
     std::fs::remove_file(&path).expect("remove");
 }

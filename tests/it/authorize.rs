@@ -66,11 +66,11 @@ async fn an_expression_sees_the_request_as_everybody_behind_does() {
             ("/users/eve?as=eve&as=ada", vec![tenant]),
             ("/users/eve?%61s=ada", vec![tenant]),
         ] {
-            let refused = ask(&mut client, target, &fields).await;
-            refused.assert_by_gateway(&[403, 400]);
-            if refused.status == 403 {
-                assert_eq!(refused.reason().as_deref(), Some("forbidden"), "{target}");
-                assert!(!refused.text().contains("acme"), "{}", refused.text());
+            let rejected = ask(&mut client, target, &fields).await;
+            rejected.assert_by_gateway(&[403, 400]);
+            if rejected.status == 403 {
+                assert_eq!(rejected.reason().as_deref(), Some("forbidden"), "{target}");
+                assert!(!rejected.text().contains("acme"), "{}", rejected.text());
             }
         }
     }
@@ -84,11 +84,11 @@ async fn who_lacks_a_scope_is_told_which() {
                   \"orders:write\"] } }";
     let gateway = gateway(&upstream, policy).await;
     for mut client in clients(&gateway) {
-        let refused = ask(&mut client, "/users/eve", &[]).await;
-        refused.assert_by_gateway(&[403]);
+        let rejected = ask(&mut client, "/users/eve", &[]).await;
+        rejected.assert_by_gateway(&[403]);
         let expected = "Bearer realm=\"gateway\", error=\"insufficient_scope\", \
                         scope=\"orders:read orders:write\"";
-        assert_eq!(refused.header("www-authenticate"), Some(expected));
+        assert_eq!(rejected.header("www-authenticate"), Some(expected));
     }
     assert!(upstream.seen().is_empty());
 }

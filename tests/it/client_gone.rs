@@ -164,7 +164,7 @@ async fn end_of_drain_is_no_client_gone() {
     let upstream = Upstream::http1().answer(Answer::hang()).start().await;
     let gateway = Gateway::to(&upstream)
         .timeout("60s")
-        .more("[drain]\nlame_duck = \"0s\"\ndeadline = \"300ms\"")
+        .more("[drain]\nlame_duck = \"0s\"\ntimeout = \"300ms\"")
         .start()
         .await;
     let mut asking = tokio::task::JoinSet::new();

@@ -74,7 +74,7 @@ async fn a_preflight_never_reaches_the_upstream() {
 }
 
 #[tokio::test]
-async fn a_refused_preflight_has_no_cors_field_and_says_why() {
+async fn a_rejected_preflight_has_no_cors_field_and_says_why() {
     let upstream = Upstream::http1().start().await;
     let gateway = Gateway::to(&upstream).route(CORS).start().await;
     let mut failures = Failures::new();
@@ -94,8 +94,8 @@ async fn a_refused_preflight_has_no_cors_field_and_says_why() {
             (APP, "put"),
         ] {
             let reply = preflight(&mut client, "/orders", origin, method).await;
-            let good = reply.is_refusal(&[403])
-                && reply.reason().as_deref() == Some("preflight_refused")
+            let good = reply.is_rejection(&[403])
+                && reply.reason().as_deref() == Some("preflight_rejected")
                 && cors_fields(&reply).is_empty()
                 && reply.header("vary").is_some_and(|vary| vary.starts_with("Origin"));
             failures.check(good, || format!("{origin} {method}: {reply:?}"));
@@ -163,7 +163,7 @@ async fn the_gateway_alone_says_who_may_read_an_answer() {
 
 #[tokio::test]
 async fn failures_of_the_gateway_are_readable_for_scripts() {
-    let upstream = Upstream::refusing();
+    let upstream = Upstream::rejecting();
     let gateway = Gateway::to(&upstream)
         .route(CORS)
         .route("policy.body_limit = \"1KiB\"")
@@ -249,7 +249,7 @@ async fn a_document_that_lets_every_site_in_with_credentials_does_not_start() {
     for origins in ["\"*\"", "\"https://*\"", "\"null\""] {
         let cors =
             format!("policy.cors = {{ allow_origins = [{origins}], allow_credentials = true }}");
-        let (status, said) = Gateway::to(&upstream).route(&cors).refused().await;
+        let (status, said) = Gateway::to(&upstream).route(&cors).rejected().await;
         assert!(!status.success());
         assert!(said.contains("every site could act as its visitor"), "{said}");
     }
@@ -281,8 +281,8 @@ async fn preflights_need_no_credentials_and_are_not_counted() {
     for _ in 0..4 {
         last = Some(ask(&mut client, "GET", "/counted", &[("origin", APP)]).await);
     }
-    let refused = ask(&mut client, "GET", "/closed", &[("origin", APP)]).await;
-    for (reply, status) in [(refused, 401), (last.expect("an answer"), 429)] {
+    let rejected = ask(&mut client, "GET", "/closed", &[("origin", APP)]).await;
+    for (reply, status) in [(rejected, 401), (last.expect("an answer"), 429)] {
         reply.assert_by_gateway(&[status]);
         assert_eq!(reply.header_all("access-control-allow-origin"), [APP], "{reply:?}");
         assert_eq!(reply.header_all("vary"), ["Origin"], "{reply:?}");

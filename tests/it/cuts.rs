@@ -35,7 +35,7 @@ async fn a_cut_answer_is_visibly_broken() {
             let asked = client.get(&target);
             let reply = within(Duration::from_secs(4), name, asked).await;
             let honest = match &reply.end {
-                End::Complete => reply.is_refusal(&[502, 503]),
+                End::Complete => reply.is_rejection(&[502, 503]),
                 End::Broken(_) => matches!(reply.status, 0 | 200),
             };
             failures.check(honest, || format!("{name} over {protocol}: {reply:?}"));

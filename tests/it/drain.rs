@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 const END: Duration = Duration::from_secs(10);
 
 fn drains(upstream: &Upstream) -> GatewayBuilder {
-    Gateway::to(upstream).timeout("60s").more("[drain]\nlame_duck = \"0s\"\ndeadline = \"3s\"")
+    Gateway::to(upstream).timeout("60s").more("[drain]\nlame_duck = \"0s\"\ntimeout = \"3s\"")
 }
 
 fn gated(gate: &Gate) -> Answer {
@@ -145,7 +145,7 @@ async fn a_second_signal_ends_it_now() {
     let upstream = Upstream::http1().answer(Answer::hang()).start().await;
     let gateway = Gateway::to(&upstream)
         .timeout("60s")
-        .more("[drain]\nlame_duck = \"0s\"\ndeadline = \"60s\"")
+        .more("[drain]\nlame_duck = \"0s\"\ntimeout = \"60s\"")
         .start()
         .await;
     let mut raw = Raw::connect(gateway.addr()).await;
@@ -162,7 +162,7 @@ async fn clients_are_asked_to_leave_with_the_lame_duck() {
     let upstream = Upstream::http1().start().await;
     let gateway = Gateway::to(&upstream)
         .with_admin()
-        .more("[drain]\nlame_duck = \"60s\"\ndeadline = \"1s\"")
+        .more("[drain]\nlame_duck = \"60s\"\ntimeout = \"1s\"")
         .start()
         .await;
     let mut http2 = Client::http2(gateway.addr());
@@ -210,7 +210,7 @@ async fn responses_over_h2c_outlive_the_other_workers() {
         .await;
     let gateway = Gateway::to(&upstream)
         .top("workers = 8")
-        .more("[drain]\nlame_duck = \"0s\"\ndeadline = \"20s\"")
+        .more("[drain]\nlame_duck = \"0s\"\ntimeout = \"20s\"")
         .start()
         .await;
     // Opens the connection to the upstream, most likely on another worker than the next client's.

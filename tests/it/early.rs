@@ -65,8 +65,8 @@ async fn stream_to_h2c_ends_with_its_early_response() {
 #[tokio::test]
 async fn upload_to_h2c_ends_with_the_attempt() {
     let upstream = Upstream::http2().answer(Stream::Hang).start().await;
-    let line = "timeouts.try = \"300ms\"";
-    let gateway = Gateway::to(&upstream).cluster(line).cluster("ejection = \"off\"");
+    let line = "timeouts.attempt = \"300ms\"";
+    let gateway = Gateway::to(&upstream).cluster(line).cluster("outlier_detection = \"off\"");
     let gateway = gateway.start().await;
     for (count, (framing, part)) in (1..).zip(UPLOADS) {
         let mut client = stalled(&gateway, framing, part).await;

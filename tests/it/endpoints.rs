@@ -28,7 +28,7 @@ fn server(name: &str) -> GatewayBuilder {
         target = {{ respond = {{ body = "{name}" }} }}
         [drain]
         lame_duck = "0s"
-        deadline = "3s"
+        timeout = "3s"
         "#
     ))
 }
@@ -90,7 +90,8 @@ async fn a_rolling_restart_of_three_processes_costs_no_get() {
         servers.push(server(name).start().await);
     }
     let gateway = in_front_of(&servers.iter().collect::<Vec<_>>());
-    let gateway = gateway.cluster("ejection = { base = \"200ms\" }").start().await;
+    let gateway =
+        gateway.cluster("outlier_detection = { base_ejection_time = \"200ms\" }").start().await;
     let load = Load::start(gateway.addr(), CLIENTS, "/");
     load.continues_for(200).await;
     for (name, now) in names.iter().zip(std::mem::take(&mut servers)) {
@@ -133,7 +134,7 @@ async fn all_down_is_said_quickly_and_over_soon_after_their_return() {
             _ => Client::http2(gateway.addr()),
         };
         let asked = client.get("/");
-        within(Duration::from_secs(2), "a refusal", asked).await.assert_by_gateway(&[502, 503]);
+        within(Duration::from_secs(2), "a rejection", asked).await.assert_by_gateway(&[502, 503]);
     }
     let mut back = Vec::new();
     for addr in addrs {
@@ -196,7 +197,7 @@ async fn an_endpoint_that_fails_is_left_out_and_taken_back_and_both_are_said() {
         .and(&good)
         .with_admin()
         .cluster("balance = \"round_robin\"")
-        .cluster("ejection = { consecutive = 3, base = \"700ms\", max = \"700ms\" }")
+        .cluster("outlier_detection = { consecutive_failures = 3, base_ejection_time = \"700ms\", max_ejection_time = \"700ms\" }")
         .start()
         .await;
     let mut client = Client::http1(gateway.addr());
@@ -226,7 +227,8 @@ async fn an_ejected_endpoint_gets_nothing() {
     let bad = Upstream::http1().answer(Answer::status(502, "bad")).start().await;
     let good = Upstream::http1().answer(named("good")).start().await;
     let builder = Gateway::to(&bad).and(&good).with_admin();
-    let builder = builder.cluster("ejection = { consecutive = 2, base = \"60s\" }");
+    let builder = builder
+        .cluster("outlier_detection = { consecutive_failures = 2, base_ejection_time = \"60s\" }");
     let gateway = builder.cluster("balance = \"round_robin\"").start().await;
     let mut client = Client::http1(gateway.addr());
     for _ in 0..4 {
@@ -248,7 +250,7 @@ async fn the_second_priority_takes_over_only_while_the_first_is_gone() {
     let gateway = Gateway::to_cluster()
         .and_with(&first, "priority = 0")
         .and_with(&second, "priority = 1")
-        .cluster("ejection = { consecutive = 2, base = \"300ms\", max = \"300ms\", max_share = 1 }")
+        .cluster("outlier_detection = { consecutive_failures = 2, base_ejection_time = \"300ms\", max_ejection_time = \"300ms\", max_ejected_ratio = 1 }")
         .with_admin()
         .start()
         .await;

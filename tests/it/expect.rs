@@ -153,10 +153,10 @@ async fn every_expectation_must_be_known() {
 }
 
 #[tokio::test]
-async fn a_refusal_passes_and_the_body_is_not_asked_for() {
+async fn a_rejection_passes_and_the_body_is_not_asked_for() {
     for end in [Step::Finish, Step::Deaf] {
-        let refusal = Answer::unread().then(Step::Reply(417, Vec::new(), "no".into()));
-        let upstream = Upstream::http1().answer(refusal.then(end)).start().await;
+        let rejection = Answer::unread().then(Step::Reply(417, Vec::new(), "no".into()));
+        let upstream = Upstream::http1().answer(rejection.then(end)).start().await;
         let gateway = Gateway::to(&upstream).route("policy.body_limit = \"1GiB\"").start().await;
         let mut raw = Raw::connect(gateway.addr()).await;
         raw.send(HEAD).await;
@@ -223,7 +223,7 @@ async fn an_early_answer_arrives_during_an_upload() {
             let reply = within(SOON, name, sent).await;
             let early = (reply.status, reply.text());
             // A connection that closes with unread bytes may destroy its own answer.
-            let lost = name == "closes" && reply.is_refusal(&[502]);
+            let lost = name == "closes" && reply.is_rejection(&[502]);
             assert!(early == (403, "early".to_owned()) || lost, "{name}: {reply:?}");
         }
         gateway.assert_quiet().await;

@@ -124,20 +124,20 @@ async fn the_timeout_of_the_route_does_not_end_it() {
 }
 
 #[tokio::test]
-async fn a_refusal_passes_with_its_status() {
-    let refusal = Answer::status(403, "not you").header("x-why", "because");
+async fn a_rejection_passes_with_its_status() {
+    let rejection = Answer::status(403, "not you").header("x-why", "because");
     let over_http2 = vec![("x-why".to_owned(), "because".to_owned())];
     let upstreams = [
-        Upstream::http1().answer(refusal).start().await,
+        Upstream::http1().answer(rejection).start().await,
         Upstream::http2().answer(Stream::Reply(403, over_http2, "not you".into())).start().await,
     ];
     for upstream in upstreams {
         let gateway = Gateway::to(&upstream).start().await;
-        let reply = StreamSocket::open(gateway.addr(), "/ws").await.err().expect("a refusal");
+        let reply = StreamSocket::open(gateway.addr(), "/ws").await.err().expect("a rejection");
         assert_eq!((reply.status, reply.text().as_str()), (403, "not you"), "{reply:?}");
         assert_eq!(reply.header("x-why"), Some("because"));
         assert!(reply.is_complete() && !reply.is_by_gateway(), "{reply:?}");
-        let answer = WebSocket::open(gateway.addr(), "/ws").await.expect_err("a refusal");
+        let answer = WebSocket::open(gateway.addr(), "/ws").await.expect_err("a rejection");
         assert_eq!((answer.status, answer.text().as_str()), (403, "not you"), "{answer:?}");
         gateway.assert_quiet().await;
     }
@@ -148,7 +148,7 @@ async fn an_upstream_that_resets_the_stream_is_a_bad_gateway() {
     let reset = Stream::Reset(Reason::INTERNAL_ERROR);
     let upstream = Upstream::http2().answer(reset).start().await;
     let gateway = Gateway::to(&upstream).start().await;
-    let reply = StreamSocket::open(gateway.addr(), "/ws").await.err().expect("a refusal");
+    let reply = StreamSocket::open(gateway.addr(), "/ws").await.err().expect("a rejection");
     reply.assert_by_gateway(&[502, 503]);
     gateway.assert_quiet().await;
 }
@@ -160,14 +160,14 @@ async fn a_wrong_accept_key_is_a_bad_gateway() {
                  Sec-WebSocket-Accept: AAAAAAAAAAAAAAAAAAAAAAAAAAA=\r\n\r\nLEAK";
     let upstream = Upstream::http1().answer(Answer::unread().send(wrong)).start().await;
     let gateway = Gateway::to(&upstream).start().await;
-    let reply = StreamSocket::open(gateway.addr(), "/ws").await.err().expect("a refusal");
+    let reply = StreamSocket::open(gateway.addr(), "/ws").await.err().expect("a rejection");
     reply.assert_by_gateway(&[502]);
     assert!(!reply.text().contains("LEAK"));
     gateway.assert_quiet().await;
 }
 
 #[tokio::test]
-async fn any_other_connect_is_refused() {
+async fn any_other_connect_is_rejected() {
     let upstream = Upstream::http1().start().await;
     let gateway = Gateway::to(&upstream).start().await;
     let ordinary = Request::connect("gateway.test:443").body(()).expect("a request");
@@ -176,7 +176,8 @@ async fn any_other_connect_is_refused() {
         .body(())
         .expect("a request");
     for request in [ordinary, unknown] {
-        let reply = StreamSocket::connect(gateway.addr(), request).await.err().expect("a refusal");
+        let reply =
+            StreamSocket::connect(gateway.addr(), request).await.err().expect("a rejection");
         reply.assert_by_gateway(&[405]);
         assert_eq!(upstream.bytes_received(), 0);
     }

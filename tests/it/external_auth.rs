@@ -60,7 +60,7 @@ async fn what_the_service_says_of_the_caller_is_all_that_the_upstream_is_told() 
     let upstream = Upstream::http1().start().await;
     let external = "headers = [\"authorization\", \"cookie\"], \
                     upstream_headers = [\"x-user-id\", \"x-user-roles\"], \
-                    answer_headers = [\"set-cookie\"]";
+                    response_headers = [\"set-cookie\"]";
     let gateway = document(&service, &upstream, external, "").start().await;
     let forged = [
         ("authorization", "Bearer t"),
@@ -109,7 +109,7 @@ async fn what_the_service_says_of_the_caller_is_all_that_the_upstream_is_told() 
 }
 
 #[tokio::test]
-async fn a_refusal_of_the_service_is_the_answer() {
+async fn a_rejection_of_the_service_is_the_answer() {
     let service = service(|seen| match seen.header("authorization") {
         Some("login") => Answer::status(302, "")
             .header("location", "https://login.test/?next=1")
@@ -191,7 +191,7 @@ async fn a_service_that_fails_in_any_way_lets_nobody_in() {
 
 #[tokio::test]
 async fn a_service_that_is_not_there_lets_nobody_in() {
-    let service = Upstream::refusing();
+    let service = Upstream::rejecting();
     let upstream = Upstream::http1().start().await;
     let gateway = document(&service, &upstream, "", "").start().await;
     for _ in 0..5 {
@@ -201,7 +201,7 @@ async fn a_service_that_is_not_there_lets_nobody_in() {
 }
 
 #[tokio::test]
-async fn a_refusal_with_megabytes_comes_without_them() {
+async fn a_rejection_with_megabytes_comes_without_them() {
     let body = "x".repeat(3 << 20);
     let service = service(move |_| Answer::status(403, body.clone())).await;
     let upstream = Upstream::http1().start().await;
@@ -265,7 +265,7 @@ async fn what_was_allowed_is_kept_for_the_same_question_alone() {
 }
 
 #[tokio::test]
-async fn documents_that_would_ask_nobody_are_refused() {
+async fn documents_that_would_ask_nobody_are_rejected() {
     for (external, expected) in [
         ("cluster = \"auht\", path = \"/\"", "expected the name of a cluster"),
         ("cluster = \"auth\"", "missing, expected a path"),
@@ -286,7 +286,7 @@ async fn documents_that_would_ask_nobody_are_refused() {
              [[routes]]\nmatch = {{ prefix = \"/\" }}\ntarget = {{ respond = {{ status = 200 }} }}\n\
              policy.external_auth = {{ {external} }}\n"
         );
-        let (status, said) = Gateway::document(text).refused().await;
+        let (status, said) = Gateway::document(text).rejected().await;
         assert!(!status.success());
         assert!(said.contains(expected), "{external}: {said}");
     }

@@ -46,8 +46,8 @@ async fn all_are_bad_gateways(scripts: Vec<(String, Answer)>) {
             let leaked = reply.text().contains(LEAK)
                 || reply.headers.iter().any(|(_, value)| value.contains(LEAK));
             failures.check(!leaked, || format!("{name} {target}: leaked {reply:?}"));
-            let refused = reply.is_refusal(&[502, 503]);
-            failures.check(refused, || format!("{name} {target}: {reply:?}"));
+            let rejected = reply.is_rejection(&[502, 503]);
+            failures.check(rejected, || format!("{name} {target}: {reply:?}"));
             let times = count(&upstream.seen(), &target);
             let limit = if target.contains("POST") { 1 } else { 4 };
             failures.check(times <= limit, || format!("{name} {target}: seen {times} times"));
@@ -59,7 +59,7 @@ async fn all_are_bad_gateways(scripts: Vec<(String, Answer)>) {
 
 #[tokio::test]
 async fn a_closed_port_is_a_bad_gateway() {
-    let upstream = Upstream::refusing();
+    let upstream = Upstream::rejecting();
     let gateway = Gateway::to(&upstream).start().await;
     for (_, reply) in each_client(&gateway, "/x").await {
         reply.assert_by_gateway(&[502, 503]);
@@ -74,8 +74,8 @@ async fn a_connection_that_ends_at_once_is_a_bad_gateway() {
         let gateway = Gateway::to(&upstream).start().await;
         let mut failures = Failures::new();
         for (target, reply) in each_client(&gateway, "/x").await {
-            let refused = reply.is_refusal(&[502, 503]);
-            failures.check(refused, || format!("{name} {target}: {reply:?}"));
+            let rejected = reply.is_rejection(&[502, 503]);
+            failures.check(rejected, || format!("{name} {target}: {reply:?}"));
         }
         failures.assert_none();
         assert!(upstream.connections() <= 4 * 4, "{} connections", upstream.connections());
@@ -112,7 +112,7 @@ async fn what_is_not_http_ends_its_connection() {
     let mut client = Client::http1(gateway.addr());
     for (index, (name, _)) in NOT_HTTP.iter().enumerate() {
         let reply = client.post(&format!("/{index}"), "body").await;
-        assert!(reply.is_refusal(&[502, 503, 504]), "{name}: {reply:?}");
+        assert!(reply.is_rejection(&[502, 503, 504]), "{name}: {reply:?}");
     }
     let seen = upstream.seen();
     let again = seen.iter().find(|seen| seen.request > 0);
@@ -152,9 +152,9 @@ async fn a_head_without_end_is_a_bad_gateway_and_not_kept() {
         let gateway = Gateway::to(&upstream).start().await;
         let before = gateway.usage().peak_kib;
         for (target, reply) in each_client(&gateway, "/x").await {
-            let refused = reply.is_refusal(&[502, 503]);
+            let rejected = reply.is_rejection(&[502, 503]);
             failures
-                .check(refused, || format!("{name} {target}: {} {:?}", reply.status, reply.end));
+                .check(rejected, || format!("{name} {target}: {} {:?}", reply.status, reply.end));
         }
         let grown = gateway.usage().peak_kib - before;
         failures.check(grown < 16 << 10, || format!("{name}: {grown} KiB more"));

@@ -67,10 +67,10 @@ async fn a_reset_before_the_answer_is_a_bad_gateway() {
 
 #[tokio::test]
 async fn a_refused_stream_is_sent_again_whatever_its_method() {
-    let refused = Stream::Reset(Reason::REFUSED_STREAM);
+    let rejected = Stream::Reset(Reason::REFUSED_STREAM);
     for method in ["GET", "POST", "PATCH"] {
         for protocol in 0..2 {
-            let answers = vec![refused.clone(), Stream::ok("second")];
+            let answers = vec![rejected.clone(), Stream::ok("second")];
             let upstream = Upstream::http2().answers(answers).start().await;
             let gateway = Gateway::to(&upstream).start().await;
             let (name, client) = &mut clients(&gateway)[protocol];
@@ -84,9 +84,9 @@ async fn a_refused_stream_is_sent_again_whatever_its_method() {
 }
 
 #[tokio::test]
-async fn a_stream_that_is_always_refused_ends() {
-    let refused = Stream::Reset(Reason::REFUSED_STREAM);
-    let upstream = Upstream::http2().answer(refused).start().await;
+async fn a_stream_that_is_always_rejected_ends() {
+    let rejected = Stream::Reset(Reason::REFUSED_STREAM);
+    let upstream = Upstream::http2().answer(rejected).start().await;
     let gateway = Gateway::to(&upstream).start().await;
     for (_, mut client) in clients(&gateway) {
         let reply = within(Duration::from_secs(7), "an end", client.get("/x")).await;
@@ -141,7 +141,7 @@ async fn a_stream_cut_in_its_body_is_visibly_broken() {
         let mut failures = Failures::new();
         for (name, mut client) in clients(&gateway) {
             let reply = within(SOON, "an end", client.get("/x")).await;
-            let honest = !reply.is_complete() || reply.is_refusal(&[502]);
+            let honest = !reply.is_complete() || reply.is_rejection(&[502]);
             failures.check(honest, || format!("{cut:?} {name}: {reply:?}"));
         }
         failures.assert_none();
@@ -157,7 +157,7 @@ async fn a_silent_stream_is_a_timeout_and_is_reset() {
         let gateway = Gateway::to(&upstream).timeout("1s").start().await;
         for (_, mut client) in clients(&gateway) {
             let reply = within(SOON, "a timeout", client.get("/x")).await;
-            assert!(reply.is_refusal(&[504]) || !reply.is_complete(), "{reply:?}");
+            assert!(reply.is_rejection(&[504]) || !reply.is_complete(), "{reply:?}");
         }
         let seen = || upstream.seen();
         eventually("resets", seen, |seen| seen.iter().all(|seen| seen.left.is_some())).await;
@@ -196,7 +196,7 @@ async fn one_authority_becomes_one_host() {
 }
 
 #[tokio::test]
-async fn authorities_with_two_readings_are_refused() {
+async fn authorities_with_two_readings_are_rejected() {
     let upstream = Upstream::http1().start().await;
     let gateway = Gateway::to(&upstream).start().await;
     let mut client = Client::http2(gateway.addr());
@@ -210,7 +210,7 @@ async fn authorities_with_two_readings_are_refused() {
 }
 
 #[tokio::test]
-async fn targets_with_two_readings_are_refused_here_too() {
+async fn targets_with_two_readings_are_rejected_here_too() {
     let upstream = Upstream::http1().start().await;
     let gateway = Gateway::to(&upstream).start().await;
     let mut client = Client::http2(gateway.addr());

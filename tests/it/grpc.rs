@@ -194,7 +194,7 @@ async fn no_route_is_unimplemented() {
 
 #[tokio::test]
 async fn a_dead_upstream_is_unavailable() {
-    let upstream = Upstream::refusing();
+    let upstream = Upstream::rejecting();
     let gateway = Gateway::to(&upstream).start().await;
     let mut client = Client::http2(gateway.addr());
     for _ in 0..3 {

@@ -10,7 +10,7 @@ use gateway_tests::{
 use http::Request;
 
 const PATIENCE: Duration = Duration::from_secs(5);
-const EJECTION_OFF: &str = "ejection = \"off\"";
+const EJECTION_OFF: &str = "outlier_detection = \"off\"";
 
 fn fields(lines: &[(&str, &str)]) -> Headers {
     lines.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
@@ -57,7 +57,7 @@ async fn failed_status_opens_breaker() {
         let upstream = upstream().await;
         let gateway = Gateway::to(&upstream)
             .cluster(EJECTION_OFF)
-            .cluster("circuit_breaker = { consecutive = 3, open = \"60s\" }")
+            .cluster("circuit_breaker = { consecutive_failures = 3, open = \"60s\" }")
             .start()
             .await;
         let mut client = Client::http2(gateway.addr());
@@ -78,8 +78,8 @@ async fn client_status_blames_no_upstream() {
     let gateway = Gateway::to(&upstream)
         .and(&other)
         .with_admin()
-        .cluster("ejection = { consecutive = 3, base = \"60s\" }")
-        .cluster("circuit_breaker = { consecutive = 3, open = \"60s\" }")
+        .cluster("outlier_detection = { consecutive_failures = 3, base_ejection_time = \"60s\" }")
+        .cluster("circuit_breaker = { consecutive_failures = 3, open = \"60s\" }")
         .start()
         .await;
     let mut client = Client::http2(gateway.addr());
@@ -103,7 +103,7 @@ async fn other_requests_go_by_http_status() {
     let upstream = upstream().await;
     let gateway = Gateway::to(&upstream)
         .cluster(EJECTION_OFF)
-        .cluster("circuit_breaker = { consecutive = 3, open = \"60s\" }")
+        .cluster("circuit_breaker = { consecutive_failures = 3, open = \"60s\" }")
         .start()
         .await;
     let mut client = Client::http2(gateway.addr());
@@ -124,7 +124,9 @@ async fn failed_status_ejects_endpoint() {
             .and(&well)
             .with_admin()
             .cluster("balance = \"round_robin\"")
-            .cluster("ejection = { consecutive = 3, base = \"60s\" }")
+            .cluster(
+                "outlier_detection = { consecutive_failures = 3, base_ejection_time = \"60s\" }",
+            )
             .start()
             .await;
         let mut client = Client::http2(gateway.addr());
@@ -154,7 +156,7 @@ async fn breaker_closes_with_a_good_probe() {
     let gateway = Gateway::to(&upstream)
         .with_admin()
         .cluster(EJECTION_OFF)
-        .cluster("circuit_breaker = { consecutive = 2, open = \"200ms\", half_open = 1 }")
+        .cluster("circuit_breaker = { consecutive_failures = 2, open = \"200ms\", half_open = 1 }")
         .start()
         .await;
     let mut client = Client::http2(gateway.addr());

@@ -185,18 +185,18 @@ async fn via_and_origin_are_renamed_or_off() {
                 request = request.header("host", "a.test");
             }
             let request = request.body(Payload::empty()).expect("a request");
-            let refused = client.send(request).await;
-            assert_eq!(refused.status, 400);
-            let said = origin.map(|name| refused.header_all(name));
+            let rejected = client.send(request).await;
+            assert_eq!(rejected.status, 400);
+            let said = origin.map(|name| rejected.header_all(name));
             assert_eq!(said, origin.map(|_| vec!["gateway"]), "{forwarded}");
             assert!(
-                origin == Some("x-gateway-origin") || refused.header("x-gateway-origin").is_none()
+                origin == Some("x-gateway-origin") || rejected.header("x-gateway-origin").is_none()
             );
         }
         let mut raw = gateway_tests::Raw::connect(gateway.addr()).await;
         raw.send("no request\r\n\r\n").await;
-        let refused = raw.answer("GET").await.expect("a response");
-        let said = gateway_tests::get(&refused.headers, "x-gateway-origin");
+        let rejected = raw.answer("GET").await.expect("a response");
+        let said = gateway_tests::get(&rejected.headers, "x-gateway-origin");
         assert_eq!(said.is_some(), origin == Some("x-gateway-origin"), "{forwarded}");
     }
 }

@@ -29,7 +29,7 @@ async fn guarded(upstream: &Upstream, routes: &str) -> Gateway {
     let cluster = format!("[clusters.upstream]\nendpoints = [{:?}]\n", upstream.url());
     let identity = format!(
         "[identity.jwt.house]\nissuer = \"house\"\naudience = \"orders\"\nalgorithms = \"HS256\"\n\
-         keys = {{ secret = {SECRET:?} }}\nauthorization = \"drop\"\n\
+         keys = {{ secret = {SECRET:?} }}\ncredentials = \"drop\"\n\
          forward = {{ x-user-id = \"sub\", x-user-roles = \"roles\" }}\n"
     );
     let fresh = "[[routes]]\nid = \"rest\"\nmatch = { prefix = \"/fresh-check\" }\n\
@@ -48,8 +48,8 @@ async fn asks(gateway: &Gateway, target: &str, fields: &[(&str, &str)]) -> Reply
     Client::http1(gateway.addr()).send(request).await
 }
 
-/// The gateway itself has refused it, for this reason.
-fn refused(reply: &Reply, status: u16, reason: &str) {
+/// The gateway itself has rejected it, for this reason.
+fn rejected(reply: &Reply, status: u16, reason: &str) {
     reply.assert_by_gateway(&[status]);
     assert_eq!(reply.reason().as_deref(), Some(reason));
 }
@@ -72,12 +72,12 @@ async fn whoever_has_a_token_is_known_upstream_and_nobody_else_passes() {
     assert_eq!(seen.header("authorization"), None);
     let before = upstream.seen().len();
     let missing = asks(&gateway, "/orders", &[("x-user-id", "ada")]).await;
-    refused(&missing, 401, "unauthenticated");
+    rejected(&missing, 401, "unauthenticated");
     assert_eq!(missing.header("www-authenticate"), Some("Bearer realm=\"gateway\""));
     let broken = ADA.replace("ZO8u", "ZO9u");
     for bad in [&*bearer(CY), &*bearer(&broken), "Bearer x.y.z", "Bearer "] {
         let answer = asks(&gateway, "/orders", &[("authorization", bad)]).await;
-        refused(&answer, 401, "token_invalid");
+        rejected(&answer, 401, "token_invalid");
         let said = answer.header("www-authenticate").expect("a challenge");
         assert!(said.contains("error=\"invalid_token\""), "{said}");
         assert!(!answer.text().contains(&bad[7..]) || bad.len() < 8, "{}", answer.text());
@@ -103,11 +103,11 @@ async fn a_route_is_public_only_where_that_is_said_and_says_nothing_forged_then(
     asks(&gateway, "/either", &[("authorization", &bearer(ADA))]).await.assert_ok("ok");
     assert_eq!(upstream.seen().pop().expect("a request").header("x-user-id"), Some("ada"));
     let bad = asks(&gateway, "/either", &[("authorization", &bearer(CY))]).await;
-    refused(&bad, 401, "token_invalid");
+    rejected(&bad, 401, "token_invalid");
     for fields in [vec![], vec![("authorization", bearer(BO))]] {
         let fields: Vec<_> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
         let answer = asks(&gateway, "/forgotten", &fields).await;
-        refused(&answer, 401, "unauthenticated");
+        rejected(&answer, 401, "unauthenticated");
     }
 }
 
@@ -124,8 +124,8 @@ async fn who_is_known_may_only_what_he_may() {
     for target in ["/role", "/rule", "/table"] {
         asks(&gateway, target, &[("authorization", &bearer(BO))]).await.assert_ok("ok");
         let answer = asks(&gateway, target, &[("authorization", &bearer(ADA))]).await;
-        refused(&answer, 403, "forbidden");
-        refused(&asks(&gateway, target, &[]).await, 401, "unauthenticated");
+        rejected(&answer, 403, "forbidden");
+        rejected(&asks(&gateway, target, &[]).await, 401, "unauthenticated");
     }
     assert_eq!(upstream.seen().len(), 3);
 }
@@ -147,11 +147,11 @@ async fn limits_count_who_is_known_and_say_what_is_left() {
         assert!(passed.header("ratelimit-policy").is_some_and(|said| said.contains("q=2;w=3600")));
     }
     let answer = asks(&gateway, "/a", &[("authorization", &ada)]).await;
-    refused(&answer, 429, "rate_limited");
+    rejected(&answer, 429, "rate_limited");
     assert!(answer.header("retry-after").is_some());
     asks(&gateway, "/a", &[("authorization", &bo)]).await.assert_ok("ok");
-    // Who is nobody is refused.
-    refused(&asks(&gateway, "/a", &[]).await, 401, "unauthenticated");
+    // Who is nobody is rejected.
+    rejected(&asks(&gateway, "/a", &[]).await, 401, "unauthenticated");
     assert_eq!(upstream.seen().len(), 3);
 }
 
@@ -169,20 +169,20 @@ async fn who_guesses_is_counted_by_address_and_learns_nothing_beyond_the_limit()
     let bad: &[(&str, &str)] = &[("authorization", "Bearer a.wrong.token")];
     asks(&gateway, "/ip", good).await.assert_ok("ok");
     let answer = asks(&gateway, "/ip", bad).await;
-    refused(&answer, 401, "token_invalid");
+    rejected(&answer, 401, "token_invalid");
     assert!(answer.header("ratelimit").is_some_and(|said| said.contains("r=2")), "{answer:?}");
     assert!(answer.header("www-authenticate").is_some());
-    refused(&asks(&gateway, "/ip", &[]).await, 401, "unauthenticated");
-    refused(&asks(&gateway, "/ip", bad).await, 401, "token_invalid");
+    rejected(&asks(&gateway, "/ip", &[]).await, 401, "unauthenticated");
+    rejected(&asks(&gateway, "/ip", bad).await, 401, "token_invalid");
     for guess in [bad, good, &[], good] {
-        refused(&asks(&gateway, "/ip", guess).await, 429, "rate_limited");
+        rejected(&asks(&gateway, "/ip", guess).await, 429, "rate_limited");
     }
     // Where everybody is counted as himself, who is nobody is counted by address, and nobody else
     // pays for it.
     for (guess, status) in [(bad, 401), (bad, 401), (bad, 429), (good, 200), (good, 200)] {
         assert_eq!(asks(&gateway, "/who", guess).await.status, status);
     }
-    refused(&asks(&gateway, "/who", good).await, 429, "rate_limited");
+    rejected(&asks(&gateway, "/who", good).await, 429, "rate_limited");
     assert_eq!(upstream.seen().len(), 3);
 }
 
@@ -196,11 +196,11 @@ async fn the_preset_counts_a_hundred_for_an_address() {
     for _ in 0..100 {
         client.get("/a").await.assert_ok("ok");
     }
-    refused(&client.get("/a").await, 429, "rate_limited");
+    rejected(&client.get("/a").await, 429, "rate_limited");
 }
 
 #[tokio::test]
-async fn documents_that_leave_somebody_out_are_refused() {
+async fn documents_that_leave_somebody_out_are_rejected() {
     let identity = "[identity.jwt.main]\nissuer = \"i\"\naudience = \"any\"\n\
                     keys = { file = \"jwks.json\" }\n";
     let route = "[[routes]]\nmatch = { prefix = \"/\" }\ntarget = { respond = { status = 200 } }\n";
@@ -219,7 +219,7 @@ async fn documents_that_leave_somebody_out_are_refused() {
         ),
     ] {
         let text = format!("{LISTENER}{identity}{route}{policy}\n");
-        let (status, said) = Gateway::document(text).refused().await;
+        let (status, said) = Gateway::document(text).rejected().await;
         assert!(!status.success());
         assert!(said.contains(expected), "{policy}: {said}");
     }

@@ -170,7 +170,7 @@ async fn check_rejects_kinds_that_no_request_has_together() {
     ] {
         let text =
             format!("{LISTENER}{identity}{route}policy = {{ identity = \"all\", {policy} }}\n");
-        let (status, said) = Gateway::document(text).refused().await;
+        let (status, said) = Gateway::document(text).rejected().await;
         assert!(!status.success());
         assert!(said.contains(expected) && said.contains("no request passes"), "{policy}: {said}");
     }
@@ -180,7 +180,7 @@ async fn check_rejects_kinds_that_no_request_has_together() {
     ] {
         let policy = format!("policy = {{ identity = {identity_key}, jwt = \"j\" }}");
         let text = format!("{LISTENER}{identity}{route}{policy}\n");
-        let (status, said) = Gateway::document(text).refused().await;
+        let (status, said) = Gateway::document(text).rejected().await;
         assert!(!status.success());
         assert!(said.contains(expected), "{policy}: {said}");
     }

@@ -49,7 +49,7 @@ fn document(issuer: &Upstream, upstream: &Upstream, keys: &str) -> GatewayBuilde
         "{LISTENER}\n[clusters.upstream]\nendpoints = [{url:?}]\n\
          [identity.introspection.house]\nurl = \"{issuer_url}/introspect\"\n\
          client_id = \"gateway\"\nclient_secret = {PASSWORD:?}\n\
-         issuer = \"house\"\naudience = [\"orders\"]\nauthorization = \"drop\"\n\
+         issuer = \"house\"\naudience = [\"orders\"]\ncredentials = \"drop\"\n\
          forward = {{ x-user-id = \"sub\" }}\n{keys}\n\
          [[routes]]\nid = \"orders\"\nmatch = {{ prefix = \"/orders\" }}\n\
          target = {{ cluster = \"upstream\" }}\npolicy.introspection = \"house\"\n\
@@ -72,8 +72,8 @@ async fn asks(gateway: &Gateway, token: &str) -> Reply {
     Client::http1(gateway.addr()).send(request("/orders/7", &token)).await
 }
 
-/// The gateway itself has refused it, for this reason.
-fn refused(reply: &Reply, status: u16, reason: &str) {
+/// The gateway itself has rejected it, for this reason.
+fn rejected(reply: &Reply, status: u16, reason: &str) {
     reply.assert_by_gateway(&[status]);
     assert_eq!(reply.reason().as_deref(), Some(reason), "{reply:?}");
 }
@@ -99,11 +99,11 @@ async fn an_issuer_is_asked_once_about_a_token_and_upstreams_are_told_who_it_is(
     let basic = "Basic Z2F0ZXdheTpwbGFudGVkLXBhc3N3b3JkLW9mLXRoZS1nYXRld2F5";
     assert_eq!(asked.header("authorization"), Some(basic));
     let missing = Client::http1(gateway.addr()).get("/orders/7").await;
-    refused(&missing, 401, "unauthenticated");
+    rejected(&missing, 401, "unauthenticated");
     assert_eq!(missing.header("www-authenticate"), Some("Bearer realm=\"gateway\""));
     for _ in 0..3 {
         let old = asks(&gateway, "old").await;
-        refused(&old, 401, "token_invalid");
+        rejected(&old, 401, "token_invalid");
         let said = old.header("www-authenticate").expect("a challenge");
         assert!(said.contains("error=\"invalid_token\""), "{said}");
     }
@@ -152,7 +152,7 @@ async fn an_issuer_that_lies_or_floods_lets_nobody_in() {
     for number in 0..count {
         let began = Instant::now();
         let reply = asks(&gateway, &format!("odd-{number}")).await;
-        refused(&reply, 503, "identity_unavailable");
+        rejected(&reply, 503, "identity_unavailable");
         assert!(reply.header("retry-after").is_some());
         assert!(!reply.text().contains("eve"), "{}", reply.text());
         assert!(began.elapsed() < Duration::from_secs(4), "{number}: {:?}", began.elapsed());
@@ -181,11 +181,11 @@ async fn an_issuer_that_is_away_costs_nobody_the_deadline_again_and_again() {
     let gateway = document(&issuer, &upstream, keys).start().await;
     asks(&gateway, "ada").await.assert_ok("ok");
     for number in 0..3 {
-        refused(&asks(&gateway, &format!("slow-{number}")).await, 503, "identity_unavailable");
+        rejected(&asks(&gateway, &format!("slow-{number}")).await, 503, "identity_unavailable");
     }
     let began = Instant::now();
     for number in 0..50 {
-        refused(&asks(&gateway, &format!("late-{number}")).await, 503, "identity_unavailable");
+        rejected(&asks(&gateway, &format!("late-{number}")).await, 503, "identity_unavailable");
     }
     assert!(began.elapsed() < Duration::from_millis(900), "{:?}", began.elapsed());
     // Who is known goes on.
@@ -336,7 +336,7 @@ async fn the_users_service_verifies_tokens_and_says_who_is_an_admin() {
     let verified = users.seen_for("/auth/verify");
     assert_eq!((verified.len(), verified[0].method.as_str()), (1, "POST"));
     for token in ["eve", "di"] {
-        refused(&ask("/tasks/3", token).await, 401, "token_invalid");
+        rejected(&ask("/tasks/3", token).await, 401, "token_invalid");
     }
     ask("/notifications", "ada").await.assert_ok("ok");
     let context = users.seen_for("/users/7/context").pop().expect("a question");
@@ -344,12 +344,12 @@ async fn the_users_service_verifies_tokens_and_says_who_is_an_admin() {
         (context.method.as_str(), context.header("x-original-uri")),
         ("GET", Some("/notifications"))
     );
-    refused(&ask("/notifications", "bo").await, 403, "forbidden");
+    rejected(&ask("/notifications", "bo").await, 403, "forbidden");
     assert!(users.seen_for("/users/8/context").is_empty());
     let reply = ask("/notifications", "cy").await;
     assert_eq!((reply.status, reply.text().as_str()), (403, "no admin any more"));
     assert_eq!(others.seen_for("/notifications").len(), 1);
     // Whoever wants a token has none yet.
     Client::http1(gateway.addr()).post("/auth/login", "{}").await.assert_ok("from the users");
-    refused(&Client::http1(gateway.addr()).get("/users").await, 401, "unauthenticated");
+    rejected(&Client::http1(gateway.addr()).get("/users").await, 401, "unauthenticated");
 }

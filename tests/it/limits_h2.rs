@@ -21,7 +21,7 @@ fn with_fields(count: usize) -> Request<Payload> {
 }
 
 #[tokio::test]
-async fn a_target_that_is_too_long_is_refused_and_the_connection_lives() {
+async fn a_target_that_is_too_long_is_rejected_and_the_connection_lives() {
     let upstream = Upstream::http1().start().await;
     let gateway = Gateway::to(&upstream).start().await;
     let mut client = Client::http2(gateway.addr());
@@ -35,7 +35,7 @@ async fn a_target_that_is_too_long_is_refused_and_the_connection_lives() {
 }
 
 #[tokio::test]
-async fn too_many_fields_are_refused_and_the_connection_lives() {
+async fn too_many_fields_are_rejected_and_the_connection_lives() {
     let upstream = Upstream::http1().start().await;
     let gateway = Gateway::to(&upstream).start().await;
     let mut client = Client::http2(gateway.addr());
@@ -47,7 +47,7 @@ async fn too_many_fields_are_refused_and_the_connection_lives() {
 }
 
 #[tokio::test]
-async fn fields_that_are_too_large_together_are_refused() {
+async fn fields_that_are_too_large_together_are_rejected() {
     let upstream = Upstream::http1().start().await;
     let gateway = Gateway::to(&upstream).start().await;
     let mut client = Client::http2(gateway.addr());
@@ -114,7 +114,7 @@ async fn a_body_that_keeps_coming_is_not_cut() {
 }
 
 #[tokio::test]
-async fn a_body_that_grows_too_large_on_its_way_is_refused() {
+async fn a_body_that_grows_too_large_on_its_way_is_rejected() {
     for upstream in [Upstream::http1().start().await, Upstream::http2().start().await] {
         let gateway = Gateway::to(&upstream).route("policy.body_limit = \"64KiB\"").start().await;
         for mut client in [Client::http1(gateway.addr()), Client::http2(gateway.addr())] {

@@ -111,7 +111,7 @@ async fn each_failure_is_found_under_its_reason() {
     raw.send("GET / HTTP/1.1\r\nhost: a\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n").await;
     assert!(raw.ends_within(Duration::from_secs(5)).await);
     let admin = gateway.admin();
-    let framing = "gateway_requests_refused_total{listener=\"public\",reason=\"framing_invalid\"}";
+    let framing = "gateway_requests_rejected_total{listener=\"public\",reason=\"framing_invalid\"}";
     let scrape = admin.counted(framing, 1.0).await;
     for (.., status, route, reason) in cases {
         scrape.assert(&failures(route, reason), 1.0);
@@ -120,8 +120,8 @@ async fn each_failure_is_found_under_its_reason() {
     scrape.assert(&failures("few", "rate_limited"), 3.0);
     scrape.assert(&requests("few", "GET", 429), 3.0);
     scrape.assert(&requests("known", "GET", 200), 1.0);
-    let refused = "gateway_rate_limit_requests_total{route=\"few\",outcome=\"refused\"}";
-    scrape.assert(refused, 3.0);
+    let rejected = "gateway_rate_limit_requests_total{route=\"few\",outcome=\"rejected\"}";
+    scrape.assert(rejected, 3.0);
     let failed = "gateway_upstream_attempts_total{cluster=\"nobody\",outcome=\"connect_failed\"}";
     assert!(scrape.value(failed) >= 1.0);
     scrape.assert("gateway_token_keys{provider=\"house\",state=\"fresh\"}", 1.0);
@@ -172,7 +172,7 @@ async fn what_is_dangerous_in_shadow_or_away_shows() {
              store = \"redis\" }]",
         )
         .more(
-            "[stores.redis]\nurl = \"redis://127.0.0.1:1\"\nwhen_away = \"share\"\n\
+            "[stores.redis]\nurl = \"redis://127.0.0.1:1\"\non_unavailable = \"share\"\n\
              [clusters.careless]\nendpoints = [\"https://127.0.0.1:1\"]\n\
              tls = { dangerous_accept_any_certificate = true }\n\
              [clusters.careful]\nendpoints = [\"https://127.0.0.1:1\"]\n",
@@ -188,28 +188,28 @@ async fn what_is_dangerous_in_shadow_or_away_shows() {
     for _ in 0..4 {
         client.get("/orders").await.assert_ok("hello");
     }
-    let away = "gateway_rate_limit_store_away{route=\"all\",store=\"redis\"}";
+    let away = "gateway_rate_limit_store_unavailable{route=\"all\",store=\"redis\"}";
     admin.counted(away, 1.0).await;
     let over = "gateway_rate_limit_over_total{route=\"all\",limit=\"soon\",shadow=\"true\"}";
     assert!(admin.metrics().await.value(over) >= 3.0);
 }
 
 #[tokio::test]
-async fn a_document_that_is_refused_shows_until_the_next_good_one() {
+async fn a_document_that_is_rejected_shows_until_the_next_good_one() {
     let upstream = Upstream::http1().answer(Answer::ok("hello")).start().await;
     let gateway = Gateway::to(&upstream).with_admin().start().await;
     let admin = gateway.admin();
-    admin.metrics().await.assert("gateway_reload_refused", 0.0);
+    admin.metrics().await.assert("gateway_reload_failed", 0.0);
     gateway.edit_document("[clusters.upstream]", "[clusters.upstream]\nnothing = 1");
     assert_eq!(admin.reload().await.status, 409);
     let scrape = admin.metrics().await;
-    scrape.assert("gateway_reload_refused", 1.0);
+    scrape.assert("gateway_reload_failed", 1.0);
     scrape.assert("gateway_generation", 1.0);
     scrape.assert("gateway_state_changes_total{subject=\"snapshot\",to=\"kept\"}", 1.0);
     gateway.edit_document("\nnothing = 1", "");
     assert_eq!(admin.reload().await.status, 200);
     let scrape = admin.metrics().await;
-    scrape.assert("gateway_reload_refused", 0.0);
+    scrape.assert("gateway_reload_failed", 0.0);
     scrape.assert("gateway_generation", 2.0);
 }
 

@@ -43,8 +43,8 @@ async fn an_unsafe_request_is_sent_at_most_once() {
                 client.get("/warm").await;
                 let target = format!("/{index}/{method}/{size}");
                 let reply = client.method(method, &target, Payload::pattern(size)).await;
-                let refused = reply.is_refusal(&[502, 503]);
-                failures.check(refused, || format!("{name} {method} {size}: {reply:?}"));
+                let rejected = reply.is_rejection(&[502, 503]);
+                failures.check(rejected, || format!("{name} {method} {size}: {reply:?}"));
                 let times = times(&upstream.seen(), &target);
                 failures.check(times <= 1, || format!("{name} {method} {size}: {times} times"));
             }
@@ -66,7 +66,7 @@ async fn a_post_on_a_dying_connection_is_answered_and_not_repeated() {
             let target = format!("/post/{round}");
             let reply = client.post(&target, "body").await;
             // A connection found dead before the first byte was written may be replaced.
-            let honest = reply.is_refusal(&[502, 503]) || reply.text() == "first";
+            let honest = reply.is_rejection(&[502, 503]) || reply.text() == "first";
             failures.check(honest, || format!("{round}: {reply:?}"));
             let times = times(&upstream.seen(), &target);
             failures.check(times <= 1, || format!("{round}: seen {times} times"));
@@ -219,7 +219,7 @@ async fn ask_with_nonces(mut client: Client, user: usize) -> Failures {
         let path = if faulty { "/fault" } else { "/echo" };
         let reply = client.post(&format!("{path}/{nonce}"), body.clone()).await;
         let own = match faulty {
-            true => reply.is_refusal(&[502, 503]),
+            true => reply.is_rejection(&[502, 503]),
             false => reply.status == 200 && reply.body == body && reply.is_complete(),
         };
         failures.check(own, || format!("{path} {nonce}: {} {:?}", reply.status, reply.end));

@@ -97,7 +97,7 @@ async fn a_bad_document_changes_nothing_and_that_is_said() {
         let problems = reply.json()["problems"].as_array().map_or(0, Vec::len);
         failures.check(reply.status == 409 && problems > 0, || format!("{name}: {reply:?}"));
         let status = gateway.admin().status().await;
-        let said = status["reload_refused"].is_string() && status["generation"] == 1;
+        let said = status["reload_rejected"].is_string() && status["generation"] == 1;
         failures.check(said, || format!("{name}: {status}"));
         let mut client = Client::http1(gateway.addr());
         let reply = client.get("/").await;
@@ -105,26 +105,26 @@ async fn a_bad_document_changes_nothing_and_that_is_said() {
         failures.check(same, || format!("{name}: {reply:?}"));
     }
     failures.assert_none();
-    let said = gateway.log().matches("document refused; nothing has changed").count();
+    let said = gateway.log().matches("document rejected; nothing has changed").count();
     assert_eq!(said, 7, "{}", gateway.log());
     // By signal it is no different, and no file is no document.
     std::fs::remove_file(gateway.document_path()).expect("remove the document");
     gateway.signal("HUP");
-    let times = || gateway.log().matches("document refused").count();
+    let times = || gateway.log().matches("document rejected").count();
     eventually("it is said again", times, |times| *times == 8).await;
     gateway.rewrite_document(&good.replace("mark 0", "mark 1"));
     reload(&gateway).await;
     let status = gateway.admin().status().await;
-    assert!(status["reload_refused"].is_null() && status["generation"] == 2, "{status}");
+    assert!(status["reload_rejected"].is_null() && status["generation"] == 2, "{status}");
     gateway.assert_quiet().await;
 }
 
 #[tokio::test]
-async fn what_cannot_change_is_refused_by_name() {
+async fn what_cannot_change_is_rejected_by_name() {
     let upstream = named("ok").await;
     let gateway = marked(&upstream)
         .top("workers = 1")
-        .more("[drain]\ndeadline = \"3s\"\n[startup]\nwait = \"1s\"")
+        .more("[drain]\ntimeout = \"3s\"\n[startup]\nwait = \"1s\"")
         .start()
         .await;
     let good = gateway.document_text();
@@ -132,7 +132,7 @@ async fn what_cannot_change_is_refused_by_name() {
     let changes = [
         ("workers", "workers = 1", "workers = 2"),
         ("listeners", listener.as_str(), "address = \"127.0.0.1:0\""),
-        ("drain", "deadline = \"3s\"", "deadline = \"4s\""),
+        ("drain", "timeout = \"3s\"", "timeout = \"4s\""),
         ("startup", "wait = \"1s\"", "wait = \"2s\""),
         ("admin", "address = \"127.0.0.1:0\"", "address = \"127.0.0.1:9\""),
     ];
@@ -176,7 +176,7 @@ async fn an_endpoint_that_is_left_out_stays_so() {
     let good = named("good").await;
     let gateway = marked(&bad)
         .and(&good)
-        .cluster("ejection = { consecutive = 2, base = \"60s\" }")
+        .cluster("outlier_detection = { consecutive_failures = 2, base_ejection_time = \"60s\" }")
         .cluster("balance = \"round_robin\"")
         .start()
         .await;

@@ -45,8 +45,8 @@ async fn a_breaker_opens_says_when_to_come_back_and_recovers() {
     let (upstream, well) = in_trouble().await;
     let gateway = Gateway::to(&upstream)
         .with_admin()
-        .cluster("ejection = \"off\"")
-        .cluster("circuit_breaker = { consecutive = 3, open = \"1s\", half_open = 1 }")
+        .cluster("outlier_detection = \"off\"")
+        .cluster("circuit_breaker = { consecutive_failures = 3, open = \"1s\", half_open = 1 }")
         .start()
         .await;
     let mut clients = [Client::http1(gateway.addr()), Client::http2(gateway.addr())];
@@ -87,8 +87,8 @@ async fn an_open_breaker_stays_open_over_a_reload() {
     let (upstream, _) = in_trouble().await;
     let gateway = Gateway::to(&upstream)
         .with_admin()
-        .cluster("ejection = \"off\"")
-        .cluster("circuit_breaker = { consecutive = 2, open = \"60s\" }")
+        .cluster("outlier_detection = \"off\"")
+        .cluster("circuit_breaker = { consecutive_failures = 2, open = \"60s\" }")
         .start()
         .await;
     let mut client = Client::http1(gateway.addr());
@@ -96,7 +96,9 @@ async fn an_open_breaker_stays_open_over_a_reload() {
         assert_eq!(client.get("/").await.text(), "busy");
     }
     // The route is another one, then the cluster.
-    for (from, to) in [("\"5s\"", "\"6s\""), ("ejection = \"off\"", "timeouts.idle = \"9s\"")] {
+    for (from, to) in
+        [("\"5s\"", "\"6s\""), ("outlier_detection = \"off\"", "timeouts.idle = \"9s\"")]
+    {
         gateway.edit_document(from, to);
         assert_eq!(gateway.admin().reload().await.status, 200);
         let reply = client.get("/").await;
@@ -107,8 +109,8 @@ async fn an_open_breaker_stays_open_over_a_reload() {
 
 #[tokio::test]
 async fn a_fixed_answer_stands_in_and_says_so() {
-    let refusing = Upstream::refusing();
-    let gateway = Gateway::to(&refusing)
+    let rejecting = Upstream::rejecting();
+    let gateway = Gateway::to(&rejecting)
         .route("policy.fallback = { respond = { status = 200, body = \"instead\" } }")
         .start()
         .await;
@@ -133,7 +135,7 @@ async fn another_cluster_stands_in_where_nothing_is_done_twice() {
     let (upstream, legacy) = (upstream.start().await, named("legacy").await);
     let gateway = Gateway::to(&upstream)
         .knows(&legacy)
-        .cluster("ejection = \"off\"")
+        .cluster("outlier_detection = \"off\"")
         .more(&cluster("old", &legacy))
         .route("policy.fallback = { cluster = \"old\" }")
         .start()
@@ -164,7 +166,7 @@ fn ask(gateway: &Gateway) -> tokio::task::JoinHandle<Reply> {
 }
 
 #[tokio::test]
-async fn what_is_too_much_is_refused_at_once_and_what_may_wait_waits() {
+async fn what_is_too_much_is_rejected_at_once_and_what_may_wait_waits() {
     let gate = Gate::new();
     let late = Answer::ok("late").steps_after(Answer::unread().then(Step::Gate(gate.clone())));
     let upstream = Upstream::http1().answer(late).start().await;
@@ -174,8 +176,8 @@ async fn what_is_too_much_is_refused_at_once_and_what_may_wait_waits() {
     eventually("one upstream", || upstream.seen().len(), |seen| *seen == 1).await;
     let waiting = [ask(&gateway), ask(&gateway), ask(&gateway), ask(&gateway)];
     // Only one of the four may wait; which one is not known.
-    let refused = || waiting.iter().filter(|asked| asked.is_finished()).count();
-    eventually("three are refused", refused, |refused| *refused == 3).await;
+    let rejected = || waiting.iter().filter(|asked| asked.is_finished()).count();
+    eventually("three are rejected", rejected, |rejected| *rejected == 3).await;
     assert_eq!(upstream.seen().len(), 1);
     gate.open_for_all();
     first.await.expect("an answer").assert_ok("late");
@@ -197,7 +199,7 @@ async fn what_is_too_much_is_refused_at_once_and_what_may_wait_waits() {
 }
 
 #[tokio::test]
-async fn who_waited_long_enough_is_refused_and_who_left_makes_room() {
+async fn who_waited_long_enough_is_rejected_and_who_left_makes_room() {
     let upstream = Upstream::http1().script(|seen| match seen.target.as_str() {
         "/" => Answer::hang(),
         _ => Answer::ok("answer"),
@@ -447,7 +449,7 @@ async fn a_try_that_takes_too_long_is_made_elsewhere() {
     let gateway = Gateway::to(&slow)
         .and(&quick)
         .cluster("balance = \"round_robin\"\nejection = \"off\"")
-        .route("policy.try_timeout = \"150ms\"\npolicy.retry = { on = [\"timeout\"] }")
+        .route("policy.attempt_timeout = \"150ms\"\npolicy.retry = { on = [\"timeout\"] }")
         .start()
         .await;
     let mut client = Client::http1(gateway.addr());
@@ -462,7 +464,7 @@ async fn a_try_that_takes_too_long_is_made_elsewhere() {
             200 => quickly += 1,
             _ => slowly += 1,
         }
-        assert!(reply.status == 200 || reply.is_refusal(&[504]), "{reply:?}");
+        assert!(reply.status == 200 || reply.is_rejection(&[504]), "{reply:?}");
         let seen = [slow.seen(), quick.seen()].concat();
         assert_eq!(seen.iter().filter(|seen| seen.target == target).count(), 1, "{target}");
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream;
-use gateway_core::budget::{Config, RetryBudget};
+use gateway_core::budget::{RetryBudget, RetryBudgetConfig};
 use gateway_core::{Body, Cluster, Error, Module, Outcome, Request};
 use gateway_layers::hedge::{Delay, HedgeLayer};
 use gateway_layers::retry::{Backoff, RetryLayer};
@@ -98,7 +98,7 @@ async fn an_upstream_that_fails_everything_gets_little_more_than_its_load() {
     const REQUESTS: usize = 500;
     let busy = Answer::status(503, "busy").header("retry-after", "0");
     let upstream = Upstream::http1().answer(busy).start().await;
-    let mut budget = Config::default();
+    let mut budget = RetryBudgetConfig::default();
     budget.min_per_second = 0;
     let retry = RetryLayer::new()
         .max_retries(3)

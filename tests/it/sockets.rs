@@ -71,7 +71,7 @@ async fn what_is_no_header_or_comes_from_a_stranger_is_closed() {
     let strict = behind_proxies(&upstream, "10.0.0.0/8").await;
     let mut raw = Raw::connect(strict.addr()).await;
     raw.send(format!("PROXY TCP4 192.0.2.7 127.0.0.1 5000 80\r\n{REQUEST}")).await;
-    assert_eq!(raw.answer("GET").await.expect("a refusal").status, 400);
+    assert_eq!(raw.answer("GET").await.expect("a rejection").status, 400);
     assert!(raw.ends_within(SOON).await);
     assert!(upstream.seen().is_empty(), "{:?}", upstream.seen());
 }

@@ -161,11 +161,11 @@ async fn the_host_upstream_is_what_the_cluster_says() {
 }
 
 #[tokio::test]
-async fn a_bad_document_is_refused_with_all_its_errors() {
+async fn a_bad_document_is_rejected_with_all_its_errors() {
     let text = "[[listeners]]\naddress = \"{listen}\"\nadress = \"x\"\n\
                 [[routes]]\nid = \"a\"\nmatch = { prefix = \"no-slash\" }\n\
                 target = { cluster = \"missing-cluster\" }\n";
-    let (status, said) = Gateway::document(text).refused().await;
+    let (status, said) = Gateway::document(text).rejected().await;
     assert!(!status.success());
     for part in ["adress", "no-slash", "missing-cluster"] {
         assert!(said.contains(part), "{part} is not in: {said}");

@@ -21,7 +21,9 @@ async fn guarded(kind: &str, service: &Upstream, upstream: &Upstream, policy: &s
     let url = service.url();
     let (identity, guard) = match kind {
         "external_auth" => (
-            format!("[clusters.service]\nendpoints = [{url:?}]\ntimeouts = {{ try = \"60s\" }}"),
+            format!(
+                "[clusters.service]\nendpoints = [{url:?}]\ntimeouts = {{ attempt = \"60s\" }}"
+            ),
             "policy.external_auth = { cluster = \"service\", path = \"/\", timeout = \"60s\" }",
         ),
         "introspection" => (

@@ -59,8 +59,8 @@ async fn stalled_uploads_are_the_clients_failure() {
                 .with_admin()
                 .listener("timeouts.body_idle = \"60s\"")
                 .cluster("timeouts.idle = \"300ms\"")
-                .cluster("ejection = { consecutive = 2 }")
-                .cluster("circuit_breaker = { consecutive = 2, min_requests = 2 }");
+                .cluster("outlier_detection = { consecutive_failures = 2 }")
+                .cluster("circuit_breaker = { consecutive_failures = 2, min_requests = 2 }");
             let gateway = match limit {
                 "" => gateway.start().await,
                 _ => gateway.timeout("300ms").start().await,
@@ -88,7 +88,7 @@ async fn attempt_clock_stands_still_for_the_client() {
     for upstream in upstreams().await {
         let gateway = Gateway::to(&upstream)
             .timeout("20s")
-            .cluster("timeouts = { try = \"300ms\", response_head = \"300ms\" }")
+            .cluster("timeouts = { attempt = \"300ms\", response_head = \"300ms\" }")
             .start()
             .await;
         for mut client in clients(&gateway) {
@@ -106,7 +106,7 @@ async fn slow_upstream_is_blamed_once_it_has_the_upload() {
     ];
     for upstream in upstreams {
         for (timeouts, route, reason) in [
-            ("try = \"300ms\"", "", "try_timeout"),
+            ("attempt = \"300ms\"", "", "attempt_timeout"),
             ("response_head = \"300ms\"", "", "response_head_timeout"),
             (
                 "connect = \"3s\"",

@@ -112,7 +112,7 @@ fn gateway(host: &str, port: u16, tls: &str) -> GatewayBuilder {
     Gateway::document(&document)
 }
 
-async fn assert_refused(gateway: &Gateway, reason: &str) {
+async fn assert_rejected(gateway: &Gateway, reason: &str) {
     let reply = Client::http1(gateway.addr()).get("/").await;
     reply.assert_by_gateway(&[502]);
     assert!(reply.text().contains(reason), "{}", reply.text());
@@ -155,17 +155,17 @@ async fn certificate_of_the_server_itself_is_trusted() {
         assert_eq!((reply.status, reply.text().as_str()), (200, "localhost"), "{what}");
         // Its name still counts, and so does that it is the same.
         let named = format!("tls = {{ ca = {file:?}, server_name = \"other.test\" }}");
-        assert_refused(&gateway("localhost", port, &named).start().await, "tls_failed").await;
+        assert_rejected(&gateway("localhost", port, &named).start().await, "tls_failed").await;
         let (other, _) = self_signed(|_| {});
         let file = files.write("other.pem", &other);
         let tls = format!("tls = {{ ca = {file:?} }}");
-        assert_refused(&gateway("localhost", port, &tls).start().await, "tls_failed").await;
+        assert_rejected(&gateway("localhost", port, &tls).start().await, "tls_failed").await;
     }
     let (cert, key) = self_signed(gateway_tests::certs::expired);
     let port = server_of(&cert, &key, None).await;
     let file = files.write("expired.pem", &cert);
     let tls = format!("tls = {{ ca = {file:?} }}");
-    assert_refused(&gateway("localhost", port, &tls).start().await, "tls_failed").await;
+    assert_rejected(&gateway("localhost", port, &tls).start().await, "tls_failed").await;
 }
 
 #[tokio::test]
@@ -199,9 +199,9 @@ async fn any_other_certificate_is_not() {
     let old = server(&old, None).await;
     for port in [other, strange, old] {
         let by_system = gateway("localhost", port, "").environment("SSL_CERT_FILE", &file);
-        assert_refused(&by_system.start().await, "tls_failed").await;
+        assert_rejected(&by_system.start().await, "tls_failed").await;
         let tls = format!("tls = {{ ca = {file:?} }}");
-        assert_refused(&gateway("localhost", port, &tls).start().await, "tls_failed").await;
+        assert_rejected(&gateway("localhost", port, &tls).start().await, "tls_failed").await;
     }
 }
 
@@ -214,8 +214,8 @@ async fn the_name_that_is_expected_can_be_said() {
     let right = gateway("127.0.0.1", port, &tls("orders.internal")).start().await;
     Client::http1(right.addr()).get("/").await.assert_ok("orders.internal");
     let wrong = gateway("127.0.0.1", port, &tls("users.internal")).start().await;
-    assert_refused(&wrong, "tls_failed").await;
-    let (status, log) = gateway("127.0.0.1", port, &tls("a b")).refused().await;
+    assert_rejected(&wrong, "tls_failed").await;
+    let (status, log) = gateway("127.0.0.1", port, &tls("a b")).rejected().await;
     assert!(!status.success());
     assert!(log.contains("clusters.back.tls.server_name: found \"a b\""), "{log}");
 }
@@ -235,9 +235,9 @@ async fn the_gateway_shows_its_certificate() {
     let known = gateway("localhost", port, &keys(&key)).start().await;
     Client::http1(known.addr()).get("/").await.assert_ok("localhost");
     let unknown = gateway("localhost", port, &format!("tls = {{ ca = {ca:?} }}")).start().await;
-    // In TLS 1.3 the refusal comes after the handshake.
+    // In TLS 1.3 the rejection comes after the handshake.
     Client::http1(unknown.addr()).get("/").await.assert_by_gateway(&[502]);
-    let (status, log) = gateway("localhost", port, &keys(&other)).refused().await;
+    let (status, log) = gateway("localhost", port, &keys(&other)).rejected().await;
     assert!(!status.success());
     let found = "clusters.back.tls.client_key: ";
     assert!(log.contains(found) && log.contains("does not belong to `client_cert`"), "{log}");

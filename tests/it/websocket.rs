@@ -64,7 +64,7 @@ async fn the_handshake_arrives_and_the_timeout_of_the_route_does_not_end_it() {
 }
 
 #[tokio::test]
-async fn a_refusal_passes_with_its_body_and_the_connection_lives() {
+async fn a_rejection_passes_with_its_body_and_the_connection_lives() {
     let upstream = Upstream::http1()
         .script(|seen| match seen.target.as_str() {
             "/ws" => Answer::status(403, "not you").header("x-why", "because"),
@@ -73,7 +73,7 @@ async fn a_refusal_passes_with_its_body_and_the_connection_lives() {
         .start()
         .await;
     let gateway = Gateway::to(&upstream).start().await;
-    let answer = WebSocket::open(gateway.addr(), "/ws").await.expect_err("a refusal");
+    let answer = WebSocket::open(gateway.addr(), "/ws").await.expect_err("a rejection");
     assert_eq!((answer.status, answer.text().as_str()), (403, "not you"));
     assert_eq!(answer.header("x-why"), Some("because"));
     let mut raw = Raw::connect(gateway.addr()).await;
@@ -102,7 +102,7 @@ async fn bytes_before_the_agreement_are_not_forwarded() {
     raw.send(WebSocket::request("/ws")).await;
     raw.send("GET /smuggled HTTP/1.1\r\nHost: gateway.test\r\nX-Length: 0\r\n\r\n").await;
     assert_eq!(raw.answer("GET").await.expect("an answer").status, 403);
-    // As a request of its own it may pass; as bytes of the refused tunnel it may not.
+    // As a request of its own it may pass; as bytes of the rejected tunnel it may not.
     let _ = raw.answer_within(Duration::from_millis(500), "GET").await;
     let seen = upstream.seen();
     let smuggled = seen.iter().find(|seen| seen.target == "/smuggled");

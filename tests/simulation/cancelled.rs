@@ -50,7 +50,7 @@ fn requests_permits_and_connections_come_back() {
             settings.breaker.open_max = SECOND;
             let stack = Stack::new(&network, seed, &settings);
             let outage = async {
-                for presence in [Presence::Refuses, Presence::Up, Presence::Resets, Presence::Up] {
+                for presence in [Presence::Rejects, Presence::Up, Presence::Resets, Presence::Up] {
                     sleep(5 * SECOND).await;
                     network.all(presence);
                 }
@@ -73,7 +73,7 @@ fn probes_that_are_given_up_make_room_for_others() {
     for seed in 1..6 {
         simulate(async {
             let network = Network::new(seed, &[Behaviour::good(300); 3]);
-            let mut settings = Settings { try_timeout: None, ..Settings::default() };
+            let mut settings = Settings { attempt_timeout: None, ..Settings::default() };
             settings.breaker.open = SECOND;
             let stack = Stack::new(&network, seed, &settings);
             network.all(Presence::Resets);

@@ -46,7 +46,7 @@ pub(crate) enum Presence {
     /// It is.
     Up,
     /// Nobody listens: connections are refused, and those there were are gone.
-    Refuses,
+    Rejects,
     /// Connections are accepted, and closed with the first request.
     Resets,
 }
@@ -132,7 +132,7 @@ impl Connect for Network {
         let number = address.host().strip_prefix("upstream-").and_then(|it| it.parse().ok());
         let upstream = number.and_then(|number: usize| self.upstreams.get(number));
         let upstream = Arc::clone(upstream.ok_or(io::ErrorKind::NotFound)?);
-        if *upstream.presence.borrow() == Presence::Refuses {
+        if *upstream.presence.borrow() == Presence::Rejects {
             upstream.asked();
             return Err(io::ErrorKind::ConnectionRefused.into());
         }

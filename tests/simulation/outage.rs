@@ -66,7 +66,7 @@ fn run(seed: u64, presence: Presence, settings: &Settings) -> Run {
 }
 
 fn runs(settings: &Settings) -> impl Iterator<Item = Run> {
-    let presences = [Presence::Refuses, Presence::Resets].into_iter();
+    let presences = [Presence::Rejects, Presence::Resets].into_iter();
     presences.flat_map(move |presence| (1..3).map(move |seed| run(seed, presence, settings)))
 }
 
@@ -125,7 +125,7 @@ fn upstreams_get_at_most_three_tenths_more_in_any_second_where_the_budget_is_of_
 #[test]
 fn upstreams_get_hardly_more_where_the_breaker_counts_failures_in_a_row() {
     let mut settings = Settings::default();
-    settings.breaker.consecutive = Some(10);
+    settings.breaker.consecutive_failures = Some(10);
     for run in runs(&settings) {
         let most = PER_SECOND as usize * 11 / 10 + LATE;
         let peak = peak(&run.attempts, SECOND);

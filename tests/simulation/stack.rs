@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use gateway_core::budget::{self, RetryBudget};
 use gateway_core::upstream::balance::PowerOfTwo;
-use gateway_core::upstream::health::{EjectionSettings, HealthCheck};
+use gateway_core::upstream::health::{HealthCheck, OutlierDetectionConfig};
 use gateway_core::{Cluster, ClusterBuilder, Module};
 use gateway_layers::circuit_breaker::{self, CircuitBreaker, CircuitBreakerLayer};
-use gateway_layers::concurrency::{ConcurrencyLayer, ConcurrencyLimit, ConcurrencySettings};
+use gateway_layers::concurrency::{ConcurrencyConfig, ConcurrencyLayer, ConcurrencyLimit};
 use gateway_layers::retry::RetryLayer;
-use gateway_layers::timeout::{TimeoutLayer, TryTimeoutLayer};
+use gateway_layers::timeout::{AttemptTimeoutLayer, TimeoutLayer};
 use tower::ServiceBuilder;
 
 use crate::network::Network;
@@ -18,12 +18,12 @@ use crate::network::Network;
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) timeout: Duration,
-    pub(crate) try_timeout: Option<Duration>,
+    pub(crate) attempt_timeout: Option<Duration>,
     pub(crate) max_retries: u32,
-    pub(crate) budget: budget::Config,
-    pub(crate) breaker: circuit_breaker::Config,
-    pub(crate) concurrency: ConcurrencySettings,
-    pub(crate) ejection: Option<EjectionSettings>,
+    pub(crate) budget: budget::RetryBudgetConfig,
+    pub(crate) breaker: circuit_breaker::CircuitBreakerConfig,
+    pub(crate) concurrency: ConcurrencyConfig,
+    pub(crate) ejection: Option<OutlierDetectionConfig>,
     pub(crate) health_check: Option<HealthCheck>,
 }
 
@@ -31,12 +31,12 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             timeout: Duration::from_secs(3),
-            try_timeout: Some(Duration::from_secs(1)),
+            attempt_timeout: Some(Duration::from_secs(1)),
             max_retries: 1,
-            budget: budget::Config::default(),
-            breaker: circuit_breaker::Config::default(),
-            concurrency: ConcurrencySettings::default(),
-            ejection: Some(EjectionSettings::default()),
+            budget: budget::RetryBudgetConfig::default(),
+            breaker: circuit_breaker::CircuitBreakerConfig::default(),
+            concurrency: ConcurrencyConfig::default(),
+            ejection: Some(OutlierDetectionConfig::default()),
             health_check: None,
         }
     }
@@ -57,7 +57,7 @@ impl Stack {
         let mut builder = endpoints.fold(Cluster::builder("orders"), ClusterBuilder::endpoint);
         builder = builder.balance(PowerOfTwo::with_seed(seed)).connector(network.clone());
         if let Some(ejection) = settings.ejection {
-            builder = builder.ejection(ejection);
+            builder = builder.outlier_detection(ejection);
         }
         if let Some(check) = &settings.health_check {
             builder = builder.health_check(check.clone());
@@ -75,7 +75,7 @@ impl Stack {
             .service(Module::new(cluster.clone()));
         let route = ServiceBuilder::new()
             .layer(TimeoutLayer::new(settings.timeout))
-            .option_layer(settings.try_timeout.map(TryTimeoutLayer::new))
+            .option_layer(settings.attempt_timeout.map(AttemptTimeoutLayer::new))
             .layer(retry)
             .service(Module::from_service(ring));
         Self { module: Module::from_service(route), cluster, breaker, limit }

@@ -84,7 +84,7 @@ impl Admin {
         endpoints.map(|one| one["in_flight"].as_u64().expect("a number")).sum()
     }
 
-    /// Version, generation, and why the latest reload was refused.
+    /// Version, generation, and why the latest reload was rejected.
     pub async fn status(&self) -> Value {
         self.get("/status").await.json()
     }

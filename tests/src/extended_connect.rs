@@ -27,7 +27,7 @@ pub struct StreamSocket {
 }
 
 impl StreamSocket {
-    /// Asks for a WebSocket on a connection of its own; gives the answer when it was refused.
+    /// Asks for a WebSocket on a connection of its own; gives the answer when it was rejected.
     pub async fn open(addr: SocketAddr, path: &str) -> Result<Self, Reply> {
         let request = Request::connect(format!("http://gateway.test{path}"))
             .extension(Protocol::from_static("websocket"))

@@ -47,7 +47,7 @@ impl PebbleBuilder {
         self
     }
 
-    /// How many of a hundred good nonces it refuses.
+    /// How many of a hundred good nonces it rejects.
     pub fn nonce_reject(mut self, percent: u8) -> Self {
         self.nonce_reject = percent;
         self

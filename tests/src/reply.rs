@@ -84,7 +84,7 @@ impl Reply {
     }
 
     /// Whether [`Reply::assert_by_gateway`] would pass.
-    pub fn is_refusal(&self, statuses: &[u16]) -> bool {
+    pub fn is_rejection(&self, statuses: &[u16]) -> bool {
         statuses.contains(&self.status)
             && self.is_complete()
             && self.is_by_gateway()

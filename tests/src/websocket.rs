@@ -90,7 +90,7 @@ pub struct WebSocket {
 }
 
 impl WebSocket {
-    /// Asks for a WebSocket; gives the answer when it was refused.
+    /// Asks for a WebSocket; gives the answer when it was rejected.
     pub async fn open(addr: SocketAddr, path: &str) -> Result<Self, RawAnswer> {
         let mut raw = Raw::connect(addr).await;
         raw.send(Self::request(path)).await;

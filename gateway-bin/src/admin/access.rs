@@ -40,7 +40,7 @@ fn server(status: &RemoteStatus) -> Value {
         "asked": status.asked,
         "failed": status.failed,
         "known": status.known,
-        "refused": status.refused,
+        "rejected": status.rejected,
     })
 }
 
@@ -62,7 +62,7 @@ fn verified(status: &BasicStatus) -> Value {
         "trouble": status.trouble,
         "cached": status.cached,
         "verified": status.verified,
-        "refused": status.refused,
+        "rejected": status.rejected,
     })
 }
 
@@ -102,7 +102,7 @@ fn limiter(status: &RateLimitStatus) -> Value {
         "keys": status.store_status.keys,
         "evicted": status.store_status.evicted,
         "admitted": status.admitted,
-        "refused": status.refused,
+        "rejected": status.rejected,
         "failed": status.failed,
         "limits": status.limits.iter().map(limit).collect::<Value>(),
     })

@@ -97,7 +97,7 @@ pub(super) fn expiries(parts: &Parts) -> Vec<(String, String, SystemTime)> {
     }
 }
 
-/// Names whose handshakes are refused, since there is no certificate for them yet.
+/// Names whose handshakes are rejected, since there is no certificate for them yet.
 pub(super) fn missing(parts: &Parts) -> Vec<String> {
     #[cfg(feature = "acme")]
     {

@@ -21,7 +21,7 @@ pub(super) fn module(metrics: &Metrics, gateway: &Gateway, reloader: &Reloader) 
         let now = Now {
             parts: reloader.parts(),
             generation: gateway.snapshot().generation(),
-            refused: reloader.failure().is_some(),
+            rejected: reloader.failure().is_some(),
         };
         vec![Box::new(now)]
     })
@@ -59,7 +59,7 @@ fn state(endpoint: &EndpointStatus) -> &'static str {
 struct Now {
     parts: Arc<Parts>,
     generation: u64,
-    refused: bool,
+    rejected: bool,
 }
 
 impl Collector for Now {
@@ -69,8 +69,8 @@ impl Collector for Now {
         gauges(encoder, "gateway_info", "The version that runs", version)?;
         let help = "The number of the document that decides";
         gauge(encoder, "gateway_generation", help, self.generation)?;
-        let help = "1: the latest document was refused, and the one before it holds";
-        gauge(encoder, "gateway_reload_refused", help, u64::from(self.refused))?;
+        let help = "1: the latest document was rejected, and the one before it holds";
+        gauge(encoder, "gateway_reload_failed", help, u64::from(self.rejected))?;
         self.clusters(encoder)?;
         self.guards_of_clusters(encoder)?;
         self.limits(encoder)?;
@@ -141,12 +141,13 @@ impl Now {
         let outcomes = routes.iter().flat_map(|(route, status)| {
             let outcomes = [
                 ("admitted", status.admitted),
-                ("refused", status.refused),
+                ("rejected", status.rejected),
                 ("failed", status.failed),
             ];
             outcomes.map(|(outcome, count)| ([("route", *route), ("outcome", outcome)], count))
         });
-        let help = "Requests that the rate limits of a route let pass, refused, or could not count";
+        let help =
+            "Requests that the rate limits of a route let pass, rejected, or could not count";
         counters(encoder, "gateway_rate_limit_requests", help, outcomes)?;
         let over = routes.iter().flat_map(|(route, status)| {
             status.limits.iter().map(move |limit| {
@@ -160,7 +161,7 @@ impl Now {
             ([("route", *route), ("store", status.store)], u64::from(status.store_status.away))
         });
         let help = "1: where the limits of a route are counted cannot be reached";
-        gauges(encoder, "gateway_rate_limit_store_away", help, away)
+        gauges(encoder, "gateway_rate_limit_store_unavailable", help, away)
     }
 
     fn keys(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {

@@ -3,7 +3,7 @@
 //! | request | answer |
 //! | --- | --- |
 //! | `GET /ready` | 200 while the gateway serves and every cluster has somebody to send to, else 503, with the names of those that have not |
-//! | `GET /status` | version, generation, why the latest reload was refused, TLS of listeners, what became of audit events |
+//! | `GET /status` | version, generation, why the latest reload was rejected, TLS of listeners, what became of audit events |
 //! | `GET /metrics` | what happened, counted, and how what lasts is now, for Prometheus |
 //! | `GET /certificates` | certificates of listeners: names, expiry, where from, what fails, the next try |
 //! | `GET /clusters` | endpoints with health, ejections, requests in flight; circuit breakers, limits |
@@ -169,7 +169,7 @@ impl Admin {
             &json!({
                 "version": env!("CARGO_PKG_VERSION"),
                 "generation": self.gateway.snapshot().generation(),
-                "reload_refused": self.reloader.failure(),
+                "reload_rejected": self.reloader.failure(),
                 "tls_listeners": status::listeners(&self.reloader.parts()),
                 "audit": status::audit(&self.reloader.parts()),
             }),

@@ -49,7 +49,7 @@ fn secure_listener(listener: &SecureListener) -> Value {
         "client_auth": listener.tls().client_auth(),
         "min_version": listener.tls().min_version().as_str(),
         "certificates": certificates.collect::<Value>(),
-        "files_refused": listener.failure(),
+        "files_rejected": listener.failure(),
         "files_unusable": listener.problems().iter().map(ToString::to_string).collect::<Value>(),
     })
 }
@@ -135,7 +135,7 @@ fn concurrency(status: &ConcurrencyStatus) -> Value {
         "limit": status.limit,
         "in_use": status.in_use,
         "queued": status.queued,
-        "refused": status.refused,
+        "rejected": status.rejected,
         "timed_out": status.timed_out,
         "shed": status.shed,
     })

@@ -30,7 +30,7 @@ impl AcmePart {
         format!("{names} {until} by ACME ({challenge}, {})", status.directory)
     }
 
-    /// True while handshakes for its names are refused.
+    /// True while handshakes for its names are rejected.
     pub(crate) fn is_missing(&self) -> bool {
         self.acme.status().not_after.is_none()
     }

@@ -69,7 +69,7 @@ fn build(
     for endpoint in &cluster.endpoints {
         builder = builder.endpoint_spec(endpoint.clone());
     }
-    if let Some(discover) = &cluster.discover {
+    if let Some(discover) = &cluster.discovery {
         builder = source(builder, discover, registry)?;
     }
     if let Some(before) = before {
@@ -78,8 +78,8 @@ fn build(
     if let Some(zone) = &cluster.zone {
         builder = builder.zone(zone.as_str());
     }
-    if let Some(ejection) = cluster.ejection {
-        builder = builder.ejection(ejection);
+    if let Some(ejection) = cluster.outlier_detection {
+        builder = builder.outlier_detection(ejection);
     }
     if let Some(check) = &cluster.health {
         builder = builder.health_check(check.clone());

@@ -18,8 +18,8 @@ pub(super) fn build(
         .original(config.original.clone())
         .identity(config.identity.clone())
         .upstream_headers(config.upstream_headers.iter().cloned())
-        .answer_headers(config.answer_headers.iter().cloned())
-        .refusal_headers(config.refusal_headers.iter().cloned())
+        .response_headers(config.response_headers.iter().cloned())
+        .rejection_headers(config.rejection_headers.iter().cloned())
         .principal(config.principal.clone());
     let builder = match config.cache {
         Some((ttl, entries)) => builder.cache(ttl, entries),

@@ -1,7 +1,7 @@
 //! Where requests are counted, and the limits of routes.
 
 use gateway_core::{BoxError, Observers};
-use gateway_layers::rate_limit::{MemoryStore, RateLimiter, RedisSettings, RedisStore};
+use gateway_layers::rate_limit::{MemoryStore, RateLimiter, RedisConfig, RedisStore};
 
 use crate::config::{LimitStore, RateLimit, Redis, Stores};
 
@@ -59,11 +59,11 @@ impl LimitStores {
 }
 
 fn connected(redis: &Redis, keys: usize, observers: &Observers) -> Result<RedisStore, BoxError> {
-    let mut settings = RedisSettings::default();
+    let mut settings = RedisConfig::default();
     redis.url.reveal().clone_into(&mut settings.url);
     settings.prefix.clone_from(&redis.prefix);
-    settings.deadline = redis.deadline;
-    settings.when_away = redis.when_away;
+    settings.timeout = redis.timeout;
+    settings.on_unavailable = redis.on_unavailable;
     settings.replicas = redis.replicas;
     settings.keys = keys;
     Ok(RedisStore::observed(settings, observers.clone())?)

@@ -144,7 +144,7 @@ impl Assembly {
                 return Err(Problems::new(problems));
             }
         };
-        let gateway = rings::edge(parts.table(), parts.owned_fields(), &observers)
+        let gateway = rings::edge(parts.table(), parts.reserved_headers(), &observers)
             .map_err(|problems| Problems::new(table_problems(&reading, problems)))?;
         let Reading { document, mut warnings, .. } = reading;
         warnings.extend(parts.warnings.iter().cloned());

@@ -248,11 +248,11 @@ impl Parts {
     }
 
     /// The fields that nobody but the gateway says to upstreams and modules.
-    pub(super) fn owned_fields(&self) -> Vec<HeaderName> {
+    pub(super) fn reserved_headers(&self) -> Vec<HeaderName> {
         let routes = self.routes.iter();
         let external = routes.filter_map(|part| part.config.policy.external_auth.as_ref());
-        let external = external.flat_map(config::ExternalAuth::owned_fields).cloned();
-        self.identity.owned_fields().into_iter().chain(external).collect()
+        let external = external.flat_map(config::ExternalAuth::reserved_headers).cloned();
+        self.identity.reserved_headers().into_iter().chain(external).collect()
     }
 
     /// Lets listeners go by what was loaded for them.

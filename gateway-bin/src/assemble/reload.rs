@@ -76,13 +76,13 @@ impl Reloader {
             }
             Err(problems) => {
                 state.failure = Some(problems.to_string());
-                ("kept", format!("the document was refused: {problems}"))
+                ("kept", format!("the document was rejected: {problems}"))
             }
         };
         drop(state);
         match &outcome {
             Ok(reloaded) => tracing::info!(generation = reloaded.generation, "document reloaded"),
-            Err(problems) => tracing::error!(%problems, "document refused; nothing has changed"),
+            Err(problems) => tracing::error!(%problems, "document rejected; nothing has changed"),
         }
         self.tell(&StateChanged::new("snapshot", "document", "current", to, &cause));
         outcome
@@ -104,7 +104,7 @@ impl Reloader {
             .map_err(Problems::new)?;
         let snapshot = Snapshot::build(parts.table(), None)
             .map_err(|problems| Problems::new(table_problems(&reading, problems)))?
-            .owned_fields(parts.owned_fields());
+            .reserved_headers(parts.reserved_headers());
         parts.take_over(&reading).map_err(Problems::new)?;
         parts.start();
         let generation = shared.gateway.replace(snapshot);
@@ -120,7 +120,7 @@ impl Reloader {
         Arc::clone(&self.lock().document)
     }
 
-    /// Why the latest reload was refused; `None`: it was not.
+    /// Why the latest reload was rejected; `None`: it was not.
     pub fn failure(&self) -> Option<String> {
         self.lock().failure.clone()
     }

@@ -9,7 +9,7 @@ use gateway_layers::auth::remote::{RemoteAuthenticator, RemoteServer};
 
 use super::parts::Leads;
 use crate::config::{
-    DelegatedProvider, IdentitySettings, IntrospectionCredentials, IntrospectionProvider,
+    DelegatedProvider, IdentityConfig, IntrospectionCredentials, IntrospectionProvider,
     RemoteProvider, RemoteTo,
 };
 
@@ -23,7 +23,7 @@ macro_rules! common {
             .required_claims(remote.required_claims.iter().map(String::as_str))
             .from(remote.from.iter().cloned())
             .forward(remote.forward.clone())
-            .authorization(remote.authorization)
+            .credentials(remote.credentials)
             .realm(remote.realm.as_str());
         if let Some(name) = &claims.subject {
             built = built.subject_claim(name.as_str());
@@ -46,12 +46,12 @@ macro_rules! common {
 
 /// Builds what `settings` say, where they ask a server.
 pub(super) fn build(
-    settings: &IdentitySettings,
+    settings: &IdentityConfig,
     leads: &Leads<'_>,
 ) -> Result<RemoteAuthenticator, BoxError> {
     match settings {
-        IdentitySettings::Introspection(provider) => introspection(provider, leads),
-        IdentitySettings::Delegated(provider) => delegated(provider, leads),
+        IdentityConfig::Introspection(provider) => introspection(provider, leads),
+        IdentityConfig::Delegated(provider) => delegated(provider, leads),
         _ => Err("asks nobody".into()),
     }
 }
@@ -85,7 +85,7 @@ fn delegated(
     let mut built = Delegated::new(server(&provider.remote, leads)?)
         .method(provider.method.clone())
         .send(provider.send.clone())
-        .refusals(provider.refusals.iter().copied())
+        .rejected_statuses(provider.rejected_statuses.iter().copied())
         .expires_claim(provider.expires.clone());
     if let Some(name) = &provider.active {
         built = built.active_claim(name.as_str());

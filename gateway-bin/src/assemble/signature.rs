@@ -6,7 +6,7 @@ use gateway_core::BoxError;
 use gateway_core::context::Scheme;
 use gateway_core::upstream::Transport;
 use gateway_layers::auth::signature::{
-    MemoryNonces, RedisNonces, RedisNoncesSettings, SignLayer, SignSettings, SignatureVerifier,
+    MemoryNonces, RedisNonces, RedisNoncesConfig, SignConfig, SignLayer, SignatureVerifier,
     TrustedKey,
 };
 
@@ -56,7 +56,7 @@ impl SignatureParts {
             .max_age(settings.max_age)
             .skew(settings.skew)
             .nonce(settings.nonce)
-            .fields(settings.signature)
+            .credentials(settings.credentials)
             .forward(settings.forward.clone())
             .realm(settings.realm.as_str());
         if let Some(covered) = &settings.covered {
@@ -96,10 +96,10 @@ fn trusted(settings: &config::PartnerKey) -> Result<TrustedKey, BoxError> {
 }
 
 fn connected(redis: &Redis) -> Result<RedisNonces, BoxError> {
-    let mut settings = RedisNoncesSettings::default();
+    let mut settings = RedisNoncesConfig::default();
     redis.url.reveal().clone_into(&mut settings.url);
     settings.prefix.clone_from(&redis.prefix);
-    settings.deadline = redis.deadline;
+    settings.timeout = redis.timeout;
     Ok(RedisNonces::new(settings)?)
 }
 
@@ -108,7 +108,7 @@ pub(super) fn signer(cluster: &config::Cluster) -> Result<Option<SignLayer>, Box
     let Some(sign) = &cluster.sign else {
         return Ok(None);
     };
-    let mut settings = SignSettings::new(sign.key.id.as_str(), sign.key.build()?)
+    let mut settings = SignConfig::new(sign.key.id.as_str(), sign.key.build()?)
         .label(sign.label.as_str())
         .expires(sign.expires)
         .digest(sign.digest)
@@ -129,7 +129,7 @@ pub(super) fn signer(cluster: &config::Cluster) -> Result<Option<SignLayer>, Box
 
 /// How all endpoints are spoken to; `None` where they differ, or are found later.
 fn scheme(cluster: &config::Cluster) -> Option<Scheme> {
-    if cluster.discover.is_some() {
+    if cluster.discovery.is_some() {
         return None;
     }
     let secure =

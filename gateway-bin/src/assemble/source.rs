@@ -12,30 +12,30 @@ use gateway_layers::registry::RegistrySource;
 use super::registry::RegistryPart;
 use crate::config::{Discover, Registered};
 
-/// Gives `builder` the source that `discover` says.
+/// Gives `builder` the source that `discovery` says.
 pub(super) fn source(
     builder: ClusterBuilder,
     discover: &Discover,
     registry: Option<&RegistryPart>,
 ) -> Result<ClusterBuilder, BoxError> {
     Ok(match discover {
-        Discover::File(config) => builder.discover(FileDiscovery::from(config.clone())),
-        Discover::Dns(config) => builder.discover(DnsDiscovery::new(config.clone())?),
+        Discover::File(config) => builder.discovery(FileDiscovery::from(config.clone())),
+        Discover::Dns(config) => builder.discovery(DnsDiscovery::new(config.clone())?),
         Discover::Consul(config) => {
             let client = client("consul", std::slice::from_ref(&config.address))?;
-            builder.discover(ConsulDiscovery::with_client(config.clone(), client)?)
+            builder.discovery(ConsulDiscovery::with_client(config.clone(), client)?)
         }
         Discover::Etcd(config) => {
             let client = client("etcd", &config.endpoints)?;
-            builder.discover(EtcdDiscovery::with_client(config.clone(), client)?)
+            builder.discovery(EtcdDiscovery::with_client(config.clone(), client)?)
         }
         Discover::Kubernetes(config) => {
             let client = kubernetes(&config.address)?;
-            builder.discover(KubernetesDiscovery::with_client(config.clone(), client)?)
+            builder.discovery(KubernetesDiscovery::with_client(config.clone(), client)?)
         }
         Discover::Registry(registered) => {
             let part = registry.ok_or("there is no [registry] in the document")?;
-            builder.discover(match registered {
+            builder.discovery(match registered {
                 Registered::Service(name) => RegistrySource::service(&part.registry, name.as_str()),
                 Registered::Capabilities(asked) => {
                     let asked = asked.iter().map(|(name, value)| (name.as_str(), value.as_str()));

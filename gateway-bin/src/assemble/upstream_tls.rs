@@ -23,7 +23,7 @@ impl UpstreamTls {
         }
         let settings = cluster.tls.clone().unwrap_or_default();
         // An address that was looked up is known by the name that was looked up.
-        let looked_up = cluster.discover.as_ref().and_then(config::Discover::looked_up);
+        let looked_up = cluster.discovery.as_ref().and_then(config::Discover::looked_up);
         let made = || {
             let config = super::tls::cluster(&settings)?;
             let name = settings.server_name.as_deref().or(looked_up);

@@ -6,7 +6,7 @@ use gateway::Assembly;
 use gateway::config::{Cluster, Document, Listener, Policy, Route, Target};
 use gateway_core::route::RouteMatch;
 use gateway_core::upstream::EndpointSpec;
-use gateway_core::{DrainSettings, HostPolicy};
+use gateway_core::{DrainConfig, HostPolicy};
 use gateway_layers::access_log::TARGET;
 
 use super::{Failure, serve};
@@ -31,7 +31,7 @@ fn document(arguments: &Proxy) -> Document {
         Host::Preserve => HostPolicy::Preserve,
         Host::Endpoint => HostPolicy::Endpoint,
     };
-    cluster.ejection = None;
+    cluster.outlier_detection = None;
     let target = Target::Cluster(cluster.name.clone());
     let mut route = Route::new("everything", vec![RouteMatch::any()], target);
     // Nothing but forwarding: uploads and answers of any length and duration.
@@ -44,6 +44,6 @@ fn document(arguments: &Proxy) -> Document {
     document.clusters.push(cluster);
     document.routes.push(route);
     let lame_duck = Duration::from_secs(arguments.lame_duck.into());
-    document.drain = DrainSettings::new(lame_duck, DRAIN);
+    document.drain = DrainConfig::new(lame_duck, DRAIN);
     document
 }

@@ -112,7 +112,7 @@ impl AcmeCertificate {
         let domains = table.require("domains", "a list of names such as [\"example.org\"]");
         let domains = domains.and_then(|field| {
             if field.is_empty_list() {
-                return field.refuse("at least one name");
+                return field.reject("at least one name");
             }
             Some(field.one_or_list(|field| field.name("a name such as \"example.org\"")))
         });
@@ -121,7 +121,7 @@ impl AcmeCertificate {
         let agreed = table.require("terms_agreed", "true, once the terms have been read");
         let agreed = agreed.and_then(|field| match field.boolean()? {
             true => Some(true),
-            false => field.refuse(
+            false => field.reject(
                 "true: an authority gives nothing to who does not agree to its terms of service",
             ),
         });

@@ -24,7 +24,7 @@ impl Admin {
         let mut table = field.table("{ address = \"127.0.0.1:9901\" }")?;
         let address = table.require("address", ADDRESS).and_then(|field| {
             let address: SocketAddr = field.parse(ADDRESS)?;
-            if address.ip().is_loopback() { Some(address) } else { field.refuse(ADDRESS) }
+            if address.ip().is_loopback() { Some(address) } else { field.reject(ADDRESS) }
         });
         table.finish();
         address.map(Self::new)

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use gateway_layers::audit::{AuditKind, AuditPrincipal, SinkSettings};
+use gateway_layers::audit::{AuditKind, AuditPrincipal, SinkConfig};
 use gateway_layers::secret::Secret;
 
 use super::reader::{Field, Table};
@@ -53,7 +53,7 @@ pub struct AuditHttp {
     /// `ca`: a file of certificates to trust instead of the system's.
     pub ca: Option<String>,
     /// `queue` (10,000), `batch` (100), `interval` (1 s), `timeout` (5 s), `retries` (10).
-    pub settings: SinkSettings,
+    pub settings: SinkConfig,
 }
 
 impl Audit {
@@ -99,7 +99,7 @@ impl Default for Audit {
 impl AuditHttp {
     /// Sends to `url` with every default.
     pub fn new(url: Secret) -> Self {
-        Self { url, token: None, ca: None, settings: SinkSettings::default() }
+        Self { url, token: None, ca: None, settings: SinkConfig::default() }
     }
 
     fn read(field: Field<'_>) -> Option<Self> {
@@ -123,7 +123,7 @@ impl AuditHttp {
 
 fn kinds(field: &Field<'_>) -> Option<Vec<AuditKind>> {
     if field.is_empty_list() {
-        return field.refuse("at least one kind of events");
+        return field.reject("at least one kind of events");
     }
     // Losses are always told, so that they are not asked for.
     let kinds = AuditKind::ALL.iter().filter(|kind| **kind != AuditKind::Audit);

@@ -97,8 +97,8 @@ impl Check<'_> {
                     self.error(&format!("{path}.endpoints[{index}]"), message);
                 }
             }
-            if matches!(cluster.discover, Some(Discover::Registry(_))) && !self.has_registry() {
-                self.error(&format!("{path}.discover.registry"), NO_REGISTRY);
+            if matches!(cluster.discovery, Some(Discover::Registry(_))) && !self.has_registry() {
+                self.error(&format!("{path}.discovery.registry"), NO_REGISTRY);
             }
             self.cluster_tls(path, cluster);
             let given = &cluster.endpoints;
@@ -271,10 +271,10 @@ impl Check<'_> {
         let Some(total) = route.policy.timeout else {
             return;
         };
-        let own = route.policy.try_timeout;
+        let own = route.policy.attempt_timeout;
         let clusters = self.parts.clusters.iter().filter(|(_, cluster)| is_target(route, cluster));
         let longest = clusters.filter_map(|(path, cluster)| {
-            let one = own.into_iter().chain(cluster.timeouts.try_timeout).min()?;
+            let one = own.into_iter().chain(cluster.timeouts.attempt_timeout).min()?;
             Some((one, path.as_str()))
         });
         let longest = longest.max_by_key(|(one, _)| *one);

@@ -3,7 +3,7 @@
 use gateway_core::upstream::HostPolicy;
 
 use super::check::{Check, unknown};
-use super::identity::{IdentityKind, IdentitySettings, path as provider_path};
+use super::identity::{IdentityConfig, IdentityKind, path as provider_path};
 use super::{
     Access, ClientAuth, Cluster, ExternalAuth, IdentityMode, JwtProvider, LimitStore, Route, Sign,
 };
@@ -100,13 +100,13 @@ impl Check<'_> {
     fn one_reading(&mut self, at: &str, names: &[String]) {
         let of = |name: &String| {
             self.parts.identities.iter().find_map(|provider| match &provider.settings {
-                IdentitySettings::Jwt(settings) if provider.name == *name => Some(&**settings),
+                IdentityConfig::Jwt(settings) if provider.name == *name => Some(&**settings),
                 _ => None,
             })
         };
         let reading = |settings: &JwtProvider| {
             let (from, limit) = (settings.from.clone(), settings.token_limit);
-            (from, settings.authorization, settings.realm.clone(), limit)
+            (from, settings.credentials, settings.realm.clone(), limit)
         };
         let mut readings = names.iter().filter_map(of).map(reading);
         let first = readings.next();

@@ -3,7 +3,7 @@
 use gateway_layers::auth::CredentialSource;
 
 use super::check::Check;
-use super::identity::{IdentityKind, IdentitySettings};
+use super::identity::{IdentityConfig, IdentityKind};
 use super::{IdentityMode, IdentityUse, Route};
 
 impl Check<'_> {
@@ -41,7 +41,7 @@ impl Check<'_> {
         let mut named = self.parts.identities.iter().filter(|provider| {
             provider.settings.kind() == used.kind && used.providers.contains(&provider.name)
         });
-        let sources = named.next().map(|one| IdentitySettings::credential_sources(&one.settings));
+        let sources = named.next().map(|one| IdentityConfig::credential_sources(&one.settings));
         sources.filter(|sources| !sources.is_empty()).map(|sources| (used.kind, sources))
     }
 }

@@ -1,7 +1,7 @@
 //! Settings that have no effect, or another one than they seem to have.
 
 use gateway_layers::fallback::FailureKind;
-use gateway_layers::rate_limit::{KeyPart, Limit, WhenAway};
+use gateway_layers::rate_limit::{KeyPart, Limit, OnUnavailable};
 
 use super::check::Check;
 use super::identity::IdentityKind;
@@ -118,7 +118,7 @@ impl Check<'_> {
     /// True where the gateway ends a request whose target takes too long.
     fn is_timed(&self, route: &Route) -> bool {
         let policy = &route.policy;
-        if policy.timeout.is_some() || policy.try_timeout.is_some() {
+        if policy.timeout.is_some() || policy.attempt_timeout.is_some() {
             return true;
         }
         // What is registered has the timeouts that clusters have by default.
@@ -131,7 +131,7 @@ impl Check<'_> {
             clusters.find(|cluster| cluster.name == name).is_none_or(|cluster| {
                 let limits = &cluster.timeouts;
                 let head = policy.response_head_timeout.unwrap_or(limits.response_head);
-                limits.try_timeout.is_some() || head.is_some() || !is_off(limits.idle)
+                limits.attempt_timeout.is_some() || head.is_some() || !is_off(limits.idle)
             })
         })
     }
@@ -142,14 +142,14 @@ impl Check<'_> {
         let mut limits =
             self.parts.routes.iter().filter_map(|(_, route)| route.policy.rate_limit.as_ref());
         let counts = limits.any(|limit| limit.store == LimitStore::Redis);
-        if counts && redis.when_away == WhenAway::Share && redis.replicas == 1 {
+        if counts && redis.on_unavailable == OnUnavailable::Share && redis.replicas == 1 {
             let path = "stores.redis.replicas";
             let (path, is) = match self.places.is_written(path) {
                 true => (path, "1"),
                 false => ("stores.redis", "not set"),
             };
             let message = format!(
-                "`when_away` is \"share\" and `replicas` is {is}: while Redis is unavailable, every \
+                "`on_unavailable` is \"share\" and `replicas` is {is}: while Redis is unavailable, every \
                  gateway allows the whole limit; expected the number of gateways in `replicas`"
             );
             self.warn(path, message);

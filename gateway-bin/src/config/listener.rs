@@ -37,7 +37,7 @@ pub struct Listener {
     /// `redirect`: `scheme` (`https`, required), `port` (443) and `status` (308): sends clients
     /// there instead of answering them. Default: none.
     pub redirect: Option<HttpsRedirect>,
-    /// `path`: `encoded_slashes` (`refuse`, `keep`; default `refuse`), `merge_slashes` (default
+    /// `path`: `encoded_slashes` (`reject`, `keep`; default `reject`), `merge_slashes` (default
     /// `true`) and `allow_non_utf8` (default `false`).
     pub path: PathOptions,
     /// `forwarded.trusted` and `forwarded.hops`: whose word about the client is believed. Default:
@@ -140,7 +140,7 @@ fn via(field: &Field<'_>) -> Option<Via> {
     const VIA: &str = "a name such as \"gateway\" or \"edge.example:8080\", or \"off\"";
     match field.text(VIA)? {
         "off" => Some(Via::off()),
-        name => Via::named(name).or_else(|| field.refuse(VIA)),
+        name => Via::named(name).or_else(|| field.reject(VIA)),
     }
 }
 
@@ -150,7 +150,7 @@ fn origin(field: &Field<'_>) -> Option<OriginHeader> {
         "off" => Some(OriginHeader::off()),
         name => match name.parse::<HeaderName>() {
             Ok(name) if is_free(&name) => Some(OriginHeader::named(name)),
-            _ => field.refuse(ORIGIN),
+            _ => field.reject(ORIGIN),
         },
     }
 }
@@ -165,7 +165,7 @@ fn unix_mode(field: &Field<'_>) -> Option<u32> {
     const MODE: &str = "permissions in octal such as \"0660\"";
     let text = field.text(MODE)?;
     let mode = u32::from_str_radix(text, 8).ok().filter(|mode| *mode <= 0o777);
-    mode.or_else(|| field.refuse(MODE))
+    mode.or_else(|| field.reject(MODE))
 }
 
 fn proxy_protocol(field: Field<'_>) -> Option<Vec<IpNet>> {
@@ -175,7 +175,7 @@ fn proxy_protocol(field: Field<'_>) -> Option<Vec<IpNet>> {
     if let (Some(trusted), Some(Some(networks))) = (&trusted, &networks)
         && networks.is_empty()
     {
-        trusted.refuse::<()>("at least one network; leave `proxy_protocol` out to trust nobody");
+        trusted.reject::<()>("at least one network; leave `proxy_protocol` out to trust nobody");
     }
     table.finish();
     networks.flatten()
@@ -185,15 +185,15 @@ fn networks(field: &Field<'_>) -> Option<Vec<IpNet>> {
     field.list(NETWORKS, |field| {
         let text = field.text(NETWORK)?;
         let network = text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
-        network.ok().or_else(|| field.refuse(NETWORK))
+        network.ok().or_else(|| field.reject(NETWORK))
     })
 }
 
 fn path_options(field: Field<'_>) -> Option<PathOptions> {
-    let mut table = field.table("{ encoded_slashes = \"refuse\", merge_slashes = true }")?;
+    let mut table = field.table("{ encoded_slashes = \"reject\", merge_slashes = true }")?;
     let mut options = PathOptions::default();
     table.set("encoded_slashes", &mut options.encoded_slashes, |field| {
-        field.choice(&[("refuse", EncodedSlashes::Refuse), ("keep", EncodedSlashes::Keep)])
+        field.choice(&[("reject", EncodedSlashes::Reject), ("keep", EncodedSlashes::Keep)])
     });
     table.set("merge_slashes", &mut options.merge_slashes, |field| field.boolean());
     table.set("allow_non_utf8", &mut options.allow_non_utf8, |field| field.boolean());

@@ -13,25 +13,25 @@ pub(super) fn read(field: Field<'_>) -> Option<Vec<RouteMatch>> {
     let mut matching = RouteMatch::on(path(&mut table).unwrap_or_else(PathMatch::any));
     let hosts = table.take("host").map(|field| {
         if field.is_empty_list() {
-            field.refuse::<()>("at least one host; leave it out for every host");
+            field.reject::<()>("at least one host; leave it out for every host");
         }
         field.one_or_list(|field| {
             let host = field.text("a host name or \"*.REST\"")?;
-            HostMatch::parse(host).map_err(|error| field.refuse::<()>(error.expected())).ok()
+            HostMatch::parse(host).map_err(|error| field.reject::<()>(error.expected())).ok()
         })
     });
     if let Some(methods) = table.take("methods") {
         let read = methods.list("a list of methods such as [\"GET\"]", |field| {
             let token = field.text("a method such as \"GET\"")?;
-            MethodMatch::parse(token).map_err(|error| field.refuse::<()>(error.expected())).ok()
+            MethodMatch::parse(token).map_err(|error| field.reject::<()>(error.expected())).ok()
         });
         if methods.is_empty_list() {
-            methods.refuse::<()>("at least one method; leave it out for every method");
+            methods.reject::<()>("at least one method; leave it out for every method");
         }
         matching = matching.methods(read.unwrap_or_default());
     }
     matching.headers = conditions(&mut table, "headers", "x-env", |name, value, field| {
-        HeaderMatch::new(name, value).map_err(|error| field.refuse::<()>(error.expected())).ok()
+        HeaderMatch::new(name, value).map_err(|error| field.reject::<()>(error.expected())).ok()
     });
     matching.query =
         conditions(&mut table, "query", "v", |name, value, _| Some(QueryMatch::new(name, value)));
@@ -61,7 +61,7 @@ fn path(table: &mut Table<'_>) -> Option<PathMatch> {
              for everything below"
         ));
     }
-    parsed.map_err(|error| field.refuse::<()>(error.expected())).ok()
+    parsed.map_err(|error| field.reject::<()>(error.expected())).ok()
 }
 
 /// Reads the list `key`, each element with a name and one kind of condition.
@@ -100,7 +100,7 @@ fn condition(table: &mut Table<'_>) -> Option<ValueMatch> {
         }
         "regex" => {
             let pattern = field.text("a regular expression")?;
-            ValueMatch::regex(pattern).map_err(|error| field.refuse::<()>(error.expected())).ok()
+            ValueMatch::regex(pattern).map_err(|error| field.reject::<()>(error.expected())).ok()
         }
         _ => {
             let text = field.text("text")?;

@@ -43,7 +43,7 @@ impl Metrics {
         table.set("address", &mut metrics.address, |field| field.parse(ADDRESS).map(Some));
         table.set("buckets", &mut metrics.buckets, |field| {
             if field.is_empty_list() {
-                return field.refuse("at least one time such as \"100ms\"");
+                return field.reject("at least one time such as \"100ms\"");
             }
             let bounds: Vec<_> = field.clone().one_or_list(|field| some_duration(&field));
             if bounds.len() > MOST_BUCKETS {

@@ -48,7 +48,7 @@ mod tests;
 
 use std::net::SocketAddr;
 
-use gateway_core::DrainSettings;
+use gateway_core::DrainConfig;
 
 pub use self::acme::{AcmeCertificate, AcmeChallenge, ExternalAccount};
 pub use self::admin::Admin;
@@ -57,10 +57,10 @@ pub use self::cluster::{Balance, Cluster, Discover, OutboundToken, Registered, S
 pub use self::destination::Destination;
 pub(crate) use self::identity::path as identity_path;
 pub use self::identity::{
-    ApiKeyProvider, BasicProvider, DelegatedProvider, IdentityKind, IdentityProvider,
-    IdentitySettings, IntrospectionCredentials, IntrospectionProvider, JwtClaims, JwtKeys,
-    JwtKeysFrom, JwtProvider, KeyCache, KeyEncoding, KeySettings, KeysFrom, MtlsProvider,
-    PartnerKey, RemoteProvider, RemoteTo, ServiceTokenProvider, SignatureProvider, UsersFrom,
+    ApiKeyProvider, BasicProvider, DelegatedProvider, IdentityConfig, IdentityKind,
+    IdentityProvider, IntrospectionCredentials, IntrospectionProvider, JwtClaims, JwtKeys,
+    JwtKeysFrom, JwtProvider, KeyCache, KeyConfig, KeyEncoding, KeysFrom, MtlsProvider, PartnerKey,
+    RemoteProvider, RemoteTo, ServiceTokenProvider, SignatureProvider, UsersFrom,
 };
 pub use self::listener::Listener;
 pub use self::metrics::Metrics;
@@ -96,7 +96,7 @@ pub struct Document {
     /// `[[routes]]`, in the order of the document.
     pub routes: Vec<Route>,
     /// `[drain]`: `lame_duck` (5 s) and `deadline` (30 s).
-    pub drain: DrainSettings,
+    pub drain: DrainConfig,
     /// `[startup]`.
     pub startup: Startup,
     /// `[admin]`. Default: none.
@@ -128,7 +128,7 @@ impl Document {
             listeners,
             clusters: Vec::new(),
             routes: Vec::new(),
-            drain: DrainSettings::default(),
+            drain: DrainConfig::default(),
             startup: Startup::default(),
             admin: None,
             metrics: None,
@@ -154,7 +154,7 @@ struct Parts {
     /// Also of those that could not be read.
     cluster_names: Vec<String>,
     routes: Vec<(String, Route)>,
-    drain: DrainSettings,
+    drain: DrainConfig,
     startup: Startup,
     admin: Option<Admin>,
     metrics: Option<Metrics>,
@@ -211,7 +211,7 @@ impl Parts {
 
     fn read_listeners(&mut self, field: &Field<'_>) {
         if field.is_empty_list() {
-            field.refuse::<()>("at least one listener");
+            field.reject::<()>("at least one listener");
         }
         let mut index = 0..;
         field.list("a list of tables: [[listeners]]", |field| {

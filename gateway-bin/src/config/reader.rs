@@ -61,7 +61,7 @@ impl<'d> Field<'d> {
     }
 
     /// Notes that something else was expected here. Always `None`, to end a reading with.
-    pub(super) fn refuse<T>(&self, expected: impl std::fmt::Display) -> Option<T> {
+    pub(super) fn reject<T>(&self, expected: impl std::fmt::Display) -> Option<T> {
         let hint = match self.peek_text() {
             Some(text) if text.contains("${") => {
                 format!("; {}", no_variables(&self.path))
@@ -108,14 +108,14 @@ impl<'d> Field<'d> {
 
     /// Text; `expected` says which.
     pub(super) fn text(&self, expected: &str) -> Option<&'d str> {
-        self.peek_text().or_else(|| self.refuse(expected))
+        self.peek_text().or_else(|| self.reject(expected))
     }
 
     /// Text that is not empty, such as a name.
     pub(super) fn name(&self, expected: &str) -> Option<String> {
         match self.peek_text() {
             Some(text) if !text.is_empty() => Some(text.to_owned()),
-            _ => self.refuse(expected),
+            _ => self.reject(expected),
         }
     }
 
@@ -124,7 +124,7 @@ impl<'d> Field<'d> {
             Data::Boolean(value) => Some(*value),
             Data::Raw(text) if text == "true" => Some(true),
             Data::Raw(text) if text == "false" => Some(false),
-            _ => self.refuse("true or false"),
+            _ => self.reject("true or false"),
         }
     }
 
@@ -147,13 +147,13 @@ impl<'d> Field<'d> {
         let number = number.filter(|number| (least..=most).contains(number));
         number
             .and_then(|number| N::try_from(number).ok())
-            .or_else(|| self.refuse(format_args!("a number from {least} to {most}")))
+            .or_else(|| self.reject(format_args!("a number from {least} to {most}")))
     }
 
     /// A number from `least` to `most`, whole or not.
     pub(super) fn fraction(&self, least: f64, most: f64) -> Option<f64> {
         let number = self.peek_fraction(least, most);
-        number.or_else(|| self.refuse(format_args!("a number from {least} to {most}")))
+        number.or_else(|| self.reject(format_args!("a number from {least} to {most}")))
     }
 
     /// As [`fraction`](Self::fraction); `"off"` is `None`.
@@ -163,7 +163,7 @@ impl<'d> Field<'d> {
         }
         let number = self.peek_fraction(least, most);
         number
-            .or_else(|| self.refuse(format_args!("a number from {least} to {most}, or \"off\"")))
+            .or_else(|| self.reject(format_args!("a number from {least} to {most}, or \"off\"")))
             .map(Some)
     }
 
@@ -186,7 +186,7 @@ impl<'d> Field<'d> {
             let names = choices.iter().map(|(name, _)| *name);
             let hint = hint(self.peek_text().unwrap_or_default(), names.clone());
             let names: Vec<_> = names.map(quote).collect();
-            self.refuse(format_args!("one of {}{hint}", names.join(", ")))
+            self.reject(format_args!("one of {}{hint}", names.join(", ")))
         })
     }
 
@@ -213,7 +213,7 @@ impl<'d> Field<'d> {
     /// What `T` reads out of a text; `expected` says which text.
     pub(super) fn parse<T: std::str::FromStr>(&self, expected: &str) -> Option<T> {
         let parsed = self.peek_text().and_then(|text| text.parse().ok());
-        parsed.or_else(|| self.refuse(expected))
+        parsed.or_else(|| self.reject(expected))
     }
 
     /// The elements of a list that `read` could read.
@@ -224,7 +224,7 @@ impl<'d> Field<'d> {
     ) -> Option<Vec<T>> {
         match &self.value.data {
             Data::List(_) => Some(self.elements().filter_map(read).collect()),
-            _ => self.refuse(expected),
+            _ => self.reject(expected),
         }
     }
 
@@ -251,7 +251,7 @@ impl<'d> Field<'d> {
     /// Names of the document's choosing with their values.
     pub(super) fn entries(&self, expected: &str) -> Vec<(&'d str, Self)> {
         let Data::Table(entries) = &self.value.data else {
-            self.refuse::<()>(expected);
+            self.reject::<()>(expected);
             return Vec::new();
         };
         entries.iter().map(|entry| (entry.name.as_str(), self.below(entry))).collect()
@@ -261,7 +261,7 @@ impl<'d> Field<'d> {
     pub(super) fn table(self, example: &str) -> Option<Table<'d>> {
         match &self.value.data {
             Data::Table(entries) => Some(Table { field: self, entries, known: Vec::new() }),
-            _ => self.refuse(format_args!("a table such as {example}")),
+            _ => self.reject(format_args!("a table such as {example}")),
         }
     }
 
@@ -270,7 +270,7 @@ impl<'d> Field<'d> {
         if self.is_table() {
             return self.table(example);
         }
-        self.refuse(format_args!("{other} or a table such as {example}"))
+        self.reject(format_args!("{other} or a table such as {example}"))
     }
 
     fn below(&self, entry: &'d Entry) -> Self {

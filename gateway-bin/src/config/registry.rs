@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 
 use gateway_layers::registry::{
-    AllowList, CheckSettings, LeaseSettings, RegistryLimits, ServiceToken, ServiceTokens,
+    AllowList, CheckConfig, LeaseConfig, RegistryLimits, ServiceToken, ServiceTokens,
 };
 
 use super::reader::Field;
@@ -23,10 +23,10 @@ pub struct Registry {
     /// `ports`: one or a list, `8000` or `"8000-8999"`. Default: any.
     pub ports: Vec<RangeInclusive<u16>>,
     /// `lease` (30 s), `min_lease` (5 s), `max_lease` (5 min).
-    pub leases: LeaseSettings,
-    /// `health`: `path` (`/health`), `interval` (10 s), `pending_interval` (1 s), `timeout` (2 s),
+    pub leases: LeaseConfig,
+    /// `health_check`: `path` (`/health`), `interval` (10 s), `pending_interval` (1 s), `timeout` (2 s),
     /// `rise` (2), `fall` (3).
-    pub checks: CheckSettings,
+    pub checks: CheckConfig,
     /// `limits`: `services` (1,000), `instances_per_service` (100), `instances` (10,000),
     /// `registration` (8 KiB), `bytes` (32 MiB).
     pub limits: RegistryLimits,
@@ -81,7 +81,7 @@ impl Registry {
         let mut allow = Vec::new();
         if let Some(field) = table.require("allow", "networks such as [\"10.0.0.0/8\"]") {
             if field.is_empty_list() {
-                field.refuse::<()>("at least one network, address or host name");
+                field.reject::<()>("at least one network, address or host name");
             }
             allow = field.one_or_list(|field| {
                 let entry = field.name("a network, an address or a host name")?;
@@ -95,7 +95,7 @@ impl Registry {
         if let Some(field) = table.take("ports") {
             ports = field.one_or_list(|field| port_range(&field));
         }
-        let mut leases = LeaseSettings::default();
+        let mut leases = LeaseConfig::default();
         table.set("lease", &mut leases.lease, |field| some_duration(&field));
         table.set("min_lease", &mut leases.min, |field| some_duration(&field));
         table.set("max_lease", &mut leases.max, |field| some_duration(&field));
@@ -105,8 +105,8 @@ impl Registry {
                 "`lease` ({lease}) is not between `min_lease` ({min}) and `max_lease` ({max})"
             ));
         }
-        let mut checks = CheckSettings::default();
-        table.set("health", &mut checks, health);
+        let mut checks = CheckConfig::default();
+        table.set("health_check", &mut checks, health);
         let mut limits = RegistryLimits::default();
         table.set("limits", &mut limits, read_limits);
         let mut redis = None;
@@ -132,7 +132,7 @@ fn token(field: &Field<'_>) -> Option<Entry> {
         let names = field.one_or_list(|field| field.name("the name of a service, or a pattern"));
         // A list of nothing but mistakes has been reported.
         if field.is_empty_list() {
-            field.refuse::<()>("the name of one service at least");
+            field.reject::<()>("the name of one service at least");
         }
         names
     });
@@ -168,19 +168,19 @@ fn port_range(field: &Field<'_>) -> Option<RangeInclusive<u16>> {
     let (first, last) = text.split_once('-').unwrap_or((text, text));
     match (first.trim().parse::<u16>(), last.trim().parse::<u16>()) {
         (Ok(first), Ok(last)) if 0 < first && first <= last => Some(first..=last),
-        _ => field.refuse(expected),
+        _ => field.reject(expected),
     }
 }
 
-fn health(field: Field<'_>) -> Option<CheckSettings> {
+fn health(field: Field<'_>) -> Option<CheckConfig> {
     let mut table = field.table("{ path = \"/health\", interval = \"10s\" }")?;
-    let mut checks = CheckSettings::default();
+    let mut checks = CheckConfig::default();
     table.set("path", &mut checks.path, |field| {
         let path = field.text("a path such as \"/health\"")?;
         if path.starts_with('/') {
             Some(path.to_owned())
         } else {
-            field.refuse("a path such as \"/health\"")
+            field.reject("a path such as \"/health\"")
         }
     });
     table.set("interval", &mut checks.interval, |field| some_duration(&field));

@@ -63,7 +63,7 @@ impl Route {
         };
         let matches = table.require("match", "a table such as { prefix = \"/\" }").map(|field| {
             if field.is_empty_list() {
-                field.refuse::<()>("at least one match");
+                field.reject::<()>("at least one match");
             }
             field.one_or_list(matching::read).into_iter().flatten().collect()
         });
@@ -83,7 +83,7 @@ impl Route {
         table.set("metadata", &mut route.metadata, |field| Some(metadata(&field)));
         if let Some(listener) = table.take("listener") {
             if listener.is_empty_list() {
-                listener.refuse::<()>("at least one name; leave it out for every listener");
+                listener.reject::<()>("at least one name; leave it out for every listener");
             }
             route.listeners = listener.one_or_list(|field| field.name("the name of a listener"));
         }
@@ -109,7 +109,7 @@ fn rewrite(field: Field<'_>) -> Option<Rewrite> {
         match changed {
             Ok(changed) => rewrite = changed,
             Err(error) => {
-                field.refuse::<()>(error.expected());
+                field.reject::<()>(error.expected());
             }
         }
     }
@@ -118,7 +118,7 @@ fn rewrite(field: Field<'_>) -> Option<Rewrite> {
         match rewrite.clone().host(text) {
             Ok(changed) => rewrite = changed,
             Err(error) => {
-                field.refuse::<()>(error.expected());
+                field.reject::<()>(error.expected());
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gateway_layers::rate_limit::{DEFAULT_KEYS, RedisSettings, WhenAway};
+use gateway_layers::rate_limit::{DEFAULT_KEYS, OnUnavailable, RedisConfig};
 
 use super::reader::Field;
 use super::units::some_duration;
@@ -26,10 +26,10 @@ pub struct Redis {
     pub url: Secret,
     /// `prefix` of every key. Default: `gateway`.
     pub prefix: String,
-    /// `deadline` of one exchange. Default: 50 ms.
-    pub deadline: Duration,
-    /// `when_away`: `share`, `open` or `closed`. Default: `share`.
-    pub when_away: WhenAway,
+    /// `timeout` of one exchange. Default: 50 ms.
+    pub timeout: Duration,
+    /// `on_unavailable`: `share`, `open` or `closed`. Default: `share`.
+    pub on_unavailable: OnUnavailable,
     /// `replicas`: gateways that count together. Default: 1.
     pub replicas: u32,
 }
@@ -60,8 +60,8 @@ impl Stores {
 impl Redis {
     /// The server at `url` with every default.
     pub fn new(url: Secret) -> Self {
-        let RedisSettings { prefix, deadline, when_away, replicas, .. } = RedisSettings::default();
-        Self { url, prefix, deadline, when_away, replicas }
+        let RedisConfig { prefix, timeout, on_unavailable, replicas, .. } = RedisConfig::default();
+        Self { url, prefix, timeout, on_unavailable, replicas }
     }
 
     fn read(field: Field<'_>) -> Option<Self> {
@@ -70,9 +70,10 @@ impl Redis {
         let url = url.and_then(|field| field.secret());
         let mut redis = Self::new(Secret::new(""));
         table.set("prefix", &mut redis.prefix, |field| field.name("the beginning of keys"));
-        table.set("deadline", &mut redis.deadline, |field| some_duration(&field));
-        table.set("when_away", &mut redis.when_away, |field| {
-            let (share, open, closed) = (WhenAway::Share, WhenAway::Open, WhenAway::Closed);
+        table.set("timeout", &mut redis.timeout, |field| some_duration(&field));
+        table.set("on_unavailable", &mut redis.on_unavailable, |field| {
+            let (share, open, closed) =
+                (OnUnavailable::Share, OnUnavailable::Open, OnUnavailable::Closed);
             field.choice(&[("share", share), ("open", open), ("closed", closed)])
         });
         table.set("replicas", &mut redis.replicas, |field| field.number(1, 10_000));

@@ -42,7 +42,7 @@ pub struct CapabilityTarget {
     pub header: Vec<(String, HeaderName)>,
     /// `query`: capabilities, and the parameter of the query that has their value.
     pub query: Vec<(String, String)>,
-    /// `choice`: `least_loaded` or `first`. Default: `least_loaded`.
+    /// `selection`: `least_loaded` or `first`. Default: `least_loaded`.
     pub first: bool,
 }
 
@@ -145,7 +145,7 @@ fn capability(field: Field<'_>) -> Option<CapabilityTarget> {
     target.query = places(&mut table, "query", &mut asks, name);
     target.header =
         places(&mut table, "header", &mut asks, |field| field.parse("the name of a header field"));
-    table.set("choice", &mut target.first, |field| {
+    table.set("selection", &mut target.first, |field| {
         field.choice(&[("least_loaded", false), ("first", true)])
     });
     if !asks {
@@ -187,7 +187,7 @@ fn split(field: &Field<'_>, table: &mut Table<'_>) -> SplitTarget {
     });
     let entries = entries.unwrap_or_default();
     if field.is_empty_list() || entries.len() > MOST_ENTRIES {
-        field.refuse::<()>(format_args!("1 to {MOST_ENTRIES} entries"));
+        field.reject::<()>(format_args!("1 to {MOST_ENTRIES} entries"));
     }
     let mut by = Vec::new();
     hash_keys(table, "split_by", &mut by);
@@ -216,7 +216,7 @@ fn redirect(field: Field<'_>) -> Option<Redirect> {
     let mut table = field.table("{ status = 308, scheme = \"https\" }")?;
     let mut redirect = Redirect::new();
     change(&mut table, "status", &mut redirect, |redirect, field| {
-        // What is no status at all is refused in the words of what can be one.
+        // What is no status at all is rejected in the words of what can be one.
         Some(redirect.status(field.number(100, 599)?))
     });
     change(&mut table, "scheme", &mut redirect, |redirect, field| {
@@ -251,7 +251,7 @@ fn change(
     match make(redirect.clone(), &field) {
         Some(Ok(changed)) => *redirect = changed,
         Some(Err(error)) => {
-            field.refuse::<()>(error.expected());
+            field.reject::<()>(error.expected());
         }
         None => {}
     }
@@ -269,13 +269,13 @@ impl Respond {
             let bodyless = matches!(respond.status.as_u16(), 204 | 205 | 304);
             if bodyless && !respond.body.is_empty() {
                 let status = respond.status.as_u16();
-                field.refuse::<()>(format_args!("no body: a {status} answer has none"));
+                field.reject::<()>(format_args!("no body: a {status} answer has none"));
             }
         }
         table.set("content_type", &mut respond.content_type, |field| {
             let expected = "a media type such as \"text/plain\"";
             let text = field.text(expected)?;
-            HeaderValue::from_str(text).ok().or_else(|| field.refuse(expected))
+            HeaderValue::from_str(text).ok().or_else(|| field.reject(expected))
         });
         table.finish();
         Some(respond)

@@ -53,7 +53,7 @@ pub enum ClientAuth {
     /// They are not asked.
     #[default]
     Off,
-    /// They may have none; one that is not good is refused.
+    /// They may have none; one that is not good is rejected.
     Optional,
     /// They must have a good one.
     Required,
@@ -157,13 +157,13 @@ impl ListenerTls {
         };
         if let Some(field) = acme {
             if field.is_empty_list() {
-                field.refuse::<()>(NO_ACME);
+                field.reject::<()>(NO_ACME);
             }
             tls.acme = field.one_or_list(AcmeCertificate::read);
         }
         if let Some(field) = certificates {
             if field.is_empty_list() {
-                field.refuse::<()>("at least one certificate");
+                field.reject::<()>("at least one certificate");
             }
             tls.certificates = field.one_or_list(CertificatePaths::read);
         }
@@ -255,7 +255,7 @@ pub(super) fn redirect(field: Field<'_>) -> Option<HttpsRedirect> {
     table.set("status", &mut redirect.status, |field| {
         let status = field.number(100, 999).and_then(|code| StatusCode::from_u16(code).ok())?;
         let known = matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308);
-        if known { Some(status) } else { field.refuse("301, 302, 303, 307 or 308") }
+        if known { Some(status) } else { field.reject("301, 302, 303, 307 or 308") }
     });
     table.finish();
     scheme.map(|()| redirect)

@@ -15,15 +15,15 @@ pub(super) fn duration(field: &Field<'_>) -> Option<Duration> {
     let parsed = field.peek_text().and_then(parse_duration);
     match parsed {
         Some(duration) if duration <= LONGEST => Some(duration),
-        Some(_) => field.refuse("at most a year, \"8760h\""),
-        None => field.refuse(DURATION),
+        Some(_) => field.reject("at most a year, \"8760h\""),
+        None => field.reject(DURATION),
     }
 }
 
 /// As [`duration`], for what cannot be off.
 pub(super) fn some_duration(field: &Field<'_>) -> Option<Duration> {
     match duration(field)? {
-        Duration::ZERO => field.refuse("more than nothing: it cannot be off"),
+        Duration::ZERO => field.reject("more than nothing: it cannot be off"),
         duration => Some(duration),
     }
 }
@@ -40,14 +40,14 @@ pub(super) fn is_off(timeout: Duration) -> bool {
 
 /// Reads `"512B"`, `"64KiB"`, `"10MiB"`, `"1GiB"`.
 pub(super) fn size(field: &Field<'_>) -> Option<u64> {
-    field.peek_text().and_then(parse_size).or_else(|| field.refuse(SIZE))
+    field.peek_text().and_then(parse_size).or_else(|| field.reject(SIZE))
 }
 
 /// As [`size`], where there must be room for at least a byte of it in memory.
 pub(super) fn some_size(field: &Field<'_>) -> Option<usize> {
     match usize::try_from(size(field)?) {
         Ok(size) if size > 0 => Some(size),
-        _ => field.refuse("more than \"0B\""),
+        _ => field.reject("more than \"0B\""),
     }
 }
 

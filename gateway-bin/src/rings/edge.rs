@@ -10,9 +10,9 @@ pub(crate) fn edge(
     observers: &Observers,
 ) -> Result<Gateway, TableProblems> {
     let builder = Gateway::builder();
-    // Outermost, so that it sees what became of everything below: refusals, panics, answers.
+    // Outermost, so that it sees what became of everything below: rejections, panics, answers.
     let builder = if observers.is_empty() { builder } else { builder.observer(observers.clone()) };
     // Panics are caught and failures become answers inside the gateway, around the route ring.
     // What only we may say is removed at the door, before anything else sees the request.
-    builder.routes(routes).owned_fields(owned).build()
+    builder.routes(routes).reserved_headers(owned).build()
 }

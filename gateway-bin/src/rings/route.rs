@@ -7,12 +7,12 @@ use gateway_layers::auth::authorize::AuthorizeFilter;
 use gateway_layers::auth::external::ExternalAuth;
 use gateway_layers::fallback::FallbackLayer;
 use gateway_layers::filter::FilterChain;
-use gateway_layers::guard::{CheckRefused, Guard, GuardChain, GuardLayer};
+use gateway_layers::guard::{CheckRejected, Guard, GuardChain, GuardLayer};
 use gateway_layers::hedge::HedgeLayer;
 use gateway_layers::mirror::MirrorLayer;
 use gateway_layers::rate_limit::RateLimiter;
 use gateway_layers::retry::RetryLayer;
-use gateway_layers::timeout::{ResponseHeadTimeoutLayer, TryTimeoutLayer};
+use gateway_layers::timeout::{AttemptTimeoutLayer, ResponseHeadTimeoutLayer};
 use tower::{Layer, ServiceBuilder};
 
 use crate::config::{self, Policy};
@@ -50,7 +50,7 @@ pub(crate) fn route(policy: &Policy, target: Module, asides: &Asides) -> (Module
         .option_layer(timeout)
         // Before anything is spent on the request.
         .option_layer((!guards.is_empty()).then(|| GuardLayer::new(guards)))
-        // A length that says too much is refused before anything is spent on the request.
+        // A length that says too much is rejected before anything is spent on the request.
         .option_layer(policy.body_limit)
         .option_layer(asides.fallback.clone())
         // The same deadline once more: a fallback that responds at once stands in for what is late.
@@ -83,7 +83,7 @@ fn guards(policy: &Policy, asides: &Asides) -> GuardChain {
     for requirements in policy.requirements() {
         guards = guards.then(AuthorizeFilter::new(requirements));
     }
-    // Nobody else is asked about what is refused anyway.
+    // Nobody else is asked about what is rejected anyway.
     if let Some(external) = external().filter(|_| !says_who) {
         guards = guards.then(external);
     }
@@ -99,11 +99,11 @@ fn guards(policy: &Policy, asides: &Asides) -> GuardChain {
 fn counted(guards: GuardChain, identity: impl Guard, limiter: Option<&RateLimiter>) -> GuardChain {
     match limiter {
         None => guards.then(identity),
-        Some(limiter) => guards.then(CheckRefused::new(identity, limiter.clone())),
+        Some(limiter) => guards.then(CheckRejected::new(identity, limiter.clone())),
     }
 }
 
-/// What a head suffices for, cheapest refusals first and all before anybody asks who is calling.
+/// What a head suffices for, cheapest rejections first and all before anybody asks who is calling.
 fn filters(policy: &Policy) -> FilterChain {
     let mut chain = FilterChain::new();
     // First, so that it is said on whatever is answered below.
@@ -131,7 +131,7 @@ fn filters(policy: &Policy) -> FilterChain {
 
 /// What is asked for again, and how long each time.
 fn tries(policy: &Policy, target: Module) -> Module {
-    let limited = policy.try_timeout.is_some() || policy.response_head_timeout.is_some();
+    let limited = policy.attempt_timeout.is_some() || policy.response_head_timeout.is_some();
     if policy.retry.is_none() && policy.hedge.is_none() && !limited {
         return target;
     }
@@ -141,7 +141,7 @@ fn tries(policy: &Policy, target: Module) -> Module {
     let spender = if policy.retry.is_some() { budget.spender() } else { budget.clone() };
     let retry = policy.retry.as_ref().map(|retry| RetryLayer::from(retry.config.clone()));
     let ring = ServiceBuilder::new()
-        .option_layer(policy.try_timeout.map(TryTimeoutLayer::new))
+        .option_layer(policy.attempt_timeout.map(AttemptTimeoutLayer::new))
         .option_layer(policy.response_head_timeout.map(ResponseHeadTimeoutLayer::new))
         .option_layer(retry.map(|retry| retry.budget(budget)))
         .option_layer(policy.hedge.clone().map(|hedge| HedgeLayer::from(hedge).budget(spender)))

@@ -13,7 +13,7 @@ use std::thread;
 use std::time::Duration;
 
 use gateway_core::{
-    Address, BoundListener, DrainSettings, Drained, Gateway, ModuleService, Observers, Server,
+    Address, BoundListener, DrainConfig, Drained, Gateway, ModuleService, Observers, Server,
 };
 use gateway_layers::metrics::Metrics;
 use tokio::runtime;
@@ -171,7 +171,7 @@ pub struct Bound {
     notes: Vec<String>,
     gateway: Gateway,
     observers: Observers,
-    drain: DrainSettings,
+    drain: DrainConfig,
     startup: Startup,
     reloader: Reloader,
     metrics: Option<Metrics>,

@@ -12,7 +12,7 @@ use crate::config::Source;
 const DOCUMENT: &str = r#"
     workers = 3
     listeners = [{ name = "public", address = "127.0.0.1:0" }]
-    drain = { lame_duck = "0s", deadline = "5s" }
+    drain = { lame_duck = "0s", timeout = "5s" }
     [[routes]]
     id = "hello"
     match = { path = "/hello" }

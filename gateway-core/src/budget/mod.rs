@@ -9,9 +9,9 @@
 //! outer one counts the requests, and the inner one is given a [spender](RetryBudget::spender).
 //!
 //! ```
-//! use gateway_core::budget::{Config, RetryBudget};
+//! use gateway_core::budget::{RetryBudgetConfig, RetryBudget};
 //!
-//! let mut config = Config::default();
+//! let mut config = RetryBudgetConfig::default();
 //! config.ratio = 0.5;
 //! config.min_per_second = 0;
 //! let budget = RetryBudget::new(&config);
@@ -44,7 +44,7 @@ const WINDOWS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_se
 /// How many extra attempts there may be.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
-pub struct Config {
+pub struct RetryBudgetConfig {
     /// Extra attempts per request. Default: 0.2, a fifth. Less than 0 is 0.
     pub ratio: f64,
     /// Extra attempts a second that are allowed however few requests there are. Default: 10. They
@@ -55,7 +55,7 @@ pub struct Config {
     pub window: Duration,
 }
 
-impl Default for Config {
+impl Default for RetryBudgetConfig {
     fn default() -> Self {
         Self { ratio: 0.2, min_per_second: 10, window: Duration::from_secs(10) }
     }
@@ -85,7 +85,7 @@ struct Shared {
 
 impl RetryBudget {
     /// A budget of its own.
-    pub fn new(config: &Config) -> Self {
+    pub fn new(config: &RetryBudgetConfig) -> Self {
         const MILLION: f64 = 1e6;
         let window = config.window.clamp(WINDOWS.0, WINDOWS.1);
         // A cast from `f64` saturates, and takes what is no number for 0.
@@ -141,9 +141,9 @@ fn nanoseconds(duration: Duration) -> u64 {
 }
 
 impl Default for RetryBudget {
-    /// A budget of its own, of the [default](Config) size.
+    /// A budget of its own, of the [default](RetryBudgetConfig) size.
     fn default() -> Self {
-        Self::new(&Config::default())
+        Self::new(&RetryBudgetConfig::default())
     }
 }
 

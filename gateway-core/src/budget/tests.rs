@@ -4,12 +4,12 @@ use std::time::Duration;
 use proptest::prelude::*;
 use tokio::time::{Instant, advance};
 
-use super::{Config, RetryBudget};
+use super::{RetryBudget, RetryBudgetConfig};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-fn config(ratio: f64, min_per_second: u32, window: Duration) -> Config {
-    Config { ratio, min_per_second, window }
+fn config(ratio: f64, min_per_second: u32, window: Duration) -> RetryBudgetConfig {
+    RetryBudgetConfig { ratio, min_per_second, window }
 }
 
 fn withdrawn(budget: &RetryBudget, most: usize) -> usize {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 
-use crate::live::Live;
+use crate::swap::Swap;
 
 /// Where authorities ask (RFC 8555, section 8.3).
 pub(crate) const BELOW: &str = "/.well-known/acme-challenge/";
@@ -32,7 +32,7 @@ pub struct HttpChallenges {
 }
 
 struct Shared {
-    pending: Live<HashMap<String, Bytes>>,
+    pending: Swap<HashMap<String, Bytes>>,
     /// Held while somebody changes something.
     writing: Mutex<()>,
 }
@@ -40,7 +40,7 @@ struct Shared {
 impl HttpChallenges {
     /// No challenge.
     pub fn new() -> Self {
-        let shared = Shared { pending: Live::new(HashMap::new()), writing: Mutex::default() };
+        let shared = Shared { pending: Swap::new(HashMap::new()), writing: Mutex::default() };
         Self { shared: Arc::new(shared) }
     }
 

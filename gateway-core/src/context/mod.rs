@@ -3,7 +3,6 @@
 //! It is the only extension the gateway puts into a request, written on the way in and read by
 //! everyone inside: layers, modules, the forwarder, observers.
 
-mod answer;
 mod challenges;
 mod connection;
 mod interim;
@@ -11,6 +10,7 @@ mod owned;
 mod params;
 mod principal;
 mod record;
+mod response_edits;
 mod route;
 mod tls;
 
@@ -23,8 +23,6 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use tokio::time::Instant;
 
-pub use self::answer::AnswerEdit;
-use self::answer::AnswerFields;
 pub(crate) use self::challenges::BELOW as ACME_CHALLENGE;
 pub use self::challenges::HttpChallenges;
 pub use self::connection::{ConnectionInfo, HttpsRedirect, ListenerInfo, PeerAddr, Scheme};
@@ -32,6 +30,8 @@ pub use self::interim::{Interim, InterimSink};
 pub use self::params::PathParams;
 pub use self::principal::{Claim, Principal};
 pub use self::record::{Attempt, Fallback, Record};
+pub use self::response_edits::ResponseEdit;
+use self::response_edits::ResponseEdits;
 pub use self::route::{Metadata, RouteInfo};
 pub use self::tls::{ClientIdentity, ServedNames, TlsInfo, TlsVersion};
 use crate::body::Body;
@@ -58,12 +58,12 @@ struct Inner {
     /// The context of the gateway around this one, which keeps what belongs to the whole request.
     outer: Option<RequestContext>,
     deadline: OnceLock<Deadline>,
-    try_timeout: OnceLock<Duration>,
+    attempt_timeout: OnceLock<Duration>,
     response_head_timeout: OnceLock<Option<Duration>>,
     upload: OnceLock<Arc<Upload>>,
     retried: AtomicBool,
     principal: OnceLock<Arc<Principal>>,
-    answer_fields: AnswerFields,
+    response_edits: ResponseEdits,
     record: Record,
 }
 
@@ -97,12 +97,12 @@ impl RequestContext {
             admitted: OnceLock::new(),
             outer: None,
             deadline: OnceLock::new(),
-            try_timeout: OnceLock::new(),
+            attempt_timeout: OnceLock::new(),
             response_head_timeout: OnceLock::new(),
             upload: OnceLock::new(),
             retried: AtomicBool::new(false),
             principal: OnceLock::new(),
-            answer_fields: AnswerFields::default(),
+            response_edits: ResponseEdits::default(),
             record: Record::default(),
         };
         Self { inner: Arc::new(inner) }
@@ -147,8 +147,8 @@ impl RequestContext {
     /// The host that the client asks for, where the request's `Host` is another one: the route's
     /// rewrite replaced it, or a trusted proxy in front of the gateway did and says so in
     /// `X-Forwarded-Host`.
-    pub fn asked_host(&self) -> Option<&HeaderValue> {
-        self.inner.admitted.get()?.asked_host.as_ref()
+    pub fn requested_host(&self) -> Option<&HeaderValue> {
+        self.inner.admitted.get()?.requested_host.as_ref()
     }
 
     /// True when a body comes behind the request's head, whether its length is known or not;
@@ -254,14 +254,14 @@ impl RequestContext {
 
     /// How long one try at an endpoint may take until the head of its answer; `None` without such
     /// a limit of the route.
-    pub fn try_timeout(&self) -> Option<Duration> {
-        self.whole().try_timeout.get().copied()
+    pub fn attempt_timeout(&self) -> Option<Duration> {
+        self.whole().attempt_timeout.get().copied()
     }
 
     /// Limits each try at an endpoint, unless an outer layer has done so: the first one holds. A
     /// cluster's own limit holds beside it.
-    pub fn set_try_timeout(&self, limit: Duration) -> Duration {
-        *self.whole().try_timeout.get_or_init(|| limit)
+    pub fn set_attempt_timeout(&self, limit: Duration) -> Duration {
+        *self.whole().attempt_timeout.get_or_init(|| limit)
     }
 
     /// How long an upstream may take to begin its response once it has the whole request: `None`
@@ -299,26 +299,26 @@ impl RequestContext {
     }
 
     /// Adds a header field to the answer, whoever makes it: the target, or the gateway for a
-    /// failure. It replaces a field of this name; see [`append_to_answer`](Self::append_to_answer).
-    pub fn set_on_answer(&self, name: HeaderName, value: HeaderValue) {
-        self.whole().answer_fields.set(name, value);
+    /// failure. It replaces a field of this name; see [`append_response_header`](Self::append_response_header).
+    pub fn set_response_header(&self, name: HeaderName, value: HeaderValue) {
+        self.whole().response_edits.set(name, value);
     }
 
-    /// As [`set_on_answer`](Self::set_on_answer), beside fields of this name.
-    pub fn append_to_answer(&self, name: HeaderName, value: HeaderValue) {
-        self.whole().answer_fields.append(name, value);
+    /// As [`set_response_header`](Self::set_response_header), beside fields of this name.
+    pub fn append_response_header(&self, name: HeaderName, value: HeaderValue) {
+        self.whole().response_edits.append(name, value);
     }
 
     /// Lets `edit` see the head of the answer, whoever makes it, and change its fields: what
     /// depends on the fields that are there, or takes some away. Edits and fields that are added
     /// come in the order in which layers asked for them.
-    pub fn edit_answer(&self, edit: Arc<dyn AnswerEdit>) {
-        self.whole().answer_fields.edit(edit);
+    pub fn edit_response(&self, edit: Arc<dyn ResponseEdit>) {
+        self.whole().response_edits.edit(edit);
     }
 
     /// Puts the fields that were added into the answer's.
-    pub(crate) fn apply_answer_fields(&self, headers: &mut HeaderMap) {
-        self.inner.answer_fields.apply(headers);
+    pub(crate) fn apply_response_edits(&self, headers: &mut HeaderMap) {
+        self.inner.response_edits.apply(headers);
     }
 
     /// True when whoever polls this request's future polls it again at its deadline: a layer that
@@ -361,12 +361,12 @@ impl RequestContext {
             admitted: OnceLock::new(),
             outer: Some(self.clone()),
             deadline: OnceLock::new(),
-            try_timeout: OnceLock::new(),
+            attempt_timeout: OnceLock::new(),
             response_head_timeout: OnceLock::new(),
             upload: OnceLock::new(),
             retried: AtomicBool::new(false),
             principal: OnceLock::new(),
-            answer_fields: AnswerFields::default(),
+            response_edits: ResponseEdits::default(),
             record: Record::default(),
         };
         Self { inner: Arc::new(inner) }
@@ -390,7 +390,7 @@ pub(crate) struct Admitted {
     pub(crate) target: Uri,
     pub(crate) client_ip: Option<IpAddr>,
     pub(crate) scheme: Scheme,
-    pub(crate) asked_host: Option<HeaderValue>,
+    pub(crate) requested_host: Option<HeaderValue>,
     pub(crate) has_body: bool,
     pub(crate) from_trusted_peer: bool,
     pub(crate) generation: u64,
@@ -421,7 +421,7 @@ mod tests {
             target: Uri::from_static("/"),
             client_ip: Some(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1))),
             scheme: Scheme::Http,
-            asked_host: None,
+            requested_host: None,
             has_body: false,
             from_trusted_peer: true,
             generation: 3,

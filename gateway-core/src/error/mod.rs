@@ -4,8 +4,8 @@
 //! a response. Everything between (retry, breaker, log, metrics) sees what really happened.
 
 mod grpc;
+mod health_signal;
 mod reason;
-mod verdict;
 
 use std::borrow::Cow;
 use std::error::Error as StdError;
@@ -15,8 +15,8 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue, Method};
 
 pub use self::grpc::{GRPC_STATUS, GrpcStatus};
+pub use self::health_signal::HealthSignal;
 pub use self::reason::Reason;
-pub use self::verdict::Verdict;
 
 /// Any error, erased.
 pub type BoxError = Box<dyn StdError + Send + Sync>;
@@ -186,8 +186,8 @@ mod tests {
     fn display_prints_its_own_level() {
         let error = Error::new(Reason::ConnectFailed)
             .with_detail("endpoint a")
-            .with_source(std::io::Error::other("refused"));
+            .with_source(std::io::Error::other("rejected"));
         assert_eq!(error.to_string(), "connect_failed: endpoint a");
-        assert_eq!(StdError::source(&error).unwrap().to_string(), "refused");
+        assert_eq!(StdError::source(&error).unwrap().to_string(), "rejected");
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use http::StatusCode;
 
-use super::{GrpcStatus, Verdict};
+use super::{GrpcStatus, HealthSignal};
 
 macro_rules! reasons {
     ($($(#[doc = $doc:literal])+ $name:ident $code:literal $status:literal $grpc:ident $proxy:ident $title:literal;)+) => {
@@ -88,7 +88,7 @@ reasons! {
     /// `CONNECT` without an extended protocol: the gateway is no forward proxy.
     ConnectNotAllowed "connect_not_allowed" 405 Unimplemented http_request_denied "CONNECT is not allowed";
     /// `Expect` asks for something else than `100-continue`.
-    ExpectationUnknown "expectation_unknown" 417 Internal http_request_error "The expectation is not understood";
+    ExpectationFailed "expectation_failed" 417 Internal http_request_error "The expectation is not understood";
     /// The client took longer to send its request than the listener or the route allows.
     RequestTimeout "request_timeout" 408 DeadlineExceeded http_request_error "The request took too long to arrive";
     /// The client's connection or stream ended before the answer; nobody reads this answer.
@@ -96,7 +96,7 @@ reasons! {
     /// The gateway stopped, and the request had not ended within the time that the drain gives it.
     ShutDown "shut_down" 503 Unavailable proxy_internal_error "The gateway shut down";
     /// The request body could not be read to its end.
-    RequestBroken "request_broken" 400 Cancelled http_request_error "The request broke off";
+    RequestIncomplete "request_incomplete" 400 Cancelled http_request_error "The request broke off";
     /// The route wants to know who is calling, and the request has no credentials of the kind it
     /// takes. `WWW-Authenticate` says which.
     Unauthenticated "unauthenticated" 401 Unauthenticated http_request_denied "Credentials are missing";
@@ -115,7 +115,7 @@ reasons! {
     /// axum to a function that reads `ConnectInfo<SocketAddr>`.
     ClientAddressUnknown "client_address_unknown" 500 Internal proxy_configuration_error "The client's address is unknown";
     /// The route's CORS does not allow this origin, method or header field.
-    PreflightRefused "preflight_refused" 403 PermissionDenied http_request_denied "Another origin may not ask for this";
+    PreflightRejected "preflight_rejected" 403 PermissionDenied http_request_denied "Another origin may not ask for this";
     /// A request that another site made a browser send, or that does not say which site did.
     CrossSite "cross_site" 403 PermissionDenied http_request_denied "The request comes from another site";
     /// The body is of a kind that the route does not take.
@@ -154,8 +154,8 @@ reasons! {
     UpstreamInterim "upstream_interim" 502 Unavailable http_protocol_error "Too many interim answers";
     /// The answer broke off in its body.
     UpstreamIncomplete "upstream_incomplete" 502 Unavailable http_response_incomplete "The upstream's answer broke off";
-    /// One attempt took longer than it may (`try_timeout`).
-    TryTimeout "try_timeout" 504 DeadlineExceeded http_response_timeout "The upstream did not answer in time";
+    /// One attempt took longer than it may (`attempt_timeout`).
+    AttemptTimeout "attempt_timeout" 504 DeadlineExceeded http_response_timeout "The upstream did not answer in time";
     /// The upstream had the whole request and did not begin its response in time: raise
     /// `timeouts.response_head` of the cluster where responses take longer by design.
     ResponseHeadTimeout "response_head_timeout" 504 DeadlineExceeded http_response_timeout "The upstream did not begin its response in time";
@@ -215,8 +215,8 @@ impl Reason {
         )
     }
 
-    /// What it says about whoever was to answer: see [`Verdict`].
-    pub const fn verdict(self) -> Verdict {
+    /// What it says about whoever was to answer: see [`HealthSignal`].
+    pub const fn health_signal(self) -> HealthSignal {
         match self {
             Self::ConnectFailed
             | Self::ConnectTimeout
@@ -227,12 +227,12 @@ impl Reason {
             | Self::UpstreamUpgrade
             | Self::UpstreamInterim
             | Self::UpstreamIncomplete
-            | Self::TryTimeout
+            | Self::AttemptTimeout
             | Self::ResponseHeadTimeout
             | Self::StreamIdle
             | Self::ModuleFailed
-            | Self::Panicked => Verdict::Failure,
-            _ => Verdict::Neither,
+            | Self::Panicked => HealthSignal::Failure,
+            _ => HealthSignal::Neutral,
         }
     }
 
@@ -250,7 +250,7 @@ impl Reason {
                 | Self::HeadersTooLarge
                 | Self::BodyTooLarge
                 | Self::RequestTimeout
-                | Self::RequestBroken
+                | Self::RequestIncomplete
                 | Self::ConnectNotAllowed
         )
     }

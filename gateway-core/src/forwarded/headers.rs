@@ -8,7 +8,7 @@ use http::header::{FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue};
 use http::uri::Uri;
 
 use super::client::X_FORWARDED_FOR;
-use super::owned::{strip_forwarding, strip_x_forwarded};
+use super::reserved::{strip_forwarding, strip_x_forwarded};
 
 pub(super) const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 pub(super) const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");

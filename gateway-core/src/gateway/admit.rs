@@ -1,4 +1,4 @@
-//! The door: a request is understood in one way here, or refused.
+//! The door: a request is understood in one way here, or rejected.
 //!
 //! Everything behind reads what is left after this: one normal path, one host, the fields of this
 //! hop gone, the fields the gateway owns set by the gateway.
@@ -10,7 +10,7 @@ use http::header::{self, HeaderMap, HeaderValue};
 use http::uri::{Authority, PathAndQuery, Uri};
 use http::{Method, Version};
 
-use super::owned::OwnedFields;
+use super::reserved::ReservedHeaders;
 use super::target_edits::{self, Matched};
 use super::{Choice, Snapshot, decide};
 use crate::context::{ACME_CHALLENGE, Admitted, ConnectionInfo, RequestContext, Scheme};
@@ -19,7 +19,7 @@ use crate::forwarded::{Hop, Peer, original_host, resolve_client, said_host, said
 use crate::message::Request;
 use crate::path::{PathOptions, normalize};
 use crate::route::{Lookup, RouteHit, preflight_method};
-use crate::{hop_headers, hygiene};
+use crate::{hop_headers, validation};
 
 /// Admits the request and chooses what answers it.
 pub(super) fn admit(
@@ -35,7 +35,7 @@ pub(super) fn admit(
         target: request.uri().clone(),
         client_ip: client.ip,
         scheme: listener.scheme,
-        asked_host: None,
+        requested_host: None,
         has_body: !http_body::Body::is_end_stream(request.body()),
         from_trusted_peer: client.trusted_peer,
         generation: snapshot.generation,
@@ -45,7 +45,7 @@ pub(super) fn admit(
     };
     if client.trusted_peer {
         admitted.scheme = said_scheme(request.headers()).unwrap_or(listener.scheme);
-        admitted.asked_host = said_host(request.headers());
+        admitted.requested_host = said_host(request.headers());
     }
     let choice = choose(request, connection, snapshot, &mut admitted);
     context.admit(admitted);
@@ -108,7 +108,7 @@ fn prepare(
     let after_prefix = rest.map(|rest| path.len() - rest.len());
     if route.rewrite.as_ref().is_some_and(|rewrite| rewrite.host.is_some()) {
         let host = || request.headers().get(header::HOST).cloned();
-        admitted.asked_host = admitted.asked_host.take().or_else(host);
+        admitted.requested_host = admitted.requested_host.take().or_else(host);
     }
     if !route.target_applies_edits {
         let matched = Matched { target: &admitted.target, params: &hit.params, after_prefix };
@@ -127,16 +127,16 @@ fn said_scheme(headers: &HeaderMap) -> Option<Scheme> {
         .find(|scheme| said.eq_ignore_ascii_case(scheme.as_str().as_bytes()))
 }
 
-/// Refuses what can be read in two ways, and brings the rest into its normal form.
+/// Rejects what can be read in two ways, and brings the rest into its normal form.
 pub(super) fn understand<B>(
     request: &mut http::Request<B>,
     options: &PathOptions,
 ) -> Result<(), Error> {
-    hygiene::authority(request.version(), request.method(), request.uri(), request.headers())?;
+    validation::authority(request.version(), request.method(), request.uri(), request.headers())?;
     normalize_target(request, options)
 }
 
-/// Refuses what came over a connection that was made for others (RFC 9110, section 15.5.20).
+/// Rejects what came over a connection that was made for others (RFC 9110, section 15.5.20).
 ///
 /// Over HTTP/2 alone: there clients put requests for several hosts on one connection, and have to
 /// be told when they guessed wrong. Over HTTP/1.1 a host that no certificate has is a client that
@@ -146,7 +146,7 @@ fn is_served<B>(request: &http::Request<B>, connection: &ConnectionInfo) -> Resu
         return Ok(());
     };
     let (version, method) = (request.version(), request.method());
-    let host = hygiene::authority(version, method, request.uri(), request.headers())?;
+    let host = validation::authority(version, method, request.uri(), request.headers())?;
     match host {
         Some(host) if !tls.served.contains(host.host) => Err(Reason::MisdirectedRequest.into()),
         _ => Ok(()),
@@ -203,7 +203,7 @@ pub(super) fn with_path(uri: &Uri, path: &str) -> Result<Uri, Error> {
 fn clean_fields(
     request: &mut Request,
     connection: &ConnectionInfo,
-    owned: &OwnedFields,
+    owned: &ReservedHeaders,
     trusted_peer: bool,
 ) {
     let hop = hop_headers::strip_request(request.headers_mut());

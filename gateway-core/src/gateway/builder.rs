@@ -7,10 +7,10 @@ use http::{Extensions, HeaderName};
 
 use super::{Gateway, Shared, Snapshot};
 use crate::context::{ConnectionInfo, ListenerInfo};
-use crate::live::Live;
 use crate::module::{Module, ModuleService};
 use crate::observe::{Observer, Observers};
 use crate::route::{Route, TableProblems};
+use crate::swap::Swap;
 
 /// Builds a [`Gateway`].
 #[derive(Default)]
@@ -55,8 +55,8 @@ impl GatewayBuilder {
     /// Fields that nobody but the gateway says to upstreams and modules, such as those that tell
     /// who is calling: what clients send under these names is removed from every request, from its
     /// head and its trailers, in every spelling, before anything else is done with it. Default:
-    /// none but those of [`is_owned`](crate::forwarded::is_owned).
-    pub fn owned_fields(mut self, names: impl IntoIterator<Item = HeaderName>) -> Self {
+    /// none but those of [`is_reserved`](crate::forwarded::is_reserved).
+    pub fn reserved_headers(mut self, names: impl IntoIterator<Item = HeaderName>) -> Self {
         self.owned.extend(names);
         self
     }
@@ -94,9 +94,9 @@ impl GatewayBuilder {
     /// Everything that is wrong with the routes, at once: duplicates, ambiguities, rewrites that
     /// do not fit.
     pub fn build(self) -> Result<Gateway, TableProblems> {
-        let snapshot = Snapshot::build(self.routes, self.fallback)?.owned_fields(self.owned);
+        let snapshot = Snapshot::build(self.routes, self.fallback)?.reserved_headers(self.owned);
         let shared = Shared {
-            snapshot: Live::new(snapshot),
+            snapshot: Swap::new(snapshot),
             observers: Observers::new(self.observers),
             peer_from: self.peer_from,
             foreign: Arc::new(ConnectionInfo::new(Arc::new(self.listener), None, None)),

@@ -4,9 +4,9 @@ mod admit;
 mod builder;
 mod embed;
 mod explain;
-mod owned;
 mod pending;
 mod redirection;
+mod reserved;
 mod snapshot;
 mod target_edits;
 
@@ -32,12 +32,12 @@ pub use self::target_edits::TargetEdits;
 use crate::body::Body;
 use crate::context::{ConnectionInfo, PeerAddr, RequestContext};
 use crate::error::{Error, Reason};
-use crate::live::Live;
 use crate::message::{Outcome, Request, Response, Tunnel};
 use crate::module::{Module, ModuleService};
 use crate::observe::Observers;
-use crate::respond::{self, Caller};
+use crate::respond::{self, ClientProtocol};
 use crate::route::{Found, Lookup, RouteHit};
+use crate::swap::Swap;
 
 /// Routes requests to modules. Cheap to clone; clones are the same gateway.
 ///
@@ -61,7 +61,7 @@ pub struct Gateway {
 }
 
 struct Shared {
-    snapshot: Live<Snapshot>,
+    snapshot: Swap<Snapshot>,
     observers: Observers,
     /// The connection of requests of another server that does not pass on the peer's address.
     foreign: Arc<ConnectionInfo>,
@@ -119,7 +119,7 @@ impl Gateway {
     /// Answers one request; every failure has become an answer.
     pub async fn handle(&self, mut request: Request) -> Response {
         let context = self.context_of(&mut request);
-        let caller = Caller::of(request.method(), request.headers());
+        let caller = ClientProtocol::of(request.method(), request.headers());
         let snapshot = self.shared.snapshot.load();
         context.follow_upload(request.body_mut());
         let choice = admit::admit(&mut request, &context, &snapshot);

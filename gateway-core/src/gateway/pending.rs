@@ -14,7 +14,7 @@ use crate::error::{Error, GrpcStatus, Reason};
 use crate::grpc;
 use crate::message::{Outcome, Request, Response};
 use crate::observe::{Observer, Observers, RequestFinished};
-use crate::respond::{self, Caller, MadeHere, Told};
+use crate::respond::{self, ClientProtocol, ErrorSource, GatewayGenerated};
 
 /// A request that has no response yet.
 pub(super) struct Pending<'a> {
@@ -22,7 +22,7 @@ pub(super) struct Pending<'a> {
     /// `None` where nobody looks.
     seen: Option<Seen>,
     context: RequestContext,
-    caller: Caller,
+    caller: ClientProtocol,
 }
 
 /// What the observers want to know of a request that is gone by then.
@@ -46,7 +46,7 @@ impl<'a> Pending<'a> {
         observers: &'a Observers,
         request: &Request,
         context: RequestContext,
-        caller: Caller,
+        caller: ClientProtocol,
     ) -> Self {
         let seen = (!observers.is_empty()).then(|| Seen {
             method: request.method().clone(),
@@ -63,7 +63,7 @@ impl<'a> Pending<'a> {
             Ok(response) => (response, None),
             Err(error) => (respond::answer(&error, caller), Some(error)),
         };
-        context.apply_answer_fields(response.headers_mut());
+        context.apply_response_edits(response.headers_mut());
         context.connection().listener.origin.apply(response.headers_mut());
         let Some(seen) = seen else {
             return response;
@@ -71,9 +71,9 @@ impl<'a> Pending<'a> {
         let observers = observers.clone();
         let head_after = Some(context.started().elapsed());
         let status = response.status();
-        let reason = response.extensions().get::<MadeHere>().map(|made| made.0);
-        let told = response.extensions_mut().remove::<Told>();
-        let is_grpc = caller == Caller::Grpc;
+        let reason = response.extensions().get::<GatewayGenerated>().map(|made| made.0);
+        let told = response.extensions_mut().remove::<ErrorSource>();
+        let is_grpc = caller == ClientProtocol::Grpc;
         let head_status = if is_grpc { grpc::head_status(&response) } else { None };
         response.map(|body| {
             body.on_ended(move |mut ended| {
@@ -100,7 +100,7 @@ impl<'a> Pending<'a> {
         let Some(seen) = &self.seen else {
             return;
         };
-        let is_grpc = self.caller == Caller::Grpc;
+        let is_grpc = self.caller == ClientProtocol::Grpc;
         let answered = Answered {
             status: reason.status(),
             reason: Some(reason),

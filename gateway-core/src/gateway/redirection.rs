@@ -30,7 +30,7 @@ impl Redirection {
     fn answer(&self, request: &Request) -> Outcome {
         let context = request.context();
         let scheme = context.map_or(Scheme::Http, RequestContext::scheme);
-        let asked = context.and_then(RequestContext::asked_host).and_then(authority);
+        let asked = context.and_then(RequestContext::requested_host).and_then(authority);
         let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
         let target = context.and_then(RequestContext::target).unwrap_or(request.uri());
         let path = target.path();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use http::HeaderName;
 
-use super::owned::OwnedFields;
+use super::reserved::ReservedHeaders;
 use crate::context::RouteInfo;
 use crate::module::Module;
 use crate::route::{Route, RouteTable, TableProblems};
@@ -15,7 +15,7 @@ pub struct Snapshot {
     pub(super) table: RouteTable<Module>,
     pub(super) infos: Vec<Arc<RouteInfo>>,
     pub(super) fallback: Option<Module>,
-    pub(super) owned: OwnedFields,
+    pub(super) owned: ReservedHeaders,
     pub(super) generation: u64,
 }
 
@@ -35,13 +35,13 @@ impl Snapshot {
             .iter()
             .map(|route| Arc::new(RouteInfo::new(route.id.as_str(), route.metadata.clone())))
             .collect();
-        Ok(Self { table, infos, fallback, owned: OwnedFields::default(), generation: 1 })
+        Ok(Self { table, infos, fallback, owned: ReservedHeaders::default(), generation: 1 })
     }
 
-    /// As [`GatewayBuilder::owned_fields`](super::GatewayBuilder::owned_fields).
+    /// As [`GatewayBuilder::reserved_headers`](super::GatewayBuilder::reserved_headers).
     #[must_use]
-    pub fn owned_fields(mut self, names: impl IntoIterator<Item = HeaderName>) -> Self {
-        self.owned = OwnedFields::new(names);
+    pub fn reserved_headers(mut self, names: impl IntoIterator<Item = HeaderName>) -> Self {
+        self.owned = ReservedHeaders::new(names);
         self
     }
 

@@ -224,7 +224,7 @@ mod tests {
 
     use super::*;
 
-    /// Everything a chunked body holds, or why it is refused; the rest stays in the buffer.
+    /// Everything a chunked body holds, or why it is rejected; the rest stays in the buffer.
     fn read(decoder: &mut Decoder, buffer: &mut BytesMut) -> Result<(Vec<u8>, bool), HeadError> {
         let mut data = Vec::new();
         loop {
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn doubtful_chunks_are_refused() {
+    fn doubtful_chunks_are_rejected() {
         for text in [
             "\r\n",
             "x\r\n",

@@ -17,7 +17,7 @@ pub(crate) struct HeadLimits {
     pub(crate) fields: usize,
 }
 
-/// Why a head is refused.
+/// Why a head is rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum HeadError {
     /// Not HTTP/1, or malformed; says what was found.
@@ -47,7 +47,7 @@ pub(crate) struct ResponseHead {
 
 /// Finds the end of a head, byte by byte only once however it arrives.
 ///
-/// Lines end with CR LF; a CR or LF alone is refused at once (RFC 9112, section 2.2, lets a
+/// Lines end with CR LF; a CR or LF alone is rejected at once (RFC 9112, section 2.2, lets a
 /// recipient accept a bare LF, and that leniency is what smuggling is made of).
 #[derive(Debug, Default)]
 pub(crate) struct HeadScanner {
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn lone_line_ends_are_refused() {
+    fn lone_line_ends_are_rejected() {
         assert!(scan(b"GET / HTTP/1.1\nhost: a\n\n").is_err());
         assert!(scan(b"GET / HTTP/1.1\r\nhost: a\rb\r\n\r\n").is_err());
     }

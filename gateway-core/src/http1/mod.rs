@@ -2,7 +2,7 @@
 //!
 //! A gateway is judged by how it reads messages: a request that two parties read in two ways is
 //! an attack, a cut answer that looks whole is a lie. So both sides use this strict codec, which
-//! refuses whatever RFC 9112 calls ambiguous, and which never copies framing from one message to
+//! rejects whatever RFC 9112 calls ambiguous, and which never copies framing from one message to
 //! another: framing is written anew from what was understood.
 
 pub(crate) mod decode;

@@ -22,7 +22,7 @@ pub use self::function::{ModuleFn, module_fn};
 pub use self::handle::{Module, ModuleFuture};
 pub use self::health::Health;
 pub(crate) use self::health::Streak;
-pub use self::monitored::{MonitorSettings, Monitored};
+pub use self::monitored::{MonitorConfig, Monitored};
 pub use self::registry::Modules;
 pub use self::tower::TowerModule;
 use crate::context::Metadata;

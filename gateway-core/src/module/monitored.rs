@@ -22,7 +22,7 @@ use crate::task::Tasks;
 /// How often a module is asked how it is, and what follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct MonitorSettings {
+pub struct MonitorConfig {
     /// From one question to the next; every second, if that is more often, while the module is
     /// not well. Default: 10 s.
     pub interval: Duration,
@@ -34,7 +34,7 @@ pub struct MonitorSettings {
     pub fall: u32,
 }
 
-impl Default for MonitorSettings {
+impl Default for MonitorConfig {
     fn default() -> Self {
         Self {
             interval: Duration::from_secs(10),
@@ -65,10 +65,10 @@ const MAX_INTERVAL: Duration = Duration::from_secs(24 * 3600);
 /// ```
 /// use std::time::Duration;
 ///
-/// use gateway_core::module::{Monitored, MonitorSettings};
+/// use gateway_core::module::{Monitored, MonitorConfig};
 /// use gateway_core::{FixedResponse, Module};
 ///
-/// let mut settings = MonitorSettings::default();
+/// let mut settings = MonitorConfig::default();
 /// settings.interval = Duration::from_secs(5);
 /// let users = Module::new(FixedResponse::new(http::StatusCode::OK));
 /// let users = Module::new(Monitored::new("users", users).settings(settings));
@@ -77,7 +77,7 @@ const MAX_INTERVAL: Duration = Duration::from_secs(24 * 3600);
 pub struct Monitored {
     name: Arc<str>,
     module: Module,
-    settings: MonitorSettings,
+    settings: MonitorConfig,
     observers: Observers,
     watched: Arc<Watched>,
     tasks: Tasks,
@@ -96,7 +96,7 @@ impl Monitored {
         Self {
             name: name.into(),
             module,
-            settings: MonitorSettings::default(),
+            settings: MonitorConfig::default(),
             observers: Observers::default(),
             watched: Arc::new(Watched { health, started: AtomicBool::new(false) }),
             tasks: Tasks::new(),
@@ -105,7 +105,7 @@ impl Monitored {
 
     /// How often it is asked, and what follows. Without effect once it has started.
     #[must_use]
-    pub fn settings(mut self, settings: MonitorSettings) -> Self {
+    pub fn settings(mut self, settings: MonitorConfig) -> Self {
         self.settings = settings;
         self
     }
@@ -188,7 +188,7 @@ impl fmt::Debug for Monitored {
 struct Monitor {
     name: Arc<str>,
     module: Module,
-    settings: MonitorSettings,
+    settings: MonitorConfig,
     observers: Observers,
     watched: Weak<Watched>,
 }
@@ -202,7 +202,7 @@ impl Monitor {
             let Some(watched) = self.watched.upgrade() else {
                 return;
             };
-            let MonitorSettings { rise, fall, .. } = self.settings;
+            let MonitorConfig { rise, fall, .. } = self.settings;
             if let Some((from, to)) = streak.take(problem.is_none(), rise, fall) {
                 watched.health.send_replace(to);
                 self.report(from, to, problem.as_deref().unwrap_or("it says that it is well"));
@@ -333,7 +333,7 @@ mod tests {
             let (module, ..) = monitored(says);
             let before = Instant::now();
             assert!(!answers(&module).await, "{says:?}");
-            assert!(before.elapsed() <= MonitorSettings::default().timeout);
+            assert!(before.elapsed() <= MonitorConfig::default().timeout);
         }
     }
 

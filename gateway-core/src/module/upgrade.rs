@@ -56,7 +56,7 @@ pub(super) async fn offer(request: &mut Request) -> Result<Offer, Error> {
 }
 
 impl Offer {
-    /// The answer with the tunnel it leads into. One that refuses the upgrade passes as it is.
+    /// The answer with the tunnel it leads into. One that rejects the upgrade passes as it is.
     pub(super) async fn settle(self, mut response: Response) -> Outcome {
         let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
         if !switches || response.extensions().get::<Tunnel>().is_some() {
@@ -87,7 +87,7 @@ async fn serve(
         async move {
             let (give, agreed) = first.ok_or("a second request")?;
             give.send(hyper::upgrade::on(request)).map_err(|_| "nobody waits")?;
-            // Dropped when the service refused or the client left: the connection ends.
+            // Dropped when the service rejected or the client left: the connection ends.
             agreed.await.map_err(|_| "not agreed to")?;
             let mut response = Response::new(Body::empty());
             *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_refusal_passes_with_its_body() {
+    async fn a_rejection_passes_with_its_body() {
         let module = Module::from_service(service_fn(async |request: Request| {
             assert!(request.extensions().get::<OnUpgrade>().is_some());
             let mut response = http::Response::new(Full::<bytes::Bytes>::from("no"));

@@ -1,7 +1,7 @@
 //! The one form of a request path, made at the door.
 //!
 //! Matching, policy, log and upstream all read the result of [`normalize`] and nothing else, so no
-//! two of them can disagree about what was asked for. What could be read in two ways is refused.
+//! two of them can disagree about what was asked for. What could be read in two ways is rejected.
 
 mod steps;
 #[cfg(test)]
@@ -17,7 +17,7 @@ use self::steps::{decode, merge_slashes, resolve_dots};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PathOptions {
-    /// What happens to `%2F`. Default: [`EncodedSlashes::Refuse`].
+    /// What happens to `%2F`. Default: [`EncodedSlashes::Reject`].
     pub encoded_slashes: EncodedSlashes,
     /// Whether `//` becomes `/`. Default: `true`.
     pub merge_slashes: bool,
@@ -30,7 +30,7 @@ impl PathOptions {
     /// The defaults: `%2F` and what is not UTF-8 are rejected, `//` is merged.
     #[must_use]
     pub const fn new() -> Self {
-        Self { encoded_slashes: EncodedSlashes::Refuse, merge_slashes: true, allow_non_utf8: false }
+        Self { encoded_slashes: EncodedSlashes::Reject, merge_slashes: true, allow_non_utf8: false }
     }
 
     /// Sets whether percent-encoded octets that are not UTF-8 stay as they are.
@@ -65,9 +65,9 @@ impl Default for PathOptions {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum EncodedSlashes {
-    /// The path is refused.
+    /// The path is rejected.
     #[default]
-    Refuse,
+    Reject,
     /// `%2F` stays as it is (upper-cased) and never separates segments.
     Keep,
 }
@@ -123,7 +123,7 @@ pub enum PathError {
         /// Where the sequence begins.
         at: usize,
     },
-    /// A `%2F` where the listener refuses it.
+    /// A `%2F` where the listener rejects it.
     #[error("encoded slash at byte {at}")]
     EncodedSlash {
         /// Where the `%` stands.

@@ -82,7 +82,7 @@ fn decode_escape(
     match byte {
         0..=0x1F | 0x7F => return Err(PathError::Control { at }),
         b'\\' => return Err(PathError::Backslash { at }),
-        b'/' if options.encoded_slashes == EncodedSlashes::Refuse => {
+        b'/' if options.encoded_slashes == EncodedSlashes::Reject => {
             return Err(PathError::EncodedSlash { at });
         }
         b'-' | b'.' | b'_' | b'~' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => output.push(byte),
@@ -165,7 +165,7 @@ pub(super) fn resolve_dots(path: &str) -> Result<Cow<'_, str>, PathError> {
         if is_dots(segment) {
             found = true;
         } else {
-            refuse_disguised_dots(segment)?;
+            reject_disguised_dots(segment)?;
         }
     }
     if !found {
@@ -193,8 +193,8 @@ pub(super) fn is_dots(segment: &str) -> bool {
     segment == "." || segment == ".."
 }
 
-/// Refuses what another server may read as a dot segment: `..;x`, and `..%2Fx` where that is kept.
-fn refuse_disguised_dots(segment: &str) -> Result<(), PathError> {
+/// Rejects what another server may read as a dot segment: `..;x`, and `..%2Fx` where that is kept.
+fn reject_disguised_dots(segment: &str) -> Result<(), PathError> {
     if !segment.contains('.') {
         return Ok(());
     }

@@ -73,7 +73,7 @@ fn dot_segments_are_removed_before_slashes_are_merged() {
 }
 
 #[test]
-fn what_could_be_read_in_two_ways_is_refused() {
+fn what_could_be_read_in_two_ways_is_rejected() {
     let cases = [
         ("", PathError::NotAbsolute),
         ("*", PathError::NotAbsolute),
@@ -134,7 +134,7 @@ fn octets_that_are_not_utf8_may_be_kept() {
 }
 
 #[test]
-fn dot_segments_with_parameters_are_refused_others_are_text() {
+fn dot_segments_with_parameters_are_rejected_others_are_text() {
     for path in ["/a/..;x/b", "/..;", "/.;x", "/a/%2e%2e;/b", "/a/..%3bx", "/.;x;y/"] {
         assert_eq!(normal(path), Err(PathError::DotParameters), "{path}");
     }
@@ -176,7 +176,7 @@ proptest! {
         merge: bool,
         allow: bool,
     ) {
-        let slashes = if keep { EncodedSlashes::Keep } else { EncodedSlashes::Refuse };
+        let slashes = if keep { EncodedSlashes::Keep } else { EncodedSlashes::Reject };
         let options = PathOptions::new().encoded_slashes(slashes).merge_slashes(merge).allow_non_utf8(allow);
         let path = format!("/{}", parts.concat());
         if let Ok(once) = normalize(&path, &options) {

@@ -14,13 +14,13 @@ pub struct Considered {
     /// Its place in the table: [`RouteTable::routes`].
     pub index: usize,
     /// What came of it.
-    pub verdict: Verdict,
+    pub verdict: MatchOutcome,
 }
 
 /// What came of considering a route. Matches are counted from 0.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Verdict {
+pub enum MatchOutcome {
     /// It takes the request.
     Won {
         /// The match that took it.
@@ -82,7 +82,7 @@ impl std::fmt::Display for Considered {
     }
 }
 
-impl std::fmt::Display for Verdict {
+impl std::fmt::Display for MatchOutcome {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Won { over: Some(over), runner_up: Some(other), .. } => {
@@ -100,7 +100,7 @@ impl std::fmt::Display for Verdict {
 /// The outcome of one route before it is compared with the others.
 enum Outcome {
     Fits { rank: Rank, matched: usize },
-    Verdict(Verdict),
+    MatchOutcome(MatchOutcome),
 }
 
 impl<T> RouteTable<T> {
@@ -120,18 +120,18 @@ impl<T> RouteTable<T> {
             .enumerate()
             .filter_map(|(index, outcome)| match outcome {
                 Outcome::Fits { rank, .. } => Some((rank, index)),
-                Outcome::Verdict(_) => None,
+                Outcome::MatchOutcome(_) => None,
             })
             .collect();
         ranked.sort();
         let first = ranked.first().map(|(rank, _)| (*rank).clone());
         let second = ranked.get(1).map(|(rank, index)| ((*rank).clone(), *index));
         let verdict = |outcome: Outcome| match (outcome, &first) {
-            (Outcome::Verdict(verdict), _) => verdict,
+            (Outcome::MatchOutcome(verdict), _) => verdict,
             (Outcome::Fits { rank, matched }, Some(first)) if rank != *first => {
-                Verdict::Lost { matched, by: first.decided_by(&rank) }
+                MatchOutcome::Lost { matched, by: first.decided_by(&rank) }
             }
-            (Outcome::Fits { rank, matched }, _) => Verdict::Won {
+            (Outcome::Fits { rank, matched }, _) => MatchOutcome::Won {
                 matched,
                 over: second.as_ref().map(|(second, _)| rank.decided_by(second)),
                 runner_up: second
@@ -156,13 +156,13 @@ impl<T> RouteTable<T> {
 /// The best match of `route` that fits, or the failure of the one that came furthest.
 fn consider<T>(index: usize, route: &Route<T>, lookup: &Lookup<'_>) -> Outcome {
     if !route.enabled {
-        return Outcome::Verdict(Verdict::Disabled);
+        return Outcome::MatchOutcome(MatchOutcome::Disabled);
     }
     if !route.is_on(lookup.listener) {
         let text =
             format!("listener: {:?} is not one of {}", lookup.listener, route.listeners.join(", "));
         let predicate = Predicate::Listener;
-        return Outcome::Verdict(Verdict::Failed { matched: 0, predicate, text });
+        return Outcome::MatchOutcome(MatchOutcome::Failed { matched: 0, predicate, text });
     }
     let mut best: Option<(Rank, usize)> = None;
     let mut furthest: Option<(Predicate, usize, String)> = None;
@@ -184,9 +184,9 @@ fn consider<T>(index: usize, route: &Route<T>, lookup: &Lookup<'_>) -> Outcome {
     match (best, furthest) {
         (Some((rank, matched)), _) => Outcome::Fits { rank, matched },
         (None, Some((predicate, matched, text))) => {
-            Outcome::Verdict(Verdict::Failed { matched, predicate, text })
+            Outcome::MatchOutcome(MatchOutcome::Failed { matched, predicate, text })
         }
-        (None, None) => Outcome::Verdict(Verdict::NoMatch),
+        (None, None) => Outcome::MatchOutcome(MatchOutcome::NoMatch),
     }
 }
 

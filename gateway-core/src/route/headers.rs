@@ -83,8 +83,8 @@ fn editable(name: &str) -> Result<HeaderName, RouteError> {
         let expected = "another header (`rewrite.host` sets the host)";
         return Err(RouteError::new(Place::EditName, name, expected));
     }
-    let refused = [CONNECTION, CONTENT_LENGTH, TE, TRAILER, TRANSFER_ENCODING, UPGRADE];
-    if refused.contains(&parsed) || matches!(parsed.as_str(), "keep-alive" | "proxy-connection") {
+    let rejected = [CONNECTION, CONTENT_LENGTH, TE, TRAILER, TRANSFER_ENCODING, UPGRADE];
+    if rejected.contains(&parsed) || matches!(parsed.as_str(), "keep-alive" | "proxy-connection") {
         let expected = "a header that does not frame the message or belong to the connection";
         return Err(RouteError::new(Place::EditName, name, expected));
     }

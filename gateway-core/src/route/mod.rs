@@ -39,7 +39,7 @@ mod tests;
 use std::time::Duration;
 
 pub use self::error::{Place, RouteError};
-pub use self::explain::{Considered, Predicate, Verdict};
+pub use self::explain::{Considered, MatchOutcome, Predicate};
 pub use self::headers::HeaderEdits;
 pub use self::lookup::{Found, Lookup, RouteHit, preflight_method};
 #[cfg(feature = "regex")]

@@ -143,10 +143,10 @@ pub(super) fn prefix_text(place: Place, prefix: &str) -> Result<String, RouteErr
 }
 
 pub(super) fn authority(place: Place, host: &str) -> Result<Authority, RouteError> {
-    let refuse = || RouteError::new(place, host, "a host, with a port if need be");
-    let authority: Authority = host.parse().map_err(|_| refuse())?;
+    let reject = || RouteError::new(place, host, "a host, with a port if need be");
+    let authority: Authority = host.parse().map_err(|_| reject())?;
     if host.contains('@') || authority.host().is_empty() {
-        return Err(refuse());
+        return Err(reject());
     }
     Ok(authority)
 }
@@ -171,27 +171,27 @@ impl RewriteTemplate {
     ///
     /// When `template` is no path or its parameters are not written `{name}`.
     pub fn parse(template: &str) -> Result<Self, RouteError> {
-        let refuse =
+        let reject =
             |expected: &'static str| Err(RouteError::new(Place::RewritePath, template, expected));
         let text = literal_text(Place::RewritePath, template)?;
         let mut parts = Vec::new();
         let mut rest = text.as_str();
         while let Some((before, inside)) = rest.split_once('{') {
             let Some((name, after)) = inside.split_once('}') else {
-                return refuse("a `}` after every `{`");
+                return reject("a `}` after every `{`");
             };
             if name.starts_with('*') {
-                return refuse("`{rest}` for the text of `{*rest}`");
+                return reject("`{rest}` for the text of `{*rest}`");
             }
             if before.contains('}') || !is_parameter_name(name) {
-                return refuse("parameters written `{name}`");
+                return reject("parameters written `{name}`");
             }
             parts.push(Part::Text(before.into()));
             parts.push(Part::Parameter(name.into()));
             rest = after;
         }
         if rest.contains('}') {
-            return refuse("a `{` before every `}`");
+            return reject("a `{` before every `}`");
         }
         parts.push(Part::Text(rest.into()));
         Ok(Self { source: template.into(), parts })

@@ -312,7 +312,7 @@ fn a_template_never_makes_dot_segments() {
 }
 
 #[test]
-fn rewrites_that_cannot_work_are_refused() {
+fn rewrites_that_cannot_work_are_rejected() {
     for template in ["", "a", "/{*rest}", "/{", "/}", "/{}", "/a?b=c", "/../a"] {
         assert!(Rewrite::new().path(template).is_err(), "{template}");
     }
@@ -389,7 +389,7 @@ fn a_location_replaces_the_path_or_its_prefix() {
 }
 
 #[test]
-fn redirects_that_cannot_work_are_refused() {
+fn redirects_that_cannot_work_are_rejected() {
     assert!(Redirect::new().scheme("ftp").is_err());
     assert!(Redirect::new().port(0).is_err());
     for host in ["a:80", "*.a.test", "", "a/b"] {
@@ -421,7 +421,7 @@ fn headers_are_set_then_added_then_removed() {
 }
 
 #[test]
-fn framing_hop_by_hop_and_host_are_refused() {
+fn framing_hop_by_hop_and_host_are_rejected() {
     for name in [
         "Host",
         "Content-Length",

@@ -188,7 +188,7 @@ async fn proxy_header(
             }
             Ok(Parsed::NeedMore) => {}
             Err(error) => {
-                tracing::debug!(%error, "refused a PROXY header");
+                tracing::debug!(%error, "rejected a PROXY header");
                 return None;
             }
         }

@@ -43,25 +43,25 @@ const PROGRESS_EVERY: Duration = Duration::from_secs(5);
 /// How a server ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct DrainSettings {
+pub struct DrainConfig {
     /// After the stop the server reports that it is not ready and asks clients to leave
     /// (`Connection: close`, GOAWAY), but serves new connections for this long, so that load
     /// balancers in front of it notice. Default: 5 s.
     pub lame_duck: Duration,
     /// Requests in flight after that get this long; then they are cut. Default: 30 s.
-    pub deadline: Duration,
+    pub timeout: Duration,
 }
 
-impl Default for DrainSettings {
+impl Default for DrainConfig {
     fn default() -> Self {
-        Self { lame_duck: Duration::from_secs(5), deadline: Duration::from_secs(30) }
+        Self { lame_duck: Duration::from_secs(5), timeout: Duration::from_secs(30) }
     }
 }
 
-impl DrainSettings {
+impl DrainConfig {
     /// With these times.
-    pub fn new(lame_duck: Duration, deadline: Duration) -> Self {
-        Self { lame_duck, deadline }
+    pub fn new(lame_duck: Duration, timeout: Duration) -> Self {
+        Self { lame_duck, timeout }
     }
 }
 
@@ -111,7 +111,7 @@ impl Readiness {
 pub struct Server<M> {
     module: M,
     listeners: Vec<BoundListener>,
-    drain: DrainSettings,
+    drain: DrainConfig,
     clock: ClockHandle,
     observers: Observers,
     readiness: Readiness,
@@ -132,7 +132,7 @@ impl<M: ModuleService + Clone> Server<M> {
         Self {
             module,
             listeners: Vec::new(),
-            drain: DrainSettings::default(),
+            drain: DrainConfig::default(),
             clock: ClockHandle(Arc::new(SystemClock)),
             observers: Observers::default(),
             readiness: Readiness::default(),
@@ -146,7 +146,7 @@ impl<M: ModuleService + Clone> Server<M> {
     }
 
     /// How the server ends.
-    pub fn drain(mut self, drain: DrainSettings) -> Self {
+    pub fn drain(mut self, drain: DrainConfig) -> Self {
         self.drain = drain;
         self
     }
@@ -157,7 +157,7 @@ impl<M: ModuleService + Clone> Server<M> {
         self
     }
 
-    /// Who is told what was refused before it was a request, and when the server drains.
+    /// Who is told what was rejected before it was a request, and when the server drains.
     pub fn observers(mut self, observers: Observers) -> Self {
         self.observers = observers;
         self
@@ -195,7 +195,7 @@ impl<M: ModuleService + Clone> Server<M> {
                 listener,
                 session,
                 stopped_accepting.clone(),
-                self.drain.deadline,
+                self.drain.timeout,
             ));
         }
         self.readiness.set(true);
@@ -284,7 +284,7 @@ async fn finish(
         }
     }
     let cut = connections.len();
-    tracing::warn!(listener, connections = cut, "cut at the drain's deadline");
+    tracing::warn!(listener, connections = cut, "connections aborted at the drain timeout");
     drain.cut();
     connections.shutdown().await;
     Drained { open, cut }

@@ -343,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn version_2_refused() {
+    fn version_2_rejected() {
         use ProxyProtocolError::{Addresses, Command, Family, Tlv, TooLong, Version};
         let with = |tail: &[u8]| v2(0x21, 0x11, &[&INET, tail].concat());
         let cases = [

@@ -7,7 +7,7 @@ use http::HeaderName;
 
 use super::weights::Weights;
 use super::{Counted, MAX_ENTRIES, Shared, Split, SplitEntry, SplitError};
-use crate::live::Live;
+use crate::swap::Swap;
 use crate::upstream::balance::Draws;
 use crate::upstream::{Affinity, HashKey};
 
@@ -71,7 +71,7 @@ impl SplitBuilder {
         let counted = |entry| Counted { entry, taken: AtomicU64::new(0) };
         let shared = Shared {
             entries: self.entries.into_iter().map(counted).collect(),
-            weights: Live::new(weights),
+            weights: Swap::new(weights),
             keys: self.keys,
             force_header: self.force_header,
             draws: self.seed.map_or_else(Draws::default, Draws::with_seed),

@@ -41,10 +41,10 @@ pub use self::status::{SplitEntryStatus, SplitStatus};
 use self::weights::Weights;
 use crate::context::{Metadata, RequestContext};
 use crate::error::{Error, Reason};
-use crate::live::Live;
 use crate::message::{Outcome, Request, RequestExt};
 use crate::module::{Health, Module, ModuleService};
 use crate::route::HeaderEdits;
+use crate::swap::Swap;
 use crate::upstream::Affinity;
 use crate::upstream::balance::Draws;
 
@@ -93,7 +93,7 @@ pub struct Split {
 
 struct Shared {
     entries: Box<[Counted]>,
-    weights: Live<Weights>,
+    weights: Swap<Weights>,
     keys: Affinity,
     force_header: Option<HeaderName>,
     draws: Draws,
@@ -112,7 +112,7 @@ impl Split {
 
     /// Changes all weights at once, for requests that are drawn from now on; those under way are
     /// not touched. `weights` has every entry once, in any order. That all are 0 is allowed:
-    /// requests are then refused for [`Reason::SplitEmpty`], unless they are forced.
+    /// requests are then rejected for [`Reason::SplitEmpty`], unless they are forced.
     ///
     /// # Errors
     ///

@@ -154,7 +154,7 @@ async fn weights_change_all_or_none() {
 }
 
 #[test]
-fn what_is_no_split_is_refused() {
+fn what_is_no_split_is_rejected() {
     assert_eq!(Split::builder().build().unwrap_err(), SplitError::NoEntry);
     let twice = Split::builder().entry(entry("a", 1)).entry(entry("a", 2)).build();
     assert_eq!(twice.unwrap_err(), SplitError::Twice { name: "a".to_owned() });

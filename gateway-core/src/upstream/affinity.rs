@@ -164,7 +164,7 @@ mod tests {
             target: Uri::from_static("/orders/77/items"),
             client_ip: ip.parse().ok(),
             scheme: Scheme::Http,
-            asked_host: None,
+            requested_host: None,
             has_body: false,
             from_trusted_peer: false,
             generation: 1,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::address::EndpointAddress;
 use super::health::Vitals;
 use super::latency::Latency;
-use super::pool::{Http1Pool, Http2Pool, PoolSettings};
+use super::pool::{Http1Pool, Http2Pool, PoolConfig};
 use crate::module::Health;
 use crate::task::Tasks;
 
@@ -79,7 +79,7 @@ pub struct Endpoint {
 
 impl Endpoint {
     /// An endpoint at `address` with a pool of its own.
-    pub fn new(address: EndpointAddress, pool: PoolSettings) -> Self {
+    pub fn new(address: EndpointAddress, pool: PoolConfig) -> Self {
         Self {
             name: address.to_string().into(),
             address,

@@ -26,5 +26,5 @@ pub use self::cluster::{
 pub use self::connect::Connect;
 pub use self::discovery::{Discover, DiscoveryStatus, Publisher};
 pub use self::endpoint::{Endpoint, EndpointSpec, MAX_WEIGHT};
-pub use self::pool::PoolSettings;
-pub use self::sticky::{SameSite, Sticky, StickyError, WhenGone};
+pub use self::pool::PoolConfig;
+pub use self::sticky::{OnUnavailable, SameSite, Sticky, StickyError};

@@ -121,10 +121,10 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn last_failure_is_reported() {
-        let refused = |_| async { Err::<(), _>(io::ErrorKind::ConnectionRefused.into()) };
-        let failed = first_of(addresses(&["10.0.0.1:1", "[::1]:1"]), refused).await;
+        let rejected = |_| async { Err::<(), _>(io::ErrorKind::ConnectionRefused.into()) };
+        let failed = first_of(addresses(&["10.0.0.1:1", "[::1]:1"]), rejected).await;
         assert_eq!(failed.unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
-        let none = first_of(addresses(&[]), refused).await;
+        let none = first_of(addresses(&[]), rejected).await;
         assert_eq!(none.unwrap_err().kind(), io::ErrorKind::NotFound);
     }
 }

@@ -15,7 +15,7 @@ use super::cookie;
 /// It is read and set by the gateway; it passes to the endpoint like any other cookie.
 ///
 /// The cookie's endpoint takes the request if it may be picked, has room and was not tried for this
-/// request already. Otherwise [`WhenGone`] says what happens.
+/// request already. Otherwise [`OnUnavailable`] says what happens.
 ///
 /// ```
 /// use gateway_core::upstream::Sticky;
@@ -36,21 +36,21 @@ pub struct Sticky {
     secure: Option<bool>,
     http_only: bool,
     same_site: SameSite,
-    when_gone: WhenGone,
+    on_unavailable: OnUnavailable,
     secret: Vec<u8>,
 }
 
 /// What happens when the endpoint that a cookie names cannot take the request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum WhenGone {
+pub enum OnUnavailable {
     /// Another endpoint takes it, and the client gets another cookie.
     #[default]
     Redistribute,
-    /// The request is refused for
+    /// The request is rejected for
     /// [`Reason::StickyEndpointGone`](crate::Reason::StickyEndpointGone). Another try of the same
     /// request goes to the same endpoint.
-    Refuse,
+    Reject,
 }
 
 /// To which requests from other sites a browser adds the cookie.
@@ -105,7 +105,7 @@ impl Sticky {
             secure: None,
             http_only: true,
             same_site: SameSite::default(),
-            when_gone: WhenGone::default(),
+            on_unavailable: OnUnavailable::default(),
             secret: Vec::new(),
         })
     }
@@ -155,10 +155,10 @@ impl Sticky {
     }
 
     /// What happens when the cookie's endpoint cannot take the request. Default:
-    /// [`WhenGone::Redistribute`].
+    /// [`OnUnavailable::Redistribute`].
     #[must_use]
-    pub fn when_gone(mut self, when_gone: WhenGone) -> Self {
-        self.when_gone = when_gone;
+    pub fn on_unavailable(mut self, on_unavailable: OnUnavailable) -> Self {
+        self.on_unavailable = on_unavailable;
         self
     }
 
@@ -178,8 +178,8 @@ impl Sticky {
         self
     }
 
-    pub(super) fn refuses(&self) -> bool {
-        self.when_gone == WhenGone::Refuse
+    pub(super) fn rejects(&self) -> bool {
+        self.on_unavailable == OnUnavailable::Reject
     }
 
     /// How the endpoint called `name` is called in cookies.
@@ -229,7 +229,7 @@ impl fmt::Debug for Sticky {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sticky")
             .field("cookie", &self.cookie)
-            .field("when_gone", &self.when_gone)
+            .field("on_unavailable", &self.on_unavailable)
             .finish_non_exhaustive()
     }
 }
@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_cookie_cannot_be_is_refused() {
+    fn what_a_cookie_cannot_be_is_rejected() {
         for name in ["", "a b", "a=b", "a;b", "\u{e9}"] {
             assert_eq!(Sticky::new(name), Err(StickyError::Name { found: name.to_owned() }));
         }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use gateway_core::{GrpcStatus, Reason, RequestRefused};
+use gateway_core::{GrpcStatus, Reason, RequestRejected};
 use tracing::field::{DisplayValue, display};
 
 use super::escape::Escaped;
@@ -41,14 +41,14 @@ pub(super) fn finished(finished: &Finished<'_>) {
     );
 }
 
-pub(super) fn refused(event: &RequestRefused<'_>) {
+pub(super) fn rejected(event: &RequestRejected<'_>) {
     tracing::info!(
         target: TARGET,
         status = event.error.reason().status().as_u16(),
         reason = event.error.reason().code(),
         detail = detail(event.error).map(escaped),
         client = event.connection.peer_ip().map(display),
-        "refused"
+        "rejected"
     );
 }
 

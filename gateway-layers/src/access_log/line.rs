@@ -4,7 +4,7 @@ use std::fmt::{self, Write as _};
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
-use gateway_core::{Clock, Reason, RequestRefused, SystemClock};
+use gateway_core::{Clock, Reason, RequestRejected, SystemClock};
 
 use super::{Finished, TARGET, detail, escape, failed};
 use crate::civil;
@@ -49,8 +49,8 @@ pub(super) fn finished(line: &mut String, finished: &Finished<'_>) {
     line.end();
 }
 
-pub(super) fn refused(line: &mut String, event: &RequestRefused<'_>) {
-    let mut line = Line::begin(line, SystemClock.now(), "refused");
+pub(super) fn rejected(line: &mut String, event: &RequestRejected<'_>) {
+    let mut line = Line::begin(line, SystemClock.now(), "rejected");
     let reason = event.error.reason();
     line.number("status", reason.status().as_u16());
     line.text("reason", reason.code());

@@ -1,4 +1,4 @@
-//! [`AccessLog`]: one line for each finished request, and a shorter one for what was refused before
+//! [`AccessLog`]: one line for each finished request, and a shorter one for what was rejected before
 //! it was one.
 //!
 //! The line is written when the answer's body has ended, so it says how it ended. The query is
@@ -54,7 +54,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use gateway_core::context::{Attempt, Fallback};
-use gateway_core::{End, Error, Observer, RequestFinished, RequestRefused};
+use gateway_core::{End, Error, Observer, RequestFinished, RequestRejected};
 use tracing::Level;
 
 /// The target of the lines, for filters of log output.
@@ -116,13 +116,13 @@ impl Observer for AccessLog {
         }
     }
 
-    fn request_refused(&self, event: &RequestRefused<'_>) {
+    fn request_rejected(&self, event: &RequestRejected<'_>) {
         match &self.lines {
             Some(write) => with_room(|line| {
-                line::refused(line, event);
+                line::rejected(line, event);
                 write(line);
             }),
-            None => event::refused(event),
+            None => event::rejected(event),
         }
     }
 }

@@ -28,7 +28,7 @@ fn gateway() -> Gateway {
         Err::<Response, _>(
             Error::new(Reason::ConnectFailed)
                 .with_detail("a \"quoted\"\nline")
-                .with_source(std::io::Error::other("refused\n")),
+                .with_source(std::io::Error::other("rejected\n")),
         )
     }));
     Gateway::builder()
@@ -90,7 +90,7 @@ async fn a_failure_says_why_in_one_line() {
         "status=502 ",
         "reason=connect_failed ",
         "detail=a \\\"quoted\\\"\\u{a}line ",
-        "cause=refused\\u{a} ",
+        "cause=rejected\\u{a} ",
         "bytes=0 ",
         "end=dropped ",
     ] {
@@ -152,7 +152,7 @@ async fn lines_say_what_events_say() {
         let fallback = Fallback::new("legacy".into(), Err(Reason::CircuitOpen));
         record.fall_back(fallback.with_failure("connect_failed:\n"));
         let error = Error::new(Reason::ConnectFailed).with_detail("\"quoted\"\n");
-        Err::<Response, _>(error.with_source(std::io::Error::other("refused\n")))
+        Err::<Response, _>(error.with_source(std::io::Error::other("rejected\n")))
     }));
     let lines = Arc::new(Mutex::new(Vec::new()));
     let written = Arc::clone(&lines);

@@ -18,7 +18,7 @@ const LOCK_LOOK: Duration = Duration::from_millis(250);
 
 /// An account as it is told.
 #[derive(Clone, Debug)]
-pub(super) struct AccountSettings {
+pub(super) struct AccountConfig {
     pub(super) directory: String,
     pub(super) contacts: Vec<String>,
     pub(super) external: Option<ExternalAccount>,
@@ -31,7 +31,7 @@ struct Stored {
     credentials: Value,
 }
 
-impl AccountSettings {
+impl AccountConfig {
     /// One file for each directory and external account.
     pub(super) fn name(&self) -> String {
         let host = self.directory.strip_prefix("https://").unwrap_or(&self.directory);
@@ -110,7 +110,7 @@ impl AccountSettings {
             None => None,
             Some(external) => {
                 let key = external.key();
-                let key = key.ok_or_else(|| Fault::refused("the external account's key"))?;
+                let key = key.ok_or_else(|| Fault::rejected("the external account's key"))?;
                 Some(ExternalAccountKey::new(external.key_id().to_owned(), &key))
             }
         };
@@ -154,7 +154,7 @@ impl AccountSettings {
 }
 
 fn unreadable() -> Fault {
-    Fault::refused(
+    Fault::rejected(
         "storage: the file of the account cannot be read as one of this directory; remove it for a \
          new account",
     )

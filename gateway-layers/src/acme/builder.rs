@@ -10,7 +10,7 @@ use gateway_core::server::tls::CertificateStore;
 use gateway_core::{Clock, Observers, SystemClock};
 use rustls::ClientConfig;
 
-use super::account::AccountSettings;
+use super::account::AccountConfig;
 use super::config::{
     AcmeProblem, AcmeProblems, Challenge, ExternalAccount, LETS_ENCRYPT, contacts, directory,
     domains,
@@ -149,7 +149,7 @@ impl AcmeBuilder {
         let others = [self.directory.as_str(), self.profile.as_deref().unwrap_or_default()];
         let shown = domains.first().map_or("", String::as_str);
         let name = name_of(shown, others.into_iter().chain(sorted));
-        let account = AccountSettings {
+        let account = AccountConfig {
             directory: self.directory.clone(),
             contacts,
             external: self.external_account,

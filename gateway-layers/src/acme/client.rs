@@ -19,7 +19,7 @@ use rustls::ClientConfig;
 use tokio::time::Instant;
 
 use crate::http_client::url::Url;
-use crate::http_client::{ReadFault, modest, question, whole, with_sources};
+use crate::http_client::{ReadError, modest, question, whole, with_sources};
 
 /// For one question and its whole answer.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -151,14 +151,14 @@ impl Shared {
             let (head, body) = module.call(request).await?.into_parts();
             self.lock().latest.retry_after = retry_after(&head.headers, &*self.clock);
             let body = whole(body, MAX_ANSWER).await.map_err(|fault| match fault {
-                ReadFault::TooLarge(most) => Fault::TooLarge(most),
-                ReadFault::Broken(error) => error.into(),
+                ReadError::TooLarge(most) => Fault::TooLarge(most),
+                ReadError::Broken(error) => error.into(),
             })?;
             Ok((head, body))
         };
         let (head, body) =
             tokio::time::timeout(TIMEOUT, asking).await.unwrap_or(Err(Fault::Late))?;
-        // What explains itself is a refusal; what does not is trouble of the server, or of
+        // What explains itself is a rejection; what does not is trouble of the server, or of
         // somebody on the way.
         if !head.status.is_success() && !is_problem(&head.headers) {
             return Err(Fault::Status(head.status));

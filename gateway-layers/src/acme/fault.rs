@@ -10,8 +10,8 @@ const MOST_SHOWN: usize = 500;
 pub(super) enum FaultKind {
     /// Nobody was there, or it was not well: soon again.
     Away,
-    /// It was there and refused. Authorities count what they refuse: not soon.
-    Refused,
+    /// It was there and rejected. Authorities count what they reject: not soon.
+    Rejected,
 }
 
 /// Why there is no certificate this time. Its message holds no secret.
@@ -29,8 +29,8 @@ impl Fault {
         Self { kind: FaultKind::Away, message: message.into(), retry_after: None }
     }
 
-    pub(super) fn refused(message: impl Into<String>) -> Self {
-        Self { kind: FaultKind::Refused, message: message.into(), retry_after: None }
+    pub(super) fn rejected(message: impl Into<String>) -> Self {
+        Self { kind: FaultKind::Rejected, message: message.into(), retry_after: None }
     }
 }
 

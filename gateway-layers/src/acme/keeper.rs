@@ -161,7 +161,7 @@ impl Shared {
             Some(current) => self.install(&current.certificate),
             None => {
                 let names = self.keeper.names();
-                tracing::warn!(names, "no certificate yet: handshakes for it are refused");
+                tracing::warn!(names, "no certificate yet: handshakes for it are rejected");
             }
         }
     }
@@ -339,7 +339,7 @@ impl Shared {
         let issued = issued.and_then(|Issued(pem)| {
             let found = keeper.read(pem.as_bytes());
             let found = found.map_err(|fault| {
-                Fault::refused(format!("the certificate that the authority made {fault}"))
+                Fault::rejected(format!("the certificate that the authority made {fault}"))
             })?;
             Ok((pem, found))
         });

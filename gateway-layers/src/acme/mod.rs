@@ -10,7 +10,7 @@
 //! An [`Acme`] keeps one certificate for all its names in a
 //! [`CertificateStore`](gateway_core::server::tls::CertificateStore). It orders what is not there,
 //! renews what will expire, and goes on with what it has while that fails. As long as there is no
-//! certificate, handshakes that ask for one of the names are refused. What it was given is in its
+//! certificate, handshakes that ask for one of the names are rejected. What it was given is in its
 //! storage, so that a restart orders nothing; several processes may share one storage, and order
 //! once.
 //!

@@ -13,7 +13,7 @@ use rustls::ClientConfig;
 use rustls::pki_types::CertificateDer;
 use tokio::time::{sleep, timeout};
 
-use super::account::AccountSettings;
+use super::account::AccountConfig;
 use super::authority::{Asking, Authority, Issued, Renewal};
 use super::client::Client;
 use super::fault::{Fault, said};
@@ -40,14 +40,14 @@ pub(super) const BAD_NONCES: u32 = 8;
 /// Asks, and asks again where only the nonce was wrong.
 macro_rules! patiently {
     ($asking:expr) => {{
-        let mut refused = 0;
+        let mut rejected = 0;
         loop {
             match $asking.await {
                 Err(error)
-                    if refused < $crate::acme::order::BAD_NONCES
+                    if rejected < $crate::acme::order::BAD_NONCES
                         && $crate::acme::order::is_problem(&error, "badNonce") =>
                 {
-                    refused += 1;
+                    rejected += 1;
                 }
                 done => break done,
             }
@@ -58,7 +58,7 @@ pub(super) use patiently;
 
 /// An authority that is spoken to by ACME.
 pub(super) struct AcmeAuthority {
-    pub(super) account: AccountSettings,
+    pub(super) account: AccountConfig,
     pub(super) domains: Vec<String>,
     pub(super) profile: Option<String>,
     pub(super) storage: Storage,
@@ -81,13 +81,13 @@ impl Conversation {
     pub(super) fn fault(&self, what: &str, error: &Error) -> Fault {
         let latest = self.client.latest();
         let message = match error {
-            Error::Api(problem) => format!("the authority refuses {what}: {}", described(problem)),
+            Error::Api(problem) => format!("the authority rejects {what}: {}", described(problem)),
             _ if latest.away => said(&format!("the authority, asked for {what}, {error}")),
             Error::Json(_) => format!("the authority answers to {what} with something else"),
             other => said(&format!("the authority, asked for {what}: {other}")),
         };
         let away = !matches!(error, Error::Api(_)) || is_problem(error, "serverInternal");
-        let mut fault = if away { Fault::away(message) } else { Fault::refused(message) };
+        let mut fault = if away { Fault::away(message) } else { Fault::rejected(message) };
         fault.retry_after = latest.retry_after;
         fault
     }
@@ -185,17 +185,17 @@ impl AcmeAuthority {
                 AuthorizationStatus::Pending => {}
                 other => {
                     let message = format!("the authorization for {} is {other:?}", said(&name));
-                    return Err(Fault::refused(message));
+                    return Err(Fault::rejected(message));
                 }
             }
             let challenge = authorization.challenge(self.proofs.kind()).ok_or_else(|| {
                 let challenge = self.proofs.challenge.as_str();
-                Fault::refused(format!("the authority does not offer {challenge} for {name}"))
+                Fault::rejected(format!("the authority does not offer {challenge} for {name}"))
             })?;
             // A token is a part of a path: only its own letters (RFC 8555, section 8).
             let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
             if challenge.token.is_empty() || !challenge.token.bytes().all(plain) {
-                return Err(Fault::refused("the authority's token is none"));
+                return Err(Fault::rejected("the authority's token is none"));
             }
             let authorization = challenge.key_authorization();
             shown.push(self.proofs.show(&name, &challenge.token, &authorization)?);
@@ -256,7 +256,7 @@ impl AcmeAuthority {
     /// What is asked for, and the private key for it, in PEM.
     fn request(&self) -> Result<(Vec<u8>, String), Fault> {
         let wrong = |error: rcgen::Error| {
-            Fault::refused(format!("the request for the certificate could not be made: {error}"))
+            Fault::rejected(format!("the request for the certificate could not be made: {error}"))
         };
         let mut params = CertificateParams::new(self.domains.clone()).map_err(wrong)?;
         params.distinguished_name = DistinguishedName::new();
@@ -336,7 +336,7 @@ async fn why_invalid(conversation: &Conversation, order: &mut Order) -> Fault {
     if reasons.is_empty() {
         reasons.push("the authority does not say why".to_owned());
     }
-    Fault::refused(format!("the order failed: {}", reasons.join("; ")))
+    Fault::rejected(format!("the order failed: {}", reasons.join("; ")))
 }
 
 /// The waits between two looks at an order.

@@ -61,7 +61,7 @@ impl Proofs {
     /// RFC 8737, section 3: a certificate for the name alone, with the digest in it.
     fn certificate(&self, domain: &str, digest: &[u8]) -> Result<CertifiedKey, Fault> {
         let wrong = |error: &dyn std::fmt::Display| {
-            Fault::refused(format!("no certificate for the challenge could be made: {error}"))
+            Fault::rejected(format!("no certificate for the challenge could be made: {error}"))
         };
         if digest.len() != 32 {
             return Err(wrong(&"the digest is not SHA-256"));

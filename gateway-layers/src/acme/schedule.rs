@@ -11,11 +11,11 @@ const AWAY_FIRST: Duration = Duration::from_secs(5);
 /// The longest wait for an authority that is away.
 const AWAY_MOST: Duration = Duration::from_secs(30 * 60);
 
-/// The first wait after a refusal. Authorities bear a few of these an hour (Let's Encrypt: five
+/// The first wait after a rejection. Authorities bear a few of these an hour (Let's Encrypt: five
 /// for a name and account).
 const REFUSED_FIRST: Duration = Duration::from_secs(10 * 60);
 
-/// The longest wait after refusals.
+/// The longest wait after rejections.
 const REFUSED_MOST: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Longer than this no authority makes us wait.
@@ -100,7 +100,7 @@ fn earlier(time: SystemTime, by: Duration) -> SystemTime {
 pub(super) fn wait_after(fault: &Fault, failures: u32, share: f64) -> Duration {
     let (first, most) = match fault.kind {
         FaultKind::Away => (AWAY_FIRST, AWAY_MOST),
-        FaultKind::Refused => (REFUSED_FIRST, REFUSED_MOST),
+        FaultKind::Rejected => (REFUSED_FIRST, REFUSED_MOST),
     };
     // More doublings than this pass any limit there is.
     let doublings = failures.saturating_sub(1).min(20);
@@ -179,21 +179,21 @@ mod tests {
     }
 
     #[test]
-    fn waits_double_and_refusals_wait_longer() {
+    fn waits_double_and_rejections_wait_longer() {
         let waits = |fault: &Fault| {
             let waits = (1..=10).map(|failures| wait_after(fault, failures, 1.0).as_secs());
             waits.collect::<Vec<_>>()
         };
         assert_eq!(waits(&Fault::away("")), [5, 10, 20, 40, 80, 160, 320, 640, 1280, 1800]);
-        let refused = waits(&Fault::refused(""));
-        assert_eq!(refused[..4], [600, 1200, 2400, 4800]);
-        assert_eq!(refused[9], 86_400);
-        assert_eq!(wait_after(&Fault::refused(""), 1, 0.0), Duration::from_secs(300));
+        let rejected = waits(&Fault::rejected(""));
+        assert_eq!(rejected[..4], [600, 1200, 2400, 4800]);
+        assert_eq!(rejected[9], 86_400);
+        assert_eq!(wait_after(&Fault::rejected(""), 1, 0.0), Duration::from_secs(300));
     }
 
     #[test]
     fn what_the_authority_asks_for_is_honoured_and_not_without_limit() {
-        let mut fault = Fault::refused("");
+        let mut fault = Fault::rejected("");
         fault.retry_after = Some(Duration::from_secs(7200));
         assert_eq!(wait_after(&fault, 1, 0.0), Duration::from_secs(7200));
         fault.retry_after = Some(Duration::from_secs(1));
@@ -224,7 +224,7 @@ mod tests {
 
         #[test]
         fn a_wait_is_never_nothing_nor_for_ever(failures in any::<u32>(), share in 0.0..=1.0) {
-            for fault in [Fault::away(""), Fault::refused("")] {
+            for fault in [Fault::away(""), Fault::rejected("")] {
                 let wait = wait_after(&fault, failures, share);
                 prop_assert!(wait >= AWAY_FIRST / 2 && wait <= REFUSED_MOST);
             }

@@ -14,7 +14,7 @@ use super::storage::Fingerprint;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AcmeState {
-    /// There is none; handshakes for its names are refused.
+    /// There is none; handshakes for its names are rejected.
     Missing,
     /// It is ordered now; the one that is there, if any, is used meanwhile.
     Ordering,

@@ -234,7 +234,7 @@ async fn a_certificate_is_used_for_as_long_as_there_is_no_other() {
     let acme = setup.acme();
     acme.start();
     days(1.0).await;
-    setup.with(|script| script.fault = Some(Fault::refused("no more")));
+    setup.with(|script| script.fault = Some(Fault::rejected("no more")));
     days(75.0).await;
     let status = acme.status();
     assert_eq!((status.state, setup.served()), (AcmeState::Valid, 1));
@@ -281,7 +281,7 @@ async fn a_stored_certificate_is_served_at_once_and_an_expired_one_never() {
     let good = pem(&names, setup.clock.now() - DAY * 30, LIFETIME);
     setup.storage().write(Kind::Certificate, "n", good.as_bytes()).unwrap();
     let acme = setup.acme();
-    // Built is not served: a document may be refused after that.
+    // Built is not served: a document may be rejected after that.
     assert_eq!((acme.status().state, setup.served()), (AcmeState::Valid, 0));
     acme.start();
     assert_eq!(setup.served(), 1);

@@ -8,7 +8,7 @@ use super::kind::{AuditKind, Kinds};
 use super::observer::Audit;
 use super::outlet::Outlet;
 use super::principal::{AuditPrincipal, Shown};
-use super::sink::{AuditSink, Erased, SinkSettings};
+use super::sink::{AuditSink, Erased, SinkConfig};
 use super::stamp::Stamp;
 
 /// Builds an [`Audit`].
@@ -16,7 +16,7 @@ use super::stamp::Stamp;
 pub struct AuditBuilder {
     events: Kinds,
     principal: AuditPrincipal,
-    sinks: Vec<(Box<dyn Erased>, SinkSettings)>,
+    sinks: Vec<(Box<dyn Erased>, SinkConfig)>,
     clock: Arc<dyn Clock>,
 }
 
@@ -63,7 +63,7 @@ impl AuditBuilder {
     }
 
     /// As [`sink`](Self::sink), with other settings.
-    pub fn sink_with(mut self, sink: impl AuditSink, settings: SinkSettings) -> Self {
+    pub fn sink_with(mut self, sink: impl AuditSink, settings: SinkConfig) -> Self {
         self.sinks.push((Box::new(sink), settings));
         self
     }

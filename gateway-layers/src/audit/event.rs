@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
 use gateway_core::{
-    ConnectionInfo, HandshakeFailed, Reason, RequestFinished, RequestRefused, StateChanged,
+    ConnectionInfo, HandshakeFailed, Reason, RequestFinished, RequestRejected, StateChanged,
 };
 use http::{Method, StatusCode};
 
@@ -140,7 +140,7 @@ impl AuditEvent {
         made
     }
 
-    pub(super) fn refused(stamp: &Stamp, kind: AuditKind, event: &RequestRefused<'_>) -> Self {
+    pub(super) fn rejected(stamp: &Stamp, kind: AuditKind, event: &RequestRejected<'_>) -> Self {
         let reason = event.error.reason();
         let mut made = Self::new(stamp, kind, reason.code()).on(event.connection);
         made.detail = cut(event.error.detail(), MAX_DETAIL);

@@ -70,7 +70,7 @@ pub(super) fn decided(reason: Reason) -> Option<Option<AuditKind>> {
         | Reason::IdentityUnavailable => Some(AuditKind::Authentication),
         Reason::Forbidden
         | Reason::AddressDenied
-        | Reason::PreflightRefused
+        | Reason::PreflightRejected
         | Reason::CrossSite => Some(AuditKind::Authorization),
         Reason::RateLimited | Reason::QuotaExceeded | Reason::LimiterUnavailable => {
             Some(AuditKind::Limit)
@@ -85,13 +85,13 @@ pub(super) fn decided(reason: Reason) -> Option<Option<AuditKind>> {
         | Reason::BodyTooLarge
         | Reason::ConnectNotAllowed
         | Reason::RequestTimeout
-        | Reason::RequestBroken
+        | Reason::RequestIncomplete
         | Reason::ClientGone
         | Reason::MediaTypeNotAllowed => Some(AuditKind::Request),
         // Mistakes of people who may.
         Reason::RouteNotFound
         | Reason::MethodNotAllowed
-        | Reason::ExpectationUnknown
+        | Reason::ExpectationFailed
         | Reason::ClientAddressUnknown => None,
         // Upstreams and modules, and the gateway itself: the access log and metrics have them.
         Reason::NoEndpoint
@@ -106,7 +106,7 @@ pub(super) fn decided(reason: Reason) -> Option<Option<AuditKind>> {
         | Reason::UpstreamUpgrade
         | Reason::UpstreamInterim
         | Reason::UpstreamIncomplete
-        | Reason::TryTimeout
+        | Reason::AttemptTimeout
         | Reason::ResponseHeadTimeout
         | Reason::StreamIdle
         | Reason::RouteTimeout

@@ -74,7 +74,7 @@ pub use self::kind::AuditKind;
 pub use self::observer::Audit;
 pub use self::principal::AuditPrincipal;
 pub use self::sink::{
-    AuditSink, FileSink, HttpSink, HttpSinkBuilder, HttpSinkError, LogSink, SinkSettings, TARGET,
+    AuditSink, FileSink, HttpSink, HttpSinkBuilder, HttpSinkError, LogSink, SinkConfig, TARGET,
     Undelivered,
 };
 pub use self::status::SinkStatus;

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use gateway_core::{
-    HandshakeFailed, Observer, RequestFinished, RequestRefused, StateChanged, Tasks,
+    HandshakeFailed, Observer, RequestFinished, RequestRejected, StateChanged, Tasks,
 };
 use tokio::time::timeout;
 
@@ -111,10 +111,10 @@ impl Observer for Audit {
         }
     }
 
-    fn request_refused(&self, event: &RequestRefused<'_>) {
+    fn request_rejected(&self, event: &RequestRejected<'_>) {
         let kind = AuditKind::of(event.error.reason());
         if let Some(kind) = kind.filter(|kind| self.wants(*kind)) {
-            self.offer(AuditEvent::refused(&self.shared.stamp, kind, event));
+            self.offer(AuditEvent::rejected(&self.shared.stamp, kind, event));
         }
     }
 

@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::event::AuditEvent;
 use super::queue::Queue;
-use super::sink::{Erased, SinkSettings, Undelivered};
+use super::sink::{Erased, SinkConfig, Undelivered};
 use super::stamp::Stamp;
 use super::status::SinkStatus;
 
@@ -24,7 +24,7 @@ const WARN_EVERY: Duration = Duration::from_secs(60);
 pub(super) struct Outlet {
     name: String,
     sink: Box<dyn Erased>,
-    settings: SinkSettings,
+    settings: SinkConfig,
     pub(super) queue: Queue,
     failure: Mutex<Option<String>>,
     warned: Mutex<Option<Instant>>,
@@ -33,7 +33,7 @@ pub(super) struct Outlet {
 }
 
 impl Outlet {
-    pub(super) fn new(sink: Box<dyn Erased>, settings: SinkSettings) -> Self {
+    pub(super) fn new(sink: Box<dyn Erased>, settings: SinkConfig) -> Self {
         Self {
             name: sink.name(),
             sink,

@@ -18,7 +18,7 @@ pub struct SinkStatus {
     pub dropped: u64,
     /// Events that the sink took.
     pub sent: u64,
-    /// Events that the sink did not take however often it was tried, or refused.
+    /// Events that the sink did not take however often it was tried, or rejected.
     pub failed: u64,
     /// Why the latest delivery failed; `None`: it did not.
     pub failure: Option<String>,

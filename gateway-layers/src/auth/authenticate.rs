@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use gateway_core::forwarded::strip_owned;
+use gateway_core::forwarded::strip_reserved;
 use gateway_core::{Error, Reason, Request, RequestExt};
 use http::HeaderName;
 use http::header::WWW_AUTHENTICATE;
@@ -24,7 +24,7 @@ use crate::guard::{Checked, Guard, GuardLayer, GuardService};
 /// [recognize](Authentication::Unrecognized) are left to the next one. Of the kinds that have
 /// verified nothing, no credential reaches the upstream.
 ///
-/// Of what only the gateway may say ([`owned_fields`](Authenticator::owned_fields)) nothing is left
+/// Of what only the gateway may say ([`reserved_headers`](Authenticator::reserved_headers)) nothing is left
 /// in head or trailers of what the client sent.
 #[derive(Clone)]
 #[must_use]
@@ -50,7 +50,7 @@ impl Authenticate {
     /// By credentials of one of these kinds; the first kind that a request has decides.
     pub fn any_of(authenticators: impl IntoIterator<Item = Arc<dyn Authenticator>>) -> Self {
         let authenticators: Vec<_> = authenticators.into_iter().collect();
-        let owned = authenticators.iter().flat_map(|one| one.owned_fields().iter().cloned());
+        let owned = authenticators.iter().flat_map(|one| one.reserved_headers().iter().cloned());
         let owned = owned.collect();
         let settings =
             Settings { authenticators, owned, all: false, optional: false, strips: true };
@@ -65,7 +65,7 @@ impl Authenticate {
         all
     }
 
-    /// Whether requests without credentials pass, as nobody. Ones that are not good are refused
+    /// Whether requests without credentials pass, as nobody. Ones that are not good are rejected
     /// all the same, and so are some where all are wanted. Default: they do not.
     pub fn optional(mut self, optional: bool) -> Self {
         self.own().optional = optional;
@@ -74,14 +74,14 @@ impl Authenticate {
 
     /// Whether what only the gateway may say is removed here. It need not be where the gateway
     /// does it at its door, for all routes:
-    /// [`GatewayBuilder::owned_fields`](gateway_core::GatewayBuilder::owned_fields). Default: it is.
+    /// [`GatewayBuilder::reserved_headers`](gateway_core::GatewayBuilder::reserved_headers). Default: it is.
     pub fn strips(mut self, strips: bool) -> Self {
         self.own().strips = strips;
         self
     }
 
     /// The fields that nobody else may say.
-    pub fn owned_fields(&self) -> &[HeaderName] {
+    pub fn reserved_headers(&self) -> &[HeaderName] {
         &self.settings.owned
     }
 
@@ -98,7 +98,7 @@ impl Authenticate {
                 known => known,
             };
             if let Err(error) = found.note(place, authentication, *all) {
-                return Checked::Refuse(error);
+                return Checked::Reject(error);
             }
             if if *all { found.missing && !optional } else { found.principal.is_some() } {
                 break;
@@ -106,12 +106,12 @@ impl Authenticate {
         }
         let enough = if found.principal.is_some() { !(*all && found.missing) } else { *optional };
         match found.unrecognized.take() {
-            Some(error) if found.principal.is_none() => Checked::Refuse(error),
+            Some(error) if found.principal.is_none() => Checked::Reject(error),
             _ if enough => {
                 self.admit(&found, request);
                 Checked::Pass
             }
-            _ => Checked::Refuse(self.missing()),
+            _ => Checked::Reject(self.missing()),
         }
     }
 
@@ -125,7 +125,7 @@ impl Authenticate {
                     return authenticate.ask(place, found, pending);
                 }
                 if let Err(error) = found.note(place, authentication, all) {
-                    return Checked::Refuse(error);
+                    return Checked::Reject(error);
                 }
                 let known = found.principal.is_some() && !all;
                 authenticate.go_on(if known { usize::MAX } else { place + 1 }, found, request)
@@ -174,7 +174,7 @@ impl Authenticate {
     fn strip(&self, request: &mut Request) {
         let owned = &self.settings.owned;
         if self.settings.strips && !owned.is_empty() {
-            strip_owned(request.headers_mut(), owned, true);
+            strip_reserved(request.headers_mut(), owned, true);
             request.body_mut().strip_trailers(owned);
         }
     }
@@ -209,7 +209,7 @@ impl Found {
         all: bool,
     ) -> Result<(), Error> {
         match authentication {
-            Authentication::Refused(error) => return Err(error),
+            Authentication::Rejected(error) => return Err(error),
             Authentication::Unrecognized(error) if all => return Err(error),
             Authentication::Unrecognized(error) => {
                 self.unrecognized.get_or_insert(error);

@@ -39,7 +39,7 @@ pub trait Authenticator: Send + Sync + 'static {
 
     /// The fields that identities of this kind are told to upstreams as: nobody else may say them.
     /// Default: none.
-    fn owned_fields(&self) -> &[HeaderName] {
+    fn reserved_headers(&self) -> &[HeaderName] {
         &[]
     }
 }
@@ -61,8 +61,8 @@ impl<A: Authenticator + ?Sized> Authenticator for Arc<A> {
         (**self).credential_sources()
     }
 
-    fn owned_fields(&self) -> &[HeaderName] {
-        (**self).owned_fields()
+    fn reserved_headers(&self) -> &[HeaderName] {
+        (**self).reserved_headers()
     }
 }
 
@@ -74,7 +74,7 @@ pub enum Authentication {
     /// Whose they are.
     Known(Identity),
     /// They are not good (401), not good here (403), or nobody can tell now (503).
-    Refused(Error),
+    Rejected(Error),
     /// Credentials stand in its place, and nothing says that they are of this kind. Another kind
     /// that reads the same place may take them; the error is for where none does.
     Unrecognized(Error),
@@ -87,7 +87,7 @@ pub type Pending = Pin<Box<dyn Future<Output = Authentication> + Send>>;
 
 impl From<Result<Identity, Error>> for Authentication {
     fn from(found: Result<Identity, Error>) -> Self {
-        found.map_or_else(Self::Refused, Self::Known)
+        found.map_or_else(Self::Rejected, Self::Known)
     }
 }
 
@@ -128,7 +128,7 @@ impl fmt::Debug for Authentication {
         match self {
             Self::Missing => f.write_str("Missing"),
             Self::Known(identity) => f.debug_tuple("Known").field(identity).finish(),
-            Self::Refused(error) => f.debug_tuple("Refused").field(error).finish(),
+            Self::Rejected(error) => f.debug_tuple("Rejected").field(error).finish(),
             Self::Unrecognized(error) => f.debug_tuple("Unrecognized").field(error).finish(),
             Self::Pending(_) => f.write_str("Pending"),
         }

@@ -10,7 +10,7 @@ use memchr::memchr3;
 
 /// Where in a request a credential stands.
 ///
-/// There is one in a request, in one place: two are refused, since nobody could say which of them
+/// There is one in a request, in one place: two are rejected, since nobody could say which of them
 /// others look at.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -27,21 +27,23 @@ pub enum CredentialSource {
     Query(String),
 }
 
-/// What becomes of a credential once it has been verified.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+/// Whether a verified credential is forwarded to the upstream.
+///
+/// Tokens and signatures are kept by default, because an upstream may verify them again. Secrets
+/// (API keys, passwords, service tokens) are dropped by default.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Authorization {
-    /// The upstream gets it, to verify it itself.
-    #[default]
+pub enum CredentialHandling {
+    /// Forwards the credential to the upstream.
     Keep,
-    /// The upstream does not get it, wherever it stood: it cannot be used or logged there.
+    /// Removes the credential, wherever it was found, before the request is forwarded.
     Drop,
 }
 
 /// Why a credential cannot be told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
-pub enum CredentialFault {
+pub enum CredentialRejection {
     /// There are several.
     #[error("more than one credential")]
     Several,
@@ -61,7 +63,7 @@ impl CredentialSource {
     /// # Errors
     ///
     /// When there are several, or it is no text.
-    pub fn find<'a>(&self, request: &'a Request) -> Result<Option<&'a str>, CredentialFault> {
+    pub fn find<'a>(&self, request: &'a Request) -> Result<Option<&'a str>, CredentialRejection> {
         match self {
             Self::Authorization(scheme) => authorization(request, scheme),
             Self::Header(name) => header(request, name),
@@ -107,12 +109,12 @@ impl CredentialSource {
 pub fn find_credential<'a, 's>(
     sources: &'s [CredentialSource],
     request: &'a Request,
-) -> Result<Option<(&'s CredentialSource, &'a str)>, CredentialFault> {
+) -> Result<Option<(&'s CredentialSource, &'a str)>, CredentialRejection> {
     let mut found = None;
     for source in sources {
         if let Some(credential) = source.find(request)? {
             if found.is_some() {
-                return Err(CredentialFault::Several);
+                return Err(CredentialRejection::Several);
             }
             found = Some((source, credential));
         }
@@ -132,11 +134,11 @@ pub(super) fn remove_credentials(sources: &[CredentialSource], request: &mut Req
 fn authorization<'a>(
     request: &'a Request,
     wanted: &str,
-) -> Result<Option<&'a str>, CredentialFault> {
+) -> Result<Option<&'a str>, CredentialRejection> {
     let mut lines = request.headers().get_all(AUTHORIZATION).iter();
     let Some(line) = lines.next() else { return Ok(None) };
     if lines.next().is_some() {
-        return Err(CredentialFault::Several);
+        return Err(CredentialRejection::Several);
     }
     let line = text(line)?;
     let (scheme, credential) = line.split_once([' ', '\t']).unwrap_or((line, ""));
@@ -148,35 +150,38 @@ fn authorization<'a>(
             start.is_some_and(|start| start.eq_ignore_ascii_case(wanted))
         });
         let joined = scheme.contains(',');
-        return if hidden || joined { Err(CredentialFault::Several) } else { Ok(None) };
+        return if hidden || joined { Err(CredentialRejection::Several) } else { Ok(None) };
     }
     let credential = credential.trim_ascii_start();
     if memchr3(b',', b' ', b'\t', credential.as_bytes()).is_some() {
-        return Err(CredentialFault::Several);
+        return Err(CredentialRejection::Several);
     }
-    if credential.is_empty() { Err(CredentialFault::Malformed) } else { Ok(Some(credential)) }
+    if credential.is_empty() { Err(CredentialRejection::Malformed) } else { Ok(Some(credential)) }
 }
 
-fn header<'a>(request: &'a Request, name: &HeaderName) -> Result<Option<&'a str>, CredentialFault> {
+fn header<'a>(
+    request: &'a Request,
+    name: &HeaderName,
+) -> Result<Option<&'a str>, CredentialRejection> {
     let mut lines = request.headers().get_all(name).iter();
     let Some(line) = lines.next() else { return Ok(None) };
     if lines.next().is_some() {
-        return Err(CredentialFault::Several);
+        return Err(CredentialRejection::Several);
     }
     let text = text(line)?;
-    if text.is_empty() { Err(CredentialFault::Malformed) } else { Ok(Some(text)) }
+    if text.is_empty() { Err(CredentialRejection::Malformed) } else { Ok(Some(text)) }
 }
 
 /// A line without blanks at its ends. Of control characters there is none but the tab in a field.
-fn text(line: &HeaderValue) -> Result<&str, CredentialFault> {
+fn text(line: &HeaderValue) -> Result<&str, CredentialRejection> {
     let text = std::str::from_utf8(line.as_bytes()).ok().filter(|text| text.is_ascii());
-    text.map(str::trim_ascii).ok_or(CredentialFault::Malformed)
+    text.map(str::trim_ascii).ok_or(CredentialRejection::Malformed)
 }
 
-fn cookies(request: &Request) -> impl Iterator<Item = Result<&str, CredentialFault>> {
+fn cookies(request: &Request) -> impl Iterator<Item = Result<&str, CredentialRejection>> {
     let lines = request.headers().get_all(COOKIE).iter();
     lines.flat_map(|line| {
-        let text = line.to_str().map_err(|_| CredentialFault::Malformed);
+        let text = line.to_str().map_err(|_| CredentialRejection::Malformed);
         let (pairs, broken) = match text {
             Ok(text) => (text, None),
             Err(fault) => ("", Some(Err(fault))),
@@ -187,9 +192,9 @@ fn cookies(request: &Request) -> impl Iterator<Item = Result<&str, CredentialFau
 
 /// The value of the pair with the name that is looked for, which stands once.
 fn one<'a>(
-    pairs: impl Iterator<Item = Result<&'a str, CredentialFault>>,
+    pairs: impl Iterator<Item = Result<&'a str, CredentialRejection>>,
     is_name: impl Fn(&str) -> bool,
-) -> Result<Option<&'a str>, CredentialFault> {
+) -> Result<Option<&'a str>, CredentialRejection> {
     let mut found = None;
     let mut broken = None;
     for pair in pairs {
@@ -197,7 +202,7 @@ fn one<'a>(
             Err(fault) => broken = Some(fault),
             Ok(pair) => match pair.split_once('=') {
                 Some((own, _)) if is_name(own) && found.is_some() => {
-                    return Err(CredentialFault::Several);
+                    return Err(CredentialRejection::Several);
                 }
                 Some((own, value)) if is_name(own) => found = Some(value),
                 _ => {}
@@ -207,7 +212,7 @@ fn one<'a>(
     match (found, broken) {
         // A line that cannot be read may hold a second one.
         (Some(_), Some(fault)) => Err(fault),
-        (Some(""), None) => Err(CredentialFault::Malformed),
+        (Some(""), None) => Err(CredentialRejection::Malformed),
         (found, _) => Ok(found),
     }
 }
@@ -348,7 +353,7 @@ mod tests {
             let mut asked = request(&format!("/a?x=1&{encoded}=s3cret&api_ke=2"), &[]);
             assert_eq!(source.find(&asked), Ok(Some("s3cret")), "{encoded}");
             let twice = request(&format!("/a?{encoded}=s3cret&api_key=s3cret"), &[]);
-            assert_eq!(source.find(&twice), Err(CredentialFault::Several), "{encoded}");
+            assert_eq!(source.find(&twice), Err(CredentialRejection::Several), "{encoded}");
             source.remove(&mut asked);
             assert_eq!(asked.uri(), "/a?x=1&api_ke=2");
         }
@@ -372,11 +377,11 @@ mod tests {
         ];
         for request in several {
             let found = find_credential(&sources(), &request).map(|_| ());
-            assert_eq!(found, Err(CredentialFault::Several), "{request:?}");
+            assert_eq!(found, Err(CredentialRejection::Several), "{request:?}");
         }
         for empty in [request("/?key=", &[]), request("/", &[("x-api-key", " ")])] {
             let found = find_credential(&sources(), &empty).map(|_| ());
-            assert_eq!(found, Err(CredentialFault::Malformed), "{empty:?}");
+            assert_eq!(found, Err(CredentialRejection::Malformed), "{empty:?}");
         }
     }
 }

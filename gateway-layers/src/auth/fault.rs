@@ -1,4 +1,4 @@
-//! [`TokenFault`]: why a token is refused.
+//! [`TokenRejection`]: why a token is rejected.
 
 use std::fmt;
 
@@ -6,12 +6,12 @@ use gateway_core::{Error, Reason};
 use http::header::WWW_AUTHENTICATE;
 
 use super::challenge::Challenge;
-use super::credentials::CredentialFault;
+use super::credentials::CredentialRejection;
 
-/// Why a token is refused. What it says quotes nothing of the token.
+/// Why a token is rejected. What it says quotes nothing of the token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum TokenFault {
+pub enum TokenRejection {
     /// More bytes than a token may have.
     TooLarge,
     /// Two tokens, in one place or in several (RFC 6750, section 2).
@@ -48,7 +48,7 @@ pub enum TokenFault {
     Inactive,
 }
 
-impl TokenFault {
+impl TokenRejection {
     /// What it says, as a text of its own.
     pub const fn text(self) -> &'static str {
         match self {
@@ -73,7 +73,7 @@ impl TokenFault {
     }
 }
 
-impl TokenFault {
+impl TokenRejection {
     /// The answer to it, with its challenge (RFC 6750, section 3.1).
     pub(super) fn error(self, realm: &str) -> Error {
         let code = match self {
@@ -88,19 +88,19 @@ impl TokenFault {
     }
 }
 
-impl fmt::Display for TokenFault {
+impl fmt::Display for TokenRejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.text())
     }
 }
 
-impl std::error::Error for TokenFault {}
+impl std::error::Error for TokenRejection {}
 
-impl From<CredentialFault> for TokenFault {
-    fn from(fault: CredentialFault) -> Self {
+impl From<CredentialRejection> for TokenRejection {
+    fn from(fault: CredentialRejection) -> Self {
         match fault {
-            CredentialFault::Several => Self::Several,
-            CredentialFault::Malformed => Self::Malformed,
+            CredentialRejection::Several => Self::Several,
+            CredentialRejection::Malformed => Self::Malformed,
         }
     }
 }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use gateway_core::context::{Claim, Principal};
-use gateway_core::forwarded::is_owned;
+use gateway_core::forwarded::is_reserved;
 use http::header::{HeaderName, HeaderValue};
 
 use super::claims::find;
@@ -101,7 +101,7 @@ impl Forward {
 
 /// Whether something may be told as the field `name`.
 fn is_free(name: &HeaderName) -> bool {
-    let own = is_owned(name.as_str()) && !name.as_str().starts_with("x-gateway-");
+    let own = is_reserved(name.as_str()) && !name.as_str().starts_with("x-gateway-");
     !own && !RESERVED.contains(&name.as_str())
 }
 

@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn what_two_readers_could_read_in_two_ways_is_refused() {
+    fn what_two_readers_could_read_in_two_ways_is_rejected() {
         for text in [
             r#"{"a":1,"a":2}"#,
             r#"{"a":1,"\u0061":2}"#,
@@ -154,7 +154,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_are_an_object_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        fn any_bytes_are_an_object_or_rejected(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             let _ = object(&bytes);
         }
     }

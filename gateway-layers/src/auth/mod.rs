@@ -24,7 +24,7 @@
 //!             Some(word) if word == "please" => {
 //!                 Authentication::Known(Identity::new(Principal::new("a friend", "magic")))
 //!             }
-//!             Some(_) => Authentication::Refused(Reason::CredentialsInvalid.into()),
+//!             Some(_) => Authentication::Rejected(Reason::CredentialsInvalid.into()),
 //!         }
 //!     }
 //! }
@@ -81,9 +81,11 @@ mod tests;
 pub use self::authenticate::Authenticate;
 pub use self::authenticator::{Authentication, Authenticator, Identity, Pending};
 pub use self::challenge::Challenge;
-pub use self::credentials::{Authorization, CredentialFault, CredentialSource, find_credential};
+pub use self::credentials::{
+    CredentialHandling, CredentialRejection, CredentialSource, find_credential,
+};
 #[cfg(any(feature = "api_key", feature = "service_token"))]
 pub use self::digest::SecretDigest;
 #[cfg(any(feature = "introspection", feature = "jwt"))]
-pub use self::fault::TokenFault;
+pub use self::fault::TokenRejection;
 pub use self::forward::{Forward, Unsafe};

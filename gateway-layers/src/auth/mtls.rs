@@ -116,7 +116,7 @@ impl Authenticator for MtlsAuthenticator {
         }
     }
 
-    fn owned_fields(&self) -> &[HeaderName] {
+    fn reserved_headers(&self) -> &[HeaderName] {
         self.shared.forward.names()
     }
 }
@@ -263,7 +263,7 @@ mod tests {
 
     fn reason(authentication: &Authentication) -> Option<Reason> {
         match authentication {
-            Authentication::Refused(error) => Some(error.reason()),
+            Authentication::Rejected(error) => Some(error.reason()),
             _ => None,
         }
     }
@@ -301,7 +301,7 @@ mod tests {
             assert_eq!(known.fields[1].1, "01".repeat(32));
         }
         assert_eq!(mtls.shared.known.len(), 1);
-        assert_eq!(mtls.owned_fields().len(), 2);
+        assert_eq!(mtls.reserved_headers().len(), 2);
     }
 
     #[test]
@@ -315,9 +315,9 @@ mod tests {
             let mut client = client(number);
             edit(&mut client);
             let outcome = mtls.authenticate(&request(Some(client)));
-            let refused = reason(&outcome);
-            assert!(refused.is_none_or(|reason| reason == Reason::Forbidden));
-            refused.is_none()
+            let rejected = reason(&outcome);
+            assert!(rejected.is_none_or(|reason| reason == Reason::Forbidden));
+            rejected.is_none()
         };
         assert!(passes(|client| client.spiffe_id = Some("spiffe://a/ns/shop/orders".into())));
         assert!(passes(|client| client.dns_names = vec!["A.Internal".into()]));

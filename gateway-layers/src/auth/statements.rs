@@ -8,7 +8,7 @@ use gateway_core::context::{Claim, Principal};
 use gateway_core::{Clock as _, SystemClock};
 
 use super::claims::find;
-use super::fault::TokenFault;
+use super::fault::TokenRejection;
 use super::json::Object;
 
 /// The year 10000: nothing that is meant as a time lies behind it.
@@ -106,24 +106,24 @@ fn gathered(
 pub(in crate::auth) fn check_audience(
     claims: &Object,
     wanted: &[String],
-) -> Result<(), TokenFault> {
+) -> Result<(), TokenRejection> {
     let found: Vec<&str> = match claims.get("aud") {
         None => Vec::new(),
         Some(Claim::Text(one)) => vec![one],
         Some(Claim::List(list)) => {
-            let texts = list.iter().map(|one| as_text(one).ok_or(TokenFault::ClaimType));
+            let texts = list.iter().map(|one| as_text(one).ok_or(TokenRejection::ClaimType));
             texts.collect::<Result<_, _>>()?
         }
-        Some(_) => return Err(TokenFault::ClaimType),
+        Some(_) => return Err(TokenRejection::ClaimType),
     };
     if wanted.is_empty() {
         return Ok(());
     }
     if !claims.contains_key("aud") {
-        return Err(TokenFault::ClaimMissing);
+        return Err(TokenRejection::ClaimMissing);
     }
     let ours = |found: &&str| wanted.iter().any(|own| own == found);
-    if found.iter().any(ours) { Ok(()) } else { Err(TokenFault::Audience) }
+    if found.iter().any(ours) { Ok(()) } else { Err(TokenRejection::Audience) }
 }
 
 /// Checks `exp`, `nbf` and `iat` at `now`, in seconds since 1970, with clocks that differ by
@@ -132,20 +132,20 @@ pub(in crate::auth) fn check_times(
     claims: &Object,
     now: i64,
     skew: Duration,
-) -> Result<Option<i64>, TokenFault> {
+) -> Result<Option<i64>, TokenRejection> {
     let skew = i64::try_from(skew.as_secs()).unwrap_or(LAST_SECOND);
     let (begins, issued) = (time(claims, "nbf")?, time(claims, "iat")?);
     // A token that ends in half a second has ended at its beginning.
     let dies = time(claims, "exp")?.map(|end| end.saturating_add(skew));
     if dies.is_some_and(|dies| now >= dies) {
-        return Err(TokenFault::Expired);
+        return Err(TokenRejection::Expired);
     }
     let latest = now.saturating_add(skew);
     if begins.is_some_and(|begins| begins > latest) {
-        return Err(TokenFault::NotYet);
+        return Err(TokenRejection::NotYet);
     }
     if issued.is_some_and(|issued| issued > latest) {
-        return Err(TokenFault::IssuedLater);
+        return Err(TokenRejection::IssuedLater);
     }
     Ok(dies)
 }
@@ -161,24 +161,28 @@ fn as_text(claim: &Claim) -> Option<&str> {
 pub(in crate::auth) fn text<'a>(
     claims: &'a Object,
     name: &str,
-) -> Result<Option<&'a Arc<str>>, TokenFault> {
+) -> Result<Option<&'a Arc<str>>, TokenRejection> {
     match claims.get(name) {
         None => Ok(None),
         Some(Claim::Text(text)) => Ok(Some(text)),
-        Some(_) => Err(TokenFault::ClaimType),
+        Some(_) => Err(TokenRejection::ClaimType),
     }
 }
 
 /// Seconds since 1970 (RFC 7519, section 2); parts of one are left away.
 #[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "looked at first")]
-pub(in crate::auth) fn time(claims: &Object, name: &str) -> Result<Option<i64>, TokenFault> {
+pub(in crate::auth) fn time(claims: &Object, name: &str) -> Result<Option<i64>, TokenRejection> {
     let seconds = match find(claims, name) {
         None => return Ok(None),
         Some(Claim::Integer(seconds)) => *seconds,
         Some(Claim::Number(seconds)) if (0.0..LAST_SECOND as f64).contains(seconds) => {
             seconds.floor() as i64
         }
-        Some(_) => return Err(TokenFault::ClaimType),
+        Some(_) => return Err(TokenRejection::ClaimType),
     };
-    if (0..LAST_SECOND).contains(&seconds) { Ok(Some(seconds)) } else { Err(TokenFault::ClaimType) }
+    if (0..LAST_SECOND).contains(&seconds) {
+        Ok(Some(seconds))
+    } else {
+        Err(TokenRejection::ClaimType)
+    }
 }

@@ -47,7 +47,7 @@ impl Says {
             return Authentication::Unrecognized(error);
         }
         if name.ends_with("bad") {
-            return Authentication::Refused(Reason::CredentialsInvalid.into());
+            return Authentication::Rejected(Reason::CredentialsInvalid.into());
         }
         let fields = [(self.owned[0].clone(), HeaderValue::from_str(name).unwrap())];
         Authentication::Known(Identity::new(Principal::new(name, "says")).with_fields(fields))
@@ -81,7 +81,7 @@ impl Authenticator for Says {
         &self.sources
     }
 
-    fn owned_fields(&self) -> &[HeaderName] {
+    fn reserved_headers(&self) -> &[HeaderName] {
         &self.owned
     }
 }
@@ -121,7 +121,7 @@ async fn passes(layer: Authenticate, fields: &[(&str, &str)]) -> (String, Vec<St
     (String::from_utf8(who.to_vec()).unwrap(), fields.collect())
 }
 
-async fn refused(layer: Authenticate, fields: &[(&str, &str)]) -> Reason {
+async fn rejected(layer: Authenticate, fields: &[(&str, &str)]) -> Reason {
     sends(layer, fields).await.unwrap_err().reason()
 }
 
@@ -133,9 +133,9 @@ async fn one_of_several_kinds_is_enough_and_the_first_decides() {
         assert_eq!((who.as_str(), fields), ("al", vec!["x-a-known=al".into()]));
         let (who, fields) = passes(layer.clone(), &[("x-b", "bo")]).await;
         assert_eq!((who.as_str(), fields), ("bo", vec!["x-b-known=bo".into()]));
-        assert_eq!(refused(layer.clone(), &[("x-b", "bad")]).await, Reason::CredentialsInvalid);
+        assert_eq!(rejected(layer.clone(), &[("x-b", "bad")]).await, Reason::CredentialsInvalid);
         let bad_first = [("x-a", "bad"), ("x-b", "bo")];
-        assert_eq!(refused(layer.clone(), &bad_first).await, Reason::CredentialsInvalid);
+        assert_eq!(rejected(layer.clone(), &bad_first).await, Reason::CredentialsInvalid);
         let error = sends(layer, &[]).await.unwrap_err();
         assert_eq!(error.reason(), Reason::Unauthenticated);
         let challenges = error.fields().iter().filter(|(name, _)| *name == WWW_AUTHENTICATE);
@@ -153,12 +153,12 @@ async fn all_of_several_kinds_are_wanted_and_the_first_is_the_principal() {
         let (who, fields) = passes(layer.clone(), &[("x-a", "al"), ("x-b", "bo")]).await;
         assert_eq!((who.as_str(), fields), ("al", vec!["x-a-known=al".to_owned()]));
         for some in [[("x-a", "al")], [("x-b", "bo")]] {
-            assert_eq!(refused(layer.clone(), &some).await, Reason::Unauthenticated);
+            assert_eq!(rejected(layer.clone(), &some).await, Reason::Unauthenticated);
             let optional = layer.clone().optional(true);
-            assert_eq!(refused(optional, &some).await, Reason::Unauthenticated);
+            assert_eq!(rejected(optional, &some).await, Reason::Unauthenticated);
         }
         let bad = [("x-a", "al"), ("x-b", "bad")];
-        assert_eq!(refused(layer.clone(), &bad).await, Reason::CredentialsInvalid);
+        assert_eq!(rejected(layer.clone(), &bad).await, Reason::CredentialsInvalid);
         assert_eq!(passes(layer.optional(true), &[]).await, (String::new(), vec![]));
     }
 }
@@ -179,7 +179,7 @@ async fn the_second_kind_reads_what_the_first_does_not_recognize() {
         assert_eq!((who.as_str(), fields), ("1-al", vec!["x-first=1-al".to_owned()]));
         let (who, fields) = passes(layer.clone(), &[("x-a", "2-bo"), ("x-b", "eve")]).await;
         assert_eq!((who.as_str(), fields), ("2-bo", vec!["x-second=2-bo".to_owned()]));
-        assert_eq!(refused(layer.clone(), &[("x-a", "2-bad")]).await, Reason::CredentialsInvalid);
+        assert_eq!(rejected(layer.clone(), &[("x-a", "2-bad")]).await, Reason::CredentialsInvalid);
         // What no kind knows is no lack of credentials, and the first kind says why.
         for layer in [layer.clone(), layer.clone().optional(true)] {
             let error = sends(layer, &[("x-a", "3-cy")]).await.unwrap_err();
@@ -191,7 +191,7 @@ async fn the_second_kind_reads_what_the_first_does_not_recognize() {
         assert_eq!((who.as_str(), fields), ("bo", vec!["x-b-known=bo".to_owned()]));
         let all = Authenticate::all_of(kinds());
         let both = [("x-a", "1-al"), ("x-b", "bo")];
-        assert_eq!(refused(all, &both).await, Reason::CredentialsInvalid);
+        assert_eq!(rejected(all, &both).await, Reason::CredentialsInvalid);
     }
 }
 
@@ -203,16 +203,16 @@ async fn two_kinds_may_verify_the_same_credential() {
 }
 
 #[tokio::test]
-async fn where_nobody_need_be_known_bad_credentials_are_refused_all_the_same() {
+async fn where_nobody_need_be_known_bad_credentials_are_rejected_all_the_same() {
     let layer = Authenticate::new(says("x-a")).optional(true);
     assert_eq!(passes(layer.clone(), &[]).await, (String::new(), vec![]));
-    assert_eq!(refused(layer, &[("x-a", "bad")]).await, Reason::CredentialsInvalid);
+    assert_eq!(rejected(layer, &[("x-a", "bad")]).await, Reason::CredentialsInvalid);
 }
 
 #[tokio::test]
 async fn nobody_else_says_what_only_authenticators_say() {
     let layer = Authenticate::any_of(kinds([says("x-a"), says("x-b")])).optional(true);
-    assert_eq!(layer.owned_fields().len(), 2);
+    assert_eq!(layer.reserved_headers().len(), 2);
     let forged = [("x-a-known", "eve"), ("X_B-Known", "eve"), ("x-c", "1")];
     assert_eq!(passes(layer.clone(), &forged).await, (String::new(), vec!["x-c=1".into()]));
     let at_the_door = layer.strips(false);

@@ -8,8 +8,8 @@ use gateway_core::{Error, Observer, Observers, Reason, StateChanged};
 use tokio::time::Instant;
 
 use super::cause::Cause;
-use super::config::{Config, ConfigError};
-use super::gate::{Ending, Gate, Pass, Refusal};
+use super::config::{CircuitBreakerConfig, CircuitBreakerConfigError};
+use super::gate::{Ending, Gate, Pass, Rejection};
 use super::state::{Change, Order, State};
 
 /// What a client is told to wait while probes are under way: they take about that long.
@@ -26,7 +26,7 @@ pub struct CircuitBreaker {
 
 struct Shared {
     name: Arc<str>,
-    config: Config,
+    config: CircuitBreakerConfig,
     observers: Observers,
     /// The machine's time zero.
     began: Instant,
@@ -68,8 +68,11 @@ impl CircuitBreaker {
     ///
     /// # Errors
     ///
-    /// When the configuration cannot work: see [`Config::validate`].
-    pub fn new(name: impl Into<Arc<str>>, config: Config) -> Result<Self, ConfigError> {
+    /// When the configuration cannot work: see [`CircuitBreakerConfig::validate`].
+    pub fn new(
+        name: impl Into<Arc<str>>,
+        config: CircuitBreakerConfig,
+    ) -> Result<Self, CircuitBreakerConfigError> {
         Self::observed(name, config, Observers::default())
     }
 
@@ -78,12 +81,12 @@ impl CircuitBreaker {
     ///
     /// # Errors
     ///
-    /// When the configuration cannot work: see [`Config::validate`].
+    /// When the configuration cannot work: see [`CircuitBreakerConfig::validate`].
     pub fn observed(
         name: impl Into<Arc<str>>,
-        config: Config,
+        config: CircuitBreakerConfig,
         observers: Observers,
-    ) -> Result<Self, ConfigError> {
+    ) -> Result<Self, CircuitBreakerConfigError> {
         config.validate()?;
         let gate = Gate::new(&config);
         let name = name.into();
@@ -97,7 +100,7 @@ impl CircuitBreaker {
     }
 
     /// When it opens, and for how long.
-    pub fn config(&self) -> &Config {
+    pub fn config(&self) -> &CircuitBreakerConfig {
         &self.shared.config
     }
 
@@ -167,7 +170,7 @@ impl CircuitBreaker {
         let now = self.time(Instant::now());
         let (decision, change) = gate.admit(now);
         self.notify(change);
-        decision.map_err(|refusal| self.refused(refusal, now))
+        decision.map_err(|rejection| self.rejected(rejection, now))
     }
 
     /// A call that was let through is over.
@@ -176,14 +179,14 @@ impl CircuitBreaker {
         self.notify(change);
     }
 
-    fn refused(&self, refusal: Refusal, now: Duration) -> Error {
-        let (wait, detail) = match refusal {
-            Refusal::Open(until) => (
+    fn rejected(&self, rejection: Rejection, now: Duration) -> Error {
+        let (wait, detail) = match rejection {
+            Rejection::Open(until) => (
                 until.saturating_sub(now),
                 "too many requests failed lately; probes are let through after the time given",
             ),
-            Refusal::Forced => (self.shared.config.open, "an operator opened it"),
-            Refusal::Probing => (
+            Rejection::Forced => (self.shared.config.open, "an operator opened it"),
+            Rejection::Probing => (
                 RETRY_WHILE_PROBING,
                 "too many requests failed lately, and probes are under way to see if it is over",
             ),

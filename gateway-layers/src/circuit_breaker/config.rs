@@ -1,4 +1,4 @@
-//! [`Config`]: when a breaker opens, and for how long.
+//! [`CircuitBreakerConfig`]: when a breaker opens, and for how long.
 
 use std::fmt;
 use std::time::Duration;
@@ -20,16 +20,16 @@ const LONGEST: Duration = Duration::from_secs(24 * 3600);
 /// ```
 /// use std::time::Duration;
 ///
-/// use gateway_layers::circuit_breaker::Config;
+/// use gateway_layers::circuit_breaker::CircuitBreakerConfig;
 ///
-/// let mut config = Config::default();
+/// let mut config = CircuitBreakerConfig::default();
 /// config.min_requests = 50;
 /// config.open = Duration::from_secs(2);
 /// assert!(config.validate().is_ok());
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
-pub struct Config {
+pub struct CircuitBreakerConfig {
     /// It opens when this share of the calls in the window failed: above 0, at most 1. Default:
     /// 0.5. `None`: it does not open for that.
     pub failure_ratio: Option<f64>,
@@ -41,7 +41,7 @@ pub struct Config {
     pub min_requests: u32,
     /// It opens after so many failures in a row as well, however few calls there were. Default:
     /// `None`.
-    pub consecutive: Option<u32>,
+    pub consecutive_failures: Option<u32>,
     /// It opens when too many calls are slow as well. Default: `None`.
     pub slow: Option<SlowCalls>,
     /// How long it stays open the first time: at most a day. Default: 5 s.
@@ -66,13 +66,13 @@ pub struct SlowCalls {
     pub ratio: f64,
 }
 
-impl Default for Config {
+impl Default for CircuitBreakerConfig {
     fn default() -> Self {
         Self {
             failure_ratio: Some(0.5),
             window: Duration::from_secs(10),
             min_requests: 20,
-            consecutive: None,
+            consecutive_failures: None,
             slow: None,
             open: Duration::from_secs(5),
             open_max: Duration::from_secs(60),
@@ -82,26 +82,29 @@ impl Default for Config {
     }
 }
 
-impl Config {
+impl CircuitBreakerConfig {
     /// Whether a breaker can work so.
     ///
     /// # Errors
     ///
     /// Everything that is wrong, at once.
-    pub fn validate(&self) -> Result<(), ConfigError> {
+    pub fn validate(&self) -> Result<(), CircuitBreakerConfigError> {
         let mut problems = Problems(Vec::new());
         if let Some(ratio) = self.failure_ratio {
             problems.ratio("failure_ratio", ratio);
         }
-        if self.failure_ratio.is_none() && self.consecutive.is_none() && self.slow.is_none() {
-            let expected = "a ratio, unless `consecutive` or `slow` is set: \
+        if self.failure_ratio.is_none()
+            && self.consecutive_failures.is_none()
+            && self.slow.is_none()
+        {
+            let expected = "a ratio, unless `consecutive_failures` or `slow` is set: \
                             without any of them the breaker never opens";
             problems.add("failure_ratio", "nothing", expected);
         }
         problems.time("window", self.window, WINDOW);
         problems.number("min_requests", self.min_requests, MOST_MIN_REQUESTS);
-        if let Some(consecutive) = self.consecutive {
-            problems.number("consecutive", consecutive, u32::MAX);
+        if let Some(consecutive) = self.consecutive_failures {
+            problems.number("consecutive_failures", consecutive, u32::MAX);
         }
         let some_time = (Duration::from_millis(1), LONGEST);
         if let Some(slow) = self.slow {
@@ -116,24 +119,28 @@ impl Config {
         }
         problems.number("half_open", self.half_open, MOST_PROBES);
         problems.time("probe_timeout", self.probe_timeout, some_time);
-        if problems.0.is_empty() { Ok(()) } else { Err(ConfigError { problems: problems.0 }) }
+        if problems.0.is_empty() {
+            Ok(())
+        } else {
+            Err(CircuitBreakerConfigError { problems: problems.0 })
+        }
     }
 }
 
-/// What is wrong with a [`Config`]: everything, at once.
+/// What is wrong with a [`CircuitBreakerConfig`]: everything, at once.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ConfigError {
+pub struct CircuitBreakerConfigError {
     problems: Vec<ConfigProblem>,
 }
 
-impl ConfigError {
+impl CircuitBreakerConfigError {
     /// One entry for each thing that is wrong; there is at least one.
     pub fn problems(&self) -> &[ConfigProblem] {
         &self.problems
     }
 }
 
-/// One thing that is wrong with a [`Config`]. `Display` says what was found and what was expected.
+/// One thing that is wrong with a [`CircuitBreakerConfig`]. `Display` says what was found and what was expected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ConfigProblem {
@@ -151,7 +158,7 @@ impl fmt::Display for ConfigProblem {
     }
 }
 
-impl fmt::Display for ConfigError {
+impl fmt::Display for CircuitBreakerConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("circuit breaker: ")?;
         for (index, problem) in self.problems.iter().enumerate() {
@@ -162,7 +169,7 @@ impl fmt::Display for ConfigError {
     }
 }
 
-impl std::error::Error for ConfigError {}
+impl std::error::Error for CircuitBreakerConfigError {}
 
 struct Problems(Vec<ConfigProblem>);
 
@@ -196,8 +203,8 @@ impl Problems {
 mod tests {
     use super::*;
 
-    fn fields(change: impl FnOnce(&mut Config)) -> Vec<&'static str> {
-        let mut config = Config::default();
+    fn fields(change: impl FnOnce(&mut CircuitBreakerConfig)) -> Vec<&'static str> {
+        let mut config = CircuitBreakerConfig::default();
         change(&mut config);
         let problems = config.validate().err().map(|error| error.problems);
         problems.unwrap_or_default().iter().map(|problem| problem.field).collect()
@@ -217,7 +224,10 @@ mod tests {
         assert_eq!(fields(|config| config.window = Duration::ZERO), ["window"]);
         assert_eq!(fields(|config| config.min_requests = 0), ["min_requests"]);
         assert_eq!(fields(|config| config.min_requests = 100_001), ["min_requests"]);
-        assert_eq!(fields(|config| config.consecutive = Some(0)), ["consecutive"]);
+        assert_eq!(
+            fields(|config| config.consecutive_failures = Some(0)),
+            ["consecutive_failures"]
+        );
         assert_eq!(fields(|config| config.open = Duration::ZERO), ["open"]);
         assert_eq!(fields(|config| config.open_max = Duration::from_secs(1)), ["open_max"]);
         assert_eq!(fields(|config| config.half_open = 0), ["half_open"]);
@@ -228,13 +238,13 @@ mod tests {
 
     #[test]
     fn one_condition_is_enough() {
-        let only = |change: fn(&mut Config)| {
+        let only = |change: fn(&mut CircuitBreakerConfig)| {
             fields(|config| {
                 config.failure_ratio = None;
                 change(config);
             })
         };
-        assert!(only(|config| config.consecutive = Some(5)).is_empty());
+        assert!(only(|config| config.consecutive_failures = Some(5)).is_empty());
         let slow = Some(SlowCalls { threshold: Duration::from_secs(1), ratio: 1.0 });
         assert!(
             fields(|config| {
@@ -247,7 +257,11 @@ mod tests {
 
     #[test]
     fn everything_wrong_is_said_at_once() {
-        let config = Config { failure_ratio: Some(50.0), half_open: 0, ..Config::default() };
+        let config = CircuitBreakerConfig {
+            failure_ratio: Some(50.0),
+            half_open: 0,
+            ..CircuitBreakerConfig::default()
+        };
         assert_eq!(
             config.validate().unwrap_err().to_string(),
             "circuit breaker: `failure_ratio` is 50, expected a number above 0 and at most 1; \

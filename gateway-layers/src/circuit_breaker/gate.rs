@@ -4,7 +4,7 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 use super::cause::Cause;
-use super::config::{Config, SlowCalls};
+use super::config::{CircuitBreakerConfig, SlowCalls};
 use super::state::{Admission, Change, Machine, Order, State};
 use super::sync::{AtomicU64, Mutex, MutexGuard, Ordering};
 use super::window::{Counts, Window, nanoseconds};
@@ -25,7 +25,7 @@ const FORCED_CLOSED: u64 = 3;
 #[derive(Debug)]
 pub(super) struct Gate {
     word: AtomicU64,
-    /// While it is not closed: before this time a call is refused without asking the machine.
+    /// While it is not closed: before this time a call is rejected without asking the machine.
     not_before: AtomicU64,
     failures: Window,
     slow: Option<Window>,
@@ -58,9 +58,9 @@ impl Pass {
     }
 }
 
-/// A call was refused.
+/// A call was rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Refusal {
+pub(super) enum Rejection {
     /// It is open until then.
     Open(Duration),
     /// It is open until an operator says otherwise.
@@ -96,7 +96,7 @@ pub(super) struct Snapshot {
 }
 
 impl Gate {
-    pub(super) fn new(config: &Config) -> Self {
+    pub(super) fn new(config: &CircuitBreakerConfig) -> Self {
         Self {
             word: AtomicU64::new(CLOSED),
             not_before: AtomicU64::new(0),
@@ -107,7 +107,7 @@ impl Gate {
             conditions: Conditions {
                 failure_ratio: config.failure_ratio,
                 min_requests: config.min_requests,
-                consecutive: config.consecutive,
+                consecutive: config.consecutive_failures,
                 slow: config.slow,
             },
         }
@@ -122,7 +122,7 @@ impl Gate {
     }
 
     /// Decides about a call.
-    pub(super) fn admit(&self, now: Duration) -> (Result<Pass, Refusal>, Option<Change>) {
+    pub(super) fn admit(&self, now: Duration) -> (Result<Pass, Rejection>, Option<Change>) {
         if let Some(pass) = self.pass_closed() {
             return (Ok(pass), None);
         }
@@ -131,12 +131,12 @@ impl Gate {
         let not_before = self.not_before.load(Ordering::Relaxed);
         if nanoseconds(now) < not_before {
             let kind = self.word.load(Ordering::Relaxed) & ((1 << KIND_BITS) - 1);
-            let refusal = match (kind, not_before) {
-                (HALF_OPEN, _) => Refusal::Probing,
-                (_, u64::MAX) => Refusal::Forced,
-                _ => Refusal::Open(Duration::from_nanos(not_before)),
+            let rejection = match (kind, not_before) {
+                (HALF_OPEN, _) => Rejection::Probing,
+                (_, u64::MAX) => Rejection::Forced,
+                _ => Rejection::Open(Duration::from_nanos(not_before)),
             };
-            return (Err(refusal), None);
+            return (Err(rejection), None);
         }
         let mut machine = self.lock();
         let (admission, change) = machine.admit(now);
@@ -145,10 +145,10 @@ impl Gate {
         let decision = match admission {
             Admission::Pass => Ok(Pass { generation, probe: None }),
             Admission::Probe(number) => Ok(Pass { generation, probe: Some(number) }),
-            Admission::Refused => Err(match (machine.state(), machine.open_until()) {
-                (State::Open, Some(until)) => Refusal::Open(until),
-                (State::Open, None) => Refusal::Forced,
-                _ => Refusal::Probing,
+            Admission::Rejected => Err(match (machine.state(), machine.open_until()) {
+                (State::Open, Some(until)) => Rejection::Open(until),
+                (State::Open, None) => Rejection::Forced,
+                _ => Rejection::Probing,
             }),
         };
         (decision, change)

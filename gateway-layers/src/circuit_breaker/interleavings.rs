@@ -13,7 +13,7 @@ use std::time::Duration;
 use loom::sync::Arc;
 use loom::thread;
 
-use super::config::Config;
+use super::config::CircuitBreakerConfig;
 use super::gate::{Ending, Gate};
 use super::state::{Order, State};
 use super::window::{Counts, Window};
@@ -22,8 +22,9 @@ fn at(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-fn gate(change: impl FnOnce(&mut Config)) -> Arc<Gate> {
-    let mut config = Config { min_requests: 2, half_open: 1, ..Config::default() };
+fn gate(change: impl FnOnce(&mut CircuitBreakerConfig)) -> Arc<Gate> {
+    let mut config =
+        CircuitBreakerConfig { min_requests: 2, half_open: 1, ..CircuitBreakerConfig::default() };
     change(&mut config);
     Arc::new(Gate::new(&config))
 }
@@ -78,7 +79,7 @@ fn a_row_of_failures_loses_none() {
     loom::model(|| {
         let gate = gate(|config| {
             config.failure_ratio = None;
-            config.consecutive = Some(3);
+            config.consecutive_failures = Some(3);
         });
         let fail = |gate: &Gate| {
             let pass = gate.admit(at(1)).0.unwrap();

@@ -1,12 +1,12 @@
 //! [`CircuitBreakerLayer`]: nothing is sent to who fails all the time, until probes succeed.
 //!
-//! A breaker lets calls through and counts how they end (*closed*). When too many fail it refuses
+//! A breaker lets calls through and counts how they end (*closed*). When too many fail it rejects
 //! all of them at once with [`Reason::CircuitOpen`](gateway_core::Reason::CircuitOpen) (*open*):
 //! clients need not wait for what will not come, and the server is left alone. After a time it lets
 //! a few probes through (*half-open*): if all succeed it closes, if one fails it opens for longer.
 //!
-//! What counts is what a [`Verdict`](gateway_core::Verdict) says about the server: connections
-//! refused or broken, late answers and the statuses 502, 503 and 504 are failures; a 500, a 4xx and
+//! What counts is what a [`HealthSignal`](gateway_core::HealthSignal) says about the server: connections
+//! rejected or broken, late answers and the statuses 502, 503 and 504 are failures; a 500, a 4xx and
 //! 429 are answers. What a client did or left behind counts for nothing, and neither does a call
 //! that is given up before its answer, unless the time that the gateway itself gave it was over.
 //! The outcome is known with the answer's head; how its body ends is not looked at. Of a gRPC call
@@ -18,12 +18,12 @@
 //!
 //! ```
 //! use gateway_core::{FixedResponse, Module};
-//! use gateway_layers::circuit_breaker::{CircuitBreaker, CircuitBreakerLayer, Config, State};
+//! use gateway_layers::circuit_breaker::{CircuitBreaker, CircuitBreakerLayer, CircuitBreakerConfig, State};
 //! use tower::ServiceBuilder;
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let orders = Module::new(FixedResponse::new(http::StatusCode::NO_CONTENT));
-//! let breaker = CircuitBreaker::new("orders", Config::default())?;
+//! let breaker = CircuitBreaker::new("orders", CircuitBreakerConfig::default())?;
 //! let guarded = Module::from_service(
 //!     ServiceBuilder::new()
 //!         .layer(CircuitBreakerLayer::new(breaker.clone()))
@@ -42,12 +42,12 @@
 //! ```
 //! use std::time::Duration;
 //!
-//! use gateway_layers::circuit_breaker::{CircuitBreaker, Config, SlowCalls};
+//! use gateway_layers::circuit_breaker::{CircuitBreaker, CircuitBreakerConfig, SlowCalls};
 //!
-//! # fn main() -> Result<(), gateway_layers::circuit_breaker::ConfigError> {
-//! let mut config = Config::default();
+//! # fn main() -> Result<(), gateway_layers::circuit_breaker::CircuitBreakerConfigError> {
+//! let mut config = CircuitBreakerConfig::default();
 //! config.slow = Some(SlowCalls { threshold: Duration::from_secs(2), ratio: 0.8 });
-//! config.consecutive = Some(10);
+//! config.consecutive_failures = Some(10);
 //! let breaker = CircuitBreaker::new("orders", config)?;
 //! # Ok(())
 //! # }
@@ -56,7 +56,7 @@
 //! # Rules
 //!
 //! - It opens with a failure, never with a success: when with this call at least `min_requests`
-//!   were counted in the window, and `failure_ratio` of them failed. `consecutive` needs no volume.
+//!   were counted in the window, and `failure_ratio` of them failed. `consecutive_failures` needs no volume.
 //! - The time to be open begins with `open` and doubles up to `open_max`; after it has been closed
 //!   for `open_max` it begins anew. There is no jitter: breakers open when their own traffic fails,
 //!   so they are spread out already, and there is no herd where three probes are let through.
@@ -92,7 +92,7 @@ mod window;
 
 pub use self::breaker::{CircuitBreaker, Status};
 pub use self::cause::Cause;
-pub use self::config::{Config, ConfigError, ConfigProblem, SlowCalls};
+pub use self::config::{CircuitBreakerConfig, CircuitBreakerConfigError, ConfigProblem, SlowCalls};
 pub use self::layer::CircuitBreakerLayer;
 pub use self::recovery::RecoveryObserver;
 pub use self::service::{CircuitBreakerService, ResponseFuture};

@@ -9,7 +9,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use gateway_core::grpc::{self, GrpcCall};
 use gateway_core::{
-    Body, Ended, Error, GrpcStatus, Outcome, Reason, Request, RequestContext, RequestExt, Verdict,
+    Body, Ended, Error, GrpcStatus, HealthSignal, Outcome, Reason, Request, RequestContext,
+    RequestExt,
 };
 use http_body::{Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep};
@@ -57,15 +58,15 @@ impl Permit {
 
     /// The call ended with an answer or a failure; a gRPC call whose status is to come, with that.
     pub(super) fn settle(&mut self, outcome: &mut Outcome) {
-        let verdict = match outcome {
+        let signal = match outcome {
             // Who was to answer used up the time that the gateway gave.
             Err(error) if error.reason() == Reason::RouteTimeout => None,
-            outcome => match grpc::verdict(self.grpc, outcome.as_ref()) {
+            outcome => match grpc::health_signal(self.grpc, outcome.as_ref()) {
                 None => return self.settle_with_status(outcome),
-                verdict => verdict,
+                signal => signal,
             },
         };
-        self.end(verdict);
+        self.end(signal);
     }
 
     /// The response is the beginning of a gRPC call's: its trailers have the status.
@@ -88,17 +89,17 @@ impl Permit {
         };
     }
 
-    /// With `None` for the verdict, the request's time decides.
-    fn end(&mut self, verdict: Option<Verdict>) {
+    /// With `None` for the signal, the request's time decides.
+    fn end(&mut self, signal: Option<HealthSignal>) {
         let Some(pass) = self.pass.take() else {
             return;
         };
         let now = Instant::now();
-        let verdict = verdict.unwrap_or_else(|| {
+        let signal = signal.unwrap_or_else(|| {
             let overdue = self.context.as_ref().is_some_and(|context| context.is_overdue(now));
-            if overdue { Verdict::Failure } else { Verdict::Neither }
+            if overdue { HealthSignal::Failure } else { HealthSignal::Neutral }
         });
-        self.breaker.settle(pass, ending(verdict, self.is_slow(now)), now);
+        self.breaker.settle(pass, ending(signal, self.is_slow(now)), now);
     }
 
     fn is_slow(&self, now: Instant) -> bool {
@@ -114,17 +115,17 @@ impl Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.end(self.entered.then_some(Verdict::Failure));
+        self.end(self.entered.then_some(HealthSignal::Failure));
     }
 }
 
-fn ending(verdict: Verdict, slow: bool) -> Ending {
-    match (verdict, slow) {
-        (Verdict::Success, false) => Ending::Success,
-        (Verdict::Success, true) => Ending::Slow,
-        (Verdict::Failure, false) => Ending::Failure,
-        (Verdict::Failure, true) => Ending::SlowFailure,
-        (Verdict::Neither, _) => Ending::Neither,
+fn ending(signal: HealthSignal, slow: bool) -> Ending {
+    match (signal, slow) {
+        (HealthSignal::Success, false) => Ending::Success,
+        (HealthSignal::Success, true) => Ending::Slow,
+        (HealthSignal::Failure, false) => Ending::Failure,
+        (HealthSignal::Failure, true) => Ending::SlowFailure,
+        (HealthSignal::Neutral, _) => Ending::Neither,
     }
 }
 
@@ -141,20 +142,20 @@ struct Begun {
 
 impl Begun {
     fn end(mut self, ended: Ended) {
-        let verdict = self.call.end(ended);
-        self.settle(verdict);
+        let signal = self.call.end(ended);
+        self.settle(signal);
     }
 
-    fn settle(&mut self, verdict: Verdict) {
+    fn settle(&mut self, signal: HealthSignal) {
         if let Some(pass) = self.pass.take() {
-            self.breaker.settle(pass, ending(verdict, self.slow), Instant::now());
+            self.breaker.settle(pass, ending(signal, self.slow), Instant::now());
         }
     }
 }
 
 impl Drop for Begun {
     fn drop(&mut self) {
-        self.settle(Verdict::Neither);
+        self.settle(HealthSignal::Neutral);
     }
 }
 
@@ -184,16 +185,16 @@ impl http_body::Body for ProbeBody {
         if this.begun.pass.is_none() {
             return polled;
         }
-        let verdict = match &polled {
+        let signal = match &polled {
             Poll::Pending if this.quiet.as_mut().poll(cx).is_pending() => return Poll::Pending,
-            Poll::Pending | Poll::Ready(None) => Verdict::Success,
+            Poll::Pending | Poll::Ready(None) => HealthSignal::Success,
             Poll::Ready(Some(Ok(frame))) => {
                 let status = frame.trailers_ref().and_then(GrpcStatus::in_fields);
-                status.map_or(Verdict::Success, |status| this.begun.call.verdict(status))
+                status.map_or(HealthSignal::Success, |status| this.begun.call.health_signal(status))
             }
-            Poll::Ready(Some(Err(error))) => error.reason().verdict(),
+            Poll::Ready(Some(Err(error))) => error.reason().health_signal(),
         };
-        this.begun.settle(verdict);
+        this.begun.settle(signal);
         polled
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::config::Config;
+use super::config::CircuitBreakerConfig;
 use super::gate::{Ending, Gate, Pass};
 use super::state::State;
 use super::window::BUCKETS;
@@ -34,15 +34,15 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
-fn config() -> impl Strategy<Value = Config> {
+fn config() -> impl Strategy<Value = CircuitBreakerConfig> {
     let consecutive = prop_oneof![3 => Just(None), 1 => (1_u32..8).prop_map(Some)];
     (1_u32..=4, 1_u32..12, prop_oneof![Just(0.1), Just(0.5), Just(1.0)], consecutive).prop_map(
-        |(half_open, min_requests, ratio, consecutive)| Config {
+        |(half_open, min_requests, ratio, consecutive)| CircuitBreakerConfig {
             half_open,
             min_requests,
             failure_ratio: Some(ratio),
-            consecutive,
-            ..Config::default()
+            consecutive_failures: consecutive,
+            ..CircuitBreakerConfig::default()
         },
     )
 }
@@ -55,7 +55,7 @@ struct Call {
 
 /// A gate, and everything that happened to it.
 struct Model {
-    config: Config,
+    config: CircuitBreakerConfig,
     gate: Gate,
     now: Duration,
     /// One more with each change of state.
@@ -69,7 +69,7 @@ struct Model {
 }
 
 impl Model {
-    fn new(config: Config) -> Self {
+    fn new(config: CircuitBreakerConfig) -> Self {
         let gate = Gate::new(&config);
         let (now, state) = (Duration::ZERO, State::Closed);
         Self { config, gate, now, era: 0, state, calls: vec![], counted: vec![], probes: 0 }
@@ -145,7 +145,8 @@ impl Model {
         let enough = window.len() >= self.config.min_requests as usize;
         let ratio = self.config.failure_ratio.unwrap();
         let too_many = enough && failures as f64 / window.len() as f64 >= ratio;
-        let streak = self.config.consecutive.is_some_and(|limit| in_a_row >= limit as usize);
+        let streak =
+            self.config.consecutive_failures.is_some_and(|limit| in_a_row >= limit as usize);
         if failed && (too_many || streak) { State::Open } else { State::Closed }
     }
 

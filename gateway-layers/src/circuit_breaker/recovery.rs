@@ -11,10 +11,10 @@ use super::breaker::CircuitBreaker;
 /// use std::sync::Arc;
 ///
 /// use gateway_core::{Cluster, Observers};
-/// use gateway_layers::circuit_breaker::{CircuitBreaker, Config, RecoveryObserver};
+/// use gateway_layers::circuit_breaker::{CircuitBreaker, CircuitBreakerConfig, RecoveryObserver};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let breaker = CircuitBreaker::new("orders", Config::default())?;
+/// let breaker = CircuitBreaker::new("orders", CircuitBreakerConfig::default())?;
 /// let recovery = RecoveryObserver::new(breaker.clone());
 /// let orders = Cluster::builder("orders")
 ///     .endpoint("http://127.0.0.1:9000".parse()?)

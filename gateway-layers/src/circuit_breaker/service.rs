@@ -42,7 +42,7 @@ where
                 let inner = permit.entered(|| self.inner.call(request));
                 ResponseFuture { kind: Kind::Admitted { inner, permit } }
             }
-            Err(error) => ResponseFuture { kind: Kind::Refused { error: Some(error) } },
+            Err(error) => ResponseFuture { kind: Kind::Rejected { error: Some(error) } },
         }
     }
 }
@@ -65,7 +65,7 @@ pin_project! {
             inner: F,
             permit: Permit,
         },
-        Refused { error: Option<Error> },
+        Rejected { error: Option<Error> },
     }
 }
 
@@ -79,7 +79,7 @@ impl<F: Future<Output = Outcome>> Future for ResponseFuture<F> {
                 permit.settle(&mut outcome);
                 Poll::Ready(outcome)
             }
-            KindProjection::Refused { error } => {
+            KindProjection::Rejected { error } => {
                 let error = error.take();
                 Poll::Ready(Err(error.unwrap_or_else(|| Reason::CircuitOpen.into())))
             }

@@ -7,7 +7,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::cause::Cause;
-use super::config::Config;
+use super::config::CircuitBreakerConfig;
 
 /// What a breaker does with calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -61,8 +61,8 @@ pub(super) enum Admission {
     Pass,
     /// It is let through as the probe with this number.
     Probe(u64),
-    /// It is refused.
-    Refused,
+    /// It is rejected.
+    Rejected,
 }
 
 #[derive(Debug)]
@@ -107,7 +107,7 @@ pub(super) struct Machine {
 
 impl Machine {
     /// A closed breaker at the time zero.
-    pub(super) fn new(config: &Config) -> Self {
+    pub(super) fn new(config: &CircuitBreakerConfig) -> Self {
         Self {
             open: config.open,
             open_max: config.open_max,
@@ -163,7 +163,7 @@ impl Machine {
         }
     }
 
-    /// Before this time [`admit`](Self::admit) refuses, unless something else happens first.
+    /// Before this time [`admit`](Self::admit) rejects, unless something else happens first.
     pub(super) fn not_before(&self) -> Duration {
         match &self.phase {
             Phase::Closed => Duration::ZERO,
@@ -184,14 +184,14 @@ impl Machine {
             Phase::Closed => return (Admission::Pass, None),
             Phase::Open { until } => {
                 if until.is_none_or(|until| now < until) {
-                    return (Admission::Refused, None);
+                    return (Admission::Rejected, None);
                 }
                 let phase = Phase::HalfOpen { succeeded: 0, running: Vec::new() };
                 change = self.become_(phase, Cause::OpenTimeOver, now);
             }
             Phase::HalfOpen { running, .. } => {
                 if running.iter().any(|probe| now >= probe.until) {
-                    return (Admission::Refused, self.open_again(Cause::ProbeHung, now));
+                    return (Admission::Rejected, self.open_again(Cause::ProbeHung, now));
                 }
             }
         }
@@ -200,10 +200,10 @@ impl Machine {
 
     fn begin_probe(&mut self, now: Duration) -> Admission {
         let Phase::HalfOpen { succeeded, running } = &self.phase else {
-            return Admission::Refused;
+            return Admission::Rejected;
         };
         if !self.has_room(*succeeded, running) {
-            return Admission::Refused;
+            return Admission::Rejected;
         }
         let probe = Probe { number: self.probes, until: now.saturating_add(self.probe_timeout) };
         self.probes += 1;
@@ -311,7 +311,7 @@ mod tests {
     const CAUSE: Cause = Cause::Consecutive(5);
 
     fn machine() -> Machine {
-        Machine::new(&Config::default())
+        Machine::new(&CircuitBreakerConfig::default())
     }
 
     fn at(seconds: u64) -> Duration {
@@ -333,16 +333,16 @@ mod tests {
         machine.probe_ended(machine.generation(), number, succeeds, now);
     }
 
-    fn is_refused(machine: &mut Machine, now: Duration) -> bool {
-        machine.admit(now).0 == Admission::Refused
+    fn is_rejected(machine: &mut Machine, now: Duration) -> bool {
+        machine.admit(now).0 == Admission::Rejected
     }
 
     #[test]
-    fn an_open_one_refuses_until_its_time_is_over() {
+    fn an_open_one_rejects_until_its_time_is_over() {
         let mut machine = machine();
         trip(&mut machine, at(100));
         assert_eq!(machine.open_until(), Some(at(105)));
-        assert!(is_refused(&mut machine, at(104)));
+        assert!(is_rejected(&mut machine, at(104)));
         let (admission, change) = machine.admit(at(105));
         assert_eq!(admission, Admission::Probe(0));
         let cause = Cause::OpenTimeOver;
@@ -354,10 +354,10 @@ mod tests {
         let mut machine = machine();
         trip(&mut machine, at(0));
         let probes = [5, 5, 5].map(|now| probe(&mut machine, at(now)));
-        assert!(is_refused(&mut machine, at(5)), "three are let through");
+        assert!(is_rejected(&mut machine, at(5)), "three are let through");
         end(&mut machine, probes[0], Some(true), at(6));
         end(&mut machine, probes[1], Some(true), at(6));
-        assert!(is_refused(&mut machine, at(6)), "three in all, not three at a time");
+        assert!(is_rejected(&mut machine, at(6)), "three in all, not three at a time");
         assert_eq!(machine.state(), State::HalfOpen);
         end(&mut machine, probes[2], Some(true), at(7));
         assert_eq!(machine.state(), State::Closed);
@@ -421,9 +421,9 @@ mod tests {
             end(&mut machine, number, Some(true), at(10));
         }
         assert_eq!(machine.not_before(), at(35));
-        assert!(is_refused(&mut machine, at(34)));
+        assert!(is_rejected(&mut machine, at(34)));
         assert_eq!(machine.state(), State::HalfOpen);
-        assert!(is_refused(&mut machine, at(35)));
+        assert!(is_rejected(&mut machine, at(35)));
         assert_eq!((machine.state(), machine.cause()), (State::Open, Some(Cause::ProbeHung)));
         assert_eq!(machine.open_until(), Some(at(45)));
         let generation = machine.generation() - 1;
@@ -459,7 +459,7 @@ mod tests {
         assert_eq!(machine.state(), State::Closed);
         machine.order(Order::Open, at(3));
         machine.end_open_time(at(4));
-        assert!(is_refused(&mut machine, at(5)));
+        assert!(is_rejected(&mut machine, at(5)));
     }
 
     #[test]
@@ -467,7 +467,7 @@ mod tests {
         let mut machine = machine();
         assert!(machine.order(Order::Open, at(1)).is_some());
         assert!(machine.order(Order::Open, at(2)).is_none());
-        assert!(is_refused(&mut machine, at(1_000_000)));
+        assert!(is_rejected(&mut machine, at(1_000_000)));
         assert_eq!((machine.opened(), machine.open_until()), (1, None));
         machine.order(Order::Close, at(2));
         assert_eq!(machine.trip(machine.generation(), CAUSE, at(3)), None);

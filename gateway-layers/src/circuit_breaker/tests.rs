@@ -16,8 +16,8 @@ use tower::{Layer, Service};
 
 use super::service::ResponseFuture;
 use super::{
-    Cause, CircuitBreaker, CircuitBreakerLayer, CircuitBreakerService, Config, RecoveryObserver,
-    SlowCalls, State,
+    Cause, CircuitBreaker, CircuitBreakerConfig, CircuitBreakerLayer, CircuitBreakerService,
+    RecoveryObserver, SlowCalls, State,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -33,8 +33,8 @@ struct Server {
     calls: Arc<AtomicUsize>,
 }
 
-fn config() -> Config {
-    Config { min_requests: 4, ..Config::default() }
+fn config() -> CircuitBreakerConfig {
+    CircuitBreakerConfig { min_requests: 4, ..CircuitBreakerConfig::default() }
 }
 
 fn status(code: u16) -> Outcome {
@@ -56,11 +56,11 @@ fn request_with_context() -> (Request, RequestContext) {
 }
 
 impl Server {
-    fn new(config: Config) -> Self {
+    fn new(config: CircuitBreakerConfig) -> Self {
         Self::observed(config, Observers::default())
     }
 
-    fn observed(config: Config, observers: Observers) -> Self {
+    fn observed(config: CircuitBreakerConfig, observers: Observers) -> Self {
         let breaker = CircuitBreaker::observed("orders", config, observers).unwrap();
         let answer: Arc<Mutex<Option<Answer>>> = Arc::default();
         let calls = Arc::new(AtomicUsize::new(0));
@@ -159,9 +159,9 @@ async fn what_counts_is_what_says_something_about_the_server() {
     }
     for (reason, state, counted) in [
         (Reason::ConnectFailed, State::Open, true),
-        (Reason::TryTimeout, State::Open, true),
+        (Reason::AttemptTimeout, State::Open, true),
         (Reason::UpstreamClosed, State::Open, true),
-        (Reason::RequestBroken, State::Closed, false),
+        (Reason::RequestIncomplete, State::Closed, false),
         (Reason::BodyTooLarge, State::Closed, false),
         (Reason::ClientGone, State::Closed, false),
         (Reason::RouteTimeout, State::Closed, false),
@@ -216,7 +216,7 @@ async fn a_failed_probe_opens_it_for_longer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn beside_the_probes_calls_are_refused() {
+async fn beside_the_probes_calls_are_rejected() {
     let mut server = Server::new(config());
     server.open().await;
     advance(5 * SECOND).await;
@@ -329,7 +329,7 @@ async fn an_answer_from_before_does_not_count_after() {
 async fn slow_answers_open_it_where_they_are_looked_at() {
     for (slow, state) in [(None, State::Closed), (Some(0.5), State::Open)] {
         let slow = slow.map(|ratio| SlowCalls { threshold: SECOND, ratio });
-        let mut server = Server::new(Config { slow, ..config() });
+        let mut server = Server::new(CircuitBreakerConfig { slow, ..config() });
         server.answers(|| status(200));
         for _ in 0..4 {
             let call = server.begin(request());
@@ -344,7 +344,10 @@ async fn slow_answers_open_it_where_they_are_looked_at() {
 
 #[tokio::test(start_paused = true)]
 async fn failures_in_a_row_need_no_volume() {
-    let mut server = Server::new(Config { consecutive: Some(3), ..Config::default() });
+    let mut server = Server::new(CircuitBreakerConfig {
+        consecutive_failures: Some(3),
+        ..CircuitBreakerConfig::default()
+    });
     server.calls(2, 503).await;
     server.calls(1, 200).await;
     server.calls(2, 503).await;
@@ -465,7 +468,7 @@ async fn probe_is_over_with_its_first_message_or_status() {
         ("message", None, State::Closed),
         ("", None, State::Closed),
     ] {
-        let mut server = Server::new(Config { half_open: 1, ..config() });
+        let mut server = Server::new(CircuitBreakerConfig { half_open: 1, ..config() });
         server.open().await;
         advance(6 * SECOND).await;
         server.answers(move || stream(message, status));

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::config::AdaptiveSettings;
+use super::config::AdaptiveConfig;
 use super::gate::{Gate, MOST_PERMITS};
 use super::limit::between;
 
@@ -44,7 +44,7 @@ pub(super) enum Sample {
 /// somebody else does so goes on.
 #[derive(Debug)]
 pub(super) struct Adaptive {
-    settings: AdaptiveSettings,
+    settings: AdaptiveConfig,
     began: OnceLock<Instant>,
     /// In microseconds since `began`.
     window_ends: AtomicU64,
@@ -57,11 +57,11 @@ pub(super) struct Adaptive {
 }
 
 impl Adaptive {
-    pub(super) fn new(settings: AdaptiveSettings) -> Self {
+    pub(super) fn new(settings: AdaptiveConfig) -> Self {
         let min = between(settings.min, 1, MOST_PERMITS);
         // Also for what is no number.
         let moves = settings.smoothing > LEAST_SMOOTHING;
-        let settings = AdaptiveSettings {
+        let settings = AdaptiveConfig {
             min: min as usize,
             max: between(settings.max, min, MOST_PERMITS) as usize,
             smoothing: if moves { settings.smoothing.min(1.0) } else { LEAST_SMOOTHING },
@@ -158,7 +158,7 @@ struct Window {
 /// The limit as it is reckoned: no clock, no lock, one window after the other.
 #[derive(Debug)]
 struct Estimate {
-    settings: AdaptiveSettings,
+    settings: AdaptiveConfig,
     limit: f64,
     /// What requests take when nothing is in their way, in microseconds.
     baseline: Option<f64>,
@@ -176,7 +176,7 @@ enum Phase {
 }
 
 impl Estimate {
-    fn new(settings: AdaptiveSettings) -> Self {
+    fn new(settings: AdaptiveConfig) -> Self {
         let limit = settings.min as f64;
         Self { settings, limit, baseline: None, phase: Phase::Starting }
     }
@@ -280,8 +280,8 @@ mod tests {
         latency: f64,
     }
 
-    fn settings() -> AdaptiveSettings {
-        AdaptiveSettings { min: 5, max: 500, ..AdaptiveSettings::default() }
+    fn settings() -> AdaptiveConfig {
+        AdaptiveConfig { min: 5, max: 500, ..AdaptiveConfig::default() }
     }
 
     /// The usual limit of the last fifty of `windows`, with `demand` requests that want to be under
@@ -364,7 +364,7 @@ mod tests {
 
     #[test]
     fn settings_that_are_no_numbers_do_no_harm() {
-        let settings = AdaptiveSettings { smoothing: f64::NAN, tolerance: f64::NAN, ..settings() };
+        let settings = AdaptiveConfig { smoothing: f64::NAN, tolerance: f64::NAN, ..settings() };
         let adaptive = Adaptive::new(settings);
         let mut estimate = adaptive.estimate.into_inner().unwrap();
         let limit = run(&mut estimate, SERVER, 1000.0, 600);

@@ -7,23 +7,23 @@ use super::Priority;
 /// What a [`ConcurrencyLimit`](super::ConcurrencyLimit) allows.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
-pub struct ConcurrencySettings {
+pub struct ConcurrencyConfig {
     /// Requests under way at the same time; without meaning where `adaptive` is set. Between 1 and
     /// 4,194,303; what is beyond is taken as the nearest of them. Default: 512.
     pub limit: usize,
-    /// Requests that wait for a permit; one more is refused. 0: nobody waits. At most 65,535.
+    /// Requests that wait for a permit; one more is rejected. 0: nobody waits. At most 65,535.
     /// Default: 128, a quarter of the limit: a longer queue adds latency and no throughput.
     pub queue: usize,
     /// How long a request waits for a permit, if its deadline does not end the wait before. Zero:
     /// nobody waits. Default: 100 ms.
     pub queue_timeout: Duration,
     /// The limit follows the latency. Default: it is fixed.
-    pub adaptive: Option<AdaptiveSettings>,
-    /// Less important requests are refused before the limit is reached. Default: none is.
-    pub shed: Option<ShedSettings>,
+    pub adaptive: Option<AdaptiveConfig>,
+    /// Less important requests are rejected before the limit is reached. Default: none is.
+    pub shed: Option<ShedConfig>,
 }
 
-impl Default for ConcurrencySettings {
+impl Default for ConcurrencyConfig {
     fn default() -> Self {
         Self {
             limit: 512,
@@ -43,7 +43,7 @@ impl Default for ConcurrencySettings {
 /// share of a small limit is not nothing.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
-pub struct ShedSettings {
+pub struct ShedConfig {
     /// For [`Priority::Critical`]. Default: 1.
     pub critical: f64,
     /// For [`Priority::High`]. Default: 1.
@@ -54,13 +54,13 @@ pub struct ShedSettings {
     pub low: f64,
 }
 
-impl Default for ShedSettings {
+impl Default for ShedConfig {
     fn default() -> Self {
         Self { critical: 1.0, high: 1.0, normal: 0.9, low: 0.7 }
     }
 }
 
-impl ShedSettings {
+impl ShedConfig {
     /// The share of `priority`.
     pub fn share(&self, priority: Priority) -> f64 {
         match priority {
@@ -86,7 +86,7 @@ impl ShedSettings {
 /// - The limit does not grow while less than a half of it is used: an idle gateway learns nothing
 ///   about what its upstream can take.
 /// - A window in which a tenth of the requests or more failed
-///   ([`Verdict::Failure`](gateway_core::Verdict), timeouts of the gateway's own) shrinks the limit
+///   ([`HealthSignal::Failure`](gateway_core::HealthSignal), timeouts of the gateway's own) shrinks the limit
 ///   by a tenth, whatever the latency.
 /// - The baseline falls quickly and rises slowly; while the limit itself is what holds requests
 ///   back it does not rise at all, or a queue that lasts would become what is normal. Instead the
@@ -95,7 +95,7 @@ impl ShedSettings {
 ///   baseline.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
-pub struct AdaptiveSettings {
+pub struct AdaptiveConfig {
     /// The limit never falls below. Default: 10.
     pub min: usize,
     /// The limit never rises above. Default: 1,000.
@@ -111,7 +111,7 @@ pub struct AdaptiveSettings {
     pub window_requests: usize,
 }
 
-impl Default for AdaptiveSettings {
+impl Default for AdaptiveConfig {
     fn default() -> Self {
         Self {
             min: 10,

@@ -74,7 +74,7 @@ pub(super) enum Entry {
 enum Step {
     Admit,
     Queue,
-    Refuse,
+    Reject,
 }
 
 impl Gate {
@@ -110,7 +110,7 @@ impl Gate {
         let mut queue = self.lock();
         // Read under the lock: whoever raises it looks for waiters under the lock afterwards.
         let limit = self.limit();
-        let mut step = Step::Refuse;
+        let mut step = Step::Reject;
         self.change(|word| {
             let seen = Occupancy(word);
             let (next, changed) = if seen.waiting() == 0 && seen.in_use() < limit {
@@ -118,7 +118,7 @@ impl Gate {
             } else if seen.waiting() < self.most_waiting {
                 (Step::Queue, Some(word + WAITING))
             } else {
-                (Step::Refuse, None)
+                (Step::Reject, None)
             };
             step = next;
             changed
@@ -127,7 +127,7 @@ impl Gate {
             Step::Admit => return Entry::Admitted(Permit { gate: Arc::clone(self) }),
             Step::Queue => None,
             // One goes and one comes: as many wait as before.
-            Step::Refuse => match queue.displace(priority) {
+            Step::Reject => match queue.displace(priority) {
                 None => return Entry::Full,
                 displaced => displaced,
             },

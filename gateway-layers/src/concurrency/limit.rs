@@ -8,7 +8,7 @@ use std::time::Duration;
 use gateway_core::{Error, Reason};
 
 use super::adaptive::Adaptive;
-use super::config::{ConcurrencySettings, ShedSettings};
+use super::config::{ConcurrencyConfig, ShedConfig};
 use super::gate::{Entry, Gate, MOST_PERMITS, MOST_WAITING, Permit, Waiter};
 use super::pace::Pace;
 use super::priority::Priority;
@@ -29,7 +29,7 @@ pub(super) struct Shared {
     shares: Option<[u32; 4]>,
     adaptive: Option<Adaptive>,
     pace: Pace,
-    refused: AtomicU64,
+    rejected: AtomicU64,
     timed_out: AtomicU64,
     shed: AtomicU64,
 }
@@ -45,7 +45,7 @@ pub struct ConcurrencyStatus {
     /// Requests that wait.
     pub queued: usize,
     /// Requests that could not even wait, so far ([`Reason::ConcurrencyLimit`]).
-    pub refused: u64,
+    pub rejected: u64,
     /// Requests that waited in vain, so far ([`Reason::QueueTimeout`], or out of time while they
     /// waited).
     pub timed_out: u64,
@@ -55,14 +55,14 @@ pub struct ConcurrencyStatus {
 
 impl Default for ConcurrencyLimit {
     fn default() -> Self {
-        Self::new(ConcurrencySettings::default())
+        Self::new(ConcurrencyConfig::default())
     }
 }
 
 impl ConcurrencyLimit {
     /// A limit that nobody has used so far.
     #[allow(clippy::needless_pass_by_value, reason = "settings are handed over")]
-    pub fn new(settings: ConcurrencySettings) -> Self {
+    pub fn new(settings: ConcurrencyConfig) -> Self {
         let first = between(settings.limit, 1, MOST_PERMITS);
         let adaptive = settings.adaptive.map(Adaptive::new);
         let first = adaptive.as_ref().map_or(first, Adaptive::first);
@@ -73,7 +73,7 @@ impl ConcurrencyLimit {
             shares: settings.shed.as_ref().map(shares),
             adaptive,
             pace: Pace::default(),
-            refused: AtomicU64::new(0),
+            rejected: AtomicU64::new(0),
             timed_out: AtomicU64::new(0),
             shed: AtomicU64::new(0),
         };
@@ -88,7 +88,7 @@ impl ConcurrencyLimit {
             limit: shared.gate.limit() as usize,
             in_use: now.in_use() as usize,
             queued: now.waiting() as usize,
-            refused: shared.refused.load(Ordering::Relaxed),
+            rejected: shared.rejected.load(Ordering::Relaxed),
             timed_out: shared.timed_out.load(Ordering::Relaxed),
             shed: shared.shed.load(Ordering::Relaxed),
         }
@@ -118,7 +118,7 @@ impl ConcurrencyLimit {
             Entry::Admitted(permit) => Ok(Entered::Admitted(permit)),
             Entry::Queued(waiter) => Ok(Entered::Queued(waiter)),
             Entry::Full => {
-                shared.refused.fetch_add(1, Ordering::Relaxed);
+                shared.rejected.fetch_add(1, Ordering::Relaxed);
                 Err(self.error(Reason::ConcurrencyLimit, priority))
             }
         }
@@ -177,7 +177,7 @@ impl ConcurrencyLimit {
     }
 }
 
-/// What a request gets that is not refused.
+/// What a request gets that is not rejected.
 pub(super) enum Entered {
     Admitted(Permit),
     Queued(Waiter),
@@ -188,7 +188,7 @@ pub(super) fn between(value: usize, least: u32, most: u32) -> u32 {
     u32::try_from(value).unwrap_or(most).clamp(least, most)
 }
 
-fn shares(settings: &ShedSettings) -> [u32; 4] {
+fn shares(settings: &ShedConfig) -> [u32; 4] {
     let thousandths = |share: f64| (share.clamp(0.0, 1.0) * f64::from(WHOLE)).round() as u32;
     Priority::ALL.map(|priority| thousandths(settings.share(priority)))
 }

@@ -12,10 +12,10 @@
 //! use std::time::Duration;
 //!
 //! use gateway_core::{FixedResponse, Module};
-//! use gateway_layers::concurrency::{ConcurrencyLayer, ConcurrencyLimit, ConcurrencySettings};
+//! use gateway_layers::concurrency::{ConcurrencyLayer, ConcurrencyLimit, ConcurrencyConfig};
 //! use tower::ServiceBuilder;
 //!
-//! let mut settings = ConcurrencySettings::default();
+//! let mut settings = ConcurrencyConfig::default();
 //! settings.limit = 64;
 //! settings.queue_timeout = Duration::from_millis(50);
 //! let limit = ConcurrencyLimit::new(settings);
@@ -35,25 +35,25 @@
 //!
 //! The word under `priority` in the route's metadata (`critical`, `high`, `normal`, `low`) says
 //! how important its requests are; without one they are [`Priority::Normal`]. It decides who waits
-//! before whom, and who gives up a place in a full queue. With [`ShedSettings`] the less important
+//! before whom, and who gives up a place in a full queue. With [`ShedConfig`] the less important
 //! are shed ([`Reason::LoadShed`](gateway_core::Reason::LoadShed)) while there is still room for
 //! the more important ones. Clients are heard about their own importance only where that is said:
 //!
 //! ```
 //! use gateway_layers::concurrency::{
-//!     ConcurrencyLayer, ConcurrencyLimit, ConcurrencySettings, ShedSettings,
+//!     ConcurrencyLayer, ConcurrencyLimit, ConcurrencyConfig, ShedConfig,
 //! };
 //! use http::HeaderName;
 //!
-//! let mut settings = ConcurrencySettings::default();
-//! settings.shed = Some(ShedSettings::default());
+//! let mut settings = ConcurrencyConfig::default();
+//! settings.shed = Some(ShedConfig::default());
 //! let layer = ConcurrencyLayer::new(ConcurrencyLimit::new(settings))
 //!     .priority_header(HeaderName::from_static("x-priority"));
 //! ```
 //!
 //! # A limit that finds itself
 //!
-//! With [`AdaptiveSettings`] the limit follows the latency that is measured behind it: see there.
+//! With [`AdaptiveConfig`] the limit follows the latency that is measured behind it: see there.
 
 mod adaptive;
 mod config;
@@ -67,7 +67,7 @@ mod service;
 #[cfg(test)]
 mod tests;
 
-pub use self::config::{AdaptiveSettings, ConcurrencySettings, ShedSettings};
+pub use self::config::{AdaptiveConfig, ConcurrencyConfig, ShedConfig};
 pub use self::layer::ConcurrencyLayer;
 pub use self::limit::{ConcurrencyLimit, ConcurrencyStatus};
 pub use self::priority::{Priority, UnknownPriority};

@@ -1,4 +1,4 @@
-//! [`Pace`]: how fast permits come back, and what follows for those who were refused.
+//! [`Pace`]: how fast permits come back, and what follows for those who were rejected.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -19,7 +19,7 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// A count that is older says nothing about now.
 const STALE: Duration = Duration::from_secs(10);
 
-/// How fast permits come back. Looked at only when a request is refused: what is not refused costs
+/// How fast permits come back. Looked at only when a request is rejected: what is not rejected costs
 /// nothing here.
 #[derive(Debug, Default)]
 pub(super) struct Pace {
@@ -35,7 +35,7 @@ struct Seen {
 }
 
 impl Pace {
-    /// When a refused request would be admitted, should nobody else come: as many permits must
+    /// When a rejected request would be admitted, should nobody else come: as many permits must
     /// come back as requests are before it, at the pace of the last interval.
     pub(super) fn retry_after(&self, now: Occupancy, threshold: u32) -> Duration {
         let before =

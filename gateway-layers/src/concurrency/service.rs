@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 
 use gateway_core::grpc::{self, GrpcCall};
 use gateway_core::{
-    Error, Outcome, Reason, Request, RequestContext, RequestExt, Response, Verdict,
+    Error, HealthSignal, Outcome, Reason, Request, RequestContext, RequestExt, Response,
 };
 use http::StatusCode;
 use pin_project_lite::pin_project;
@@ -61,7 +61,7 @@ where
 
     fn call(&mut self, request: Request) -> ResponseFuture<S> {
         let state = match self.enter(&request) {
-            Err(error) => State::Refused { error: Some(error) },
+            Err(error) => State::Rejected { error: Some(error) },
             Ok((Entered::Admitted(permit), _)) => {
                 let held = Held::new(permit, &self.limit, &request);
                 State::Running { inner: self.inner.call(request), held: Some(held) }
@@ -127,9 +127,9 @@ impl Watch {
         // The upload is the client's time.
         let waited = context.as_ref().map(RequestContext::waited_for_client).unwrap_or_default();
         let overdue = || context.is_some_and(|context| context.is_overdue(now));
-        let verdict = grpc::verdict(self.grpc, outcome.as_ref());
-        let sample = match (verdict, &*outcome) {
-            (Some(Verdict::Failure), _) => Sample::Failed,
+        let signal = grpc::health_signal(self.grpc, outcome.as_ref());
+        let sample = match (signal, &*outcome) {
+            (Some(HealthSignal::Failure), _) => Sample::Failed,
             (_, Ok(_)) => {
                 let took = now.saturating_duration_since(self.began);
                 Sample::Answered(took.saturating_sub(waited))
@@ -141,10 +141,10 @@ impl Watch {
         };
         self.record(sample, now);
         // The head came in its time; how a gRPC call went is known with its trailers.
-        if let (None, Some(call), Ok(response)) = (verdict, self.grpc, outcome) {
+        if let (None, Some(call), Ok(response)) = (signal, self.grpc, outcome) {
             let body = mem::take(response.body_mut());
             *response.body_mut() = body.on_ended(move |ended| {
-                if call.end(ended) == Verdict::Failure {
+                if call.end(ended) == HealthSignal::Failure {
                     self.record(Sample::Failed, Instant::now());
                 }
             });
@@ -234,7 +234,7 @@ pin_project! {
     #[project = Projected]
     enum State<S, F> {
         // None once it was handed out.
-        Refused {
+        Rejected {
             error: Option<Error>,
         },
         // None once it was called.
@@ -260,7 +260,7 @@ where
         let mut this = self.project();
         loop {
             let next = match this.state.as_mut().project() {
-                Projected::Refused { error } => {
+                Projected::Rejected { error } => {
                     return error.take().map_or(Poll::Pending, |error| Poll::Ready(Err(error)));
                 }
                 Projected::Running { inner, held } => {

@@ -21,12 +21,12 @@ use super::*;
 const MILLISECOND: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
 
-fn settings(limit: usize, queue: usize) -> ConcurrencySettings {
-    ConcurrencySettings { limit, queue, ..ConcurrencySettings::default() }
+fn settings(limit: usize, queue: usize) -> ConcurrencyConfig {
+    ConcurrencyConfig { limit, queue, ..ConcurrencyConfig::default() }
 }
 
-fn shedding(limit: usize) -> ConcurrencySettings {
-    ConcurrencySettings { shed: Some(ShedSettings::default()), ..settings(limit, 10) }
+fn shedding(limit: usize) -> ConcurrencyConfig {
+    ConcurrencyConfig { shed: Some(ShedConfig::default()), ..settings(limit, 10) }
 }
 
 fn request() -> Request {
@@ -80,11 +80,11 @@ async fn the_permit_is_held_until_the_body_ends() {
     let limit = ConcurrencyLimit::new(settings(1, 0));
     let response = send(&limit, answers_after(SECOND), request()).await.unwrap();
     assert_eq!(limit.status().in_use, 1);
-    let refused = send(&limit, never(), request()).await;
-    assert_eq!(reason(refused), Reason::ConcurrencyLimit);
+    let rejected = send(&limit, never(), request()).await;
+    assert_eq!(reason(rejected), Reason::ConcurrencyLimit);
     assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "done");
     let status = limit.status();
-    assert_eq!((status.in_use, status.refused), (0, 1));
+    assert_eq!((status.in_use, status.rejected), (0, 1));
 }
 
 #[tokio::test(start_paused = true)]
@@ -204,7 +204,7 @@ async fn the_less_important_gives_its_place_in_a_full_queue() {
     drop(first);
     assert!(critical.await.is_ok() && older.await.is_ok());
     let status = limit.status();
-    assert_eq!((status.shed, status.refused, status.queued, status.in_use), (1, 1, 0, 0));
+    assert_eq!((status.shed, status.rejected, status.queued, status.in_use), (1, 1, 0, 0));
 }
 
 #[tokio::test(start_paused = true)]
@@ -245,29 +245,29 @@ async fn clients_are_not_asked_how_important_they_are() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_refused_are_told_when_their_turn_would_come() {
+async fn the_rejected_are_told_when_their_turn_would_come() {
     let limit = ConcurrencyLimit::new(settings(10, 0));
-    let refused = async |limit: &ConcurrencyLimit| {
+    let rejected = async |limit: &ConcurrencyLimit| {
         let error = send(limit, never(), request()).await.unwrap_err();
         error.retry_after().unwrap()
     };
     let held: Vec<_> = (0..10).map(|_| begun(send(&limit, never(), request()))).collect();
-    assert_eq!(refused(&limit).await, SECOND, "nothing is known yet");
+    assert_eq!(rejected(&limit).await, SECOND, "nothing is known yet");
     // One comes back every four seconds.
     let mut held = held.into_iter();
     sleep(4 * SECOND).await;
     drop(held.next());
     let _again = begun(send(&limit, never(), request()));
-    assert_eq!(refused(&limit).await, 4 * SECOND);
+    assert_eq!(rejected(&limit).await, 4 * SECOND);
     sleep(SECOND / 2).await;
-    assert_eq!(refused(&limit).await, 4 * SECOND, "no interval has passed since");
+    assert_eq!(rejected(&limit).await, 4 * SECOND, "no interval has passed since");
     // Ten in a second: less than a second each, and no less than a second is ever said.
     sleep(SECOND).await;
     drop(held);
     let _held: Vec<_> = (0..9).map(|_| begun(send(&limit, never(), request()))).collect();
-    assert_eq!(refused(&limit).await, SECOND);
+    assert_eq!(rejected(&limit).await, SECOND);
     sleep(3600 * SECOND).await;
-    assert_eq!(refused(&limit).await, SECOND, "what was long ago says nothing");
+    assert_eq!(rejected(&limit).await, SECOND, "what was long ago says nothing");
 }
 
 #[tokio::test(start_paused = true)]
@@ -325,7 +325,7 @@ async fn usual(limit: &ConcurrencyLimit) -> usize {
 async fn an_adaptive_limit_converges_near_the_capacity_and_recovers() {
     let mut settings = settings(512, 200);
     settings.queue_timeout = SECOND;
-    settings.adaptive = Some(AdaptiveSettings { min: 4, max: 400, ..AdaptiveSettings::default() });
+    settings.adaptive = Some(AdaptiveConfig { min: 4, max: 400, ..AdaptiveConfig::default() });
     let limit = ConcurrencyLimit::new(settings);
     assert_eq!(limit.status().limit, 4);
     let capacity = Arc::new(Semaphore::new(20));
@@ -360,8 +360,7 @@ async fn an_adaptive_limit_shrinks_when_requests_fail_or_are_given_up_late() {
     for overdue in [false, true] {
         let mut settings = settings(512, 0);
         let window = 100 * MILLISECOND;
-        settings.adaptive =
-            Some(AdaptiveSettings { min: 2, window, ..AdaptiveSettings::default() });
+        settings.adaptive = Some(AdaptiveConfig { min: 2, window, ..AdaptiveConfig::default() });
         let limit = ConcurrencyLimit::new(settings);
         let failing = Arc::new(AtomicBool::new(false));
         let seen = Arc::clone(&failing);
@@ -417,8 +416,7 @@ async fn an_adaptive_limit_shrinks_when_calls_fail_in_their_trailers() {
     for (status, shrinks) in [("14", true), ("5", false)] {
         let mut settings = settings(512, 0);
         let window = 100 * MILLISECOND;
-        settings.adaptive =
-            Some(AdaptiveSettings { min: 2, window, ..AdaptiveSettings::default() });
+        settings.adaptive = Some(AdaptiveConfig { min: 2, window, ..AdaptiveConfig::default() });
         let limit = ConcurrencyLimit::new(settings);
         let failing = Arc::new(AtomicBool::new(false));
         let seen = Arc::clone(&failing);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use gateway_core::AnswerEdit;
+use gateway_core::ResponseEdit;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 use super::filter::Cors;
@@ -25,7 +25,7 @@ pub(super) struct Answer {
     pub(super) origin: Option<HeaderValue>,
 }
 
-impl AnswerEdit for Answer {
+impl ResponseEdit for Answer {
     fn edit(&self, headers: &mut HeaderMap) {
         for name in &OWNED {
             headers.remove(name);

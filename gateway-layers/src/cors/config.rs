@@ -37,7 +37,7 @@ impl<T, I: IntoIterator<Item = T>> From<I> for Allowed<T> {
 /// Which other origins may ask, for what, and what of the answer their scripts may read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Config {
+pub struct CorsConfig {
     /// Origins that may ask. At least one.
     pub allow_origins: Vec<OriginPattern>,
     /// Methods that a preflight may ask for. Default: `GET`, `HEAD`, `POST`, which browsers send
@@ -56,7 +56,7 @@ pub struct Config {
     pub max_age: Option<Duration>,
 }
 
-impl Config {
+impl CorsConfig {
     /// These origins may ask, and everything else is as it is by default.
     pub fn new(allow_origins: impl IntoIterator<Item = OriginPattern>) -> Self {
         Self {
@@ -105,10 +105,10 @@ impl Config {
     }
 
     /// What makes it useless or harmful, the first of it.
-    pub(super) fn fault(&self) -> Option<ConfigError> {
+    pub(super) fn fault(&self) -> Option<CorsConfigError> {
         const ORIGINS: &str = "allow_origins";
         let origins = &self.allow_origins;
-        let error = |key, expected| Some(ConfigError { key, expected });
+        let error = |key, expected| Some(CorsConfigError { key, expected });
         if origins.is_empty() {
             return error(ORIGINS, "at least one origin");
         }
@@ -140,12 +140,12 @@ impl Config {
 
 /// Settings that would be useless or harmful.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ConfigError {
+pub struct CorsConfigError {
     key: &'static str,
     expected: &'static str,
 }
 
-impl ConfigError {
+impl CorsConfigError {
     /// The setting.
     #[must_use]
     pub fn key(&self) -> &'static str {
@@ -159,10 +159,10 @@ impl ConfigError {
     }
 }
 
-impl fmt::Display for ConfigError {
+impl fmt::Display for CorsConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: expected {}", self.key, self.expected)
     }
 }
 
-impl std::error::Error for ConfigError {}
+impl std::error::Error for CorsConfigError {}

@@ -10,7 +10,7 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode, request};
 
 use super::answer::Answer;
-use super::config::{Allowed, Config, ConfigError};
+use super::config::{Allowed, CorsConfig, CorsConfigError};
 use crate::filter::{Filter, Flow};
 use crate::origin::Origins;
 
@@ -22,7 +22,7 @@ pub struct CorsFilter {
 
 /// The settings, as they are asked and said.
 pub(super) struct Cors {
-    config: Config,
+    config: CorsConfig,
     origins: Origins,
     /// Said of every origin, where that does no harm.
     origin: Option<HeaderValue>,
@@ -47,7 +47,7 @@ impl CorsFilter {
     ///
     /// When no origin is allowed, or when every origin, `null` or every field of the answer is,
     /// with credentials.
-    pub fn new(config: Config) -> Result<Self, ConfigError> {
+    pub fn new(config: CorsConfig) -> Result<Self, CorsConfigError> {
         if let Some(fault) = config.fault() {
             return Err(fault);
         }
@@ -67,7 +67,7 @@ impl CorsFilter {
     }
 
     /// What it lets in.
-    pub fn config(&self) -> &Config {
+    pub fn config(&self) -> &CorsConfig {
         &self.cors.config
     }
 
@@ -79,8 +79,8 @@ impl CorsFilter {
                 *response.headers_mut() = headers;
                 Flow::Answer(response)
             }
-            Err(detail) => Flow::Refuse(
-                Error::new(Reason::PreflightRefused)
+            Err(detail) => Flow::Reject(
+                Error::new(Reason::PreflightRejected)
                     .with_detail(detail)
                     .with_field(header::VARY, PREFLIGHT_VARY),
             ),
@@ -96,7 +96,7 @@ impl Filter for CorsFilter {
         }
         if let Some(context) = head.context() {
             let answer = Answer { cors: Arc::clone(&self.cors), origin: origin.cloned() };
-            context.edit_answer(Arc::new(answer));
+            context.edit_response(Arc::new(answer));
         }
         Flow::Continue
     }

@@ -14,13 +14,13 @@ type Line = (&'static str, &'static str);
 
 const ORIGIN: Line = ("origin", "https://app.example.com");
 
-fn config(origins: &[&str]) -> Config {
-    Config::new(origins.iter().map(|origin| origin.parse::<OriginPattern>().unwrap()))
+fn config(origins: &[&str]) -> CorsConfig {
+    CorsConfig::new(origins.iter().map(|origin| origin.parse::<OriginPattern>().unwrap()))
 }
 
 /// What a gateway answers whose target says `lines`, or fails without any.
 async fn answer(
-    config: Config,
+    config: CorsConfig,
     method: &str,
     lines: &[Line],
     target: Option<&'static [Line]>,
@@ -45,12 +45,12 @@ async fn answer(
     gateway.handle(request).await
 }
 
-async fn plain(config: Config, lines: &[Line], target: &'static [Line]) -> HeaderMap {
+async fn plain(config: CorsConfig, lines: &[Line], target: &'static [Line]) -> HeaderMap {
     answer(config, "GET", lines, Some(target)).await.headers().clone()
 }
 
 async fn preflight(
-    config: Config,
+    config: CorsConfig,
     origin: &'static str,
     method: &'static str,
     names: &[&'static str],
@@ -186,7 +186,7 @@ async fn a_preflight_is_answered_by_the_filter() {
 }
 
 #[tokio::test]
-async fn a_refused_preflight_has_no_cors_field() {
+async fn a_rejected_preflight_has_no_cors_field() {
     let cors = || {
         config(&["https://app.example.com"])
             .allow_methods([Method::GET])
@@ -205,21 +205,22 @@ async fn a_refused_preflight_has_no_cors_field() {
         (ORIGIN.1, "GET", &["x a"]),
         (ORIGIN.1, "GET", &["*"]),
     ] {
-        let refused = preflight(cors(), origin, method, names).await;
+        let rejected = preflight(cors(), origin, method, names).await;
         let text = format!("{origin} {method} {names:?}");
-        assert_eq!(refused.status(), StatusCode::FORBIDDEN, "{text}");
-        assert!(cors_fields(refused.headers()).is_empty(), "{text}");
-        assert!(refused.headers()["vary"].to_str().unwrap().starts_with("Origin, "), "{text}");
-        let reason = refused.extensions().get::<gateway_core::respond::MadeHere>().unwrap().0;
-        assert_eq!(reason, Reason::PreflightRefused);
+        assert_eq!(rejected.status(), StatusCode::FORBIDDEN, "{text}");
+        assert!(cors_fields(rejected.headers()).is_empty(), "{text}");
+        assert!(rejected.headers()["vary"].to_str().unwrap().starts_with("Origin, "), "{text}");
+        let reason =
+            rejected.extensions().get::<gateway_core::respond::GatewayGenerated>().unwrap().0;
+        assert_eq!(reason, Reason::PreflightRejected);
     }
 }
 
 #[tokio::test]
 async fn two_origins_are_none() {
     let lines = [ORIGIN, ORIGIN, ("access-control-request-method", "GET")];
-    let refused = answer(config(&["*"]), "OPTIONS", &lines, None).await;
-    assert_eq!(refused.status(), StatusCode::FORBIDDEN);
+    let rejected = answer(config(&["*"]), "OPTIONS", &lines, None).await;
+    assert_eq!(rejected.status(), StatusCode::FORBIDDEN);
 }
 
 #[tokio::test]
@@ -230,8 +231,8 @@ async fn stars_are_said_where_there_are_no_credentials() {
     assert_eq!(text(headers, "access-control-allow-origin"), Some("*"));
     assert_eq!(text(headers, "access-control-allow-methods"), Some("*"));
     assert_eq!(text(headers, "access-control-allow-headers"), Some("*"));
-    let refused = preflight(cors(), ORIGIN.1, "GET", &["authorization"]).await;
-    assert_eq!(refused.status(), StatusCode::FORBIDDEN, "a star is not this field");
+    let rejected = preflight(cors(), ORIGIN.1, "GET", &["authorization"]).await;
+    assert_eq!(rejected.status(), StatusCode::FORBIDDEN, "a star is not this field");
     let named = Allowed { any: true, listed: vec![header::AUTHORIZATION] };
     let answer = preflight(cors().allow_headers(named), ORIGIN.1, "GET", &["Authorization"]).await;
     assert_eq!(text(answer.headers(), "access-control-allow-headers"), Some("*, authorization"));
@@ -260,7 +261,7 @@ async fn an_options_that_is_no_preflight_goes_to_the_target() {
 }
 
 #[test]
-fn what_would_let_every_site_act_as_its_visitor_is_refused() {
+fn what_would_let_every_site_act_as_its_visitor_is_rejected() {
     let fault = |origins: &[&str]| {
         CorsFilter::new(config(origins).allow_credentials(true)).unwrap_err().to_string()
     };

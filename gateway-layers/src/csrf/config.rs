@@ -7,7 +7,7 @@ use crate::origin::OriginPattern;
 /// Whose requests are let in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Config {
+pub struct CsrfConfig {
     /// Origins of others that may ask. Default: none.
     pub trusted_origins: Vec<OriginPattern>,
     /// Whether other origins of the same site (another subdomain) may ask. Default: `false`.
@@ -17,7 +17,7 @@ pub struct Config {
     pub cookies: Vec<String>,
 }
 
-impl Config {
+impl CsrfConfig {
     /// Origins of others that may ask.
     #[must_use]
     pub fn trusted_origins(mut self, origins: impl IntoIterator<Item = OriginPattern>) -> Self {
@@ -40,27 +40,30 @@ impl Config {
     }
 
     /// What makes it no protection.
-    pub(super) fn fault(&self) -> Option<ConfigError> {
+    pub(super) fn fault(&self) -> Option<CsrfConfigError> {
         let every = |origin: &&OriginPattern| origin.takes_every_host() || origin.is_null();
-        self.trusted_origins.iter().find(every).map(|origin| ConfigError { origin: origin.clone() })
+        self.trusted_origins
+            .iter()
+            .find(every)
+            .map(|origin| CsrfConfigError { origin: origin.clone() })
     }
 }
 
 /// An origin to be trusted that every site can have.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ConfigError {
+pub struct CsrfConfigError {
     origin: OriginPattern,
 }
 
-impl ConfigError {
+impl CsrfConfigError {
     /// What was expected.
     pub const EXPECTED: &'static str = "origins that not every site can have";
 }
 
-impl fmt::Display for ConfigError {
+impl fmt::Display for CsrfConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "trusted_origins: found `{}`, expected {}", self.origin, Self::EXPECTED)
     }
 }
 
-impl std::error::Error for ConfigError {}
+impl std::error::Error for CsrfConfigError {}

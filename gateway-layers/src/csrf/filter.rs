@@ -7,7 +7,7 @@ use gateway_core::{Error, Reason, RequestContext, RequestExt};
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::request;
 
-use super::config::{Config, ConfigError};
+use super::config::{CsrfConfig, CsrfConfigError};
 use crate::filter::{Filter, Flow};
 use crate::origin::{Origin, Origins};
 
@@ -17,7 +17,7 @@ const FOREIGN: &str = "it comes from another origin";
 const UNKNOWN: &str = "it does not say which origin it comes from";
 const AMBIGUOUS: &str = "it says more than once where it comes from";
 
-/// Refuses what other sites make browsers send; see the [module](super).
+/// Rejects what other sites make browsers send; see the [module](super).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CsrfFilter {
     inner: Arc<Inner>,
@@ -25,7 +25,7 @@ pub struct CsrfFilter {
 
 #[derive(Debug, PartialEq, Eq)]
 struct Inner {
-    config: Config,
+    config: CsrfConfig,
     trusted: Origins,
 }
 
@@ -35,7 +35,7 @@ impl CsrfFilter {
     /// # Errors
     ///
     /// When an origin is to be trusted that every site can have: `*`, `https://*` or `null`.
-    pub fn new(config: Config) -> Result<Self, ConfigError> {
+    pub fn new(config: CsrfConfig) -> Result<Self, CsrfConfigError> {
         if let Some(fault) = config.fault() {
             return Err(fault);
         }
@@ -44,7 +44,7 @@ impl CsrfFilter {
     }
 
     /// What it lets in.
-    pub fn config(&self) -> &Config {
+    pub fn config(&self) -> &CsrfConfig {
         &self.inner.config
     }
 
@@ -89,8 +89,8 @@ impl CsrfFilter {
 
 impl Filter for CsrfFilter {
     fn apply(&self, head: &mut request::Parts) -> Flow {
-        let refuse = |detail| Error::new(Reason::CrossSite).with_detail(detail);
-        self.check(head).map_err(refuse).into()
+        let reject = |detail| Error::new(Reason::CrossSite).with_detail(detail);
+        self.check(head).map_err(reject).into()
     }
 }
 
@@ -98,7 +98,7 @@ impl Filter for CsrfFilter {
 fn is_own(from: &Origin<'_>, head: &request::Parts) -> bool {
     let context = head.context();
     let scheme = context.map_or(Scheme::Http, RequestContext::scheme);
-    let asked = context.and_then(RequestContext::asked_host);
+    let asked = context.and_then(RequestContext::requested_host);
     let host = asked.or_else(|| head.headers.get(header::HOST));
     let host = host.and_then(|host| host.to_str().ok());
     host.is_some_and(|host| from.is_at(scheme.as_str(), host))

@@ -1,14 +1,14 @@
-//! [`CsrfFilter`]: what another site makes a browser send, with this site's cookies, is refused.
+//! [`CsrfFilter`]: what another site makes a browser send, with this site's cookies, is rejected.
 //!
 //! ```
 //! use gateway_core::{FixedResponse, Module};
-//! use gateway_layers::csrf::{Config, CsrfFilter};
+//! use gateway_layers::csrf::{CsrfConfig, CsrfFilter};
 //! use gateway_layers::filter::FilterLayer;
 //! use tower::ServiceBuilder;
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let csrf = CsrfFilter::new(
-//!     Config::default().cookies(["session"]).trusted_origins(["https://app.example.com".parse()?]),
+//!     CsrfConfig::default().cookies(["session"]).trusted_origins(["https://app.example.com".parse()?]),
 //! )?;
 //! let module = Module::new(FixedResponse::new(http::StatusCode::NO_CONTENT));
 //! let orders = Module::from_service(
@@ -23,10 +23,10 @@
 //!
 //! 1. Safe methods (RFC 9110, section 9.2.1) pass, unless they ask to switch protocols: a WebSocket
 //!    carries cookies too, and a script of any site may open one.
-//! 2. With [`Config::cookies`], requests without any of these cookies pass.
-//! 3. An `Origin` among [`Config::trusted_origins`] passes.
+//! 2. With [`CsrfConfig::cookies`], requests without any of these cookies pass.
+//! 3. An `Origin` among [`CsrfConfig::trusted_origins`] passes.
 //! 4. `Sec-Fetch-Site` (Fetch Metadata) passes as `same-origin` and `none`, and as `same-site` where
-//!    [`Config::same_site`] is set.
+//!    [`CsrfConfig::same_site`] is set.
 //! 5. `Origin` passes when it is the one that the request is sent to: scheme, host, port.
 //! 6. `Referer` passes the same way.
 //!
@@ -34,7 +34,7 @@
 //! nothing as well, which is no browser of the last years. Let programs keep their tokens in
 //! `Authorization` and name the cookies, then they pass by the second.
 //!
-//! Host and scheme are those that the [client asked for](gateway_core::RequestContext::asked_host),
+//! Host and scheme are those that the [client asked for](gateway_core::RequestContext::requested_host),
 //! before any rewrite.
 
 mod config;
@@ -42,5 +42,5 @@ mod filter;
 #[cfg(test)]
 mod tests;
 
-pub use self::config::{Config, ConfigError};
+pub use self::config::{CsrfConfig, CsrfConfigError};
 pub use self::filter::CsrfFilter;

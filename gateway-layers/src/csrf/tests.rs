@@ -12,7 +12,7 @@ use crate::filter::{Filter, Flow};
 
 type Line = (&'static str, &'static str);
 
-fn filter(config: Config) -> CsrfFilter {
+fn filter(config: CsrfConfig) -> CsrfFilter {
     CsrfFilter::new(config).unwrap()
 }
 
@@ -31,7 +31,7 @@ fn passes(filter: &CsrfFilter, method: Method, lines: &[Line]) -> bool {
     request.extensions_mut().insert(context);
     match filter.apply(&mut request.into_parts().0) {
         Flow::Continue => true,
-        Flow::Refuse(error) => {
+        Flow::Reject(error) => {
             assert_eq!(error.reason(), Reason::CrossSite);
             false
         }
@@ -46,7 +46,7 @@ const UPGRADE: Line = ("upgrade", "websocket");
 
 #[test]
 fn safe_methods_pass_unless_they_switch_protocols() {
-    let filter = filter(Config::default());
+    let filter = filter(CsrfConfig::default());
     for method in [Method::GET, Method::HEAD, Method::OPTIONS, Method::TRACE] {
         assert!(passes(&filter, method, &[CROSS, FOREIGN]));
     }
@@ -57,7 +57,7 @@ fn safe_methods_pass_unless_they_switch_protocols() {
 
 #[test]
 fn fetch_metadata_decides_where_it_is_there() {
-    let filter = filter(Config::default());
+    let filter = filter(CsrfConfig::default());
     for (site, expected) in [
         ("same-origin", true),
         ("none", true),
@@ -78,14 +78,14 @@ fn fetch_metadata_decides_where_it_is_there() {
 
 #[test]
 fn the_same_site_passes_where_it_may() {
-    let filter = filter(Config::default().same_site(true));
+    let filter = filter(CsrfConfig::default().same_site(true));
     assert!(passes(&filter, Method::POST, &[("sec-fetch-site", "same-site")]));
     assert!(!passes(&filter, Method::POST, &[CROSS]));
 }
 
 #[test]
 fn then_the_origin_is_the_one_that_is_asked() {
-    let filter = filter(Config::default());
+    let filter = filter(CsrfConfig::default());
     for method in [Method::POST, Method::PUT, Method::PATCH, Method::DELETE] {
         assert!(passes(&filter, method.clone(), &[OWN]), "{method}");
         assert!(!passes(&filter, method, &[FOREIGN]));
@@ -110,7 +110,7 @@ fn then_the_origin_is_the_one_that_is_asked() {
 
 #[test]
 fn then_the_referer() {
-    let filter = filter(Config::default());
+    let filter = filter(CsrfConfig::default());
     for (url, expected) in [
         ("https://shop.test/cart?x=1", true),
         ("https://shop.test", true),
@@ -129,14 +129,14 @@ fn then_the_referer() {
 }
 
 #[test]
-fn what_says_nothing_is_refused() {
-    assert!(!passes(&filter(Config::default()), Method::POST, &[]));
+fn what_says_nothing_is_rejected() {
+    assert!(!passes(&filter(CsrfConfig::default()), Method::POST, &[]));
 }
 
 #[test]
 fn trusted_origins_pass_whatever_the_site() {
     let trusted = ["https://app.test", "https://*.partner.test"].map(|one| one.parse().unwrap());
-    let filter = filter(Config::default().trusted_origins(trusted));
+    let filter = filter(CsrfConfig::default().trusted_origins(trusted));
     for origin in ["https://app.test", "https://a.partner.test"] {
         assert!(passes(&filter, Method::POST, &[CROSS, ("origin", origin)]), "{origin}");
     }
@@ -148,7 +148,7 @@ fn trusted_origins_pass_whatever_the_site() {
 #[test]
 fn what_every_site_can_be_is_not_trusted() {
     for origin in ["*", "https://*", "null"] {
-        let config = Config::default().trusted_origins([origin.parse().unwrap()]);
+        let config = CsrfConfig::default().trusted_origins([origin.parse().unwrap()]);
         let error = CsrfFilter::new(config).unwrap_err().to_string();
         assert!(error.starts_with(&format!("trusted_origins: found `{origin}`")), "{error}");
     }
@@ -156,7 +156,7 @@ fn what_every_site_can_be_is_not_trusted() {
 
 #[test]
 fn only_requests_with_the_cookies_are_checked_where_they_are_named() {
-    let filter = filter(Config::default().cookies(["session", "sid"]));
+    let filter = filter(CsrfConfig::default().cookies(["session", "sid"]));
     for (cookie, checked) in [
         ("session=1", true),
         ("a=b; sid=2", true),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use gateway_core::upstream::health::EjectionSettings;
+use gateway_core::upstream::health::OutlierDetectionConfig;
 use gateway_core::{
     Body, Cluster, ClusterBuilder, ClusterError, EndpointAddress, ModuleService, Request,
 };
@@ -18,7 +18,7 @@ use crate::http_client::{modest, next_data, question, whole};
 /// to 3 KiB each where a registry tells all that it knows of them.
 pub(super) const MAX_ANSWER: usize = 32 * 1024 * 1024;
 
-/// So much of a refusal is repeated.
+/// So much of a rejection is repeated.
 const MAX_SAID: usize = 200;
 
 /// Connections to one peer: one question at a time, and one that has not ended yet.
@@ -65,10 +65,11 @@ impl Client {
         addresses: &[EndpointAddress],
         silence: Duration,
     ) -> Result<Self, ClusterError> {
-        let mut ejection = EjectionSettings::default();
-        (ejection.consecutive, ejection.base) = (Some(1), Duration::from_secs(10));
+        let mut ejection = OutlierDetectionConfig::default();
+        (ejection.consecutive_failures, ejection.base_ejection_time) =
+            (Some(1), Duration::from_secs(10));
         // The next question goes to another member, where there is one.
-        let builder = modest(builder, silence, 2, MAX_CONNECTIONS).ejection(ejection);
+        let builder = modest(builder, silence, 2, MAX_CONNECTIONS).outlier_detection(ejection);
         let add =
             |builder: ClusterBuilder, address: &EndpointAddress| builder.endpoint(address.clone());
         Ok(Self { cluster: addresses.iter().fold(builder, add).build()? })
@@ -84,7 +85,7 @@ impl Client {
             let answer = self.cluster.call(ask.request).await?;
             let (head, body) = answer.into_parts();
             if head.status != StatusCode::OK {
-                return Err(refusal(head.status, body).await);
+                return Err(rejection(head.status, body).await);
             }
             Ok((head.headers, whole(body, MAX_ANSWER).await?))
         };
@@ -99,7 +100,7 @@ impl Client {
             let (head, body) = answer.into_parts();
             match head.status {
                 StatusCode::OK => Ok(body),
-                status => Err(refusal(status, body).await),
+                status => Err(rejection(status, body).await),
             }
         };
         timeout(within, exchange).await.map_err(|_| Failure::Late(within))?
@@ -107,7 +108,7 @@ impl Client {
 }
 
 /// What the peer said beside its status, as far as it is one readable line.
-async fn refusal(status: StatusCode, mut body: Body) -> Failure {
+async fn rejection(status: StatusCode, mut body: Body) -> Failure {
     let mut said = Vec::new();
     while said.len() < MAX_SAID {
         match next_data(&mut body).await {
@@ -144,7 +145,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_refusal_says_what_was_said_in_one_line() {
+    async fn a_rejection_says_what_was_said_in_one_line() {
         let server = FakeServer::start(async |_| {
             Reply::status(403, format!("denied\r\n{}", "x".repeat(1000)))
         })

@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn more_than_the_limit_is_refused_while_it_is_read() {
+    fn more_than_the_limit_is_rejected_while_it_is_read() {
         let text = |count: usize| {
             let urls: Vec<_> = (0..count).map(|index| format!("\"http://a{index}\"")).collect();
             format!("[{}]", urls.join(","))

@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::StatusCode;
 
 use super::MAX_ENDPOINTS;
-use crate::http_client::{ReadFault, with_sources};
+use crate::http_client::{ReadError, with_sources};
 
 /// Why a source found nothing new. The last good set holds.
 #[derive(Debug, thiserror::Error)]
@@ -15,7 +15,7 @@ pub(super) enum Failure {
     /// No answer came, or it broke off.
     #[error("{}", with_sources(.0))]
     Request(#[from] gateway_core::Error),
-    /// The peer refused, and said so.
+    /// The peer rejected, and said so.
     #[error("answered {status}{}{said}", if .said.is_empty() { "" } else { ": " })]
     Status { status: StatusCode, said: String },
     /// The peer is silent.
@@ -35,11 +35,11 @@ pub(super) enum Failure {
     Other(String),
 }
 
-impl From<ReadFault> for Failure {
-    fn from(fault: ReadFault) -> Self {
+impl From<ReadError> for Failure {
+    fn from(fault: ReadError) -> Self {
         match fault {
-            ReadFault::TooLarge(most) => Self::TooLarge(most),
-            ReadFault::Broken(error) => Self::Request(error),
+            ReadError::TooLarge(most) => Self::TooLarge(most),
+            ReadError::Broken(error) => Self::Request(error),
         }
     }
 }

@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_line_without_end_is_refused() {
+    async fn a_line_without_end_is_rejected() {
         let piece = Bytes::from(vec![b'x'; 1024 * 1024]);
         let mut lines = streamed(vec![piece; 40]);
         let failed = lines.next(SILENCE).await.unwrap_err();

@@ -8,7 +8,7 @@
 //! use gateway_layers::discovery::FileDiscovery;
 //!
 //! let orders = Cluster::builder("orders")
-//!     .discover(FileDiscovery::new("endpoints.json"))
+//!     .discovery(FileDiscovery::new("endpoints.json"))
 //!     .build()?;
 //! # Ok::<(), gateway_core::ClusterError>(())
 //! ```

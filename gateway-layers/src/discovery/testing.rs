@@ -39,7 +39,7 @@ pub(super) async fn published() -> (Cluster, Publisher) {
 
 /// A cluster whose endpoints `source` finds.
 pub(super) fn watched(source: impl Discover) -> Cluster {
-    let cluster = Cluster::builder("test").discover(source).build().unwrap();
+    let cluster = Cluster::builder("test").discovery(source).build().unwrap();
     cluster.start();
     cluster
 }

@@ -1,4 +1,4 @@
-//! [`Config`]: which failures are fallen back from.
+//! [`FallbackConfig`]: which failures are fallen back from.
 
 use gateway_core::Reason;
 use gateway_core::replay::REPLAY_LIMIT;
@@ -7,15 +7,15 @@ use http::StatusCode;
 /// Which failures are fallen back from, and with what.
 ///
 /// ```
-/// use gateway_layers::fallback::{Config, FailureKind};
+/// use gateway_layers::fallback::{FallbackConfig, FailureKind};
 ///
-/// let mut config = Config::default();
+/// let mut config = FallbackConfig::default();
 /// config.on = vec![FailureKind::Connect, FailureKind::Unavailable];
 /// config.statuses = vec![http::StatusCode::SERVICE_UNAVAILABLE];
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Config {
+pub struct FallbackConfig {
     /// The failures without an answer. Default: all kinds.
     pub on: Vec<FailureKind>,
     /// The answers with these statuses. Default: 502, 503 and 504.
@@ -30,7 +30,7 @@ pub struct Config {
     pub replay_limit: usize,
 }
 
-impl Default for Config {
+impl Default for FallbackConfig {
     fn default() -> Self {
         Self {
             on: FailureKind::ALL.to_vec(),
@@ -102,7 +102,7 @@ impl FailureKind {
             | Reason::UpstreamHeadersTooLarge
             | Reason::UpstreamUpgrade
             | Reason::UpstreamInterim => Self::Invalid,
-            Reason::TryTimeout
+            Reason::AttemptTimeout
             | Reason::ResponseHeadTimeout
             | Reason::StreamIdle
             | Reason::RouteTimeout => Self::Timeout,
@@ -123,7 +123,7 @@ impl FailureKind {
 
 #[cfg(test)]
 mod tests {
-    use gateway_core::Verdict;
+    use gateway_core::HealthSignal;
 
     use super::*;
 
@@ -139,7 +139,7 @@ mod tests {
     fn every_failure_of_a_server_has_a_kind_and_no_failure_of_a_client() {
         for &reason in Reason::ALL {
             let kind = FailureKind::of(reason);
-            if reason.verdict() == Verdict::Failure {
+            if reason.health_signal() == HealthSignal::Failure {
                 assert!(kind.is_some(), "{reason}");
             }
             if reason.status().is_client_error() {

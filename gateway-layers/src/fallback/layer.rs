@@ -6,7 +6,7 @@ use gateway_core::{FixedResponse, Module};
 use http::HeaderValue;
 use tower_layer::Layer;
 
-use super::config::Config;
+use super::config::FallbackConfig;
 use super::service::{Fallback, Shared};
 
 /// What a fallback is called unless it is given a name.
@@ -19,13 +19,13 @@ pub struct FallbackLayer {
     module: Module,
     fixed: bool,
     name: Arc<str>,
-    config: Config,
+    config: FallbackConfig,
 }
 
 impl FallbackLayer {
     /// Asks `module`, with the same request.
     pub fn new(module: Module) -> Self {
-        Self { module, fixed: false, name: NAME.into(), config: Config::default() }
+        Self { module, fixed: false, name: NAME.into(), config: FallbackConfig::default() }
     }
 
     /// Gives a fixed answer. The request is not kept for it, so that this costs nothing until
@@ -41,8 +41,8 @@ impl FallbackLayer {
         self
     }
 
-    /// Which failures are fallen back from. Default: [`Config::default`].
-    pub fn config(mut self, config: Config) -> Self {
+    /// Which failures are fallen back from. Default: [`FallbackConfig::default`].
+    pub fn config(mut self, config: FallbackConfig) -> Self {
         self.config = config;
         self
     }

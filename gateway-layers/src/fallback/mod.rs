@@ -1,7 +1,7 @@
 //! [`FallbackLayer`]: somebody else answers when the one who was to answer cannot.
 //!
-//! Only failures *below* the layer are fallen back from: the kinds of [`Config::on`] and the
-//! answers of [`Config::statuses`]. What the client did wrong stands (a 4xx, a body that breaks off or is
+//! Only failures *below* the layer are fallen back from: the kinds of [`FallbackConfig::on`] and the
+//! answers of [`FallbackConfig::statuses`]. What the client did wrong stands (a 4xx, a body that breaks off or is
 //! too large, a client that left, its own deadline), and so does what layers further out decide.
 //!
 //! Who answers is a module, which is asked with the same request (method, target, headers and, up
@@ -10,7 +10,7 @@
 //! first failure is the request's; the second one stands in the log.
 //!
 //! A module is not asked when that could do twice what was asked for once: see
-//! [`Config::any_method`]. What it may need is kept for every request: a copy of the head and what
+//! [`FallbackConfig::any_method`]. What it may need is kept for every request: a copy of the head and what
 //! passes of the body. A fixed answer costs nothing until something fails.
 //!
 //! The fallback has no time of its own. Where a timeout stands below this layer and has rung, a
@@ -35,10 +35,10 @@
 //!
 //! ```
 //! use gateway_core::FixedResponse;
-//! use gateway_layers::fallback::{Config, FailureKind, FallbackLayer};
+//! use gateway_layers::fallback::{FallbackConfig, FailureKind, FallbackLayer};
 //! use http::{HeaderValue, StatusCode};
 //!
-//! let mut config = Config::default();
+//! let mut config = FallbackConfig::default();
 //! config.on = vec![FailureKind::Unavailable];
 //! config.statuses = Vec::new();
 //! let empty = FixedResponse::new(StatusCode::OK)
@@ -55,6 +55,6 @@ mod service;
 #[cfg(test)]
 mod tests;
 
-pub use self::config::{Config, FailureKind};
+pub use self::config::{FailureKind, FallbackConfig};
 pub use self::layer::FallbackLayer;
 pub use self::service::{FALLBACK, Fallback, ResponseFuture};

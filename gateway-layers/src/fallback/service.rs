@@ -18,7 +18,7 @@ use pin_project_lite::pin_project;
 use tokio::time::Instant;
 use tower_service::Service;
 
-use super::config::{Config, FailureKind};
+use super::config::{FailureKind, FallbackConfig};
 
 /// Says who answered in the place of a failure.
 pub const FALLBACK: HeaderName = HeaderName::from_static("x-gateway-fallback");
@@ -37,7 +37,7 @@ pub(super) struct Shared {
     pub(super) fixed: bool,
     pub(super) name: Arc<str>,
     pub(super) mark: HeaderValue,
-    pub(super) config: Config,
+    pub(super) config: FallbackConfig,
 }
 
 impl<S> Fallback<S> {

@@ -13,7 +13,7 @@ use http_body_util::{BodyExt, StreamBody};
 use tokio::time::Instant;
 use tower::{Layer, ServiceExt};
 
-use super::{Config, FALLBACK, FailureKind, FallbackLayer};
+use super::{FALLBACK, FailureKind, FallbackConfig, FallbackLayer};
 
 /// What a module was asked: method, target, a header and the body.
 type Asked = Arc<Mutex<Vec<String>>>;
@@ -49,7 +49,7 @@ fn legacy() -> Outcome {
 }
 
 fn broken() -> Outcome {
-    Err(Error::new(Reason::ConnectFailed).with_source(std::io::Error::other("refused")))
+    Err(Error::new(Reason::ConnectFailed).with_source(std::io::Error::other("rejected")))
 }
 
 fn sorry() -> FallbackLayer {
@@ -122,7 +122,7 @@ async fn a_fixed_answer_stands_in_for_statuses_too() {
 #[tokio::test]
 async fn what_the_client_did_stands() {
     for reason in [
-        Reason::RequestBroken,
+        Reason::RequestIncomplete,
         Reason::BodyTooLarge,
         Reason::ClientGone,
         Reason::RequestTimeout,
@@ -138,10 +138,10 @@ async fn what_the_client_did_stands() {
 
 #[tokio::test]
 async fn only_what_is_chosen_is_fallen_back_from() {
-    let config = Config {
+    let config = FallbackConfig {
         on: vec![FailureKind::Connect],
         statuses: vec![StatusCode::NOT_FOUND],
-        ..Config::default()
+        ..FallbackConfig::default()
     };
     let layer = sorry().config(config);
     for (module, falls_back) in [
@@ -187,7 +187,7 @@ async fn when_both_fail_the_first_failure_stands_and_the_log_has_both() {
             }
         }
         let note = context.record().fallback().unwrap();
-        assert_eq!(note.failure.as_deref(), Some("connect_failed: refused"));
+        assert_eq!(note.failure.as_deref(), Some("connect_failed: rejected"));
     }
 }
 
@@ -200,7 +200,8 @@ async fn nothing_is_done_twice_that_must_not_be() {
         (Method::POST, Reason::UpstreamClosed, true, true),
     ] {
         let (module, asked) = asked(legacy);
-        let layer = FallbackLayer::new(module).config(Config { any_method, ..Config::default() });
+        let layer = FallbackLayer::new(module)
+            .config(FallbackConfig { any_method, ..FallbackConfig::default() });
         let (request, context) = request(method, "body");
         let outcome = call(layer, fails(reason), request).await;
         assert_eq!(outcome.is_ok(), falls_back);
@@ -239,7 +240,7 @@ async fn a_fixed_answer_needs_no_body() {
 #[tokio::test]
 async fn a_body_that_broke_off_is_nobodys_failure() {
     let (module, asked) = asked(legacy);
-    let body = streamed(vec![Ok("a".into()), Err(Reason::RequestBroken)]);
+    let body = streamed(vec![Ok("a".into()), Err(Reason::RequestIncomplete)]);
     let (request, _) = request(Method::PUT, body);
     let careless = module_fn(|request: Request| async move {
         let _ = request.into_body().collect().await;

@@ -16,7 +16,7 @@
 //!     fn apply(&self, head: &mut request::Parts) -> Flow {
 //!         match head.headers.get("x-tenant") {
 //!             Some(tenant) if tenant == self.0 => Flow::Continue,
-//!             _ => Flow::Refuse(Reason::RouteNotFound.into()),
+//!             _ => Flow::Reject(Reason::RouteNotFound.into()),
 //!         }
 //!     }
 //! }
@@ -64,14 +64,14 @@ pub enum Flow {
     /// It goes on, with its head as the filter left it.
     Continue,
     /// It fails; the error becomes a response at the edge of the gateway.
-    Refuse(Error),
+    Reject(Error),
     /// It is answered with this.
     Answer(Response),
 }
 
 impl From<Result<(), Error>> for Flow {
     fn from(checked: Result<(), Error>) -> Self {
-        checked.map_or_else(Self::Refuse, |()| Self::Continue)
+        checked.map_or_else(Self::Reject, |()| Self::Continue)
     }
 }
 

@@ -43,7 +43,7 @@ where
             Flow::Continue => {
                 State::Passed { inner: self.inner.call(Request::from_parts(head, body)) }
             }
-            Flow::Refuse(error) => State::Stopped { outcome: Some(Err(error)) },
+            Flow::Reject(error) => State::Stopped { outcome: Some(Err(error)) },
             Flow::Answer(response) => State::Stopped { outcome: Some(Ok(response)) },
         };
         ResponseFuture { state }

@@ -52,10 +52,10 @@ async fn a_chain_runs_in_order_and_nests() {
 #[tokio::test]
 async fn the_first_that_stops_decides() {
     let chain = FilterChain::new()
-        .then(filter_fn(|_| Flow::Refuse(Reason::RouteNotFound.into())))
+        .then(filter_fn(|_| Flow::Reject(Reason::RouteNotFound.into())))
         .then(filter_fn(|_| panic!("seen by a later filter")));
-    let refused = through(chain).await.unwrap_err();
-    assert_eq!(refused.reason(), Reason::RouteNotFound);
+    let rejected = through(chain).await.unwrap_err();
+    assert_eq!(rejected.reason(), Reason::RouteNotFound);
 }
 
 #[tokio::test]
@@ -74,6 +74,6 @@ async fn a_check_is_a_flow() {
         true => Ok(()),
         false => Err(Error::new(Reason::HostInvalid)),
     };
-    let refused = through(filter_fn(move |head| check(head).into())).await;
-    assert_eq!(refused.unwrap_err().reason(), Reason::HostInvalid);
+    let rejected = through(filter_fn(move |head| check(head).into())).await;
+    assert_eq!(rejected.unwrap_err().reason(), Reason::HostInvalid);
 }

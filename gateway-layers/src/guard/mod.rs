@@ -20,7 +20,7 @@
 //!             let agreed = path != "/secret"; // Somebody is asked here, with a deadline.
 //!             move |request: &mut Request| {
 //!                 request.headers_mut().remove("x-draft");
-//!                 if agreed { Checked::Pass } else { Checked::Refuse(Reason::Forbidden.into()) }
+//!                 if agreed { Checked::Pass } else { Checked::Reject(Reason::Forbidden.into()) }
 //!             }
 //!         })
 //!     }
@@ -34,7 +34,7 @@
 
 mod chain;
 mod layer;
-mod refused;
+mod rejected;
 mod service;
 #[cfg(test)]
 mod tests;
@@ -47,7 +47,7 @@ use gateway_core::{Error, Request, Response, TargetEdits};
 
 pub use self::chain::GuardChain;
 pub use self::layer::GuardLayer;
-pub use self::refused::CheckRefused;
+pub use self::rejected::CheckRejected;
 pub use self::service::{GuardService, ResponseFuture};
 use crate::filter::{Filter, Flow};
 
@@ -60,7 +60,7 @@ pub trait Guard: Send + Sync + 'static {
 
     /// Checks whether the request is rejected whatever else becomes known about it. A request that
     /// passes leaves no trace here, and [`check`](Self::check) decides about it later. Asked before
-    /// a guard in front of this one waits for something expensive; see [`CheckRefused`]. Default:
+    /// a guard in front of this one waits for something expensive; see [`CheckRejected`]. Default:
     /// it passes.
     fn check_early(&self, request: &mut Request) -> Checked {
         let _ = request;
@@ -74,7 +74,7 @@ pub enum Checked {
     /// It goes on, as the guard left it.
     Pass,
     /// It fails; the error becomes a response at the edge of the gateway.
-    Refuse(Error),
+    Reject(Error),
     /// It is answered with this.
     Answer(Response),
     /// It cannot be said yet; see [`wait`](Self::wait).
@@ -101,7 +101,7 @@ impl Checked {
 
 impl From<Result<(), Error>> for Checked {
     fn from(checked: Result<(), Error>) -> Self {
-        checked.map_or_else(Self::Refuse, |()| Self::Pass)
+        checked.map_or_else(Self::Reject, |()| Self::Pass)
     }
 }
 
@@ -109,7 +109,7 @@ impl fmt::Debug for Checked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Pass => f.write_str("Pass"),
-            Self::Refuse(error) => f.debug_tuple("Refuse").field(error).finish(),
+            Self::Reject(error) => f.debug_tuple("Reject").field(error).finish(),
             Self::Answer(response) => f.debug_tuple("Answer").field(&response.status()).finish(),
             Self::Wait(_) => f.write_str("Wait"),
         }
@@ -124,7 +124,7 @@ impl<F: Filter> Guard for F {
         *request = Request::from_parts(head, body);
         match flow {
             Flow::Continue => Checked::Pass,
-            Flow::Refuse(error) => Checked::Refuse(error),
+            Flow::Reject(error) => Checked::Reject(error),
             Flow::Answer(response) => Checked::Answer(response),
         }
     }

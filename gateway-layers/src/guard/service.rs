@@ -41,7 +41,7 @@ where
     fn call(&mut self, mut request: Request) -> ResponseFuture<S> {
         let state = match self.guard.check(&mut request) {
             Checked::Pass => State::Running { inner: self.inner.call(request) },
-            Checked::Refuse(error) => State::Stopped { outcome: Some(Err(error)) },
+            Checked::Reject(error) => State::Stopped { outcome: Some(Err(error)) },
             Checked::Answer(response) => State::Stopped { outcome: Some(Ok(response)) },
             Checked::Wait(wait) => {
                 // The one that is ready waits with the request.
@@ -121,7 +121,7 @@ where
                             waiting.wait = wait;
                             continue;
                         }
-                        Checked::Refuse(error) => State::Stopped { outcome: Some(Err(error)) },
+                        Checked::Reject(error) => State::Stopped { outcome: Some(Err(error)) },
                         Checked::Answer(response) => State::Stopped { outcome: Some(Ok(response)) },
                         Checked::Pass => {
                             let Some(waiting) = slot.take() else { return Poll::Pending };

@@ -5,7 +5,7 @@ use gateway_core::{Body, Error, Module, Outcome, Reason, Request, Response, modu
 use http::{HeaderValue, StatusCode};
 use tower::{Layer, ServiceExt};
 
-use super::{CheckRefused, Checked, Guard, GuardChain, GuardLayer};
+use super::{CheckRejected, Checked, Guard, GuardChain, GuardLayer};
 use crate::filter::{Flow, filter_fn};
 
 /// Answers with the trail that guards left in the request.
@@ -88,8 +88,8 @@ async fn guards_run_in_order_whoever_of_them_waits() {
 #[tokio::test]
 async fn the_first_that_stops_decides() {
     for waits in [false, true] {
-        let refuses = Ends(|| Checked::Refuse(Reason::Forbidden.into()), waits);
-        let chain = GuardChain::new().then(Marks("a", 0)).then(refuses);
+        let rejects = Ends(|| Checked::Reject(Reason::Forbidden.into()), waits);
+        let chain = GuardChain::new().then(Marks("a", 0)).then(rejects);
         let chain = chain.then(Ends(|| panic!("seen by a later guard"), false));
         assert_eq!(through(chain).await.unwrap_err().reason(), Reason::Forbidden);
         let answer = || {
@@ -127,7 +127,7 @@ async fn a_request_that_is_given_up_while_it_waits_asks_nobody_any_more() {
 }
 
 fn unknown() -> Checked {
-    Checked::Refuse(Reason::TokenInvalid.into())
+    Checked::Reject(Reason::TokenInvalid.into())
 }
 
 fn asks() -> Checked {
@@ -137,11 +137,11 @@ fn asks() -> Checked {
 }
 
 fn forbidden() -> Checked {
-    Checked::Refuse(Reason::Forbidden.into())
+    Checked::Reject(Reason::Forbidden.into())
 }
 
 fn limited() -> Checked {
-    Checked::Refuse(Reason::RateLimited.into())
+    Checked::Reject(Reason::RateLimited.into())
 }
 
 fn told(outcome: Outcome) -> StatusCode {
@@ -162,7 +162,7 @@ async fn a_second_guard_sees_those_whom_the_first_does_not_know_and_nobody_else(
         for (first_waits, second_waits) in
             [(false, false), (false, true), (true, false), (true, true)]
         {
-            let guard = CheckRefused::new(Ends(first, first_waits), Ends(second, second_waits));
+            let guard = CheckRejected::new(Ends(first, first_waits), Ends(second, second_waits));
             assert_eq!(told(through(guard).await), status, "{first_waits} {second_waits}");
         }
     }

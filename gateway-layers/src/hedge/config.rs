@@ -1,4 +1,4 @@
-//! [`Config`]: which answers are slow, and how often is asked again.
+//! [`HedgeConfig`]: which answers are slow, and how often is asked again.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ pub const MOST_EXTRA: u32 = 4;
 /// What is hedged.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
-pub struct Config {
+pub struct HedgeConfig {
     /// After which time an answer is slow. Default: the 95th percentile.
     pub delay: Delay,
     /// Extra tries per request, each one `delay` after the one before. Default: 1; 0 is off, and
@@ -23,7 +23,7 @@ pub struct Config {
     pub methods: Vec<Method>,
 }
 
-impl Default for Config {
+impl Default for HedgeConfig {
     fn default() -> Self {
         Self { delay: Delay::Percentile(95.0), max_extra: 1, min_samples: 100, methods: Vec::new() }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::Method;
 use tower_layer::Layer;
 
-use super::config::{Config, Delay};
+use super::config::{Delay, HedgeConfig};
 use super::service::{Hedge, Policy, Wait};
 use gateway_core::budget::RetryBudget;
 
@@ -14,15 +14,15 @@ use gateway_core::budget::RetryBudget;
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct HedgeLayer {
-    config: Config,
+    config: HedgeConfig,
     wait: Wait,
     budget: RetryBudget,
 }
 
 impl HedgeLayer {
-    /// Hedges as [`Config::default`] says, with a budget of its own.
+    /// Hedges as [`HedgeConfig::default`] says, with a budget of its own.
     pub fn new() -> Self {
-        Self::from(Config::default())
+        Self::from(HedgeConfig::default())
     }
 
     /// After which time an answer is slow. Default: the 95th percentile.
@@ -65,8 +65,8 @@ impl Default for HedgeLayer {
     }
 }
 
-impl From<Config> for HedgeLayer {
-    fn from(config: Config) -> Self {
+impl From<HedgeConfig> for HedgeLayer {
+    fn from(config: HedgeConfig) -> Self {
         Self { wait: Wait::of(&config), config, budget: RetryBudget::default() }
     }
 }

@@ -45,6 +45,6 @@ mod service;
 #[cfg(test)]
 mod tests;
 
-pub use self::config::{Config, Delay, MOST_EXTRA};
+pub use self::config::{Delay, HedgeConfig, MOST_EXTRA};
 pub use self::layer::HedgeLayer;
 pub use self::service::{Hedge, ResponseFuture};

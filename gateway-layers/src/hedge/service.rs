@@ -14,7 +14,7 @@ use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep};
 use tower_service::Service;
 
-use super::config::{Config, Delay, MOST_EXTRA};
+use super::config::{Delay, HedgeConfig, MOST_EXTRA};
 use super::latency::Latencies;
 use crate::head_copy::HeadCopy;
 use gateway_core::budget::RetryBudget;
@@ -49,7 +49,7 @@ pub(super) enum Wait {
 }
 
 impl Wait {
-    pub(super) fn of(config: &Config) -> Self {
+    pub(super) fn of(config: &HedgeConfig) -> Self {
         match config.delay {
             Delay::Fixed(delay) => Self::Fixed(delay),
             Delay::Percentile(share) => {
@@ -60,7 +60,7 @@ impl Wait {
 }
 
 impl Policy {
-    pub(super) fn new(config: &Config, wait: Wait, budget: RetryBudget) -> Self {
+    pub(super) fn new(config: &HedgeConfig, wait: Wait, budget: RetryBudget) -> Self {
         let max_extra = config.max_extra.min(MOST_EXTRA);
         Self { wait, max_extra, methods: config.methods.clone(), budget }
     }

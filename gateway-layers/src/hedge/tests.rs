@@ -185,7 +185,7 @@ async fn both_have_the_same_body() {
 
 #[tokio::test(start_paused = true)]
 async fn a_budget_that_is_used_up_ends_hedges() {
-    let mut config = budget::Config::default();
+    let mut config = budget::RetryBudgetConfig::default();
     (config.ratio, config.min_per_second) = (0.5, 0);
     let layer = fixed().budget(RetryBudget::new(&config));
     let upstream = Upstream::new([(SLOW, Ok(200)); 100]);

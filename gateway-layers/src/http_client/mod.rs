@@ -11,16 +11,14 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use gateway_core::{
-    Body, ClusterBuilder, ClusterTimeouts, Error, HostPolicy, PoolSettings, Request,
-};
+use gateway_core::{Body, ClusterBuilder, ClusterTimeouts, Error, HostPolicy, PoolConfig, Request};
 use http::header::{ACCEPT, HeaderValue, USER_AGENT};
 use http::{Method, Uri};
 use http_body::Body as _;
 
 /// Why an answer is not there as a whole.
 #[derive(Debug)]
-pub(crate) enum ReadFault {
+pub(crate) enum ReadError {
     /// It has more bytes than this.
     TooLarge(usize),
     /// It broke off.
@@ -50,7 +48,7 @@ pub(crate) fn modest(
     timeouts.idle = silence;
     // Each query has a deadline of its own, and a watch may wait for its response for minutes.
     timeouts.response_head = None;
-    let mut pool = PoolSettings::default();
+    let mut pool = PoolConfig::default();
     (pool.idle, pool.total) = (idle, connections);
     builder.host(HostPolicy::Endpoint).timeouts(timeouts).pool(pool)
 }
@@ -68,14 +66,14 @@ pub(crate) async fn next_data(body: &mut Body) -> Result<Option<Bytes>, Error> {
 }
 
 /// All of `body`, which has at most so many bytes.
-pub(crate) async fn whole(mut body: Body, most: usize) -> Result<Bytes, ReadFault> {
+pub(crate) async fn whole(mut body: Body, most: usize) -> Result<Bytes, ReadError> {
     if body.size_hint().lower() > most as u64 {
-        return Err(ReadFault::TooLarge(most));
+        return Err(ReadError::TooLarge(most));
     }
     let mut whole = BytesMut::new();
-    while let Some(data) = next_data(&mut body).await.map_err(ReadFault::Broken)? {
+    while let Some(data) = next_data(&mut body).await.map_err(ReadError::Broken)? {
         if whole.len() + data.len() > most {
-            return Err(ReadFault::TooLarge(most));
+            return Err(ReadError::TooLarge(most));
         }
         whole.extend_from_slice(&data);
     }

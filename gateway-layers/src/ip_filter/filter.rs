@@ -10,7 +10,7 @@ use ipnet::IpNet;
 use super::networks::Networks;
 use crate::filter::{Filter, Flow};
 
-/// Refuses addresses; see the [module](super). Clones share their lists.
+/// Rejects addresses; see the [module](super). Clones share their lists.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[must_use]
 pub struct IpFilter {
@@ -59,8 +59,8 @@ impl Filter for IpFilter {
     fn apply(&self, head: &mut request::Parts) -> Flow {
         match head.context().and_then(RequestContext::client_ip) {
             Some(address) if self.admits(address) => Flow::Continue,
-            Some(_) => Flow::Refuse(Reason::AddressDenied.into()),
-            None => Flow::Refuse(Reason::ClientAddressUnknown.into()),
+            Some(_) => Flow::Reject(Reason::AddressDenied.into()),
+            None => Flow::Reject(Reason::ClientAddressUnknown.into()),
         }
     }
 }
@@ -88,7 +88,7 @@ mod tests {
     fn passes(filter: &IpFilter, peer: &str) -> bool {
         match flow(filter, Some(peer)) {
             Flow::Continue => true,
-            Flow::Refuse(error) => {
+            Flow::Reject(error) => {
                 assert_eq!(error.reason(), Reason::AddressDenied);
                 false
             }
@@ -124,7 +124,7 @@ mod tests {
     fn rejects_clients_of_unknown_address() {
         for filter in [IpFilter::new(), IpFilter::new().allow(nets(&["127.0.0.0/8", "0.0.0.0/0"]))]
         {
-            let Flow::Refuse(error) = flow(&filter, None) else { panic!("it passed") };
+            let Flow::Reject(error) = flow(&filter, None) else { panic!("it passed") };
             assert_eq!(error.reason(), Reason::ClientAddressUnknown);
         }
     }

@@ -17,7 +17,7 @@
 //! ```
 //!
 //! What counts is the client's [address](gateway_core::RequestContext::client_ip): the peer's, or
-//! what trusted proxies in front of the gateway say, never a field that anybody can send. A refused
+//! what trusted proxies in front of the gateway say, never a field that anybody can send. A rejected
 //! request fails with [`Reason::AddressDenied`](gateway_core::Reason::AddressDenied) (403), or, when the
 //! address is unknown, with
 //! [`Reason::ClientAddressUnknown`](gateway_core::Reason::ClientAddressUnknown) (500).

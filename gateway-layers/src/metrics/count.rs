@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gateway_core::{
-    AttemptFinished, End, HandshakeFailed, RequestFinished, RequestRefused, StateChanged,
+    AttemptFinished, End, HandshakeFailed, RequestFinished, RequestRejected, StateChanged,
 };
 use http::{Method, StatusCode};
 
@@ -30,7 +30,7 @@ pub(super) struct Counts {
     pub(super) routes: Named<OfRoute>,
     pub(super) clusters: Named<OfCluster>,
     pub(super) calls: Calls,
-    pub(super) refused: HashMap<(Box<str>, Reason), u64>,
+    pub(super) rejected: HashMap<(Box<str>, Reason), u64>,
     pub(super) handshakes: HashMap<Box<str>, u64>,
     pub(super) states: HashMap<(&'static str, &'static str), u64>,
     pub(super) overflowed: u64,
@@ -101,9 +101,9 @@ impl Counts {
         found.durations.count(&self.bounds, event.duration);
     }
 
-    pub(super) fn refused(&mut self, event: &RequestRefused<'_>) {
+    pub(super) fn rejected(&mut self, event: &RequestRejected<'_>) {
         let listener = event.connection.listener.name.as_str().into();
-        *self.refused.entry((listener, event.error.reason())).or_default() += 1;
+        *self.rejected.entry((listener, event.error.reason())).or_default() += 1;
     }
 
     pub(super) fn handshake(&mut self, event: &HandshakeFailed<'_>) {
@@ -132,7 +132,7 @@ impl Counts {
             own.durations.add(&one.durations);
         }
         self.calls.add(&other.calls);
-        add(&mut self.refused, &other.refused);
+        add(&mut self.rejected, &other.rejected);
         add(&mut self.handshakes, &other.handshakes);
         add(&mut self.states, &other.states);
         self.overflowed += other.overflowed;

@@ -29,7 +29,7 @@ impl Collector for MetricsCollector {
         requests(&counts, &mut encoder)?;
         of_grpc(&counts, &mut encoder)?;
         attempts(&counts, &mut encoder)?;
-        refusals(&counts, &mut encoder)
+        rejections(&counts, &mut encoder)
     }
 }
 
@@ -65,7 +65,7 @@ fn requests(counts: &Counts, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result
         let ends = ends.into_iter().filter(|(_, count)| *count > 0);
         ends.map(move |(end, count)| ([("route", name), ("end", end)], count))
     });
-    counters(encoder, "gateway_answers_cut", "Answers that did not end whole", series)
+    counters(encoder, "gateway_responses_aborted", "Answers that did not end whole", series)
 }
 
 /// In the names and labels of `go-grpc-prometheus`. A gateway does not know which kind of call a
@@ -103,14 +103,14 @@ fn attempts(counts: &Counts, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result
     histogram(encoder, ("gateway_upstream_attempt_duration_seconds", help), &counts.bounds, series)
 }
 
-fn refusals(counts: &Counts, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-    let mut refused: Vec<_> = counts.refused.iter().collect();
-    refused.sort_unstable_by_key(|((listener, reason), _)| (listener, reason.code()));
-    let series = refused.into_iter().map(|((listener, reason), count)| {
+fn rejections(counts: &Counts, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+    let mut rejected: Vec<_> = counts.rejected.iter().collect();
+    rejected.sort_unstable_by_key(|((listener, reason), _)| (listener, reason.code()));
+    let series = rejected.into_iter().map(|((listener, reason), count)| {
         ([("listener", &**listener), ("reason", reason.code())], *count)
     });
     let help = "What clients sent that was no request";
-    counters(encoder, "gateway_requests_refused", help, series)?;
+    counters(encoder, "gateway_requests_rejected", help, series)?;
     let mut handshakes: Vec<_> = counts.handshakes.iter().collect();
     handshakes.sort_unstable();
     let series = handshakes.into_iter().map(|(name, count)| ([("listener", &**name)], *count));

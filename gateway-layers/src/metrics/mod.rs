@@ -1,7 +1,7 @@
 //! [`Metrics`]: what happens, counted, in the form that Prometheus reads.
 //!
 //! An observer: it sees each request when its answer has ended, each try at an endpoint, and what
-//! was refused before it was a request.
+//! was rejected before it was a request.
 //!
 //! ```
 //! use gateway_core::{Gateway, Module, Route, RouteMatch};
@@ -26,8 +26,8 @@
 //! | `grpc_server_handled_total` | `grpc_type`, `grpc_service`, `grpc_method`, `grpc_code` | calls of gRPC that have ended, in the names of `go-grpc-prometheus` |
 //! | `grpc_server_handling_seconds` | the same | a histogram of the time from a call's head to its end |
 //! | `gateway_failures_total` | `route`, `reason` | answers that the gateway made itself, by [`Reason`] |
-//! | `gateway_answers_cut_total` | `route`, `end` | answers that did not end whole: `broken` (the source failed) or `dropped` (the client left) |
-//! | `gateway_requests_refused_total` | `listener`, `reason` | what clients sent that was no request; nowhere else counted |
+//! | `gateway_responses_aborted_total` | `route`, `end` | answers that did not end whole: `broken` (the source failed) or `dropped` (the client left) |
+//! | `gateway_requests_rejected_total` | `listener`, `reason` | what clients sent that was no request; nowhere else counted |
 //! | `gateway_handshakes_failed_total` | `listener` | TLS handshakes that came to nothing |
 //! | `gateway_upstream_attempts_total` | `cluster`, `outcome` | tries at endpoints: `2xx` and so on, `grpc_unavailable` and so on for a gRPC call that failed, or a reason |
 //! | `gateway_upstream_attempt_duration_seconds` | `cluster` | a histogram of the time from the pick to the answer's head |
@@ -57,7 +57,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gateway_core::{
-    AttemptFinished, HandshakeFailed, Observer, Reason, RequestFinished, RequestRefused,
+    AttemptFinished, HandshakeFailed, Observer, Reason, RequestFinished, RequestRejected,
     StateChanged,
 };
 pub use prometheus_client;
@@ -187,8 +187,8 @@ impl Observer for Metrics {
         self.shards.own(|counts| counts.request(event));
     }
 
-    fn request_refused(&self, event: &RequestRefused<'_>) {
-        self.shards.own(|counts| counts.refused(event));
+    fn request_rejected(&self, event: &RequestRejected<'_>) {
+        self.shards.own(|counts| counts.rejected(event));
     }
 
     fn handshake_failed(&self, event: &HandshakeFailed<'_>) {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Number, Value};
 
-use super::config::CompareSettings;
+use super::config::CompareConfig;
 use super::json_path::escaped;
 
 /// Of one pair of answers, so many differences are told apart.
@@ -27,7 +27,7 @@ pub(super) struct Found {
 pub(super) fn differences(
     mut primary: Value,
     mut mirror: Value,
-    settings: &CompareSettings,
+    settings: &CompareConfig,
 ) -> Vec<Found> {
     normalize(&mut primary, settings);
     normalize(&mut mirror, settings);
@@ -37,7 +37,7 @@ pub(super) fn differences(
 }
 
 /// Takes out what is of no interest.
-fn normalize(document: &mut Value, settings: &CompareSettings) {
+fn normalize(document: &mut Value, settings: &CompareConfig) {
     for path in &settings.ignore {
         path.remove(document);
     }
@@ -151,16 +151,16 @@ mod tests {
 
     use super::*;
 
-    fn settings(ignore: &[&str], unordered: &[&str]) -> CompareSettings {
+    fn settings(ignore: &[&str], unordered: &[&str]) -> CompareConfig {
         let parsed = |list: &[&str]| list.iter().map(|path| path.parse().unwrap()).collect();
-        CompareSettings {
+        CompareConfig {
             ignore: parsed(ignore),
             unordered: parsed(unordered),
-            ..CompareSettings::default()
+            ..CompareConfig::default()
         }
     }
 
-    fn places(primary: Value, mirror: Value, settings: &CompareSettings) -> Vec<String> {
+    fn places(primary: Value, mirror: Value, settings: &CompareConfig) -> Vec<String> {
         differences(primary, mirror, settings).into_iter().map(|found| found.place).collect()
     }
 
@@ -236,15 +236,15 @@ mod tests {
             .prop_map(|steps| steps.iter().map(|step| format!("/{step}")).collect())
     }
 
-    fn any_settings() -> impl Strategy<Value = CompareSettings> {
+    fn any_settings() -> impl Strategy<Value = CompareConfig> {
         let paths = || prop::collection::vec(path(), 0..4);
         (paths(), paths()).prop_map(|(ignore, unordered)| {
             let parsed =
                 |list: Vec<String>| list.iter().map(|path| path.parse().unwrap()).collect();
-            CompareSettings {
+            CompareConfig {
                 ignore: parsed(ignore),
                 unordered: parsed(unordered),
-                ..CompareSettings::default()
+                ..CompareConfig::default()
             }
         })
     }

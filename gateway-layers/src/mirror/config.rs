@@ -9,7 +9,7 @@ use super::json_path::JsonPath;
 /// What a [`MirrorLayer`](super::MirrorLayer) sends to its mirror.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
-pub struct MirrorSettings {
+pub struct MirrorConfig {
     /// Of the requests that may be mirrored, so many in a hundred are: 0 to 100, in steps of a
     /// hundredth. Default: 100.
     pub percent: f64,
@@ -24,10 +24,10 @@ pub struct MirrorSettings {
     /// Default: 10 s.
     pub timeout: Duration,
     /// The answers are compared. Default: they are not.
-    pub compare: Option<CompareSettings>,
+    pub compare: Option<CompareConfig>,
 }
 
-impl Default for MirrorSettings {
+impl Default for MirrorConfig {
     fn default() -> Self {
         Self {
             percent: 100.0,
@@ -69,7 +69,7 @@ impl Methods {
 /// fields are not.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
-pub struct CompareSettings {
+pub struct CompareConfig {
     /// What differs here is no difference.
     pub ignore: Vec<JsonPath>,
     /// The order of the elements of these arrays is no difference.
@@ -83,7 +83,7 @@ pub struct CompareSettings {
     pub show_values: bool,
 }
 
-impl Default for CompareSettings {
+impl Default for CompareConfig {
     fn default() -> Self {
         Self {
             ignore: Vec::new(),

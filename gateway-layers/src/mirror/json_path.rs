@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn what_names_no_place_is_refused() {
+    fn what_names_no_place_is_rejected() {
         for text in ["a..b", ".a", "a.", ".", "/a~", "/a~2b"] {
             assert!(text.parse::<JsonPath>().is_err(), "{text}");
         }

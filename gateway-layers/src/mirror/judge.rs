@@ -8,7 +8,7 @@ use http::Method;
 use serde_json::Value;
 
 use super::compare::{Found, canonical, differences};
-use super::config::CompareSettings;
+use super::config::CompareConfig;
 use super::layer::Shared;
 use super::report::Difference;
 use super::tee::Seen;
@@ -27,7 +27,7 @@ pub(super) struct Subject {
 /// Compares the answers to `subject`, and counts what comes of it.
 pub(super) fn judge(
     shared: &Shared,
-    settings: &CompareSettings,
+    settings: &CompareConfig,
     subject: &Subject,
     primary: Seen,
     mirror: Seen,
@@ -69,7 +69,7 @@ enum Compared {
     Unknown,
 }
 
-fn compare(settings: &CompareSettings, primary: Seen, mirror: Seen) -> Compared {
+fn compare(settings: &CompareConfig, primary: Seen, mirror: Seen) -> Compared {
     let is_encoded = primary.is_encoded || mirror.is_encoded;
     let is_json = primary.is_json && mirror.is_json && !is_encoded;
     let (Some(ours), Some(theirs)) = (primary.body, mirror.body) else {
@@ -82,7 +82,7 @@ fn compare(settings: &CompareSettings, primary: Seen, mirror: Seen) -> Compared 
         // The same content can be encoded in many ways.
         return Compared::Unknown;
     }
-    // The parser refuses what nests deeper than 128 levels: then bytes are all there is.
+    // The parser rejects what nests deeper than 128 levels: then bytes are all there is.
     if is_json
         && let (Ok(ours), Ok(theirs)) =
             (serde_json::from_slice(&ours), serde_json::from_slice(&theirs))
@@ -96,7 +96,7 @@ fn compare(settings: &CompareSettings, primary: Seen, mirror: Seen) -> Compared 
 }
 
 /// A value for people: itself where that is wanted, else its kind, length and hash.
-fn shown(value: &Option<Value>, shared: &Shared, settings: &CompareSettings) -> String {
+fn shown(value: &Option<Value>, shared: &Shared, settings: &CompareConfig) -> String {
     let Some(value) = value else { return "nothing".to_owned() };
     if settings.show_values {
         let text = value.to_string();

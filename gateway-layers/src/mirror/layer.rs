@@ -9,7 +9,7 @@ use gateway_core::{Module, Request, Tasks};
 use http::{Method, header};
 use tower_layer::Layer;
 
-use super::config::MirrorSettings;
+use super::config::MirrorConfig;
 use super::report::{Counts, Mirror};
 use super::send::{COPY, Slot};
 use super::service::Mirrored;
@@ -28,7 +28,7 @@ pub struct MirrorLayer {
 /// What everybody shares who has to do with one mirror.
 pub(super) struct Shared {
     pub(super) module: Module,
-    pub(super) settings: MirrorSettings,
+    pub(super) settings: MirrorConfig,
     pub(super) counts: Counts,
     /// Hashes of values are of use in one process only, so that nobody can look them up.
     pub(super) hashes: RandomState,
@@ -39,7 +39,7 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    fn new(module: Module, settings: MirrorSettings) -> Self {
+    fn new(module: Module, settings: MirrorConfig) -> Self {
         let share = (settings.percent.clamp(0.0, 100.0) * 100.0).round() as u64;
         Self {
             module,
@@ -78,17 +78,14 @@ impl Shared {
 }
 
 impl MirrorLayer {
-    /// Copies go to `module`, with the default [`MirrorSettings`].
+    /// Copies go to `module`, with the default [`MirrorConfig`].
     pub fn new(module: Module) -> Self {
-        Self {
-            shared: Arc::new(Shared::new(module, MirrorSettings::default())),
-            tasks: Tasks::new(),
-        }
+        Self { shared: Arc::new(Shared::new(module, MirrorConfig::default())), tasks: Tasks::new() }
     }
 
     /// Mirrors as `settings` say. To be called before [`handle`](Self::handle): it begins a new
     /// report.
-    pub fn settings(mut self, settings: MirrorSettings) -> Self {
+    pub fn settings(mut self, settings: MirrorConfig) -> Self {
         self.shared = Arc::new(Shared::new(self.shared.module.clone(), settings));
         self
     }

@@ -5,17 +5,17 @@
 //!
 //! ```
 //! use gateway_core::{FixedResponse, Module};
-//! use gateway_layers::mirror::{CompareSettings, MirrorLayer, MirrorSettings};
+//! use gateway_layers::mirror::{CompareConfig, MirrorLayer, MirrorConfig};
 //! use tower::ServiceBuilder;
 //!
 //! # fn main() -> Result<(), gateway_layers::mirror::InvalidPath> {
 //! let orders = Module::new(FixedResponse::new(http::StatusCode::NO_CONTENT));
 //! let orders_next = Module::new(FixedResponse::new(http::StatusCode::NO_CONTENT));
 //!
-//! let mut compare = CompareSettings::default();
+//! let mut compare = CompareConfig::default();
 //! compare.ignore = vec!["/id".parse()?, "items.*.updated".parse()?];
 //! compare.unordered = vec!["/items".parse()?];
-//! let mut settings = MirrorSettings::default();
+//! let mut settings = MirrorConfig::default();
 //! settings.percent = 10.0;
 //! settings.compare = Some(compare);
 //!
@@ -34,8 +34,8 @@
 //! may be written to:
 //!
 //! ```
-//! # use gateway_layers::mirror::{Methods, MirrorSettings};
-//! let mut settings = MirrorSettings::default();
+//! # use gateway_layers::mirror::{Methods, MirrorConfig};
+//! let mut settings = MirrorConfig::default();
 //! settings.methods = Methods::All;
 //! ```
 //!
@@ -64,7 +64,7 @@ mod tee;
 #[cfg(test)]
 mod tests;
 
-pub use self::config::{CompareSettings, Methods, MirrorSettings};
+pub use self::config::{CompareConfig, Methods, MirrorConfig};
 pub use self::json_path::{InvalidPath, JsonPath};
 pub use self::layer::MirrorLayer;
 pub use self::report::{Difference, Mirror, MirrorReport};

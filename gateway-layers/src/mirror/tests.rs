@@ -73,12 +73,12 @@ fn records() -> (Module, mpsc::UnboundedReceiver<(http::request::Parts, Bytes)>)
     (module, receiver)
 }
 
-fn all() -> MirrorSettings {
-    MirrorSettings { methods: Methods::All, ..MirrorSettings::default() }
+fn all() -> MirrorConfig {
+    MirrorConfig { methods: Methods::All, ..MirrorConfig::default() }
 }
 
-fn comparing(compare: CompareSettings) -> MirrorSettings {
-    MirrorSettings { compare: Some(compare), ..all() }
+fn comparing(compare: CompareConfig) -> MirrorConfig {
+    MirrorConfig { compare: Some(compare), ..all() }
 }
 
 async fn text(outcome: Outcome) -> Bytes {
@@ -94,7 +94,7 @@ async fn exchange(layer: &MirrorLayer, primary: Module, request: Request) -> Byt
 }
 
 /// What is reported when `primary` and `mirror` answer the same request.
-async fn compared(compare: CompareSettings, primary: Module, mirror: Module) -> MirrorReport {
+async fn compared(compare: CompareConfig, primary: Module, mirror: Module) -> MirrorReport {
     let layer = MirrorLayer::new(mirror).settings(comparing(compare));
     layer.layer(primary).oneshot(get()).await.unwrap().into_body().collect().await.unwrap();
     sleep(60 * SECOND).await;
@@ -143,7 +143,7 @@ async fn a_mirror_in_trouble_is_no_trouble() {
     }));
     let panics = Module::new(module_fn(async |_: Request| -> Outcome { panic!("a mirror") }));
     for mirror in [never(), fails, panics] {
-        let layer = MirrorLayer::new(mirror).settings(comparing(CompareSettings::default()));
+        let layer = MirrorLayer::new(mirror).settings(comparing(CompareConfig::default()));
         let began = Instant::now();
         let answer = layer.layer(answers(200, "done")).oneshot(get()).await;
         assert_eq!(text(answer).await, "done");
@@ -156,7 +156,7 @@ async fn a_mirror_in_trouble_is_no_trouble() {
 
 #[tokio::test(start_paused = true)]
 async fn the_failure_of_the_first_module_passes_and_is_not_compared() {
-    let layer = MirrorLayer::new(answers(200, "")).settings(comparing(CompareSettings::default()));
+    let layer = MirrorLayer::new(answers(200, "")).settings(comparing(CompareConfig::default()));
     let fails = Module::new(module_fn(async |_: Request| {
         Err::<Response, _>(Error::new(Reason::UpstreamClosed))
     }));
@@ -189,10 +189,10 @@ async fn large_bodies_are_not_mirrored_and_pass() {
 #[tokio::test(start_paused = true)]
 async fn a_body_that_was_not_read_is_not_mirrored() {
     let layer = MirrorLayer::new(never()).settings(all());
-    let refuses =
+    let rejects =
         Module::new(module_fn(async |_: Request| Ok::<_, Error>(Response::new("no".into()))));
     let unread = request(Method::POST, slow(&["ab"]));
-    assert_eq!(exchange(&layer, refuses, unread).await, "no");
+    assert_eq!(exchange(&layer, rejects, unread).await, "no");
     let report = layer.handle().report();
     assert_eq!((report.skipped_unread, report.mirrored), (1, 0));
 }
@@ -218,7 +218,7 @@ async fn as_many_copies_as_may_be_are_under_way() {
 async fn only_safe_methods_are_mirrored_unless_said_otherwise() {
     let only = Methods::Only(vec![Method::POST]);
     for (methods, expected) in [(Methods::Safe, 2), (Methods::All, 4), (only, 1)] {
-        let settings = MirrorSettings { methods, ..MirrorSettings::default() };
+        let settings = MirrorConfig { methods, ..MirrorConfig::default() };
         let layer = MirrorLayer::new(answers(200, "")).settings(settings);
         for method in [Method::GET, Method::HEAD, Method::POST, Method::DELETE, Method::CONNECT] {
             exchange(&layer, answers(200, ""), request(method, Body::empty())).await;
@@ -264,7 +264,7 @@ async fn the_answer_passes_piece_by_piece_while_it_is_compared() {
             Ok::<_, Error>(Response::new(slow(&["[1,", "2]"])))
         }))
     };
-    let settings = comparing(CompareSettings::default());
+    let settings = comparing(CompareConfig::default());
     let layer = MirrorLayer::new(streams()).settings(settings);
     let began = Instant::now();
     let mut body = layer.layer(streams()).oneshot(get()).await.unwrap().into_body();
@@ -280,10 +280,10 @@ async fn the_answer_passes_piece_by_piece_while_it_is_compared() {
 
 #[tokio::test(start_paused = true)]
 async fn answers_are_compared() {
-    let how = CompareSettings {
+    let how = CompareConfig {
         ignore: vec!["/id".parse().unwrap()],
         unordered: vec!["/items".parse().unwrap()],
-        ..CompareSettings::default()
+        ..CompareConfig::default()
     };
     let ours = answers(200, r#"{"id": 1, "items": [1, 2]}"#);
     for (theirs, expected) in [
@@ -301,7 +301,7 @@ async fn answers_are_compared() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_too_large_broken_or_encoded_is_not_compared() {
-    let small = CompareSettings { compare_limit: 3, ..CompareSettings::default() };
+    let small = CompareConfig { compare_limit: 3, ..CompareConfig::default() };
     let report = compared(small.clone(), answers(200, "[10]"), answers(200, "[1]")).await;
     assert_eq!((report.uncompared, report.differed_body), (1, 0));
     let report = compared(small, answers(200, "[1]"), answers(200, "[10]")).await;
@@ -314,7 +314,7 @@ async fn what_is_too_large_broken_or_encoded_is_not_compared() {
             Ok::<_, Error>(response)
         }))
     };
-    let how = CompareSettings::default();
+    let how = CompareConfig::default();
     let report = compared(how.clone(), encoded("a"), encoded("b")).await;
     assert_eq!((report.uncompared, report.matched), (1, 0));
     let report = compared(how.clone(), encoded("a"), encoded("a")).await;
@@ -341,9 +341,9 @@ async fn documents_that_nest_without_end_are_bytes() {
             Ok::<_, Error>(response)
         }))
     };
-    let report = compared(CompareSettings::default(), deep(), deep()).await;
+    let report = compared(CompareConfig::default(), deep(), deep()).await;
     assert_eq!(report.matched, 1);
-    let report = compared(CompareSettings::default(), deep(), answers(200, "[]")).await;
+    let report = compared(CompareConfig::default(), deep(), answers(200, "[]")).await;
     assert_eq!(report.differed_body, 1);
 }
 
@@ -351,7 +351,7 @@ async fn documents_that_nest_without_end_are_bytes() {
 async fn differences_show_no_values_unless_they_are_to() {
     let ours = answers(200, r#"{"token": "hunter2", "n": 1, "only": [1], "same": "hunter2"}"#);
     let theirs = answers(200, r#"{"token": "hunter3", "n": true, "same": "hunter2"}"#);
-    let how = CompareSettings::default();
+    let how = CompareConfig::default();
     let report = compared(how.clone(), ours.clone(), theirs.clone()).await;
     let shown = format!("{:?}", report.differences);
     assert!(!shown.contains("hunter") && !shown.contains("secret"), "{shown}");
@@ -363,13 +363,13 @@ async fn differences_show_no_values_unless_they_are_to() {
     assert_eq!(report.differences[1].mirror, "nothing");
     assert_eq!((token.path.as_str(), &token.method), ("/orders/7", &Method::GET));
 
-    let report = compared(CompareSettings { show_values: true, ..how }, ours, theirs).await;
+    let report = compared(CompareConfig { show_values: true, ..how }, ours, theirs).await;
     assert_eq!(report.differences[2].primary, r#""hunter2""#);
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_first_differences_are_kept() {
-    let settings = comparing(CompareSettings { differences: 3, ..CompareSettings::default() });
+    let settings = comparing(CompareConfig { differences: 3, ..CompareConfig::default() });
     let layer = MirrorLayer::new(answers(404, "")).settings(settings);
     for _ in 0..5 {
         exchange(&layer, answers(200, ""), get()).await;
@@ -389,7 +389,7 @@ async fn latencies_stand_side_by_side() {
             Ok::<_, Error>(Response::new(Body::empty()))
         }))
     };
-    let report = compared(CompareSettings::default(), after(SECOND), after(3 * SECOND)).await;
+    let report = compared(CompareConfig::default(), after(SECOND), after(3 * SECOND)).await;
     assert_eq!((report.primary_latency, report.mirror_latency), (SECOND, 3 * SECOND));
 }
 

@@ -138,7 +138,7 @@ fn patterns_are_said_in_one_form() {
 }
 
 #[test]
-fn what_is_no_pattern_is_refused() {
+fn what_is_no_pattern_is_rejected() {
     for (text, expected) in [
         ("example.com", "an origin such as"),
         ("https://", "an origin such as"),

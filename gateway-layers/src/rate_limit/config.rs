@@ -89,7 +89,7 @@ pub struct Limit {
     pub cost: u64,
     /// Other numbers for principals of these tiers. Each tier is counted for itself. Default: none.
     pub tiers: BTreeMap<String, Tier>,
-    /// It is counted and reported, and refuses nobody. Default: false.
+    /// It is counted and reported, and rejects nobody. Default: false.
     pub shadow: bool,
 }
 
@@ -220,7 +220,7 @@ impl Limit {
         self
     }
 
-    /// Counts and reports, and refuses nobody.
+    /// Counts and reports, and rejects nobody.
     pub fn shadow(mut self) -> Self {
         self.shadow = true;
         self
@@ -246,7 +246,7 @@ impl Limit {
 
 /// What is wrong with limits, all of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ConfigError {
+pub struct RateLimitConfigError {
     problems: Vec<ConfigProblem>,
 }
 
@@ -260,14 +260,14 @@ pub struct ConfigProblem {
     pub problem: Problem,
 }
 
-impl ConfigError {
+impl RateLimitConfigError {
     /// Everything that is wrong.
     pub fn problems(&self) -> &[ConfigProblem] {
         &self.problems
     }
 }
 
-impl fmt::Display for ConfigError {
+impl fmt::Display for RateLimitConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, problem) in self.problems.iter().enumerate() {
             write!(f, "{}{problem}", if index == 0 { "" } else { "; " })?;
@@ -276,7 +276,7 @@ impl fmt::Display for ConfigError {
     }
 }
 
-impl std::error::Error for ConfigError {}
+impl std::error::Error for RateLimitConfigError {}
 
 impl fmt::Display for ConfigProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -290,23 +290,23 @@ impl fmt::Display for ConfigProblem {
 /// What a [`RateLimiter`](super::RateLimiter) counts.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
-pub struct RateLimitSettings {
+pub struct RateLimitConfig {
     /// What is counted under one name in one store is one: the route's id, say. 1 to 64 letters,
     /// digits, `-`, `_`, `.`. Default: `default`.
     pub name: String,
-    /// The limits, 1 to [`MOST_LIMITS`]. Default: none, which is refused.
+    /// The limits, 1 to [`MOST_LIMITS`]. Default: none, which is rejected.
     pub limits: Vec<Limit>,
     /// Answers say what is left (`RateLimit`) of which limits (`RateLimit-Policy`). Default: true.
     pub headers: bool,
 }
 
-impl Default for RateLimitSettings {
+impl Default for RateLimitConfig {
     fn default() -> Self {
         Self { name: "default".to_owned(), limits: Vec::new(), headers: true }
     }
 }
 
-impl RateLimitSettings {
+impl RateLimitConfig {
     /// `limits`, counted under `name`.
     pub fn new(name: impl Into<String>, limits: impl IntoIterator<Item = Limit>) -> Self {
         Self { name: name.into(), limits: limits.into_iter().collect(), ..Self::default() }
@@ -317,12 +317,12 @@ impl RateLimitSettings {
     /// # Errors
     ///
     /// With everything that is wrong.
-    pub fn validate(&self) -> Result<(), ConfigError> {
+    pub fn validate(&self) -> Result<(), RateLimitConfigError> {
         self.rules().map(drop)
     }
 
     /// Name and rules of each limit.
-    pub(super) fn rules(&self) -> Result<Vec<(String, Vec<Rule>)>, ConfigError> {
+    pub(super) fn rules(&self) -> Result<Vec<(String, Vec<Rule>)>, RateLimitConfigError> {
         let mut problems = Vec::new();
         let mut found: Vec<(String, Vec<Rule>)> = Vec::new();
         let mut wrong = |limit: &str, problem| {
@@ -352,23 +352,23 @@ impl RateLimitSettings {
             });
             found.push((name, rules));
         }
-        if problems.is_empty() { Ok(found) } else { Err(ConfigError { problems }) }
+        if problems.is_empty() { Ok(found) } else { Err(RateLimitConfigError { problems }) }
     }
 }
 
-impl From<Limit> for RateLimitSettings {
+impl From<Limit> for RateLimitConfig {
     fn from(limit: Limit) -> Self {
         Self { limits: vec![limit], ..Self::default() }
     }
 }
 
-impl From<Vec<Limit>> for RateLimitSettings {
+impl From<Vec<Limit>> for RateLimitConfig {
     fn from(limits: Vec<Limit>) -> Self {
         Self { limits, ..Self::default() }
     }
 }
 
-impl<const N: usize> From<[Limit; N]> for RateLimitSettings {
+impl<const N: usize> From<[Limit; N]> for RateLimitConfig {
     fn from(limits: [Limit; N]) -> Self {
         Vec::from(limits).into()
     }

@@ -55,7 +55,7 @@ impl RateLimiter {
         early: &[bool],
         context: Option<&RequestContext>,
     ) -> Result<(), Error> {
-        if !matches!(admission, Ok(Admission::Refused)) {
+        if !matches!(admission, Ok(Admission::Rejected)) {
             return Ok(());
         }
         // The others count callers, who are not known yet.

@@ -2,7 +2,7 @@
 
 use tower_layer::Layer;
 
-use super::config::{ConfigError, RateLimitSettings};
+use super::config::{RateLimitConfig, RateLimitConfigError};
 use super::limiter::RateLimiter;
 use crate::guard::{GuardLayer, GuardService};
 
@@ -22,7 +22,7 @@ impl RateLimitLayer {
     /// # Errors
     ///
     /// When the limits cannot work, with everything that is wrong.
-    pub fn new(limits: impl Into<RateLimitSettings>) -> Result<Self, ConfigError> {
+    pub fn new(limits: impl Into<RateLimitConfig>) -> Result<Self, RateLimitConfigError> {
         RateLimiter::new(limits).map(Self::from)
     }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use gateway_core::{Error, Reason, Request, RequestContext, RequestExt};
 use http::HeaderValue;
 
-use super::config::{ConfigError, Limit, MOST_LIMITS, RateLimitSettings};
+use super::config::{Limit, MOST_LIMITS, RateLimitConfig, RateLimitConfigError};
 use super::headers::{self, RATE_LIMIT, RATE_LIMIT_POLICY};
 use super::key::{KeyPart, Seed, Subject};
 use super::rule::{Level, Rule};
@@ -38,7 +38,7 @@ pub(super) struct Shared {
     group: Option<Seed>,
     group_by: Box<[KeyPart]>,
     admitted: AtomicU64,
-    refused: AtomicU64,
+    rejected: AtomicU64,
     failed: AtomicU64,
 }
 
@@ -53,7 +53,7 @@ pub(super) struct Counted {
     binding: bool,
     /// Counts by what a request is before its caller is known: neither key nor tiers need one.
     pub(super) early: bool,
-    refused: AtomicU64,
+    rejected: AtomicU64,
 }
 
 /// Which rule of each limit holds for a request.
@@ -63,7 +63,7 @@ pub(super) struct Chosen([u16; MOST_LIMITS]);
 /// Makes a [`RateLimiter`].
 #[must_use]
 pub struct RateLimiterBuilder {
-    settings: RateLimitSettings,
+    settings: RateLimitConfig,
     store: Option<Box<dyn Store>>,
     cost_of: Option<CostOf>,
 }
@@ -89,9 +89,9 @@ impl RateLimiterBuilder {
     /// # Errors
     ///
     /// When they cannot work, with everything that is wrong.
-    pub fn build(self) -> Result<RateLimiter, ConfigError> {
+    pub fn build(self) -> Result<RateLimiter, RateLimitConfigError> {
         let rules = self.settings.rules()?;
-        let RateLimitSettings { name, limits, headers } = self.settings;
+        let RateLimitConfig { name, limits, headers } = self.settings;
         let limits = limits.into_iter().zip(rules);
         let limits: Box<[_]> =
             limits.map(|(limit, (own, rules))| Counted::new(&name, own, limit, rules)).collect();
@@ -108,7 +108,7 @@ impl RateLimiterBuilder {
             store,
             cost_of: self.cost_of,
             admitted: AtomicU64::new(0),
-            refused: AtomicU64::new(0),
+            rejected: AtomicU64::new(0),
             failed: AtomicU64::new(0),
         };
         let policy = if headers { shared.policy_of(&Chosen([0; MOST_LIMITS])) } else { None };
@@ -130,12 +130,12 @@ impl RateLimiter {
     /// # Errors
     ///
     /// When they cannot work, with everything that is wrong.
-    pub fn new(settings: impl Into<RateLimitSettings>) -> Result<Self, ConfigError> {
+    pub fn new(settings: impl Into<RateLimitConfig>) -> Result<Self, RateLimitConfigError> {
         Self::builder(settings).build()
     }
 
     /// The same with a store or a cost of its own.
-    pub fn builder(settings: impl Into<RateLimitSettings>) -> RateLimiterBuilder {
+    pub fn builder(settings: impl Into<RateLimitConfig>) -> RateLimiterBuilder {
         RateLimiterBuilder { settings: settings.into(), store: None, cost_of: None }
     }
 
@@ -149,7 +149,7 @@ impl RateLimiter {
         let shared = &*self.shared;
         let limits = shared.limits.iter().map(|limit| LimitStatus {
             name: Arc::clone(&limit.name),
-            over: limit.refused.load(Ordering::Relaxed),
+            over: limit.rejected.load(Ordering::Relaxed),
             shadow: !limit.binding,
         });
         RateLimitStatus {
@@ -157,7 +157,7 @@ impl RateLimiter {
             store: shared.store.name(),
             store_status: shared.store.status(),
             admitted: shared.admitted.load(Ordering::Relaxed),
-            refused: shared.refused.load(Ordering::Relaxed),
+            rejected: shared.rejected.load(Ordering::Relaxed),
             failed: shared.failed.load(Ordering::Relaxed),
             limits: limits.collect(),
         }
@@ -202,7 +202,7 @@ impl RateLimiter {
                 level: *level,
                 shadow: !limit.binding,
             });
-            let admitted = admission != Admission::Refused;
+            let admitted = admission != Admission::Rejected;
             Ok(Outlook { admitted, limits: limits.collect() })
         }
     }
@@ -221,7 +221,7 @@ impl RateLimiter {
         let ask = self.asking(request, true);
         if ask.lacks_address() {
             count(&self.shared.failed);
-            return Checked::Refuse(Reason::ClientAddressUnknown.into());
+            return Checked::Reject(Reason::ClientAddressUnknown.into());
         }
         let charges: [_; N] = std::array::from_fn(|index| ask.charge(index));
         let mut levels = [Level::default(); N];
@@ -246,7 +246,7 @@ impl RateLimiter {
         }
     }
 
-    /// What comes of a decision: the answer's fields, the counts, and why it is refused.
+    /// What comes of a decision: the answer's fields, the counts, and why it is rejected.
     pub(super) fn settle(
         &self,
         chosen: &Chosen,
@@ -259,27 +259,27 @@ impl RateLimiter {
         let levels = if admission == Admission::Uncounted { &[] } else { levels };
         for (limit, _, level) in shared.with_levels(chosen, levels) {
             if !level.fits {
-                count(&limit.refused);
+                count(&limit.rejected);
                 if !limit.binding {
                     tracing::debug!(limit = &*limit.name, "over a limit that is in shadow");
                 }
             }
         }
-        // Where nobody keeps them for the answer, a refusal says them itself.
+        // Where nobody keeps them for the answer, a rejection says them itself.
         let unsaid = match (shared.fields(chosen, levels), context) {
             (Some((state, policy)), Some(context)) => {
-                context.append_to_answer(RATE_LIMIT, state);
-                context.append_to_answer(RATE_LIMIT_POLICY, policy);
+                context.append_response_header(RATE_LIMIT, state);
+                context.append_response_header(RATE_LIMIT_POLICY, policy);
                 None
             }
             (fields, _) => fields,
         };
-        if admission != Admission::Refused {
+        if admission != Admission::Rejected {
             count(&shared.admitted);
             return Ok(());
         }
-        count(&shared.refused);
-        let error = shared.refusal(chosen, levels);
+        count(&shared.rejected);
+        let error = shared.rejection(chosen, levels);
         Err(match unsaid {
             Some((state, policy)) => {
                 error.with_field(RATE_LIMIT, state).with_field(RATE_LIMIT_POLICY, policy)
@@ -340,7 +340,7 @@ impl Counted {
             tiers: places.collect(),
             cost: limit.cost,
             binding: !limit.shadow,
-            refused: AtomicU64::new(0),
+            rejected: AtomicU64::new(0),
         }
     }
 
@@ -418,7 +418,7 @@ impl Shared {
     }
 
     /// Of several limits that are reached the one that lasts longest is told.
-    fn refusal(&self, chosen: &Chosen, levels: &[Level]) -> Error {
+    fn rejection(&self, chosen: &Chosen, levels: &[Level]) -> Error {
         let reached = self.with_levels(chosen, levels);
         let reached = reached.filter(|(limit, _, level)| limit.binding && !level.fits);
         let longest = reached.max_by_key(|(.., level)| level.retry_after.unwrap_or(Duration::MAX));

@@ -23,7 +23,7 @@
 //! ```
 //! use std::time::Duration;
 //!
-//! use gateway_layers::rate_limit::{Algorithm, KeyPart, Limit, RateLimitSettings, RateLimiter};
+//! use gateway_layers::rate_limit::{Algorithm, KeyPart, Limit, RateLimitConfig, RateLimiter};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let minute = Limit::per_minute(60).name("minute").tier("gold", 600);
@@ -32,7 +32,7 @@
 //!     .by([KeyPart::Principal, KeyPart::Route])
 //!     .algorithm(Algorithm::SlidingWindow)
 //!     .name("search");
-//! let settings = RateLimitSettings::new("orders", [minute, day, search]);
+//! let settings = RateLimitConfig::new("orders", [minute, day, search]);
 //! let limiter = RateLimiter::builder(settings)
 //!     .cost_of(|request| if request.uri().path().ends_with("/export") { 10 } else { 1 })
 //!     .build()?;
@@ -45,7 +45,7 @@
 //! - [`TokenBucket`](Algorithm::TokenBucket): in any time of length `per` at most `limit + burst`
 //!   pass. [`SlidingWindow`](Algorithm::SlidingWindow): at most `limit`.
 //! - Under steady overload the rate that passes is within 2 % of `limit`.
-//! - All limits of a request are charged, or none is; who is refused is not charged.
+//! - All limits of a request are charged, or none is; who is rejected is not charged.
 //! - In a [`MemoryStore`] there are never more keys than said. Room is made by keys that are over
 //!   (a full bucket says nothing). Where all are in use, the one of 32 goes that has used the least
 //!   of its limit: who has used up his cannot be forgotten by a flood of fresh keys, as those go
@@ -72,7 +72,8 @@ mod store;
 mod tests;
 
 pub use self::config::{
-    Algorithm, ConfigError, ConfigProblem, Limit, MOST_LIMITS, Problem, RateLimitSettings, Tier,
+    Algorithm, ConfigProblem, Limit, MOST_LIMITS, Problem, RateLimitConfig, RateLimitConfigError,
+    Tier,
 };
 pub use self::key::KeyPart;
 pub use self::layer::RateLimitLayer;
@@ -84,4 +85,4 @@ pub use self::store::{
     StoreStatus,
 };
 #[cfg(feature = "redis")]
-pub use self::store::{RedisSettings, RedisStore, RedisStoreError, WhenAway};
+pub use self::store::{OnUnavailable, RedisConfig, RedisStore, RedisStoreError};

@@ -18,8 +18,8 @@ pub struct RateLimitStatus {
     /// Requests that passed.
     pub admitted: u64,
     /// Requests that were over a limit.
-    pub refused: u64,
-    /// Requests that were refused because they could not be counted.
+    pub rejected: u64,
+    /// Requests that were rejected because they could not be counted.
     pub failed: u64,
     /// Each limit.
     pub limits: Vec<LimitStatus>,
@@ -57,6 +57,6 @@ pub struct LimitOutlook {
     pub rule: Rule,
     /// What is left.
     pub level: Level,
-    /// It refuses nobody.
+    /// It rejects nobody.
     pub shadow: bool,
 }

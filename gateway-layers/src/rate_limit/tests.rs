@@ -36,7 +36,7 @@ fn by(ip: &str, subject: &str, method: &'static str, tier: Option<&str>) -> Requ
     request
 }
 
-fn layer(limits: impl Into<RateLimitSettings>) -> RateLimitLayer {
+fn layer(limits: impl Into<RateLimitConfig>) -> RateLimitLayer {
     RateLimitLayer::new(limits).unwrap()
 }
 
@@ -54,7 +54,7 @@ async fn passed(layer: &RateLimitLayer, count: usize, request: impl Fn() -> Requ
     passed
 }
 
-fn refused(outcome: Outcome) -> Error {
+fn rejected(outcome: Outcome) -> Error {
     outcome.map(|_| ()).unwrap_err()
 }
 
@@ -67,16 +67,16 @@ async fn the_burst_passes_then_the_rate() {
     // Somebody else has his own.
     assert_eq!(passed(&layer, 150, || from("10.0.0.2")).await, 100);
     let status = layer.limiter().status();
-    assert_eq!((status.admitted, status.refused, status.store_status.keys), (210, 140, 2));
+    assert_eq!((status.admitted, status.rejected, status.store_status.keys), (210, 140, 2));
     assert_eq!(status.limits[0].over, 140);
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_is_refused_is_told_when_one_passes_and_is_not_charged() {
+async fn who_is_rejected_is_told_when_one_passes_and_is_not_charged() {
     let layer = layer(Limit::per_minute(6).by_ip().burst(2));
     assert_eq!(passed(&layer, 2, || from("10.0.0.1")).await, 2);
     for _ in 0..50 {
-        let error = refused(call(&layer, from("10.0.0.1")).await);
+        let error = rejected(call(&layer, from("10.0.0.1")).await);
         assert_eq!(error.reason(), Reason::RateLimited);
         assert_eq!(error.retry_after(), Some(10 * SECOND));
         assert!(error.detail().contains("`limit`"), "{}", error.detail());
@@ -95,7 +95,7 @@ async fn a_sliding_window_lets_its_limit_pass_in_any_window() {
     assert_eq!(passed(&layer, 20, || from("10.0.0.1")).await, 6);
     advance(30 * SECOND).await;
     assert_eq!(passed(&layer, 20, || from("10.0.0.1")).await, 4);
-    let error = refused(call(&layer, from("10.0.0.1")).await);
+    let error = rejected(call(&layer, from("10.0.0.1")).await);
     assert_eq!(error.retry_after(), Some(30 * SECOND));
 }
 
@@ -182,13 +182,13 @@ async fn several_limits_are_charged_together_or_not_at_all() {
     assert_eq!(passed(&layer, 8, || from("10.0.0.1")).await, 2);
     let outlook = layer.limiter().peek(&from("10.0.0.1")).await.unwrap();
     assert!(!outlook.admitted);
-    // The six that `each` refused took nothing from `all`.
+    // The six that `each` rejected took nothing from `all`.
     assert_eq!(outlook.limits[0].level.remaining, 8);
     assert_eq!(outlook.limits[1].level.remaining, 0);
     for host in 2..6 {
         assert_eq!(passed(&layer, 8, || from(&format!("10.0.0.{host}"))).await, 2);
     }
-    let error = refused(call(&layer, from("10.0.0.9")).await);
+    let error = rejected(call(&layer, from("10.0.0.9")).await);
     assert!(error.detail().contains("`all`"), "{}", error.detail());
     let each = layer.limiter().peek(&from("10.0.0.9")).await.unwrap().limits[1].level;
     assert_eq!(each.remaining, 2);
@@ -207,7 +207,7 @@ async fn to_look_spends_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_limit_in_shadow_counts_and_refuses_nobody() {
+async fn a_limit_in_shadow_counts_and_rejects_nobody() {
     let shadow = Limit::per_minute(2).by_ip().name("new").shadow();
     let layer = layer([shadow, Limit::per_minute(5).by_ip().name("old")]);
     assert_eq!(passed(&layer, 8, || from("10.0.0.1")).await, 5);
@@ -228,11 +228,11 @@ async fn requests_cost_what_is_said() {
         request
     };
     assert_eq!(passed(&layer, 5, request).await, 2);
-    assert_eq!(refused(call(&layer, request()).await).retry_after(), Some(2 * SECOND));
+    assert_eq!(rejected(call(&layer, request()).await).retry_after(), Some(2 * SECOND));
     // What costs nothing passes.
     assert_eq!(passed(&layer, 5, || from("10.0.0.1")).await, 5);
     let dear = RateLimitLayer::new(Limit::per_minute(3).cost(4)).unwrap();
-    let error = refused(call(&dear, from("10.0.0.1")).await);
+    let error = rejected(call(&dear, from("10.0.0.1")).await);
     assert_eq!((error.reason(), error.retry_after()), (Reason::RateLimited, None));
 }
 
@@ -266,14 +266,14 @@ async fn a_quota_lasts_until_the_day_or_month_is_over() {
     let layer = RateLimitLayer::from(limiter);
     let client = || from("10.0.0.1");
     assert_eq!(passed(&layer, 5, client).await, 3);
-    let error = refused(call(&layer, client()).await);
+    let error = rejected(call(&layer, client()).await);
     assert_eq!(error.reason(), Reason::QuotaExceeded);
     assert_eq!(error.retry_after(), Some(3600 * SECOND));
     watch.set("Tue, 01 Dec 2026 00:00:00 GMT");
     assert_eq!(passed(&layer, 5, client).await, 3);
     watch.set("Wed, 02 Dec 2026 00:00:00 GMT");
     assert_eq!(passed(&layer, 5, client).await, 2);
-    let error = refused(call(&layer, client()).await);
+    let error = rejected(call(&layer, client()).await);
     assert_eq!(error.retry_after(), Some(30 * 24 * 3600 * SECOND));
     // A clock that is set back gives nothing back.
     watch.set("Mon, 30 Nov 2026 12:00:00 GMT");
@@ -319,15 +319,15 @@ async fn answers_say_what_is_left() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_a_context_a_refusal_has_its_fields_all_the_same() {
+async fn without_a_context_a_rejection_has_its_fields_all_the_same() {
     let layer = layer(Limit::per_minute(1).by_route());
     let request = || Request::new(Body::empty());
     assert!(call(&layer, request()).await.is_ok());
-    let error = refused(call(&layer, request()).await);
+    let error = rejected(call(&layer, request()).await);
     assert_eq!(error.fields().len(), 2);
-    let mut silent = RateLimitSettings::from(Limit::per_minute(1).by_route().cost(2));
+    let mut silent = RateLimitConfig::from(Limit::per_minute(1).by_route().cost(2));
     silent.headers = false;
-    let error = refused(call(&RateLimitLayer::new(silent).unwrap(), request()).await);
+    let error = rejected(call(&RateLimitLayer::new(silent).unwrap(), request()).await);
     assert!(error.fields().is_empty());
 }
 
@@ -358,7 +358,7 @@ async fn a_flood_of_addresses_does_not_forget_who_is_used_up() {
 async fn stores_are_shared_by_name() {
     let store = MemoryStore::new();
     let limited = |name: &str| {
-        let settings = RateLimitSettings::new(name, [Limit::per_minute(1).by_ip()]);
+        let settings = RateLimitConfig::new(name, [Limit::per_minute(1).by_ip()]);
         let limiter = RateLimiter::builder(settings).with_store(store.clone());
         RateLimitLayer::from(limiter.build().unwrap())
     };
@@ -397,7 +397,7 @@ fn everything_that_is_wrong_is_told_at_once() {
     let mut zero = Limit::new(0, SECOND);
     zero.name = "a b".to_owned();
     let fast = Limit::per_second(100_000_000).name("fast");
-    let settings = RateLimitSettings::new(
+    let settings = RateLimitConfig::new(
         "",
         [zero, fast.clone(), fast.burst(0), Limit::new(1, Duration::ZERO), Limit::default()],
     );

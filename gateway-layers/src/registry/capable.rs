@@ -163,7 +163,7 @@ impl CapabilityModule {
                     let request = Request::from_parts(head, body);
                     return self.cluster(&service)?.call(request).await;
                 }
-                Some(module) if is_well(module).await => {
+                Some(module) if is_healthy(module).await => {
                     return call(module, &service, Request::from_parts(head, body)).await;
                 }
                 Some(_) => {}
@@ -180,7 +180,7 @@ impl CapabilityModule {
         }
         let shared = &self.registry.shared;
         let source = RegistrySource::within(shared, Arc::clone(&service.name));
-        let builder = Cluster::builder(Arc::clone(&service.name)).discover(source);
+        let builder = Cluster::builder(Arc::clone(&service.name)).discovery(source);
         let builder = builder.observers(shared.observers.clone());
         let endpoints = service.endpoints().into_iter();
         let builder = endpoints.fold(builder, ClusterBuilder::endpoint_spec);
@@ -230,7 +230,7 @@ fn value(origin: &Origin, name: &str, head: &request::Parts, route: &Metadata) -
     }
 }
 
-async fn is_well(module: &Module) -> bool {
+async fn is_healthy(module: &Module) -> bool {
     timeout(HEALTH_WITHIN, module.health()).await.is_ok_and(|health| health == Health::Healthy)
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use gateway_core::{
     Body, Cluster, ClusterBuilder, EndpointAddress, Error, Health, HostPolicy, Module,
-    ModuleService, PoolSettings, Request,
+    ModuleService, PoolConfig, Request,
 };
 use http::HeaderValue;
 use http::header::{ACCEPT, USER_AGENT};
@@ -37,7 +37,7 @@ pub(super) struct HttpCheck {
 
 impl Check for HttpCheck {
     async fn check(&self, address: &EndpointAddress, path: &str) -> Result<(), String> {
-        let mut pool = PoolSettings::default();
+        let mut pool = PoolConfig::default();
         pool.idle = 0;
         let cluster = (self.tune)(Cluster::builder("registry check"))
             .endpoint(address.clone())

@@ -1,4 +1,4 @@
-//! [`RegistryError`]: why a registry refuses.
+//! [`RegistryError`]: why a registry rejects.
 
 use std::fmt;
 
@@ -36,7 +36,7 @@ impl fmt::Display for Fault {
     }
 }
 
-/// Why a registry refuses.
+/// Why a registry rejects.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RegistryError {

@@ -87,7 +87,7 @@ pub use self::error::{Fault, RegistryError};
 pub use self::registration::{Place, Record, Registration};
 pub use self::registry::{Registered, Registry, RegistryBuilder};
 pub use self::secret::RegistrationSecret;
-pub use self::settings::{CheckSettings, LeaseSettings, RegistryLimits};
+pub use self::settings::{CheckConfig, LeaseConfig, RegistryLimits};
 pub use self::source::RegistrySource;
 pub use self::state::InstanceState;
 pub use self::store::{Loaded, MemoryStore, RegistryStore, Stored};

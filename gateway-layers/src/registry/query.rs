@@ -32,7 +32,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn escapes_are_decoded_or_refused() {
+    fn escapes_are_decoded_or_rejected() {
         for (text, expected) in [
             ("a", Some("a")),
             ("a+b%20c", Some("a b c")),

@@ -11,7 +11,7 @@ use gateway_core::{EndpointAddress, Module};
 use super::capability::{ANY, Capabilities};
 use super::error::Fault;
 use super::secret::Fingerprint;
-use super::settings::{LeaseSettings, RegistryLimits};
+use super::settings::{LeaseConfig, RegistryLimits};
 
 /// Where a service is: at an address, or in this process.
 #[derive(Clone, Debug)]
@@ -112,7 +112,7 @@ impl Registration {
     }
 
     /// Everything that is wrong with it.
-    pub(super) fn faults(&self, limits: &RegistryLimits, leases: &LeaseSettings) -> Vec<Fault> {
+    pub(super) fn faults(&self, limits: &RegistryLimits, leases: &LeaseConfig) -> Vec<Fault> {
         let mut faults = Vec::new();
         if !is_name(&self.service) {
             faults.push(Fault::new("/service", quoted(&self.service), NAME));

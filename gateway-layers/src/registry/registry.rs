@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use gateway_core::context::Metadata;
-use gateway_core::{ClusterBuilder, Live, Observers, Request, Tasks};
+use gateway_core::{ClusterBuilder, Observers, Request, Swap, Tasks};
 use http::request;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
@@ -18,7 +18,7 @@ use super::check::{Check, HttpCheck, Tune};
 use super::error::RegistryError;
 use super::registration::{At, Place, Record, Registration};
 use super::secret::{Fingerprint, RegistrationSecret, random_id};
-use super::settings::{CheckSettings, LeaseSettings, RegistryLimits, heartbeat_every};
+use super::settings::{CheckConfig, LeaseConfig, RegistryLimits, heartbeat_every};
 use super::shared::Shared;
 use super::state::{InstanceState, State};
 use super::store::{MemoryStore, RegistryStore};
@@ -291,8 +291,8 @@ impl fmt::Debug for Registry {
 #[must_use]
 pub struct RegistryBuilder {
     limits: RegistryLimits,
-    leases: LeaseSettings,
-    checks: CheckSettings,
+    leases: LeaseConfig,
+    checks: CheckConfig,
     allow: AllowList,
     resolver: Box<dyn address::ErasedResolver>,
     check: Option<Arc<dyn super::check::Erased>>,
@@ -305,8 +305,8 @@ impl Default for RegistryBuilder {
     fn default() -> Self {
         Self {
             limits: RegistryLimits::default(),
-            leases: LeaseSettings::default(),
-            checks: CheckSettings::default(),
+            leases: LeaseConfig::default(),
+            checks: CheckConfig::default(),
             allow: AllowList::default(),
             resolver: Box::new(SystemResolver),
             check: None,
@@ -331,13 +331,13 @@ impl RegistryBuilder {
     }
 
     /// How long registrations last.
-    pub fn leases(mut self, leases: LeaseSettings) -> Self {
+    pub fn leases(mut self, leases: LeaseConfig) -> Self {
         self.leases = leases;
         self
     }
 
     /// How what is registered is checked.
-    pub fn checks(mut self, checks: CheckSettings) -> Self {
+    pub fn checks(mut self, checks: CheckConfig) -> Self {
         self.checks = checks;
         self
     }
@@ -392,7 +392,7 @@ impl RegistryBuilder {
             store: self.store,
             observers: self.observers,
             state: Mutex::new(State::new(self.limits)),
-            view: Live::new(View::new()),
+            view: Swap::new(View::new()),
             changes: watch::Sender::new(0),
             to_check: Arc::default(),
             to_expire: Arc::default(),

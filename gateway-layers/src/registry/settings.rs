@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// How much a registry holds. What is more is refused, and said.
+/// How much a registry holds. What is more is rejected, and said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RegistryLimits {
@@ -39,7 +39,7 @@ impl Default for RegistryLimits {
 /// How long a registration lasts without a heartbeat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct LeaseSettings {
+pub struct LeaseConfig {
     /// Where a registration does not say. Default: 30 s.
     pub lease: Duration,
     /// The shortest that is taken. Default: 5 s.
@@ -48,7 +48,7 @@ pub struct LeaseSettings {
     pub max: Duration,
 }
 
-impl Default for LeaseSettings {
+impl Default for LeaseConfig {
     fn default() -> Self {
         Self {
             lease: Duration::from_secs(30),
@@ -69,7 +69,7 @@ pub(super) fn heartbeat_every(lease: Duration) -> Duration {
 /// How the gateway checks what is registered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct CheckSettings {
+pub struct CheckConfig {
     /// What is asked for where a registration does not say. Default: `/health`.
     pub path: String,
     /// How often, give or take a tenth. Default: 10 s.
@@ -87,7 +87,7 @@ pub struct CheckSettings {
     pub concurrent: usize,
 }
 
-impl Default for CheckSettings {
+impl Default for CheckConfig {
     fn default() -> Self {
         Self {
             path: "/health".to_owned(),

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use gateway_core::{BoxError, Live as Cell, Observer, Observers, StateChanged, Tasks};
+use gateway_core::{BoxError, Observer, Observers, StateChanged, Swap as Cell, Tasks};
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout};
 
@@ -13,7 +13,7 @@ use super::address::{self, AllowList, ErasedResolver};
 use super::check::{self, Tune};
 use super::error::RegistryError;
 use super::registration::Record;
-use super::settings::{CheckSettings, LeaseSettings, RegistryLimits, STORE_WITHIN};
+use super::settings::{CheckConfig, LeaseConfig, RegistryLimits, STORE_WITHIN};
 use super::state::{Change, State};
 use super::store::{self, Loaded};
 use super::upkeep;
@@ -22,8 +22,8 @@ use super::view::{ServiceView, View};
 /// What all handles of a registry share.
 pub(super) struct Shared {
     pub(super) limits: RegistryLimits,
-    pub(super) leases: LeaseSettings,
-    pub(super) checks: CheckSettings,
+    pub(super) leases: LeaseConfig,
+    pub(super) checks: CheckConfig,
     pub(super) allow: AllowList,
     pub(super) resolver: Box<dyn ErasedResolver>,
     pub(super) check: Arc<dyn check::Erased>,
@@ -103,10 +103,10 @@ impl Shared {
         };
         let stored = loaded.stored.into_iter().filter(allowed).collect();
         let mut state = self.lock();
-        let (changes, refused) = state.merge(stored, started, Instant::now());
+        let (changes, rejected) = state.merge(stored, started, Instant::now());
         self.commit(state, &changes);
-        if let Some(error) = refused.first() {
-            let count = refused.len();
+        if let Some(error) = rejected.first() {
+            let count = rejected.len();
             tracing::warn!(%error, count, "not taken from the registry's store");
         }
         if !changes.is_empty() {

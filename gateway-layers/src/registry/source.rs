@@ -17,7 +17,7 @@ use super::shared::Shared;
 ///
 /// let registry = Registry::builder().build();
 /// let orders = Cluster::builder("orders")
-///     .discover(RegistrySource::service(&registry, "orders"))
+///     .discovery(RegistrySource::service(&registry, "orders"))
 ///     .build()?;
 /// # Ok::<(), gateway_core::ClusterError>(())
 /// ```

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::error::RegistryError;
 use super::registration::{At, Record};
-use super::settings::{CheckSettings, RegistryLimits};
+use super::settings::{CheckConfig, RegistryLimits};
 use super::store::Stored;
 
 /// How a registered instance is.
@@ -268,7 +268,7 @@ impl State {
         &mut self,
         id: &str,
         found: Result<(), String>,
-        settings: &CheckSettings,
+        settings: &CheckConfig,
         now: Instant,
     ) -> Option<Change> {
         let instance = self.find_mut(id)?;
@@ -323,7 +323,7 @@ impl State {
             .collect();
         let mut changes: Vec<Change> =
             gone.into_iter().filter_map(|(id, cause)| self.remove(&id, cause)).collect();
-        let mut refused = Vec::new();
+        let mut rejected = Vec::new();
         for (id, stored) in stored {
             let expires = started + stored.remaining;
             if let Some(instance) = self.find_mut(&id) {
@@ -338,10 +338,10 @@ impl State {
             }
             match self.insert(stored.record, Some(expires), now) {
                 Ok(added) => changes.extend(added),
-                Err(error) => refused.push(error),
+                Err(error) => rejected.push(error),
             }
         }
-        (changes, refused)
+        (changes, rejected)
     }
 
     fn all(&self) -> impl Iterator<Item = &Instance> {

@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn tokens_that_protect_nothing_are_refused() {
+    fn tokens_that_protect_nothing_are_rejected() {
         let none: [&str; 0] = [];
         assert_eq!(ServiceTokens::new(none).unwrap_err(), TokenError::None);
         let long = "0123456789abcdef";

@@ -23,12 +23,12 @@ pub(super) struct ServiceView {
     pub(super) name: Arc<str>,
     /// Its instances that take requests.
     pub(super) active: Vec<Arc<Record>>,
-    pub(super) live: Arc<Live>,
+    pub(super) live: Arc<Swap>,
 }
 
 /// What lives on from view to view.
 #[derive(Default)]
-pub(super) struct Live {
+pub(super) struct Swap {
     /// What forwards to its instances; made when it is needed first.
     pub(super) cluster: OnceLock<Cluster>,
     /// Requests that a module of this process has.
@@ -38,7 +38,7 @@ pub(super) struct Live {
 impl ServiceView {
     pub(super) fn new<'a>(
         name: Arc<str>,
-        live: Arc<Live>,
+        live: Arc<Swap>,
         instances: impl Iterator<Item = &'a Instance>,
     ) -> Self {
         let active = instances.filter(|instance| instance.state == InstanceState::Active);

@@ -77,7 +77,7 @@ impl Conditions {
                 Condition::Connect
             }
             Reason::UpstreamClosed | Reason::UpstreamProtocol => Condition::Reset,
-            Reason::TryTimeout | Reason::ResponseHeadTimeout => Condition::Timeout,
+            Reason::AttemptTimeout | Reason::ResponseHeadTimeout => Condition::Timeout,
             _ => return false,
         };
         self.contains(kind) || (error.is_unsent() && self.contains(Condition::Connect))
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn refusals_of_our_own_are_no_condition() {
+    fn rejections_of_our_own_are_no_condition() {
         let all = Conditions::new(Condition::ALL);
         let held = Reason::ALL.iter().filter(|reason| all.hold_for(&Error::new(**reason)));
         assert!(held.eq(&[
@@ -120,7 +120,7 @@ mod tests {
             Reason::TlsFailed,
             Reason::UpstreamClosed,
             Reason::UpstreamProtocol,
-            Reason::TryTimeout,
+            Reason::AttemptTimeout,
             Reason::ResponseHeadTimeout,
         ]));
     }

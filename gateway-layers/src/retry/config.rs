@@ -1,4 +1,4 @@
-//! [`Config`]: what is retried, how often, and how long it waits.
+//! [`RetryConfig`]: what is retried, how often, and how long it waits.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ pub const MOST_RETRIES: u32 = 10;
 /// What is retried.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Config {
+pub struct RetryConfig {
     /// Retries after the first try. Default: 1; 0 is off, and more than [`MOST_RETRIES`] are as
     /// many.
     pub max_retries: u32,
@@ -36,7 +36,7 @@ pub struct Config {
     pub replay_limit: usize,
 }
 
-impl Default for Config {
+impl Default for RetryConfig {
     fn default() -> Self {
         Self {
             max_retries: 1,

@@ -10,7 +10,7 @@ use http::{Method, StatusCode};
 use tower_layer::Layer;
 
 use super::condition::Condition;
-use super::config::{Backoff, Config};
+use super::config::{Backoff, RetryConfig};
 use super::policy::Policy;
 use super::service::Retry;
 use gateway_core::budget::RetryBudget;
@@ -19,16 +19,16 @@ use gateway_core::budget::RetryBudget;
 #[derive(Clone)]
 #[must_use]
 pub struct RetryLayer {
-    config: Config,
+    config: RetryConfig,
     budget: RetryBudget,
     seed: Option<u64>,
     clock: Arc<dyn Clock>,
 }
 
 impl RetryLayer {
-    /// Retries as [`Config::default`] says, with a budget of its own.
+    /// Retries as [`RetryConfig::default`] says, with a budget of its own.
     pub fn new() -> Self {
-        Self::from(Config::default())
+        Self::from(RetryConfig::default())
     }
 
     /// How often a request is retried. Default: once. At most
@@ -105,8 +105,8 @@ impl Default for RetryLayer {
     }
 }
 
-impl From<Config> for RetryLayer {
-    fn from(config: Config) -> Self {
+impl From<RetryConfig> for RetryLayer {
+    fn from(config: RetryConfig) -> Self {
         let budget = RetryBudget::default();
         Self { config, budget, seed: None, clock: Arc::new(SystemClock) }
     }

@@ -9,14 +9,14 @@
 //!   request reached an application;
 //! - its body can be sent once more: see [`replay_limit`](RetryLayer::replay_limit);
 //! - there are tries left, and the [`RetryBudget`](gateway_core::budget::RetryBudget) grants one;
-//! - the wait before it ends before the request's deadline, and whoever refused the request did
+//! - the wait before it ends before the request's deadline, and whoever rejected the request did
 //!   not ask for a longer one than [`max_wait`](RetryLayer::max_wait).
 //!
 //! Otherwise the failure passes as it is: the upstream's own answer unchanged, or the error of the
 //! last try. Why a failure was not retried stands in the request's
 //! [record](gateway_core::context::Record::gave_up). Requests with `Upgrade` or `CONNECT` and
 //! bodies that say that they are larger than the limit go through untouched, and the gateway's own
-//! refusals (a full queue, an open circuit) are never retried: more requests are no remedy.
+//! rejections (a full queue, an open circuit) are never retried: more requests are no remedy.
 //!
 //! Each try at a [`Cluster`](gateway_core::Cluster) is a pick of its own. An answer that is not
 //! passed on is dropped, not read: the connection of one that came whole with its head is used
@@ -54,6 +54,6 @@ mod service;
 mod tests;
 
 pub use self::condition::Condition;
-pub use self::config::{Backoff, Config, MOST_RETRIES};
+pub use self::config::{Backoff, MOST_RETRIES, RetryConfig};
 pub use self::layer::RetryLayer;
 pub use self::service::{ResponseFuture, Retry};

@@ -11,7 +11,7 @@ use http::{Method, StatusCode, header};
 use http_body::Body as _;
 
 use super::condition::{Condition, Conditions};
-use super::config::{Backoff, Config, MOST_RETRIES};
+use super::config::{Backoff, MOST_RETRIES, RetryConfig};
 use super::retry_after;
 use gateway_core::budget::RetryBudget;
 
@@ -47,7 +47,7 @@ pub(super) struct Failure {
 
 impl Policy {
     pub(super) fn new(
-        config: &Config,
+        config: &RetryConfig,
         budget: RetryBudget,
         seed: u64,
         clock: Arc<dyn Clock>,

@@ -88,7 +88,7 @@ fn divide_time(policy: &Policy, context: &RequestContext) {
         && policy.divides_time()
     {
         let left = deadline.saturating_duration_since(Instant::now());
-        context.set_try_timeout(left / (policy.max_retries + 1));
+        context.set_attempt_timeout(left / (policy.max_retries + 1));
     }
 }
 

@@ -141,9 +141,9 @@ async fn what_is_asked_for_is_retried_once() {
         (Act::Fail(Reason::TlsFailed), 2, "200"),
         (Act::Fail(Reason::UpstreamClosed), 2, "200"),
         (Act::Fail(Reason::UpstreamProtocol), 2, "200"),
-        (Act::Fail(Reason::TryTimeout), 1, "try_timeout"),
+        (Act::Fail(Reason::AttemptTimeout), 1, "attempt_timeout"),
         (Act::Fail(Reason::ClientGone), 1, "client_gone"),
-        (Act::Fail(Reason::RequestBroken), 1, "request_broken"),
+        (Act::Fail(Reason::RequestIncomplete), 1, "request_incomplete"),
         (Act::Fail(Reason::CircuitOpen), 1, "circuit_open"),
         (Act::Fail(Reason::RouteTimeout), 1, "route_timeout"),
     ] {
@@ -239,12 +239,12 @@ async fn a_large_body_streams_through_and_is_not_sent_again() {
 async fn a_body_that_breaks_off_is_not_sent_again() {
     let broken = futures_util::stream::iter([
         Ok(Frame::data(Bytes::from("ab"))),
-        Err(Error::new(Reason::RequestBroken)),
+        Err(Error::new(Reason::RequestIncomplete)),
     ]);
     let upstream = Upstream::new([Act::Answer(503)]);
     let body = Body::new(StreamBody::new(broken));
     let outcome = upstream.through(&RetryLayer::new(), request(Method::PUT, body)).await;
-    assert_eq!((upstream.calls(), &*shown(&outcome)), (1, "request_broken"));
+    assert_eq!((upstream.calls(), &*shown(&outcome)), (1, "request_incomplete"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -331,7 +331,7 @@ async fn no_try_begins_that_has_no_time() {
 
 #[tokio::test(start_paused = true)]
 async fn a_budget_that_is_used_up_ends_retries() {
-    let mut config = budget::Config::default();
+    let mut config = budget::RetryBudgetConfig::default();
     (config.ratio, config.min_per_second) = (0.5, 0);
     let layer = RetryLayer::new().budget(RetryBudget::new(&config));
     let upstream = Upstream::new(vec![Act::Answer(503); 100]);
@@ -368,13 +368,13 @@ async fn tries_that_may_time_out_share_the_time() {
         let context = request.context().unwrap().clone();
         context.set_deadline(Instant::now() + 30 * SECOND);
         own.inspect(|limit| {
-            context.set_try_timeout(*limit);
+            context.set_attempt_timeout(*limit);
         });
         let upstream = Upstream::new([]);
         upstream.through(&layer, request).await.unwrap();
-        assert_eq!(context.try_timeout(), expected);
+        assert_eq!(context.attempt_timeout(), expected);
     }
-    let upstream = Upstream::new([Act::Fail(Reason::TryTimeout)]);
+    let upstream = Upstream::new([Act::Fail(Reason::AttemptTimeout)]);
     assert!(upstream.through(&layer, get()).await.is_ok());
     assert_eq!(upstream.calls(), 2);
 }

@@ -11,13 +11,13 @@ use super::service::Timeout;
 #[must_use]
 pub struct TimeoutLayer {
     timeout: Duration,
-    honour: bool,
+    honor_client_deadline: bool,
 }
 
 impl TimeoutLayer {
     /// Requests have `timeout` from the moment their head was complete.
     pub fn new(timeout: Duration) -> Self {
-        Self { timeout, honour: true }
+        Self { timeout, honor_client_deadline: true }
     }
 
     /// Sets no limit of its own: only a client's own deadline holds.
@@ -27,8 +27,8 @@ impl TimeoutLayer {
 
     /// Whether a client's `grpc-timeout` and `x-request-deadline-ms` shorten the time. Default:
     /// they do.
-    pub fn honour(mut self, honour: bool) -> Self {
-        self.honour = honour;
+    pub fn honor_client_deadline(mut self, honor_client_deadline: bool) -> Self {
+        self.honor_client_deadline = honor_client_deadline;
         self
     }
 }
@@ -37,6 +37,6 @@ impl<S> Layer<S> for TimeoutLayer {
     type Service = Timeout<S>;
 
     fn layer(&self, inner: S) -> Timeout<S> {
-        Timeout::new(inner, self.timeout, self.honour)
+        Timeout::new(inner, self.timeout, self.honor_client_deadline)
     }
 }

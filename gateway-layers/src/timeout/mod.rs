@@ -1,4 +1,4 @@
-//! [`TimeoutLayer`]: the time a request has in all; [`TryTimeoutLayer`]: the time of one try;
+//! [`TimeoutLayer`]: the time a request has in all; [`AttemptTimeoutLayer`]: the time of one try;
 //! [`ResponseHeadTimeoutLayer`]: the time until the response begins.
 //!
 //! The layer sets the request's deadline and fails it with
@@ -37,18 +37,18 @@
 //! ```
 //! # use std::time::Duration;
 //! # use gateway_layers::timeout::TimeoutLayer;
-//! let layer = TimeoutLayer::new(Duration::from_secs(30)).honour(false);
+//! let layer = TimeoutLayer::new(Duration::from_secs(30)).honor_client_deadline(false);
 //! ```
 
+mod attempt;
 mod budget;
-mod each_try;
 mod layer;
 mod response_head;
 mod service;
 #[cfg(test)]
 mod tests;
 
-pub use self::each_try::{TryTimeout, TryTimeoutLayer};
+pub use self::attempt::{AttemptTimeout, AttemptTimeoutLayer};
 pub use self::layer::TimeoutLayer;
 pub use self::response_head::{ResponseHeadTimeout, ResponseHeadTimeoutLayer};
 pub use self::service::{ResponseFuture, Timeout};

@@ -17,17 +17,18 @@ use super::budget;
 pub struct Timeout<S> {
     inner: S,
     timeout: Duration,
-    honour: bool,
+    honor_client_deadline: bool,
 }
 
 impl<S> Timeout<S> {
-    pub(super) fn new(inner: S, timeout: Duration, honour: bool) -> Self {
-        Self { inner, timeout, honour }
+    pub(super) fn new(inner: S, timeout: Duration, honor_client_deadline: bool) -> Self {
+        Self { inner, timeout, honor_client_deadline }
     }
 
     /// When `request` is out of time, and whether its server looks at that moment by itself.
     fn limit(&self, request: &Request) -> Limit {
-        let stated = self.honour.then(|| budget::stated(request.headers())).flatten();
+        let stated =
+            self.honor_client_deadline.then(|| budget::stated(request.headers())).flatten();
         let timeout = stated.map_or(self.timeout, |stated| stated.min(self.timeout));
         let context = request.context();
         let started = context.map_or_else(Instant::now, RequestContext::started);

@@ -10,7 +10,7 @@ use gateway_core::{
 use tokio::time::{Instant, sleep};
 use tower::{Layer, ServiceExt};
 
-use super::{TimeoutLayer, TryTimeoutLayer};
+use super::{AttemptTimeoutLayer, TimeoutLayer};
 
 fn request() -> Request {
     let connection = ConnectionInfo::new(Arc::new(ListenerInfo::default()), None, None);
@@ -108,7 +108,7 @@ async fn clients_may_shorten_and_not_lengthen() {
 
 #[tokio::test(start_paused = true)]
 async fn clients_are_not_heard_where_they_are_not_to_be() {
-    let layer = TimeoutLayer::new(SECOND).honour(false);
+    let layer = TimeoutLayer::new(SECOND).honor_client_deadline(false);
     let (_, took) = timed(layer, never(), request_with("grpc-timeout", "1m")).await;
     assert_eq!(took, SECOND);
 }
@@ -145,11 +145,11 @@ async fn whoever_tries_sees_the_limit_of_a_try() {
     let request = request();
     let context = request.context().unwrap().clone();
     let stack =
-        TryTimeoutLayer::new(SECOND).layer(TryTimeoutLayer::new(2 * SECOND).layer(Module::new(
-            module_fn(|_: Request| async { Ok::<_, Error>(Response::default()) }),
-        )));
+        AttemptTimeoutLayer::new(SECOND).layer(AttemptTimeoutLayer::new(2 * SECOND).layer(
+            Module::new(module_fn(|_: Request| async { Ok::<_, Error>(Response::default()) })),
+        ));
     assert!(stack.oneshot(request).await.is_ok());
-    assert_eq!(context.try_timeout(), Some(SECOND));
+    assert_eq!(context.attempt_timeout(), Some(SECOND));
 }
 
 #[tokio::test(start_paused = true)]

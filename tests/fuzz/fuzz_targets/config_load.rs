@@ -21,7 +21,7 @@ fuzz_target!(|input: &str| {
             assert!(again.is_ok(), "what was read does not fit together: {again:?}");
         }
         Err(problems) => {
-            assert!(problems.iter().count() > 0, "refused without a reason");
+            assert!(problems.iter().count() > 0, "rejected without a reason");
             assert!(!problems.to_string().is_empty());
         }
     }

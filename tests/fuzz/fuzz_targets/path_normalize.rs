@@ -6,7 +6,7 @@ use gateway_core::path::{EncodedSlashes, PathOptions, normalize};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|path: &str| {
-    for slashes in [EncodedSlashes::Refuse, EncodedSlashes::Keep] {
+    for slashes in [EncodedSlashes::Reject, EncodedSlashes::Keep] {
         for merge in [false, true] {
             let options = PathOptions::new().encoded_slashes(slashes).merge_slashes(merge);
             let Ok(once) = normalize(path, &options) else { continue };

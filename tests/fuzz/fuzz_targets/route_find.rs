@@ -8,7 +8,7 @@
 
 use gateway_core::path::{PathOptions, normalize};
 use gateway_core::route::{
-    Found, Lookup, Route, RouteError, RouteMatch, RouteTable, ValueMatch, Verdict,
+    Found, Lookup, Route, RouteError, RouteMatch, RouteTable, ValueMatch, MatchOutcome,
 };
 use http::{HeaderMap, HeaderValue, Method};
 use libfuzzer_sys::fuzz_target;
@@ -73,7 +73,7 @@ fn ask<'w>(table: &RouteTable<usize>, words: impl Iterator<Item = &'w str>) {
     };
     let considered = table.explain(&lookup);
     let won = considered.iter().find_map(|route| match route.verdict {
-        Verdict::Won { matched, .. } => Some((route.index, matched)),
+        MatchOutcome::Won { matched, .. } => Some((route.index, matched)),
         _ => None,
     });
     assert_eq!(found, won, "{lookup:?}");

@@ -29,7 +29,7 @@ const CORE: &[&[&str]] = &[
         "tunnel",
         "upload",
     ],
-    &["hop_headers", "hygiene"],
+    &["hop_headers", "validation"],
     &["trailers"],
     &["body", "http1", "websocket"],
     &["grpc", "replay", "stripped", "watched"],

@@ -198,7 +198,7 @@ async fn api_keys_that_nobody_has_push_out_none_that_somebody_has() {
     let key = "a-key-of-the-tests-that-is-long";
     let digest = sha256(key);
     let keys = format!(
-        "[identity.api_key.partners]\ncache = {{ keys = 500, ttl = \"1h\", negative_ttl = \"1h\" }}\n\
+        "[identity.api_key.partners]\ncache = {{ entries = 500, ttl = \"1h\", negative_ttl = \"1h\" }}\n\
          [identity.api_key.partners.keys.one]\nsha256 = {digest:?}\nowner = \"acme\"\n"
     );
     let gateway = gateway("api_key = \"partners\"", &keys).start().await;
@@ -234,7 +234,7 @@ async fn passwords_that_are_wrong_cost_no_memory_and_nobodys_time() {
     assert!(flooded.grown < 32 * MIB, "{} KiB", flooded.grown);
     let shown = gateway.admin().get("/identity").await.json()["basic"]["staff"].clone();
     assert_eq!(shown["cached"], 1, "{shown}");
-    assert!(shown["refused"].as_u64() > Some(0), "{shown}");
+    assert!(shown["rejected"].as_u64() > Some(0), "{shown}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -242,7 +242,7 @@ async fn tokens_that_are_verified_fill_no_more_than_the_room_for_them() {
     let signer = Arc::new(Signer::ed());
     let set = key_set(&[signer.jwk("a")]);
     let issuer = format!(
-        "[identity.jwt.main]\nissuer = {ISSUER:?}\naudience = \"orders\"\ncache = 100\n\
+        "[identity.jwt.main]\nissuer = {ISSUER:?}\naudience = \"orders\"\ncache = {{ entries = 100 }}\n\
          keys = {{ inline = '''{set}''' }}\n"
     );
     let gateway = gateway("jwt = \"main\"", &issuer).start().await;
@@ -276,23 +276,23 @@ async fn tokens_that_somebody_is_asked_about_fill_no_more_than_the_room_for_them
     let server = Upstream::http1().script_after_body(script).start().await;
     let issuer = format!(
         "[identity.introspection.main]\nurl = \"{}/introspect\"\nclient_id = \"gateway\"\n\
-         client_secret = \"a secret\"\ncache = {{ tokens = 100, refused = 200, ttl = \"1h\", \
-         refused_ttl = \"1h\" }}\nconcurrency = 8\n",
+         client_secret = \"a secret\"\ncache = {{ entries = 100, negative_entries = 200, ttl = \"1h\", \
+         negative_ttl = \"1h\" }}\nconcurrency = 8\n",
         server.url()
     );
     let gateway = gateway("introspection = \"main\"", &issuer).start().await;
     let honest = ("authorization", "Bearer ada".to_owned());
     let line = |number| format!("authorization: Bearer eve-{number}");
-    let refused = flooded(&gateway, 1_500, honest.clone(), line).await;
-    refused.assert(&[(401, 1_500)], 16 * MIB);
+    let rejected = flooded(&gateway, 1_500, honest.clone(), line).await;
+    rejected.assert(&[(401, 1_500)], 16 * MIB);
     let line = |number| format!("authorization: Bearer bo-{number}");
     let known = flooded(&gateway, 1_500, honest, line).await;
     known.assert(&[(200, 1_500)], 16 * MIB);
     let shown = gateway.admin().get("/identity").await.json()["asked"].clone();
     let shown = &shown["identity.introspection.main"];
     assert!(shown["known"].as_u64() <= Some(100), "{shown}");
-    assert!(shown["refused"].as_u64() <= Some(200), "{shown}");
-    assert!(shown["known"].as_u64() > Some(20) && shown["refused"].as_u64() > Some(50), "{shown}");
+    assert!(shown["rejected"].as_u64() <= Some(200), "{shown}");
+    assert!(shown["known"].as_u64() > Some(20) && shown["rejected"].as_u64() > Some(50), "{shown}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

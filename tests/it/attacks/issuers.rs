@@ -12,7 +12,7 @@ use gateway_tests::{
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::{ADMIN, MIB, OPEN, grown, refused, shows, until};
+use super::{ADMIN, MIB, OPEN, grown, rejected, shows, until};
 use crate::routing::LISTENER;
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -83,12 +83,12 @@ async fn a_key_that_is_new_is_taken_and_one_that_is_gone_is_not() {
     let (old_token, new_token) =
         (old.token("old", &claims("ada")), new.token("new", &claims("ada")));
     shows(&gateway, "/main", &old_token).await.assert_ok("ok");
-    refused(&shows(&gateway, "/main", &new_token).await, 401, "token_invalid");
+    rejected(&shows(&gateway, "/main", &new_token).await, 401, "token_invalid");
     says.now(keys(&[new.jwk("new")]));
     // Somebody comes with the new one: that is reason enough to ask.
     until(PATIENCE, 200, || shows(&gateway, "/main", &new_token)).await;
     // What was verified by the old one is not good any more either.
-    refused(&shows(&gateway, "/main", &old_token).await, 401, "token_invalid");
+    rejected(&shows(&gateway, "/main", &old_token).await, 401, "token_invalid");
     assert!(server.seen().len() <= 4, "{}", server.seen().len());
     gateway.assert_quiet().await;
 }
@@ -134,7 +134,7 @@ async fn a_server_that_stalls_is_waited_for_no_longer_than_is_said() {
         let gateway = document(&upstream, &[("main", main)]).start().await;
         for number in 0..3 {
             let reply = within(SOON, "an answer", fresh(&gateway, &signer, "a", number)).await;
-            refused(&reply, 503, "keys_unavailable");
+            rejected(&reply, 503, "keys_unavailable");
         }
         assert_eq!(provider(gateway.admin(), "main").await["freshness"], "unavailable");
         let ready = gateway.admin().get("/ready").await;
@@ -172,7 +172,7 @@ async fn whose_key_is_known_does_not_wait_for_a_server_that_stalls() {
             reply = &mut unknown => panic!("somebody has waited longer: {reply:?}"),
             () = known => {}
         }
-        refused(&within(PATIENCE, "a refusal", unknown).await, 401, "token_invalid");
+        rejected(&within(PATIENCE, "a rejection", unknown).await, 401, "token_invalid");
         gateway.assert_quiet_without_healing().await;
     };
     join_all(stalls().into_iter().map(case)).await;
@@ -254,7 +254,7 @@ async fn a_server_that_lies_lets_nobody_in() {
         ] {
             let token = signer.token("a", &claims("eve"));
             let reply = shows(&gateway, &format!("/{name}"), &token).await;
-            let good = reply.is_refusal(&[status]) && reply.reason().as_deref() == Some(reason);
+            let good = reply.is_rejection(&[status]) && reply.reason().as_deref() == Some(reason);
             failures.check(good, || format!("{name}: {reply:?}"));
         }
         let shown = provider(admin, name).await;
@@ -288,7 +288,7 @@ async fn what_is_good_in_a_set_is_used_whatever_stands_beside_it() {
     }
     for (signer, id) in [(&secret, "a"), (&one, "wrong"), (&one, "pss"), (&Signer::ed(), "a")] {
         let reply = shows(&gateway, "/main", &signer.token(id, &claims("eve"))).await;
-        refused(&reply, 401, "token_invalid");
+        rejected(&reply, 401, "token_invalid");
     }
     let shown = provider(gateway.admin(), "main").await;
     assert_eq!((&shown["keys"], &shown["skipped"]), (&json!(3), &json!(3)));
@@ -319,7 +319,7 @@ async fn megabytes_are_not_read_and_not_kept() {
         says.now(Answer::raw(head).then(Step::Endless(more)));
         tokio::time::sleep(Duration::from_millis(60)).await;
         let reply = fresh(&gateway, &Signer::ed(), "b", 1).await;
-        refused(&reply, 401, "token_invalid");
+        rejected(&reply, 401, "token_invalid");
         let shown = provider(gateway.admin(), "main").await;
         assert!(shown["failure"].is_string(), "{what}: {shown}");
         let open = || server.open();
@@ -345,7 +345,7 @@ async fn keys_of_a_server_that_is_away_are_used_for_a_time_and_come_back_with_it
     server.kill();
     // Away at the start: everybody else is served.
     let gateway = document(&upstream, &[("main", main)]).start().await;
-    refused(&fresh(&gateway, &signer, "a", 0).await, 503, "keys_unavailable");
+    rejected(&fresh(&gateway, &signer, "a", 0).await, 503, "keys_unavailable");
     gateway_tests::assert_fresh(gateway.addr(), true).await;
     let mut server = Upstream::http1().answer(answer.clone()).at(addr).start().await;
     until(SOON, 200, || fresh(&gateway, &signer, "a", 1)).await;
@@ -366,8 +366,8 @@ async fn keys_of_a_server_that_is_away_are_used_for_a_time_and_come_back_with_it
         assert!(gone.elapsed() < SOON, "keys are used for ever");
         tokio::time::sleep(Duration::from_millis(20)).await;
     };
-    refused(&last, 503, "keys_unavailable");
-    refused(&shows(&gateway, "/main", &known).await, 503, "keys_unavailable");
+    rejected(&last, 503, "keys_unavailable");
+    rejected(&shows(&gateway, "/main", &known).await, 503, "keys_unavailable");
     assert!(stale > 0 && gone.elapsed() > Duration::from_millis(1_100), "{:?}", gone.elapsed());
     assert_eq!(provider(gateway.admin(), "main").await["freshness"], "unavailable");
     let server = Upstream::http1().answer(answer).at(addr).start().await;
@@ -431,7 +431,7 @@ async fn an_issuer_that_says_another_name_or_leads_to_an_open_road_is_not_believ
         let good = match expected {
             true => (reply.status, fetched) == (200, 1),
             false => {
-                reply.is_refusal(&[503])
+                reply.is_rejection(&[503])
                     && reply.reason().as_deref() == Some("keys_unavailable")
                     && fetched == 0
             }
@@ -443,7 +443,7 @@ async fn an_issuer_that_says_another_name_or_leads_to_an_open_road_is_not_believ
     let other = files.write("other.pem", &Authority::new("tests").pem());
     let main = format!("keys = {{ discovery = {safe:?}, ca = {other:?}, cooldown = \"5s\" }}");
     let gateway = document(&upstream, &[("main", main)]).start().await;
-    refused(&fresh(&gateway, &signer, "a", 1).await, 503, "keys_unavailable");
+    rejected(&fresh(&gateway, &signer, "a", 1).await, 503, "keys_unavailable");
     failures.assert_none();
     assert_eq!(upstream.seen().len(), 1);
 }

@@ -46,9 +46,9 @@ async fn shows(gateway: &Gateway, target: &str, token: &str) -> Reply {
     asks(gateway, target, &[("authorization", &format!("Bearer {token}"))]).await
 }
 
-/// The gateway itself has refused it, for this reason.
+/// The gateway itself has rejected it, for this reason.
 #[track_caller]
-fn refused(reply: &Reply, status: u16, reason: &str) {
+fn rejected(reply: &Reply, status: u16, reason: &str) {
     reply.assert_by_gateway(&[status]);
     assert_eq!(reply.reason().as_deref(), Some(reason), "{reply:?}");
 }

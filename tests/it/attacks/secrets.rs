@@ -80,7 +80,7 @@ fn encoded_part(before: usize) -> String {
 
 /// Where nobody listens.
 fn nowhere() -> Upstream {
-    Upstream::refusing()
+    Upstream::rejecting()
 }
 
 /// A service that repeats all that it was told, in an answer that is of no use.
@@ -91,7 +91,7 @@ async fn repeats() -> Upstream {
             "/introspect" if !said.contains("good") => Answer::status(500, said),
             "/introspect" | "/verify" => Answer::ok(r#"{"active":true,"sub":"ada"}"#)
                 .header("content-type", "application/json"),
-            "/check" if said.contains("refuse") => Answer::status(403, "no"),
+            "/check" if said.contains("reject") => Answer::status(403, "no"),
             "/check" => Answer::ok("yes").header("x-internal", &secret("internal")),
             _ => Answer::ok("ok"),
         }
@@ -116,9 +116,9 @@ fn document(upstream: &Upstream, gone: &Upstream) -> String {
         "[identity.jwt.main]\nissuer = {ISSUER:?}\naudience = \"orders\"\nalgorithms = \"HS256\"\n\
          keys = {{ secret = {:?} }}\nfrom = [\"header\", \"query:token\", \"cookie:token\"]\n\
          [identity.api_key.here.keys.one]\nsha256 = {:?}\nowner = \"acme\"\n\
-         [identity.api_key.in_redis]\ndeadline = \"200ms\"\n\
+         [identity.api_key.in_redis]\ntimeout = \"200ms\"\n\
          redis = {{ url = \"redis://gateway:{}@{gone_host}/\" }}\n\
-         [identity.api_key.in_postgres]\ndeadline = \"200ms\"\n\
+         [identity.api_key.in_postgres]\ntimeout = \"200ms\"\n\
          postgres = {{ url = \"postgresql://gateway:{}@{gone_host}/gateway\" }}\n\
          [identity.basic.staff]\nusers.ada.hash = {hash:?}\n\
          [identity.service_token.inner]\n\
@@ -130,7 +130,7 @@ fn document(upstream: &Upstream, gone: &Upstream) -> String {
          [identity.introspection.away]\nurl = \"{gone_url}/introspect\"\n\
          client_id = \"gateway\"\nclient_secret = {:?}\n\
          [identity.delegated.users]\nurl = \"{url}/verify\"\n\
-         [stores.redis]\nurl = \"redis://gateway:{}@{gone_host}/\"\nwhen_away = \"share\"\n",
+         [stores.redis]\nurl = \"redis://gateway:{}@{gone_host}/\"\non_unavailable = \"share\"\n",
         secret("jwt"),
         sha256(&secret("api-key")),
         secret("api-redis"),
@@ -221,7 +221,7 @@ fn questions() -> Vec<Question> {
         ("/away", vec![bearer(&secret("opaque"))], 503),
         ("/delegated", vec![bearer(&secret("opaque"))], 200),
         ("/external", vec![bearer(&secret("told"))], 200),
-        ("/external", vec![bearer(&secret("refuse"))], 403),
+        ("/external", vec![bearer(&secret("reject"))], 403),
     ]
 }
 

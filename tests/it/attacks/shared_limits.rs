@@ -12,7 +12,7 @@ use serde_json::Value;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::{ADMIN, asks, refused, request};
+use super::{ADMIN, asks, rejected, request};
 
 const SOON: Duration = Duration::from_secs(10);
 
@@ -43,7 +43,7 @@ async fn floods(addr: SocketAddr, user: usize, until: Instant) -> Vec<Passed> {
         let reply = client.send(request("/", &[("x-user", &name)])).await;
         match reply.status {
             200 => passed.push((user, asked, Instant::now())),
-            _ => refused(&reply, 429, "rate_limited"),
+            _ => rejected(&reply, 429, "rate_limited"),
         }
     }
     passed
@@ -58,7 +58,7 @@ async fn two_gateways_together_let_no_more_pass_than_each_of_several_limits() {
     let limits = "{ name = \"all\", limit = 60, per = \"1s\", burst = 20, key = [], store = \"redis\" }, \
          { name = \"user\", limit = 25, per = \"1s\", key = [\"header:x-user\"], \
          algorithm = \"sliding_window\", store = \"redis\" }";
-    let store = "deadline = \"5s\"\nwhen_away = \"closed\"";
+    let store = "timeout = \"5s\"\non_unavailable = \"closed\"";
     let gateways = [
         gateway(&upstream, &redis, store, limits).start().await,
         gateway(&upstream, &redis, store, limits).start().await,
@@ -97,9 +97,9 @@ struct Pair {
 }
 
 impl Pair {
-    async fn new(upstream: &Upstream, redis: &StoreServer, when_away: &str) -> Self {
+    async fn new(upstream: &Upstream, redis: &StoreServer, on_unavailable: &str) -> Self {
         let store = format!(
-            "prefix = {when_away:?}\nwhen_away = {when_away:?}\nreplicas = 2\ndeadline = \"2s\""
+            "prefix = {on_unavailable:?}\non_unavailable = {on_unavailable:?}\nreplicas = 2\ntimeout = \"2s\""
         );
         let limits = "{ limit = 20, per = \"10h\", key = [\"header:x-user\"], store = \"redis\" }";
         let one = gateway(upstream, redis, &store, limits).start().await;
@@ -141,7 +141,7 @@ impl Pair {
 #[track_caller]
 fn count(replies: &[Reply], status: u16, reason: &str) -> usize {
     let (passed, others): (Vec<_>, Vec<_>) = replies.iter().partition(|reply| reply.status == 200);
-    others.iter().for_each(|reply| refused(reply, status, reason));
+    others.iter().for_each(|reply| rejected(reply, status, reason));
     passed.len()
 }
 

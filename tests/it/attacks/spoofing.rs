@@ -4,7 +4,7 @@ use gateway_tests::tokens::{ISSUER, Signer, claims, key_set};
 use gateway_tests::{Client, Failures, Gateway, Payload, Raw, Seen, Upstream};
 use http::Request;
 
-use super::{OPEN, asks, refused, request};
+use super::{OPEN, asks, rejected, request};
 use crate::routing::LISTENER;
 
 /// What a client would like to be.
@@ -245,7 +245,7 @@ async fn whom_nobody_trusts_is_counted_as_the_peer() {
             let reply = asks(&gateway, "/", fields).await;
             match number {
                 0 | 1 => reply.assert_ok("ok"),
-                _ => refused(&reply, 429, "rate_limited"),
+                _ => rejected(&reply, 429, "rate_limited"),
             }
         }
     }
@@ -309,7 +309,7 @@ async fn where_proxies_are_counted_only_the_last_of_them_are_believed() {
         let reply = client.send(request("/", &[("x-forwarded-for", said)])).await;
         assert_eq!(reply.status, status, "{said:?}: {reply:?}");
     }
-    refused(&client.get("/").await, 403, "address_denied");
+    rejected(&client.get("/").await, 403, "address_denied");
     let seen = upstream.seen().len();
     assert_eq!(seen, 2);
 }

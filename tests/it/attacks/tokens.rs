@@ -28,7 +28,7 @@ fn challenged(reply: &Reply, error: &str, token: &str) -> bool {
     let challenges = reply.header_all("www-authenticate");
     let [challenge] = challenges.as_slice() else { return false };
     let said = format!("{challenge} {} {:?}", reply.text(), reply.headers);
-    reply.is_refusal(&[401])
+    reply.is_rejection(&[401])
         && challenge.starts_with("Bearer realm=\"gateway\", error=")
         && challenge.contains(&format!("error=\"{error}\""))
         && challenge.contains("error_description=\"")
@@ -201,7 +201,7 @@ fn wrong_forms(signer: &Signer, eve: &Signer) -> Vec<(String, String)> {
 }
 
 #[tokio::test]
-async fn what_somebody_has_made_up_is_refused_and_reaches_nobody() {
+async fn what_somebody_has_made_up_is_rejected_and_reaches_nobody() {
     let (signer, eve) = (Signer::rsa(), Signer::rsa());
     let upstream = Upstream::http1().start().await;
     let gateway = gateway(&upstream, &signer, "").await;
@@ -249,7 +249,7 @@ async fn one_credential_in_one_place_or_none() {
     for (target, name, value) in nowhere {
         for mut client in [Client::http1(plain.addr()), Client::http2(plain.addr())] {
             let reply = client.send(request(target, &[(name, value)])).await;
-            super::refused(&reply, 401, "unauthenticated");
+            super::rejected(&reply, 401, "unauthenticated");
             // No `error` where nothing was shown (RFC 6750, section 3.1).
             assert_eq!(reply.header_all("www-authenticate"), ["Bearer realm=\"gateway\""]);
             asked.fetch_add(1, Ordering::Relaxed);
@@ -306,7 +306,7 @@ async fn a_token_behind_the_head_is_none() {
             Request::post("/orders").header("content-type", "application/x-www-form-urlencoded");
         let reply =
             client.send(request.body(Payload::from(form.clone())).expect("a request")).await;
-        super::refused(&reply, 401, "unauthenticated");
+        super::rejected(&reply, 401, "unauthenticated");
     }
     assert!(upstream.seen().is_empty());
     gateway.assert_quiet().await;

@@ -17,8 +17,8 @@ async fn gateway(upstream: &Upstream, audit: &str) -> Gateway {
     Gateway::document(text).knows(upstream).start().await
 }
 
-/// Asks `count` times for what is refused, and is answered as quickly as ever.
-async fn refused(gateway: &Gateway, count: usize) {
+/// Asks `count` times for what is rejected, and is answered as quickly as ever.
+async fn rejected(gateway: &Gateway, count: usize) {
     let mut client = Client::http1(gateway.addr());
     let began = Instant::now();
     for _ in 0..count {
@@ -50,7 +50,7 @@ async fn what_the_receiver_failed_to_take_comes_again_and_nothing_is_lost() {
     });
     let receiver = receiver.start().await;
     let gateway = gateway(&upstream, &http(&receiver.url(), ", batch = 5")).await;
-    refused(&gateway, 23).await;
+    rejected(&gateway, 23).await;
     let events = receives(&receiver, 23).await;
     assert!(events.iter().all(|event| event["reason"] == "address_denied"));
     assert_eq!(fails.load(Ordering::Relaxed), 0, "it did fail");
@@ -72,7 +72,7 @@ async fn a_receiver_that_stalls_slows_nobody_and_what_finds_no_room_is_counted_a
     let receiver = receiver.start().await;
     let more = ", queue = 20, batch = 20, retries = 1000";
     let gateway = gateway(&upstream, &http(&receiver.url(), more)).await;
-    refused(&gateway, 60).await;
+    rejected(&gateway, 60).await;
     let sink = until_counts(&gateway, |sink| sink["failure"].is_string()).await;
     assert_eq!([&sink["taken"], &sink["queued"], &sink["dropped"]], [20, 20, 40], "{sink}");
     assert!(gateway.log().contains("audit events were lost"), "{}", gateway.log());
@@ -82,7 +82,7 @@ async fn a_receiver_that_stalls_slows_nobody_and_what_finds_no_room_is_counted_a
     assert_eq!(lost.len(), 1, "{lost:?}");
     assert_eq!((&lost[0]["reason"], &lost[0]["dropped"]), (&"events_dropped".into(), &40.into()));
     // It is as if nothing had been.
-    refused(&gateway, 1).await;
+    rejected(&gateway, 1).await;
     receives(&receiver, 22).await;
 }
 
@@ -91,7 +91,7 @@ async fn a_receiver_that_is_away_gets_everything_once_it_is_there() {
     let upstream = Upstream::http1().start().await;
     let address = format!("127.0.0.1:{}", free_port());
     let gateway = gateway(&upstream, &http(&format!("http://{address}"), "")).await;
-    refused(&gateway, 30).await;
+    rejected(&gateway, 30).await;
     let sink = until_counts(&gateway, |sink| sink["failure"].is_string()).await;
     assert_eq!(sink["queued"], 30, "{sink}");
     let at = address.parse().expect("an address");
@@ -112,7 +112,7 @@ async fn a_signal_ends_the_gateway_once_what_waited_has_arrived() {
         receiver.url()
     );
     let gateway = gateway(&upstream, &audit).await;
-    refused(&gateway, 7).await;
+    rejected(&gateway, 7).await;
     assert!(receiver.seen().is_empty(), "more may come");
     gateway.signal("TERM");
     assert!(gateway.ended_within(PATIENCE).await.success());
@@ -127,7 +127,7 @@ async fn the_end_comes_in_time_though_the_receiver_stalls() {
     let receiver = Upstream::http1().script_after_body(|_| Answer::hang()).start().await;
     let audit = format!("flush = \"1s\"\n{}", http(&receiver.url(), ""));
     let gateway = gateway(&upstream, &audit).await;
-    refused(&gateway, 3).await;
+    rejected(&gateway, 3).await;
     let began = Instant::now();
     gateway.signal("TERM");
     assert!(gateway.ended_within(PATIENCE).await.success());
@@ -145,10 +145,10 @@ async fn a_file_that_was_moved_away_is_begun_anew() {
         let there = || written(path).len();
         eventually_within(PATIENCE, "lines", there, |there| *there == count).await;
     };
-    refused(&gateway, 2).await;
+    rejected(&gateway, 2).await;
     lines(&file, 2).await;
     std::fs::rename(&file, &old).expect("moved");
-    refused(&gateway, 3).await;
+    rejected(&gateway, 3).await;
     lines(&file, 3).await;
     assert_eq!(written(&old).len(), 2);
     gateway.assert_quiet().await;
@@ -191,14 +191,14 @@ async fn the_environment_alone_makes_an_audit_and_without_it_there_is_none() {
     let text = format!("{LISTENER}{}[admin]\naddress = \"127.0.0.1:0\"\n", routes(&upstream));
     let gateway = Gateway::document(&*text).knows(&upstream).start().await;
     assert_eq!(gateway.admin().status().await["audit"], Value::Null);
-    refused(&gateway, 1).await;
+    rejected(&gateway, 1).await;
     let audited = Gateway::document(&*text)
         .knows(&upstream)
         .environment("GATEWAY__AUDIT__HTTP__URL", &format!("{}/events", receiver.url()))
         .environment("GATEWAY__AUDIT__HTTP__TOKEN", "of the environment")
         .environment("RUST_LOG", "off");
     let audited = audited.start().await;
-    refused(&audited, 2).await;
+    rejected(&audited, 2).await;
     receives(&receiver, 2).await;
     let seen = receiver.seen().pop().expect("a batch");
     assert_eq!(seen.header("authorization"), Some("Bearer of the environment"));
@@ -210,7 +210,7 @@ async fn a_second_signal_does_not_wait_for_a_receiver_that_stalls() {
     let receiver = Upstream::http1().script_after_body(|_| Answer::hang()).start().await;
     let audit = format!("flush = \"1h\"\n{}", http(&receiver.url(), ", retries = 1000"));
     let gateway = gateway(&upstream, &audit).await;
-    refused(&gateway, 3).await;
+    rejected(&gateway, 3).await;
     gateway.signal("TERM");
     let drained = || tokio::net::TcpStream::connect(gateway.addr());
     while drained().await.is_ok() {
@@ -235,12 +235,12 @@ async fn a_receiver_is_told_nothing_unless_its_certificate_is_trusted() {
         http(&url, &format!(", token = \"planted\", ca = {ca:?}"))
     };
     let wary = gateway(&upstream, &trusting("other.pem", &other)).await;
-    refused(&wary, 2).await;
+    rejected(&wary, 2).await;
     let sink = until_counts(&wary, |sink| sink["failure"].is_string()).await;
     assert!(sink["failure"].as_str().is_some_and(|why| why.contains("tls_failed")), "{sink}");
     assert_eq!((&sink["queued"], receiver.seen().len()), (&2.into(), 0), "{sink}");
     let trusts = gateway(&upstream, &trusting("ca.pem", &authority)).await;
-    refused(&trusts, 2).await;
+    rejected(&trusts, 2).await;
     receives(&receiver, 2).await;
 }
 

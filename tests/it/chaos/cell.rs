@@ -55,7 +55,7 @@ impl Cell {
         let id = self.id();
         format!(
             "[clusters.c{id}]\nendpoints = {urls:?}\nbalance = \"round_robin\"\n\
-             ejection = {{ base = \"200ms\", max = \"200ms\" }}\n{}\n\
+             outlier_detection = {{ base_ejection_time = \"200ms\", max_ejection_time = \"200ms\" }}\n{}\n\
              [[routes]]\nid = \"r{id}\"\nmatch = {{ prefix = \"/{id}\" }}\n\
              target = {{ cluster = \"c{id}\" }}\npolicy.timeout = \"2500ms\"\n{}",
             self.policy.cluster(),
@@ -113,7 +113,7 @@ impl Cell {
     /// Without its fault everything is as before: what was left out is asked again, a breaker
     /// closes, and no permit is missing.
     pub(super) async fn recovers(&self, addr: SocketAddr) {
-        if self.all && matches!(self.fault.kind, Kind::Refuses) {
+        if self.all && matches!(self.fault.kind, Kind::Rejects) {
             return;
         }
         self.bad.iter().for_each(Upstream::heal);

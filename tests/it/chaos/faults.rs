@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use gateway_tests::{Answer, Http1Builder, Seen, Step, Upstream};
 
-/// What the upstream's own refusal says.
+/// What the upstream's own rejection says.
 pub(super) const BUSY: &str = "busy";
 
 /// What is in answers that nobody may see.
@@ -17,7 +17,7 @@ pub(super) const LENGTH: usize = 3_000;
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Kind {
     /// Nothing reaches it.
-    Refuses,
+    Rejects,
     /// Connections are accepted and end, or hang, before anything is read.
     OnAccept(fn() -> Answer),
     /// Requests are read and this happens.
@@ -74,7 +74,7 @@ impl Fault {
 
     pub(super) async fn upstream(&self) -> Upstream {
         match self.kind {
-            Kind::Refuses => Upstream::refusing(),
+            Kind::Rejects => Upstream::rejecting(),
             Kind::OnAccept(steps) => Upstream::http1().on_accept(steps()).start().await,
             Kind::Answers(script) => Upstream::http1().script(script).start().await,
             Kind::WhenUsed(script) => {
@@ -132,7 +132,7 @@ const LATE: &[Told] = &[Told::Late];
 const CUT: &[Told] = &[Told::Cut];
 
 pub(super) const FAULTS: &[Fault] = &[
-    Fault { name: "refuses", kind: Kind::Refuses, told: BAD, mended: Mended::Cluster },
+    Fault { name: "rejects", kind: Kind::Rejects, told: BAD, mended: Mended::Cluster },
     Fault {
         name: "accepts and closes",
         kind: Kind::OnAccept(|| Answer::unread().then(Step::Close)),

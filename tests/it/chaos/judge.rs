@@ -49,23 +49,23 @@ fn may_be_told(case: &Case<'_>) -> Result<(), String> {
     if whole && could_be_whole && stands_in != case.spare.is_empty() {
         return Ok(());
     }
-    let refusal = reply.reason().filter(|_| reply.is_refusal(&[503]));
-    if refusal.is_some_and(|reason| case.policy.refusals().contains(&&*reason)) {
+    let rejection = reply.reason().filter(|_| reply.is_rejection(&[503]));
+    if rejection.is_some_and(|reason| case.policy.rejections().contains(&&*reason)) {
         // Nothing of it was sent.
         let unseen = case.fine.is_empty() && case.bad.is_empty();
-        return if unseen { Ok(()) } else { Err(format!("refused after all: {}", shown(reply))) };
+        return if unseen { Ok(()) } else { Err(format!("rejected after all: {}", shown(reply))) };
     }
     if is_helped(case) || !explained(case) {
         return Err(format!("nothing explains {}", shown(reply)));
     }
     let told = case.fault.told.iter().any(|told| match told {
-        Told::BadGateway => reply.is_refusal(&[502, 503]),
-        Told::Late => reply.is_refusal(&[504]),
+        Told::BadGateway => reply.is_rejection(&[502, 503]),
+        Told::Late => reply.is_rejection(&[504]),
         Told::Cut => {
             let partial = reply.status == 200 && !reply.is_complete();
             // A stream that is reset takes with it what had not left yet: the head, too.
             let reset = matches!(&reply.end, End::Broken(why) if why.contains("stream error"));
-            partial || (reply.status == 0 && reset) || reply.is_refusal(&[502])
+            partial || (reply.status == 0 && reset) || reply.is_rejection(&[502])
         }
         Told::Whole => false,
         Told::Busy => reply.status == 503 && reply.text() == BUSY && reply.is_complete(),
@@ -78,7 +78,7 @@ fn explained(case: &Case<'_>) -> bool {
     match case.fault.kind {
         _ if case.all => true,
         // Costs nobody an answer: there are two more.
-        Kind::Refuses => false,
+        Kind::Rejects => false,
         Kind::OnAccept(_) => true,
         Kind::Answers(_) | Kind::WhenUsed(_) => !case.bad.is_empty(),
     }

@@ -17,7 +17,7 @@ impl Policy {
     pub(super) fn cluster(self) -> &'static str {
         match self {
             Self::Breaker => {
-                "circuit_breaker = { consecutive = 3, open = \"200ms\", half_open = 1, \
+                "circuit_breaker = { consecutive_failures = 3, open = \"200ms\", half_open = 1, \
                  probe_timeout = \"1s\" }"
             }
             Self::Limit => "concurrency = { limit = 1, queue = 2, queue_timeout = \"100ms\" }",
@@ -30,7 +30,7 @@ impl Policy {
         match self {
             Self::Retry => "policy.retry = { max_retries = 2, backoff = { base = \"5ms\" } }",
             Self::RetryTry => {
-                "policy.try_timeout = \"700ms\"\n\
+                "policy.attempt_timeout = \"700ms\"\n\
                  policy.retry = { max_retries = 2, on = [\"connect\", \"reset\", \"timeout\"] }"
             }
             Self::Hedge => "policy.hedge = { delay = \"50ms\" }",
@@ -39,8 +39,8 @@ impl Policy {
         }
     }
 
-    /// The reasons of its own refusals.
-    pub(super) fn refusals(self) -> &'static [&'static str] {
+    /// The reasons of its own rejections.
+    pub(super) fn rejections(self) -> &'static [&'static str] {
         match self {
             Self::Breaker => &["circuit_open"],
             Self::Limit => &["concurrency_limit", "queue_timeout"],

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gateway_layers::auth::signature::{SignSettings, SignatureKey};
+use gateway_layers::auth::signature::{SignConfig, SignatureKey};
 use gateway_tests::{Answer, Client, Failures, Gateway, Payload, Raw, Reply, Upstream, get};
 use http::request::Builder;
 
@@ -13,8 +13,8 @@ fn send(builder: Builder, body: &'static str) -> http::Request<Payload> {
     builder.body(body).expect("a request")
 }
 
-/// Why the gateway refused.
-fn refusal(reply: &Reply) -> (u16, String) {
+/// Why the gateway rejected.
+fn rejection(reply: &Reply) -> (u16, String) {
     (reply.status, reply.json()["detail"].as_str().unwrap_or_default().to_owned())
 }
 
@@ -60,14 +60,14 @@ async fn nobody_else_is() {
     let copy = || http::Request::from_parts(head.clone(), Payload::empty());
     client.send(copy()).await.assert_ok("ok");
     let reply = client.send(copy()).await;
-    assert_eq!(refusal(&reply), (401, "the signature was used before".to_owned()));
+    assert_eq!(rejection(&reply), (401, "the signature was used before".to_owned()));
     assert!(reply.header("accept-signature").is_some_and(|line| line.starts_with("sig=(")));
     assert_eq!(reply.json()["type"], "urn:gateway:problem:signature_invalid");
 
     let mut moved = send(signed(settings(), "GET", "/orders", "").await, "");
     *moved.uri_mut() = "/invoices".parse().expect("a target");
     let reply = client.send(moved).await;
-    assert_eq!(refusal(&reply), (401, "the signature is wrong".to_owned()));
+    assert_eq!(rejection(&reply), (401, "the signature is wrong".to_owned()));
     assert_eq!(upstream.seen().len(), 1);
     gateway.assert_quiet().await;
 }
@@ -144,7 +144,7 @@ async fn no_upstream_sees_all_of_a_body_that_was_not_signed() {
     failures.assert_none();
     let bare = signed(settings(), "POST", "/orders", "").await;
     let reply = Client::http1(gateway.addr()).send(send(bare, "hello")).await;
-    assert_eq!(refusal(&reply), (401, "the body has no digest".to_owned()));
+    assert_eq!(rejection(&reply), (401, "the body has no digest".to_owned()));
     gateway.assert_quiet().await;
 }
 
@@ -170,7 +170,7 @@ async fn what_was_signed_is_the_request_before_any_rewrite() {
     for target in ["/orders/./1", "/orders//1", "/orders/%31"] {
         let request = signed(settings(), "GET", target, "").await;
         let reply = client.send(send(request, "")).await;
-        assert_eq!(refusal(&reply), (401, "the signature is wrong".to_owned()), "{target}");
+        assert_eq!(rejection(&reply), (401, "the signature is wrong".to_owned()), "{target}");
     }
     gateway.assert_quiet().await;
 }
@@ -199,7 +199,7 @@ async fn a_nonce_outlives_a_reload() {
         gateway.edit_document(from, to);
         assert_eq!(gateway.admin().reload().await.status, 200);
         let reply = client.send(copy()).await;
-        assert_eq!(refusal(&reply), (401, "the signature was used before".to_owned()));
+        assert_eq!(rejection(&reply), (401, "the signature was used before".to_owned()));
     }
     let request = signed(settings(), "GET", "/orders", "").await;
     client.send(send(request, "")).await.assert_ok("ok");
@@ -211,7 +211,7 @@ async fn a_nonce_outlives_a_reload() {
 #[tokio::test]
 async fn the_signature_goes_no_further_where_that_is_said() {
     let upstream = Upstream::http1().start().await;
-    let gateway = for_partners(&upstream, "signature = \"drop\"").start().await;
+    let gateway = for_partners(&upstream, "credentials = \"drop\"").start().await;
     let request = signed(settings(), "GET", "/orders", "").await;
     Client::http1(gateway.addr()).send(send(request, "")).await.assert_ok("ok");
     let seen = upstream.seen().pop().expect("a request");
@@ -243,9 +243,9 @@ async fn a_flood_of_nonces_takes_nobody_elses_room() {
     // As of the key, with a nonce of its own each, and a signature of somebody else.
     let stranger = SignatureKey::secret(b"a secret that nobody has trusted, ever").expect("a key");
     for _ in 0..300 {
-        let request = signed(SignSettings::new("k1", stranger.clone()), "GET", "/orders", "").await;
+        let request = signed(SignConfig::new("k1", stranger.clone()), "GET", "/orders", "").await;
         let reply = client.send(send(request, "")).await;
-        assert_eq!(refusal(&reply), (401, "the signature is wrong".to_owned()));
+        assert_eq!(rejection(&reply), (401, "the signature is wrong".to_owned()));
     }
     let mut replies = Vec::new();
     for _ in 0..80 {
@@ -288,12 +288,12 @@ async fn a_signature_that_was_cut_anywhere_is_none() {
                 head.headers.insert(name, cut.parse().expect("a value"));
                 let request = http::Request::from_parts(head, Payload::empty());
                 let reply = client.send(request).await;
-                failures.check(reply.is_refusal(&[401]), || format!("{name}: {cut}: {reply:?}"));
+                failures.check(reply.is_rejection(&[401]), || format!("{name}: {cut}: {reply:?}"));
             }
             let mut without = head.clone();
             without.headers.remove(name);
             let reply = client.send(http::Request::from_parts(without, Payload::empty())).await;
-            failures.check(reply.is_refusal(&[401]), || format!("without {name}: {reply:?}"));
+            failures.check(reply.is_rejection(&[401]), || format!("without {name}: {reply:?}"));
         }
         // None of it has used up what it was cut from.
         let reply = client.send(http::Request::from_parts(head, Payload::empty())).await;

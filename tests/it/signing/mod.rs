@@ -7,7 +7,7 @@ mod outbound;
 use std::sync::{Arc, Mutex};
 
 use gateway_core::{Body, Error, Module, Request, Response, module_fn};
-use gateway_layers::auth::signature::{SignLayer, SignSettings, SignatureAlgorithm, SignatureKey};
+use gateway_layers::auth::signature::{SignConfig, SignLayer, SignatureAlgorithm, SignatureKey};
 use gateway_tests::{Gateway, GatewayBuilder, Upstream};
 use tower::{Layer, ServiceExt};
 
@@ -45,18 +45,18 @@ fn for_partners(upstream: &Upstream, settings: &str) -> GatewayBuilder {
     Gateway::to(upstream).route("policy.signature = \"partners\"").more(&partners(settings))
 }
 
-fn settings() -> SignSettings {
-    SignSettings::new("k1", SignatureKey::secret(SECRET.as_bytes()).expect("a secret"))
+fn settings() -> SignConfig {
+    SignConfig::new("k1", SignatureKey::secret(SECRET.as_bytes()).expect("a secret"))
 }
 
-fn ed25519() -> SignSettings {
+fn ed25519() -> SignConfig {
     let key = SignatureKey::pem(SignatureAlgorithm::Ed25519, PRIVATE).expect("a key");
-    SignSettings::new("k2", key)
+    SignConfig::new("k2", key)
 }
 
 /// A request as a partner signs it, for clients of the harness; its body is to be sent with it.
 async fn signed(
-    settings: SignSettings,
+    settings: SignConfig,
     method: &str,
     target: &str,
     body: &'static str,
@@ -65,7 +65,7 @@ async fn signed(
     signed_as(settings, request.body(Body::full(body)).expect("a request")).await
 }
 
-async fn signed_as(settings: SignSettings, request: Request) -> http::request::Builder {
+async fn signed_as(settings: SignConfig, request: Request) -> http::request::Builder {
     let seen = Arc::new(Mutex::new(None));
     let last = Arc::clone(&seen);
     let module = Module::new(module_fn(move |request: Request| {

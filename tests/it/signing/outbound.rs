@@ -121,7 +121,7 @@ async fn two_gateways_in_a_row_know_each_other() {
     let upstream = Upstream::http1().answer(Answer::echo()).start().await;
     let inner = Gateway::to(&upstream)
         .route("policy.signature = \"partners\"")
-        .more(&partners("signature = \"drop\""))
+        .more(&partners("credentials = \"drop\""))
         .start()
         .await;
     let outer = format!(
@@ -149,7 +149,7 @@ async fn two_gateways_in_a_row_know_each_other() {
 }
 
 #[tokio::test]
-async fn large_bodies_are_refused_or_sent_without_a_digest() {
+async fn large_bodies_are_rejected_or_sent_without_a_digest() {
     let upstream = Upstream::http1().start().await;
     let large = "x".repeat(70_000);
     for (more, status) in
@@ -170,7 +170,7 @@ async fn large_bodies_are_refused_or_sent_without_a_digest() {
 }
 
 #[tokio::test]
-async fn documents_that_cannot_be_signed_are_refused() {
+async fn documents_that_cannot_be_signed_are_rejected() {
     let upstream = Upstream::http1().start().await;
     let cases = [
         (format!("host = \"endpoint\"\n{}", signs(", covered = [\"@authority\"]")), "@authority"),
@@ -188,7 +188,7 @@ async fn documents_that_cannot_be_signed_are_refused() {
         ),
     ];
     for (line, expected) in cases {
-        let (status, said) = Gateway::to(&upstream).cluster(&line).refused().await;
+        let (status, said) = Gateway::to(&upstream).cluster(&line).rejected().await;
         assert!(!status.success() && said.contains(expected), "{line}: {said}");
         assert!(!said.contains("MC4CAQAw"), "{said}");
     }
@@ -214,6 +214,6 @@ async fn a_question_of_the_gateway_is_signed_where_its_host_is_known() {
         assert!(asked.iter().all(|seen| seen.header("signature").is_some()));
     }
     let auth = cluster(&upstream, "");
-    let (_, said) = Gateway::to(&upstream).route(policy).more(&auth).refused().await;
+    let (_, said) = Gateway::to(&upstream).route(policy).more(&auth).rejected().await;
     assert!(said.contains("has none, expected `host = \"endpoint\"`"), "{said}");
 }

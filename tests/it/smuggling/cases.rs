@@ -1,6 +1,6 @@
 //! The tables: one line for each way to be read twice.
 
-/// A request that is refused by its head alone.
+/// A request that is rejected by its head alone.
 pub(super) struct Case(pub(super) &'static str, pub(super) &'static [u8]);
 
 /// Everything between the request line and the empty line, after a good Host.

@@ -1,4 +1,4 @@
-//! Requests that two parties could read two ways: refused at the door, and nobody behind it ever
+//! Requests that two parties could read two ways: rejected at the door, and nobody behind it ever
 //! sees a byte of them (hardening, class A1 and A4).
 
 mod cases;
@@ -11,8 +11,8 @@ use self::cases::{BODIES, Case, FIELDS, HEADS, ODD, TARGETS};
 
 const SMUGGLED: &str = "GET /smuggled HTTP/1.1\r\nHost: gateway.test\r\n\r\n";
 
-/// Sends a head that must be refused; says what went wrong.
-async fn refused(
+/// Sends a head that must be rejected; says what went wrong.
+async fn rejected(
     gateway: &Gateway,
     upstream: &Upstream,
     head: &[u8],
@@ -38,12 +38,12 @@ async fn refused(
     }
 }
 
-async fn all_refused(cases: &[Case], head: impl Fn(&[u8]) -> Vec<u8>) {
+async fn all_rejected(cases: &[Case], head: impl Fn(&[u8]) -> Vec<u8>) {
     let upstream = Upstream::http1().start().await;
     let gateway = Gateway::to(&upstream).start().await;
     let mut failures = Failures::new();
     for Case(name, part) in cases {
-        let outcome = refused(&gateway, &upstream, &head(part), 400..=499).await;
+        let outcome = rejected(&gateway, &upstream, &head(part), 400..=499).await;
         failures.note(name, outcome);
     }
     failures.assert_none();
@@ -52,29 +52,29 @@ async fn all_refused(cases: &[Case], head: impl Fn(&[u8]) -> Vec<u8>) {
 }
 
 #[tokio::test]
-async fn ambiguous_fields_are_refused() {
-    all_refused(FIELDS, |fields| {
+async fn ambiguous_fields_are_rejected() {
+    all_rejected(FIELDS, |fields| {
         [b"POST /x HTTP/1.1\r\nHost: gateway.test\r\n", fields, b"\r\n\r\n0\r\n\r\n"].concat()
     })
     .await;
 }
 
 #[tokio::test]
-async fn malformed_heads_are_refused() {
-    all_refused(HEADS, <[u8]>::to_vec).await;
+async fn malformed_heads_are_rejected() {
+    all_rejected(HEADS, <[u8]>::to_vec).await;
 }
 
 #[tokio::test]
-async fn targets_with_two_readings_are_refused() {
-    all_refused(TARGETS, |target| {
+async fn targets_with_two_readings_are_rejected() {
+    all_rejected(TARGETS, |target| {
         [b"GET ", target, b" HTTP/1.1\r\nHost: gateway.test\r\n\r\n"].concat()
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_fold_before_the_first_field_is_refused() {
-    all_refused(
+async fn a_fold_before_the_first_field_is_rejected() {
+    all_rejected(
         &[Case("a folded request line", b"GET / HTTP/1.1\r\n \r\nHost: gateway.test\r\n\r\n")],
         <[u8]>::to_vec,
     )
@@ -104,7 +104,7 @@ async fn broken_chunks_never_become_a_whole_request() {
 }
 
 #[tokio::test]
-async fn a_giant_chunk_extension_is_refused() {
+async fn a_giant_chunk_extension_is_rejected() {
     let upstream = Upstream::http1().start().await;
     let gateway = Gateway::to(&upstream).start().await;
     let mut raw = Raw::connect(gateway.addr()).await;
@@ -120,7 +120,7 @@ async fn a_giant_chunk_extension_is_refused() {
 }
 
 #[tokio::test]
-async fn what_is_too_long_is_refused_by_its_own_status() {
+async fn what_is_too_long_is_rejected_by_its_own_status() {
     let upstream = Upstream::http1().start().await;
     let gateway = Gateway::to(&upstream).route("policy.body_limit = \"1KiB\"").start().await;
     let host = "Host: gateway.test\r\n";
@@ -152,7 +152,7 @@ async fn what_is_too_long_is_refused_by_its_own_status() {
     ];
     let mut failures = Failures::new();
     for (status, name, head) in &cases {
-        let outcome = refused(&gateway, &upstream, head.as_bytes(), *status..=*status).await;
+        let outcome = rejected(&gateway, &upstream, head.as_bytes(), *status..=*status).await;
         failures.note(name, outcome);
     }
     failures.assert_none();
@@ -160,7 +160,7 @@ async fn what_is_too_long_is_refused_by_its_own_status() {
 }
 
 #[tokio::test]
-async fn a_chunked_body_over_the_limit_is_refused() {
+async fn a_chunked_body_over_the_limit_is_rejected() {
     let upstream = Upstream::http1().start().await;
     let gateway = Gateway::to(&upstream).route("policy.body_limit = \"1KiB\"").start().await;
     let mut raw = Raw::connect(gateway.addr()).await;

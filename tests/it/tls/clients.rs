@@ -135,7 +135,7 @@ fn sha256(pem: &str) -> String {
 }
 
 #[tokio::test]
-async fn names_that_mean_two_things_are_refused() {
+async fn names_that_mean_two_things_are_rejected() {
     let (setup, upstream) = (Setup::new(), hello().await);
     let clients = Authority::new("clients");
     let ca = setup.files.write("clients.pem", &clients.pem());
@@ -224,7 +224,7 @@ async fn a_route_for_certificates_takes_those_of_the_right_name_and_no_word_for_
                     let told = seen.last().map(|seen| seen.header_all("x-user-id"));
                     reply.status == 200 && told == Some(vec![*subject])
                 }
-                Err(status) => reply.is_refusal(&[*status]) && seen.len() == before,
+                Err(status) => reply.is_rejection(&[*status]) && seen.len() == before,
             };
             failures.check(good, || format!("{name}: {reply:?}"));
         }

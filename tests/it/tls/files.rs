@@ -75,8 +75,8 @@ async fn a_bad_file_changes_nothing_and_the_next_good_one_does() {
         let until = tokio::time::Instant::now() + SOON;
         loop {
             let status = gateway.admin().status().await;
-            let refused = status["tls_listeners"][0]["files_refused"].as_str();
-            if refused.is_some_and(|refused| refused.contains(found)) {
+            let rejected = status["tls_listeners"][0]["files_rejected"].as_str();
+            if rejected.is_some_and(|rejected| rejected.contains(found)) {
                 break;
             }
             assert!(tokio::time::Instant::now() < until, "{found}: {status}");
@@ -89,11 +89,11 @@ async fn a_bad_file_changes_nothing_and_the_next_good_one_does() {
         assert!(reply.text().contains(found), "{}", reply.text());
         assert_eq!(shown(&gateway, &tls).await, before);
     }
-    assert!(gateway.log().contains("certificate files refused"), "{}", gateway.log());
+    assert!(gateway.log().contains("certificate files rejected"), "{}", gateway.log());
     setup.files.pair("a", &next);
     eventually_shows(&gateway, &tls, &next.cert).await;
     let status = gateway.admin().status().await;
-    assert!(status["tls_listeners"][0]["files_refused"].is_null(), "{status}");
+    assert!(status["tls_listeners"][0]["files_rejected"].is_null(), "{status}");
 }
 
 #[tokio::test]
@@ -206,7 +206,7 @@ async fn nothing_starts_without_a_usable_listener() {
             "has no revocation list",
         ),
     ] {
-        let (status, log) = gateway(&upstream, &format!("tls = {{ {tls} }}")).refused().await;
+        let (status, log) = gateway(&upstream, &format!("tls = {{ {tls} }}")).rejected().await;
         assert!(!status.success());
         let path = format!("listeners[0].tls.{path}: ");
         assert!(log.contains(&path) && log.contains(found), "{path} {found}\n{log}");
@@ -272,8 +272,8 @@ async fn private_keys_are_told_to_nobody() {
         .await;
     assert_eq!(ask(gateway.addr(), &setup.trusting()).await.as_deref(), Ok(OK));
     setup.files.write("a.key", &setup.authority.server(&["b.test"]).key);
-    let refused = || gateway.log().contains("certificate files refused");
-    eventually_within(SOON, "the key is refused", refused, |refused| *refused).await;
+    let rejected = || gateway.log().contains("certificate files rejected");
+    eventually_within(SOON, "the key is rejected", rejected, |rejected| *rejected).await;
     let admin = gateway.admin();
     let mut said = gateway.log();
     said.push_str(&admin.status().await.to_string());

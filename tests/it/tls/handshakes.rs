@@ -114,14 +114,14 @@ async fn the_name_that_is_asked_for_picks_the_certificate() {
         let pem = pairs[expected].cert.as_bytes();
         assert_eq!(shown, CertificateDer::from_pem_slice(pem).expect("PEM"), "{name}");
     }
-    // A name that nobody has gets the first certificate, which a client that looks refuses.
+    // A name that nobody has gets the first certificate, which a client that looks rejects.
     let socket = TcpStream::connect(gateway.addr()).await.expect("connect");
     let error = ClientTls::new(&authority, "c.test").handshake(socket).await.unwrap_err();
     assert!(error.to_string().contains("not valid for name"), "{error}");
 }
 
 #[tokio::test]
-async fn an_older_version_than_the_oldest_is_refused() {
+async fn an_older_version_than_the_oldest_is_rejected() {
     let (setup, upstream) = (Setup::new(), hello().await);
     let old = ClientTls::versions(&setup.authority, "gateway.test", &[&TLS12]);
     let new = ClientTls::versions(&setup.authority, "gateway.test", &[&TLS13]);
@@ -351,7 +351,7 @@ async fn a_request_under_way_survives_the_drain() {
     ));
     let upstream = Upstream::http1().answer(answer).start().await;
     let gateway = gateway(&upstream, &setup.tls(""))
-        .more("[drain]\nlame_duck = \"0s\"\ndeadline = \"5s\"")
+        .more("[drain]\nlame_duck = \"0s\"\ntimeout = \"5s\"")
         .start()
         .await;
     let mut idle = Manual::connect(gateway.addr(), &setup.trusting()).await;

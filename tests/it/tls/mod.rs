@@ -54,7 +54,7 @@ fn gateway(upstream: &Upstream, line: &str) -> GatewayBuilder {
 }
 
 /// What a request over TLS came to: the status, or why there is none. In TLS 1.3 a client hears
-/// only then that its certificate was refused.
+/// only then that its certificate was rejected.
 async fn ask(addr: SocketAddr, tls: &ClientTls) -> Result<String, String> {
     let socket = TcpStream::connect(addr).await.expect("connect");
     let asking = async {

@@ -32,7 +32,7 @@ async fn serve(store: &CertificateStore) -> SocketAddr {
 }
 
 #[tokio::test]
-async fn an_empty_store_refuses_until_it_is_filled() {
+async fn an_empty_store_rejects_until_it_is_filled() {
     let authority = Authority::new("tests");
     let store = CertificateStore::new(Vec::new());
     let addr = serve(&store).await;
@@ -84,7 +84,7 @@ async fn a_challenge_is_answered_and_the_connection_ends() {
 }
 
 #[test]
-fn what_does_not_fit_together_is_refused() {
+fn what_does_not_fit_together_is_rejected() {
     let authority = Authority::new("tests");
     let (one, other) = (authority.server(&["a.test"]), authority.server(&["b.test"]));
     let load = |cert: &str, key: &str| {
@@ -102,7 +102,7 @@ fn what_does_not_fit_together_is_refused() {
 }
 
 #[tokio::test]
-async fn a_reserved_name_is_refused_rather_than_answered_with_another_certificate() {
+async fn a_reserved_name_is_rejected_rather_than_answered_with_another_certificate() {
     let authority = Authority::new("tests");
     let store = CertificateStore::new(vec![certificate(&authority.server(&["gateway.test"]))]);
     let addr = serve(&store).await;
@@ -111,8 +111,8 @@ async fn a_reserved_name_is_refused_rather_than_answered_with_another_certificat
     let wrong = ask(addr, &later).await;
     assert!(wrong.as_ref().is_err_and(|error| error.contains("not valid for name")), "{wrong:?}");
     store.reserve("acme", ["Later.test"]);
-    let refused = ask(addr, &later).await;
-    assert!(refused.as_ref().is_err_and(|error| error.contains("alert")), "{refused:?}");
+    let rejected = ask(addr, &later).await;
+    assert!(rejected.as_ref().is_err_and(|error| error.contains("alert")), "{rejected:?}");
     store.set_part("acme", vec![certificate(&authority.server(&["later.test"]))]);
     assert_eq!(ask(addr, &later).await.as_deref(), Ok(OK));
     assert_eq!((store.part("acme").len(), store.certificates().len()), (1, 2));

@@ -80,7 +80,7 @@ impl GatewayBuilder {
     /// Counts connections to this upstream as expected ones, and heals it in the last check.
     #[must_use]
     pub fn knows(mut self, upstream: &Upstream) -> Self {
-        self.answering |= !upstream.is_refusing();
+        self.answering |= !upstream.is_rejecting();
         self.known.push(upstream.recorder());
         self
     }
@@ -186,7 +186,7 @@ impl GatewayBuilder {
 
     /// Runs the process to its end and gives its status and what it said; for documents that must
     /// not start.
-    pub async fn refused(self) -> (ExitStatus, String) {
+    pub async fn rejected(self) -> (ExitStatus, String) {
         let directory = Directory::new();
         let mut child = self.spawn(&directory, free_address());
         let status = within(START, "the end of the process", child.wait()).await;

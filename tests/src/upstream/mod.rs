@@ -42,7 +42,7 @@ impl Upstream {
     }
 
     /// An address that refuses every connection.
-    pub fn refusing() -> Self {
+    pub fn rejecting() -> Self {
         let socket = TcpSocket::new_v4().expect("socket");
         socket.bind(([127, 0, 0, 1], 0).into()).expect("bind");
         let addr = socket.local_addr().expect("address");
@@ -77,7 +77,7 @@ impl Upstream {
         Arc::clone(&self.recorder)
     }
 
-    pub(crate) fn is_refusing(&self) -> bool {
+    pub(crate) fn is_rejecting(&self) -> bool {
         self._reserved.is_some()
     }
 

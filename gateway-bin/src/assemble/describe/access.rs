@@ -25,7 +25,7 @@ fn identity(access: &Access, known: bool) -> Option<String> {
     if access.identities.is_empty() {
         return match (access.public, known) {
             (true, true) => Some("public".to_owned()),
-            (false, true) => Some("identity nobody: every request is refused".to_owned()),
+            (false, true) => Some("identity nobody: every request is rejected".to_owned()),
             (_, false) => None,
         };
     }

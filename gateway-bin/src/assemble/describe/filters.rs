@@ -21,14 +21,14 @@ pub(super) fn describe(policy: &Policy) -> Vec<String> {
     [security, cors, ip, methods, csrf, content_types].into_iter().flatten().collect()
 }
 
-fn security(config: &security_headers::Config) -> String {
+fn security(config: &security_headers::SecurityHeadersConfig) -> String {
     let names: Vec<_> = config.fields().map(|(name, _)| name).collect();
     let how = if config.replace { ", whatever the target says" } else { "" };
     let hidden = if config.hide_server { "; hides the server" } else { "" };
     format!("security_headers {}{how}{hidden}", list(&names))
 }
 
-fn cors(config: &cors::Config) -> String {
+fn cors(config: &cors::CorsConfig) -> String {
     let mut text = format!(
         "cors {}, methods {}, headers {}",
         list(&config.allow_origins),
@@ -53,7 +53,7 @@ fn ip(filter: &IpFilter) -> String {
     format!("ip allows {allow}, denies {}", networks(filter.denied().len()))
 }
 
-fn csrf(config: &csrf::Config) -> String {
+fn csrf(config: &csrf::CsrfConfig) -> String {
     let site = if config.same_site { "same site" } else { "same origin" };
     let mut text = format!("csrf {site}");
     if !config.trusted_origins.is_empty() {

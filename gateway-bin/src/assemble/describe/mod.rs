@@ -58,8 +58,8 @@ fn policy(policy: &Policy, known: bool) -> Vec<String> {
     if let Some(idle) = policy.tunnel_idle {
         lines.push(format!("tunnel_idle {}", show_duration(idle)));
     }
-    if let Some(limit) = policy.try_timeout {
-        lines.push(format!("try_timeout {}", show_duration(limit)));
+    if let Some(limit) = policy.attempt_timeout {
+        lines.push(format!("attempt_timeout {}", show_duration(limit)));
     }
     if let Some(limit) = policy.response_head_timeout {
         lines.push(format!("response_head_timeout {}", limit.map_or_else(off, show_duration)));
@@ -121,7 +121,7 @@ fn destination(to: &Destination) -> String {
 fn describe_cluster(text: &mut String, part: &ClusterPart) {
     let timeouts = &part.config.timeouts;
     let show = |limit: Option<Duration>| limit.map_or("off".to_owned(), show_duration);
-    let (one, head) = (show(timeouts.try_timeout), show(timeouts.response_head));
+    let (one, head) = (show(timeouts.attempt_timeout), show(timeouts.response_head));
     let _ = writeln!(text, "{}", part.cluster.status());
     let connect = show_duration(timeouts.connect);
     let _ = writeln!(text, "  connect {connect}, try {one}, response_head {head}");

@@ -2,11 +2,11 @@
 
 use gateway_core::BoxError;
 use gateway_layers::auth::api_key::{
-    ApiKeyAuthenticator, ApiKeys, FileKeyStore, KeyStore, MemoryKeyStore, RedisKeySettings,
+    ApiKeyAuthenticator, ApiKeys, FileKeyStore, KeyStore, MemoryKeyStore, RedisKeyConfig,
     RedisKeyStore,
 };
 #[cfg(feature = "postgres")]
-use gateway_layers::auth::api_key::{PostgresKeySettings, PostgresKeyStore};
+use gateway_layers::auth::api_key::{PostgresKeyConfig, PostgresKeyStore};
 use gateway_layers::auth::basic::{BasicAuthenticator, BasicVerifier};
 use gateway_layers::auth::service_token::ServiceTokenAuthenticator;
 
@@ -18,7 +18,7 @@ pub(super) fn api_key(
 ) -> Result<ApiKeyAuthenticator, BoxError> {
     Ok(ApiKeyAuthenticator::new(keys(name, config, false)?)
         .from(config.from.iter().cloned())
-        .keep(config.keep)
+        .credentials(config.credentials)
         .realm(config.realm.as_str()))
 }
 
@@ -45,7 +45,7 @@ pub(crate) fn keys(
             FileKeyStore::open(path).map_err(|error| of(path, &error))?,
         )),
         KeysFrom::Redis { url, prefix } => {
-            let mut settings = RedisKeySettings::default();
+            let mut settings = RedisKeyConfig::default();
             url.reveal().clone_into(&mut settings.url);
             settings.prefix.clone_from(prefix);
             Ok(remembered(name, config, RedisKeyStore::new(settings)?))
@@ -64,7 +64,7 @@ pub(crate) fn postgres(config: &config::ApiKeyProvider) -> Result<PostgresKeySto
     let KeysFrom::Postgres { url, table } = &config.keys else {
         return Err("these keys are not in Postgres: there is no table to be made".into());
     };
-    let mut settings = PostgresKeySettings::default();
+    let mut settings = PostgresKeyConfig::default();
     url.reveal().clone_into(&mut settings.url);
     settings.table.clone_from(table);
     Ok(PostgresKeyStore::new(settings)?)
@@ -74,11 +74,11 @@ fn remembered(name: &str, config: &config::ApiKeyProvider, store: impl KeyStore)
     let cache = &config.cache;
     ApiKeys::builder(name, store)
         .format(config.format.clone())
-        .foreign(config.foreign)
-        .cached_keys(cache.keys)
+        .any_format(config.any_format)
+        .cached_keys(cache.entries)
         .ttl(cache.ttl)
         .negative_ttl(cache.negative_ttl)
-        .deadline(config.deadline)
+        .timeout(config.timeout)
         .forward(config.forward.clone())
         .build()
 }
@@ -101,11 +101,13 @@ pub(super) fn basic(
         .ttl(config.ttl)
         .negative_ttl(config.negative_ttl)
         .queue(config.queue)
-        .deadline(config.deadline)
+        .timeout(config.timeout)
         .forward(config.forward.clone())
         .build()
         .ok_or("no random numbers")?;
-    Ok(BasicAuthenticator::new(verifier).keep(config.keep).realm(config.realm.as_str()))
+    Ok(BasicAuthenticator::new(verifier)
+        .credentials(config.credentials)
+        .realm(config.realm.as_str()))
 }
 
 pub(super) fn service_token(
@@ -115,6 +117,6 @@ pub(super) fn service_token(
     Ok(ServiceTokenAuthenticator::new(name, config.tokens.iter().cloned())?
         .header(config.header.clone())
         .forward(config.forward.clone())
-        .keep(config.keep)
+        .credentials(config.credentials)
         .realm(config.realm.as_str()))
 }

@@ -24,7 +24,7 @@ use super::parts::Leads;
 use super::remote;
 use super::signature::SignatureParts;
 use crate::config::{
-    self, Access, IdentityKind, IdentityMode, IdentityProvider, IdentitySettings, IdentityUse,
+    self, Access, IdentityConfig, IdentityKind, IdentityMode, IdentityProvider, IdentityUse,
     JwtKeysFrom, Redis,
 };
 
@@ -60,11 +60,11 @@ enum Known {
 }
 
 impl Known {
-    fn build(name: &str, settings: &IdentitySettings) -> Result<Self, BoxError> {
+    fn build(name: &str, settings: &IdentityConfig) -> Result<Self, BoxError> {
         match settings {
-            IdentitySettings::ApiKey(config) => callers::api_key(name, config).map(Self::ApiKey),
-            IdentitySettings::Basic(config) => callers::basic(name, config).map(Self::Basic),
-            IdentitySettings::ServiceToken(config) => {
+            IdentityConfig::ApiKey(config) => callers::api_key(name, config).map(Self::ApiKey),
+            IdentityConfig::Basic(config) => callers::basic(name, config).map(Self::Basic),
+            IdentityConfig::ServiceToken(config) => {
                 callers::service_token(name, config).map(Self::ServiceToken)
             }
             _ => Err("is known in another way".into()),
@@ -132,7 +132,7 @@ impl IdentityParts {
 
     fn provider(&self, name: &str) -> Option<&config::JwtProvider> {
         self.providers.iter().find_map(|provider| match &provider.settings {
-            IdentitySettings::Jwt(settings) if provider.name == name => Some(&**settings),
+            IdentityConfig::Jwt(settings) if provider.name == name => Some(&**settings),
             _ => None,
         })
     }
@@ -142,7 +142,7 @@ impl IdentityParts {
         self.providers.iter().find(|provider| provider.path() == path)
     }
 
-    fn settings(&self, kind: IdentityKind, name: &str) -> Option<&IdentitySettings> {
+    fn settings(&self, kind: IdentityKind, name: &str) -> Option<&IdentityConfig> {
         let all = self.providers.iter().filter(|provider| provider.name == name);
         all.map(|provider| &provider.settings).find(|settings| settings.kind() == kind)
     }
@@ -161,7 +161,7 @@ impl IdentityParts {
     ) -> impl Iterator<Item = &'p str> {
         let all = self.providers.iter().chain(&before.providers);
         let moved = |one: &IdentityProvider| match &one.settings {
-            IdentitySettings::Signature(settings) => {
+            IdentityConfig::Signature(settings) => {
                 self.signatures.moved(&before.signatures, settings)
             }
             _ => asks(one, clusters),
@@ -271,7 +271,7 @@ impl IdentityParts {
         let verifier = builder.build()?;
         let built = JwtAuthenticator::new(verifier)
             .from(first.from.iter().cloned())
-            .authorization(first.authorization)
+            .credentials(first.credentials)
             .realm(first.realm.as_str());
         self.verifiers.push((names.to_vec(), built.clone()));
         Ok(built)
@@ -283,7 +283,7 @@ impl IdentityParts {
             return Err("names several providers of certificates, expected one".into());
         };
         let settings = self.providers.iter().find_map(|provider| match &provider.settings {
-            IdentitySettings::Mtls(settings) if provider.name == *name => Some(settings),
+            IdentityConfig::Mtls(settings) if provider.name == *name => Some(settings),
             _ => None,
         });
         let settings = settings.ok_or("leads to nobody who could be built")?;
@@ -300,7 +300,7 @@ impl IdentityParts {
             return Err("names several providers of signatures, expected one".into());
         };
         let settings = self.providers.iter().find_map(|provider| match &provider.settings {
-            IdentitySettings::Signature(settings) if provider.name == *name => Some(settings),
+            IdentityConfig::Signature(settings) if provider.name == *name => Some(settings),
             _ => None,
         });
         let settings = settings.ok_or("leads to nobody who could be built")?;
@@ -321,7 +321,7 @@ impl IdentityParts {
     }
 
     /// The fields that upstreams are told of callers: nobody else may say them.
-    pub(super) fn owned_fields(&self) -> Vec<http::HeaderName> {
+    pub(super) fn reserved_headers(&self) -> Vec<http::HeaderName> {
         let fields = self.providers.iter().flat_map(|one| one.settings.forward().names());
         fields.cloned().collect()
     }

@@ -5,7 +5,7 @@ use std::fmt;
 use gateway_core::upstream::balance::{
     ConsistentHash, LeastRequests, PeakEwma, PowerOfTwo, Random, RoundRobin, WeightedRoundRobin,
 };
-use gateway_core::upstream::{Affinity, ClusterBuilder, HashKey, SameSite, Sticky, WhenGone};
+use gateway_core::upstream::{Affinity, ClusterBuilder, HashKey, OnUnavailable, SameSite, Sticky};
 
 use crate::config::reader::{Field, Table};
 use crate::config::units::some_duration;
@@ -108,7 +108,7 @@ pub(in crate::config) fn hash_keys(
     const KEY: &str = "`header:NAME`, `cookie:NAME`, `param:NAME`, `principal` or `ip`";
     if let Some(field) = table.take(key) {
         if field.is_empty_list() {
-            field.refuse::<()>("at least one key");
+            field.reject::<()>("at least one key");
         }
         *keys = field.one_or_list(|field| field.parse(KEY));
     }
@@ -146,9 +146,9 @@ pub(super) fn sticky(field: Field<'_>) -> Option<Sticky> {
     if let Some(site) = table.take("same_site").and_then(|field| field.choice(&sites)) {
         sticky = sticky.same_site(site);
     }
-    let gone = [("redistribute", WhenGone::Redistribute), ("refuse", WhenGone::Refuse)];
-    if let Some(gone) = table.take("when_gone").and_then(|field| field.choice(&gone)) {
-        sticky = sticky.when_gone(gone);
+    let gone = [("redistribute", OnUnavailable::Redistribute), ("reject", OnUnavailable::Reject)];
+    if let Some(gone) = table.take("on_unavailable").and_then(|field| field.choice(&gone)) {
+        sticky = sticky.on_unavailable(gone);
     }
     if let Some(secret) = table.take("secret").and_then(|field| field.name("a secret text")) {
         sticky = sticky.secret(secret);

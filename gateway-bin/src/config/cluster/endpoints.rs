@@ -26,7 +26,7 @@ pub(super) fn read(field: &Field<'_>) -> Vec<EndpointSpec> {
     };
     let endpoints = field.list("a list of endpoints such as [\"http://127.0.0.1:9000\"]", read);
     if endpoints.is_some() && count == 0 {
-        field.refuse::<()>("at least one endpoint");
+        field.reject::<()>("at least one endpoint");
     }
     endpoints.unwrap_or_default()
 }

@@ -1,7 +1,8 @@
-//! `health` and `ejection` of a cluster.
+//! `health` and `outlier_detection` of a cluster.
 
 use gateway_core::upstream::health::{
-    EjectionSettings, GrpcProbe, HealthCheck, HttpProbe, Probe, StatusRange, SuccessRateSettings,
+    GrpcProbe, HealthCheck, HttpProbe, OutlierDetectionConfig, Probe, StatusRange,
+    SuccessRateConfig,
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -48,12 +49,12 @@ fn http(field: Field<'_>) -> Option<HttpProbe> {
     table.set("host", &mut probe.host, |field| {
         let expected = "a host name with an optional port";
         let host = HeaderValue::from_str(field.text(expected)?).ok();
-        host.or_else(|| field.refuse(expected)).map(Some)
+        host.or_else(|| field.reject(expected)).map(Some)
     });
     table.set("headers", &mut probe.headers, |field| Some(headers(&field)));
     table.set("status", &mut probe.status, |field| {
         let expected = "a range of statuses such as \"200-299\", or several: \"200, 204\"";
-        StatusRange::list(field.text(expected)?).ok().or_else(|| field.refuse(expected))
+        StatusRange::list(field.text(expected)?).ok().or_else(|| field.reject(expected))
     });
     table.set("body", &mut probe.body, |field| {
         field.name("a text that the answer contains").map(|text| Some(text.into()))
@@ -71,7 +72,7 @@ fn headers(field: &Field<'_>) -> HeaderMap {
                 headers.append(name, value);
             }
             _ => {
-                field.refuse::<()>("a header field");
+                field.reject::<()>("a header field");
             }
         }
     }
@@ -88,33 +89,43 @@ fn grpc(field: Field<'_>) -> Option<GrpcProbe> {
     Some(probe)
 }
 
-pub(super) fn ejection(field: Field<'_>) -> Option<Option<EjectionSettings>> {
+pub(super) fn ejection(field: Field<'_>) -> Option<Option<OutlierDetectionConfig>> {
     if field.peek_text() == Some("off") {
         return Some(None);
     }
-    let mut table = field.table("{ consecutive = 5, base = \"30s\" }, or \"off\"")?;
-    let mut ejection = EjectionSettings::default();
-    table.set("consecutive", &mut ejection.consecutive, |field| match field.peek_text() {
-        Some("off") => Some(None),
-        _ => field.number(1, MOST).map(Some),
+    let mut table =
+        field.table("{ consecutive_failures = 5, base_ejection_time = \"30s\" }, or \"off\"")?;
+    let mut ejection = OutlierDetectionConfig::default();
+    table.set("consecutive_failures", &mut ejection.consecutive_failures, |field| {
+        match field.peek_text() {
+            Some("off") => Some(None),
+            _ => field.number(1, MOST).map(Some),
+        }
     });
     table.set("interval", &mut ejection.interval, |field| some_duration(&field));
-    table.set("base", &mut ejection.base, |field| some_duration(&field));
-    table.set("max", &mut ejection.max, |field| some_duration(&field));
-    table.set("max_share", &mut ejection.max_share, |field| field.fraction(0.0, 1.0));
+    table
+        .set("base_ejection_time", &mut ejection.base_ejection_time, |field| some_duration(&field));
+    table.set("max_ejection_time", &mut ejection.max_ejection_time, |field| some_duration(&field));
+    table.set("max_ejected_ratio", &mut ejection.max_ejected_ratio, |field| {
+        field.fraction(0.0, 1.0)
+    });
     table.set("success_rate", &mut ejection.success_rate, |field| success_rate(field).map(Some));
-    if ejection.max < ejection.base
-        && let Some(field) = table.take("max").or_else(|| table.take("base"))
+    if ejection.max_ejection_time < ejection.base_ejection_time
+        && let Some(field) =
+            table.take("max_ejection_time").or_else(|| table.take("base_ejection_time"))
     {
-        field.note::<()>("`max` is less than `base`, expected at least as much".to_owned());
+        field.note::<()>(
+            "`max_ejection_time` is less than `base_ejection_time`, expected at least as much"
+                .to_owned(),
+        );
     }
     table.finish();
     Some(Some(ejection))
 }
 
-fn success_rate(field: Field<'_>) -> Option<SuccessRateSettings> {
+fn success_rate(field: Field<'_>) -> Option<SuccessRateConfig> {
     let mut table = field.table("{ min_requests = 100, deviations = 1.9 }")?;
-    let mut settings = SuccessRateSettings::default();
+    let mut settings = SuccessRateConfig::default();
     table.set("min_requests", &mut settings.min_requests, |field| field.number(1, MOST));
     table.set("min_endpoints", &mut settings.min_endpoints, |field| field.number(2, MOST));
     table.set("deviations", &mut settings.deviations, |field| field.fraction(0.1, 10.0));

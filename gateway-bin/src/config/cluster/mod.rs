@@ -1,7 +1,7 @@
 //! `[clusters.NAME]`: endpoints that answer the same requests.
 
 mod balance;
-mod discover;
+mod discovery;
 mod endpoints;
 mod health;
 mod overload;
@@ -11,16 +11,16 @@ mod sign;
 use std::time::Duration;
 
 use gateway_core::route::Rewrite;
-use gateway_core::upstream::health::{EjectionSettings, HealthCheck};
+use gateway_core::upstream::health::{HealthCheck, OutlierDetectionConfig};
 use gateway_core::upstream::{EndpointSpec, Sticky, Transport};
-use gateway_core::{ClusterTimeouts, HostPolicy, PoolSettings, ResponseLimits};
+use gateway_core::{ClusterTimeouts, HostPolicy, PoolConfig, ResponseLimits};
 use gateway_layers::circuit_breaker;
-use gateway_layers::concurrency::ConcurrencySettings;
+use gateway_layers::concurrency::ConcurrencyConfig;
 use http::HeaderValue;
 
 pub use self::balance::Balance;
 pub(super) use self::balance::hash_keys;
-pub use self::discover::{Discover, Registered};
+pub use self::discovery::{Discover, Registered};
 pub use self::service_token::OutboundToken;
 pub use self::sign::Sign;
 use super::reader::Field;
@@ -39,19 +39,19 @@ pub struct Cluster {
     /// `endpoints`: at least one, none of them twice; each an address, or a table of `url`,
     /// `weight` (1), `zone` and `priority` (0). Required.
     pub endpoints: Vec<EndpointSpec>,
-    /// `discover`: where endpoints come from instead. Default: they are given.
-    pub discover: Option<Discover>,
+    /// `discovery`: where endpoints come from instead. Default: they are given.
+    pub discovery: Option<Discover>,
     /// `balance`: a name, or `{ consistent_hash = { keys, load } }`. Default: `power_of_two`.
     pub balance: Balance,
-    /// `sticky`: `cookie`, `path`, `max_age`, `secure`, `http_only`, `same_site`, `when_gone`,
+    /// `sticky`: `cookie`, `path`, `max_age`, `secure`, `http_only`, `same_site`, `on_unavailable`,
     /// `secret`. Default: none.
     pub sticky: Option<Sticky>,
     /// `host`: `preserve`, `endpoint` or a fixed name. Default: `preserve`.
     pub host: HostPolicy,
     /// `pool`, for each endpoint: `idle` (64), `total` (256), `pending` (1024), `pending_timeout`
     /// (1 s), `idle_timeout` (60 s), `max_age` (10 min).
-    pub pool: PoolSettings,
-    /// `timeouts`: `connect` (3 s), `try` (as long as the request has), `response_head` (30 s),
+    pub pool: PoolConfig,
+    /// `timeouts`: `connect` (3 s), `attempt` (as long as the request has), `response_head` (30 s),
     /// `idle` (5 min); `"0s"` is off, which is a year for `connect` and `idle`.
     pub timeouts: ClusterTimeouts,
     /// `limits` of the heads of responses: `headers` (64 KiB), `header_count` (200).
@@ -69,18 +69,18 @@ pub struct Cluster {
     /// `endpoint_limit`: requests that an endpoint may have at the same time. Default: as many as
     /// its connections carry.
     pub endpoint_limit: Option<usize>,
-    /// `health`: one of `http`, `grpc` and `tcp`, and `interval` (10 s), `unhealthy_interval`,
+    /// `health_check`: one of `http`, `grpc` and `tcp`, and `interval` (10 s), `unhealthy_interval`,
     /// `timeout` (2 s), `jitter` (0.1), `rise` (2), `fall` (3), `concurrency` (64). Default: none.
     pub health: Option<HealthCheck>,
     /// `circuit_breaker`. Default: none.
-    pub circuit_breaker: Option<circuit_breaker::Config>,
+    pub circuit_breaker: Option<circuit_breaker::CircuitBreakerConfig>,
     /// `concurrency`. Default: no limit but that of its connections.
-    pub concurrency: Option<ConcurrencySettings>,
+    pub concurrency: Option<ConcurrencyConfig>,
     /// `sign`: what requests are signed with on their way out. Default: they are not.
     pub sign: Option<Sign>,
-    /// `ejection`: `consecutive` (5), `interval` (10 s), `base` (30 s), `max` (300 s), `max_share`
+    /// `outlier_detection`: `consecutive_failures` (5), `interval` (10 s), `base_ejection_time` (30 s), `max_ejection_time` (300 s), `max_ejected_ratio`
     /// (0.5), `success_rate`; `"off"`: none is left out. Default: on.
-    pub ejection: Option<EjectionSettings>,
+    pub outlier_detection: Option<OutlierDetectionConfig>,
     /// `service_token`: what is shown to its endpoints. Default: nothing.
     pub service_token: Option<OutboundToken>,
 }
@@ -94,7 +94,7 @@ impl Cluster {
     /// True where endpoints may be spoken to over TLS.
     pub(crate) fn speaks_tls(&self) -> bool {
         let is_https = |endpoint: &EndpointSpec| endpoint.address.transport() == Transport::Https;
-        let found = self.discover.as_ref().is_some_and(Discover::needs_tls);
+        let found = self.discovery.as_ref().is_some_and(Discover::needs_tls);
         found || self.endpoints.iter().any(is_https)
     }
 
@@ -103,11 +103,11 @@ impl Cluster {
         Self {
             name: name.into(),
             endpoints,
-            discover: None,
+            discovery: None,
             balance: Balance::default(),
             sticky: None,
             host: HostPolicy::default(),
-            pool: PoolSettings::default(),
+            pool: PoolConfig::default(),
             timeouts: ClusterTimeouts::default(),
             limits: ResponseLimits::default(),
             tls: None,
@@ -115,7 +115,7 @@ impl Cluster {
             slow_start: Duration::ZERO,
             panic_threshold: Some(0.0),
             endpoint_limit: None,
-            ejection: Some(EjectionSettings::default()),
+            outlier_detection: Some(OutlierDetectionConfig::default()),
             health: None,
             circuit_breaker: None,
             concurrency: None,
@@ -126,19 +126,19 @@ impl Cluster {
 
     pub(super) fn read(name: &str, field: Field<'_>) -> Option<Self> {
         let mut table = field.table("{ endpoints = [\"http://127.0.0.1:9000\"] }")?;
-        let (endpoints, discover) = match table.only_one(&["endpoints", "discover"]) {
+        let (endpoints, discovery) = match table.only_one(&["endpoints", "discovery"]) {
             Some(("endpoints", field)) => (endpoints::read(&field), None),
             Some((_, field)) => (Vec::new(), Discover::read(field)),
             None => {
                 let path = table.path().to_owned();
                 table.field().note::<()>(format!(
-                    "no endpoints, expected `{path}.endpoints` or `{path}.discover`"
+                    "no endpoints, expected `{path}.endpoints` or `{path}.discovery`"
                 ));
                 (Vec::new(), None)
             }
         };
         let mut cluster = Self::new(name, endpoints);
-        cluster.discover = discover;
+        cluster.discovery = discovery;
         table.set("balance", &mut cluster.balance, Balance::read);
         table.set("sticky", &mut cluster.sticky, |field| balance::sticky(field).map(Some));
         table.set("host", &mut cluster.host, |field| host(&field));
@@ -154,7 +154,7 @@ impl Cluster {
         table.set("endpoint_limit", &mut cluster.endpoint_limit, |field| {
             field.number(1, MOST).map(Some)
         });
-        table.set("health", &mut cluster.health, |field| health::check(field).map(Some));
+        table.set("health_check", &mut cluster.health, |field| health::check(field).map(Some));
         table.set("circuit_breaker", &mut cluster.circuit_breaker, |field| {
             overload::circuit_breaker(&field).map(Some)
         });
@@ -162,7 +162,7 @@ impl Cluster {
             overload::concurrency(field).map(Some)
         });
         table.set("sign", &mut cluster.sign, |field| Sign::read(field).map(Some));
-        table.set("ejection", &mut cluster.ejection, health::ejection);
+        table.set("outlier_detection", &mut cluster.outlier_detection, health::ejection);
         table.set("service_token", &mut cluster.service_token, |field| {
             OutboundToken::read(field).map(Some)
         });
@@ -178,14 +178,14 @@ fn host(field: &Field<'_>) -> Option<HostPolicy> {
         name => {
             let fixed = Rewrite::new().host(name).ok().and_then(|rewrite| rewrite.host);
             let fixed = fixed.and_then(|name| HeaderValue::from_str(name.as_str()).ok());
-            fixed.map(HostPolicy::Fixed).or_else(|| field.refuse(HOST))
+            fixed.map(HostPolicy::Fixed).or_else(|| field.reject(HOST))
         }
     }
 }
 
-fn pool(field: Field<'_>) -> Option<PoolSettings> {
+fn pool(field: Field<'_>) -> Option<PoolConfig> {
     let mut table = field.table("{ idle = 64, total = 1024 }")?;
-    let mut pool = PoolSettings::default();
+    let mut pool = PoolConfig::default();
     table.set("total", &mut pool.total, |field| field.number(1, MOST));
     pool.idle = pool.total;
     table.set("idle", &mut pool.idle, |field| field.number(0, MOST));
@@ -215,10 +215,10 @@ fn limits(field: Field<'_>) -> Option<ResponseLimits> {
 }
 
 fn timeouts(field: Field<'_>) -> Option<ClusterTimeouts> {
-    let mut table = field.table("{ connect = \"3s\", try = \"10s\", idle = \"5m\" }")?;
+    let mut table = field.table("{ connect = \"3s\", attempt = \"10s\", idle = \"5m\" }")?;
     let mut timeouts = ClusterTimeouts::default();
     table.set("connect", &mut timeouts.connect, |field| timeout(&field));
-    table.set("try", &mut timeouts.try_timeout, |field| {
+    table.set("attempt", &mut timeouts.attempt_timeout, |field| {
         Some(Some(duration(&field)?).filter(|duration| !duration.is_zero()))
     });
     table.set("response_head", &mut timeouts.response_head, |field| {

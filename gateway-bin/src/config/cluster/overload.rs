@@ -1,7 +1,7 @@
 //! `circuit_breaker` and `concurrency` of a cluster.
 
 use gateway_layers::circuit_breaker::{self, SlowCalls};
-use gateway_layers::concurrency::{AdaptiveSettings, ConcurrencySettings, ShedSettings};
+use gateway_layers::concurrency::{AdaptiveConfig, ConcurrencyConfig, ShedConfig};
 
 use crate::config::reader::Field;
 use crate::config::units::{duration, some_duration};
@@ -9,13 +9,15 @@ use crate::config::units::{duration, some_duration};
 const MOST: i64 = 4_194_303;
 const MOST_WAITING: i64 = 65_535;
 
-pub(super) fn circuit_breaker(field: &Field<'_>) -> Option<circuit_breaker::Config> {
+pub(super) fn circuit_breaker(field: &Field<'_>) -> Option<circuit_breaker::CircuitBreakerConfig> {
     let mut table = field.clone().table("{ failure_ratio = 0.5, min_requests = 20 }")?;
-    let mut config = circuit_breaker::Config::default();
+    let mut config = circuit_breaker::CircuitBreakerConfig::default();
     table.set("failure_ratio", &mut config.failure_ratio, |field| field.fraction_or_off(0.0, 1.0));
     table.set("window", &mut config.window, |field| some_duration(&field));
     table.set("min_requests", &mut config.min_requests, |field| field.number(1, MOST));
-    table.set("consecutive", &mut config.consecutive, |field| field.number(1, MOST).map(Some));
+    table.set("consecutive_failures", &mut config.consecutive_failures, |field| {
+        field.number(1, MOST).map(Some)
+    });
     table.set("slow", &mut config.slow, |field| slow(field).map(Some));
     table.set("open", &mut config.open, |field| some_duration(&field));
     table.set("open_max", &mut config.open_max, |field| some_duration(&field));
@@ -40,9 +42,9 @@ fn slow(field: Field<'_>) -> Option<SlowCalls> {
     Some(SlowCalls { threshold: threshold?, ratio })
 }
 
-pub(super) fn concurrency(field: Field<'_>) -> Option<ConcurrencySettings> {
+pub(super) fn concurrency(field: Field<'_>) -> Option<ConcurrencyConfig> {
     let mut table = field.table("{ limit = 512, queue = 128, queue_timeout = \"100ms\" }")?;
-    let mut settings = ConcurrencySettings::default();
+    let mut settings = ConcurrencyConfig::default();
     table.set("limit", &mut settings.limit, |field| field.number(1, MOST));
     table.set("queue", &mut settings.queue, |field| field.number(0, MOST_WAITING));
     table.set("queue_timeout", &mut settings.queue_timeout, |field| duration(&field));
@@ -52,9 +54,9 @@ pub(super) fn concurrency(field: Field<'_>) -> Option<ConcurrencySettings> {
     Some(settings)
 }
 
-fn adaptive(field: Field<'_>) -> Option<AdaptiveSettings> {
+fn adaptive(field: Field<'_>) -> Option<AdaptiveConfig> {
     let mut table = field.table("{ min = 10, max = 1000 }")?;
-    let mut adaptive = AdaptiveSettings::default();
+    let mut adaptive = AdaptiveConfig::default();
     table.set("min", &mut adaptive.min, |field| field.number(1, MOST));
     table.set("max", &mut adaptive.max, |field| field.number(1, MOST));
     table.set("smoothing", &mut adaptive.smoothing, |field| field.fraction(0.01, 1.0));
@@ -70,9 +72,9 @@ fn adaptive(field: Field<'_>) -> Option<AdaptiveSettings> {
     Some(adaptive)
 }
 
-fn shed(field: Field<'_>) -> Option<ShedSettings> {
+fn shed(field: Field<'_>) -> Option<ShedConfig> {
     let mut table = field.table("{ normal = 0.9, low = 0.7 }")?;
-    let mut shed = ShedSettings::default();
+    let mut shed = ShedConfig::default();
     table.set("critical", &mut shed.critical, |field| field.fraction(0.0, 1.0));
     table.set("high", &mut shed.high, |field| field.fraction(0.0, 1.0));
     table.set("normal", &mut shed.normal, |field| field.fraction(0.0, 1.0));

@@ -7,7 +7,7 @@ use gateway_layers::auth::signature::{
     LargeBodies,
 };
 
-use crate::config::identity::{KeySettings, covered};
+use crate::config::identity::{KeyConfig, covered};
 use crate::config::reader::Field;
 use crate::config::units::{duration, some_duration, some_size};
 
@@ -16,7 +16,7 @@ use crate::config::units::{duration, some_duration, some_size};
 #[non_exhaustive]
 pub struct Sign {
     /// `id`, `algorithm`, `key` and `encoding`: of `hmac-sha256` or `ed25519`.
-    pub key: KeySettings,
+    pub key: KeyConfig,
     /// `covered`. Default: `@method`, `@authority`, `@path`, `@query` and `content-digest`,
     /// without `@authority` where `host` is `endpoint`.
     pub covered: Option<Vec<Component>>,
@@ -32,7 +32,7 @@ pub struct Sign {
     pub body_limit: usize,
     /// `body_timeout`: how long is waited for such a body. Default: 10 s.
     pub body_timeout: Duration,
-    /// `large_bodies`: `refuse` or `uncovered`. Default: `refuse`.
+    /// `large_bodies`: `reject` or `uncovered`. Default: `reject`.
     pub large_bodies: LargeBodies,
     /// `keep`: whether signatures of the client stay beside ours. Default: `false`.
     pub keep: bool,
@@ -40,7 +40,7 @@ pub struct Sign {
 
 impl Sign {
     /// Signs with `key` and every default.
-    pub fn new(key: KeySettings) -> Self {
+    pub fn new(key: KeyConfig) -> Self {
         Self {
             key,
             covered: None,
@@ -64,8 +64,8 @@ impl Sign {
         let mut table = field.table(
             "{ id = \"gateway\", algorithm = \"ed25519\", key = { file = \"sign.pem\" } }",
         )?;
-        let key = KeySettings::read(&mut table);
-        let mut sign = Self::new(KeySettings::new(
+        let key = KeyConfig::read(&mut table);
+        let mut sign = Self::new(KeyConfig::new(
             "",
             gateway_layers::auth::signature::SignatureAlgorithm::HmacSha256,
             crate::config::Secret::new(""),
@@ -83,8 +83,8 @@ impl Sign {
         table.set("body_limit", &mut sign.body_limit, |field| some_size(&field));
         table.set("body_timeout", &mut sign.body_timeout, |field| some_duration(&field));
         table.set("large_bodies", &mut sign.large_bodies, |field| {
-            let (refuse, uncovered) = (LargeBodies::Refuse, LargeBodies::Uncovered);
-            field.choice(&[("refuse", refuse), ("uncovered", uncovered)])
+            let (reject, uncovered) = (LargeBodies::Reject, LargeBodies::Uncovered);
+            field.choice(&[("reject", reject), ("uncovered", uncovered)])
         });
         table.set("keep", &mut sign.keep, |field| field.boolean());
         table.finish();

@@ -1,9 +1,10 @@
 //! `[identity.api_key.NAME]`: keys that are issued to callers.
 
+use gateway_layers::auth::CredentialHandling;
 use std::time::Duration;
 
 use gateway_layers::auth::api_key::{
-    DEFAULT_CACHED_KEYS, DEFAULT_DEADLINE, DEFAULT_NEGATIVE_TTL, DEFAULT_TTL, KeyFormat, KeyRecord,
+    DEFAULT_CACHED_KEYS, DEFAULT_NEGATIVE_TTL, DEFAULT_TIMEOUT, DEFAULT_TTL, KeyFormat, KeyRecord,
     MemoryKeyStore,
 };
 use gateway_layers::auth::{CredentialSource, Forward};
@@ -30,21 +31,21 @@ const FROM: &[&str] = &[
 pub struct ApiKeyProvider {
     /// `file`, `redis`, `postgres` or `keys`. Required.
     pub keys: KeysFrom,
-    /// `header`, `query`, `cookie`, `authorization`: where keys stand. Default: the header
+    /// `header`, `query`, `cookie`, `scheme`: where keys stand. Default: the header
     /// `x-api-key`.
     pub from: Vec<CredentialSource>,
     /// `prefix` of keys that are issued. Default: `gk`.
     pub format: KeyFormat,
-    /// `foreign`: whether keys of other formats are taken. Default: `true`.
-    pub foreign: bool,
+    /// `any_format`: whether keys of other formats are taken. Default: `true`.
+    pub any_format: bool,
     /// `cache`.
     pub cache: KeyCache,
-    /// `deadline` of a look-up. Default: 500 ms.
-    pub deadline: Duration,
+    /// `timeout` of a look-up. Default: 500 ms.
+    pub timeout: Duration,
     /// `forward`: attributes for upstreams by header field.
     pub forward: Forward,
     /// `credentials`: `drop` or `keep`. Default: `drop`.
-    pub keep: bool,
+    pub credentials: CredentialHandling,
     /// `realm` of challenges. Default: `gateway`.
     pub realm: String,
 }
@@ -78,8 +79,8 @@ pub enum KeysFrom {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct KeyCache {
-    /// `keys`: how many; 0: each request asks. Default: 10,000.
-    pub keys: usize,
+    /// `entries`: how many; 0: each request asks. Default: 10,000.
+    pub entries: usize,
     /// `ttl`. Default: 60 s.
     pub ttl: Duration,
     /// `negative_ttl`: of keys that are not there. Default: 5 s.
@@ -89,7 +90,7 @@ pub struct KeyCache {
 impl Default for KeyCache {
     fn default() -> Self {
         let (keys, ttl) = (DEFAULT_CACHED_KEYS, DEFAULT_TTL);
-        Self { keys, ttl, negative_ttl: DEFAULT_NEGATIVE_TTL }
+        Self { entries: keys, ttl, negative_ttl: DEFAULT_NEGATIVE_TTL }
     }
 }
 
@@ -100,11 +101,11 @@ impl ApiKeyProvider {
             keys,
             from: vec![CredentialSource::Header(HeaderName::from_static("x-api-key"))],
             format: KeyFormat::default(),
-            foreign: true,
+            any_format: true,
             cache: KeyCache::default(),
-            deadline: DEFAULT_DEADLINE,
+            timeout: DEFAULT_TIMEOUT,
             forward: Forward::new(),
-            keep: false,
+            credentials: CredentialHandling::Drop,
             realm: "gateway".to_owned(),
         }
     }
@@ -127,13 +128,13 @@ impl ApiKeyProvider {
         places(&mut table, &mut provider.from);
         table.set("prefix", &mut provider.format, |field| {
             let format = field.peek_text().and_then(KeyFormat::new);
-            format.or_else(|| field.refuse("1 to 24 lower-case letters, digits and `_`"))
+            format.or_else(|| field.reject("1 to 24 lower-case letters, digits and `_`"))
         });
-        table.set("foreign", &mut provider.foreign, |field| field.boolean());
+        table.set("any_format", &mut provider.any_format, |field| field.boolean());
         table.set("cache", &mut provider.cache, cache);
-        table.set("deadline", &mut provider.deadline, |field| some_duration(&field));
+        table.set("timeout", &mut provider.timeout, |field| some_duration(&field));
         table.set("forward", &mut provider.forward, |field| super::forward(&field));
-        table.set("credentials", &mut provider.keep, |field| super::kept(&field));
+        table.set("credentials", &mut provider.credentials, |field| super::credentials(&field));
         table.set("realm", &mut provider.realm, |field| field.name("a name"));
         table.finish();
         known.then_some(provider)
@@ -146,15 +147,15 @@ fn places(table: &mut Table<'_>, to: &mut Vec<CredentialSource>) {
     if let Some(field) = table.take("header") {
         named.extend(super::header(&field).map(CredentialSource::Header));
     }
-    if let Some(field) = table.take("authorization") {
+    if let Some(field) = table.take("scheme") {
         let scheme = field.name("a scheme such as \"ApiKey\"");
         let plain = scheme.filter(|scheme| scheme.bytes().all(|byte| byte.is_ascii_alphanumeric()));
-        let scheme = plain.or_else(|| field.refuse("a scheme such as \"ApiKey\""));
+        let scheme = plain.or_else(|| field.reject("a scheme such as \"ApiKey\""));
         named.extend(scheme.map(|scheme| CredentialSource::Authorization(scheme.into())));
     }
     let name = |field: &Field<'_>, expected: &str| {
         let found = field.peek_text().filter(|text| super::is_name(text));
-        found.map(ToOwned::to_owned).or_else(|| field.refuse(expected))
+        found.map(ToOwned::to_owned).or_else(|| field.reject(expected))
     };
     if let Some(field) = table.take("cookie") {
         named.extend(name(&field, "the name of a cookie").map(CredentialSource::Cookie));
@@ -189,9 +190,9 @@ fn postgres(field: Field<'_>) -> Option<KeysFrom> {
 }
 
 fn cache(field: Field<'_>) -> Option<KeyCache> {
-    let mut table = field.table("{ keys = 10000, ttl = \"60s\", negative_ttl = \"5s\" }")?;
+    let mut table = field.table("{ entries = 10000, ttl = \"60s\", negative_ttl = \"5s\" }")?;
     let mut cache = KeyCache::default();
-    table.set("keys", &mut cache.keys, |field| field.number(0, MOST));
+    table.set("entries", &mut cache.entries, |field| field.number(0, MOST));
     table.set("ttl", &mut cache.ttl, |field| duration(&field));
     table.set("negative_ttl", &mut cache.negative_ttl, |field| duration(&field));
     table.finish();

@@ -1,10 +1,11 @@
 //! `[identity.basic.NAME]`: names and passwords.
 
+use gateway_layers::auth::CredentialHandling;
 use std::time::Duration;
 
 use gateway_layers::auth::Forward;
 use gateway_layers::auth::basic::{
-    BasicUser, BasicUsers, DEFAULT_CACHED, DEFAULT_DEADLINE, DEFAULT_NEGATIVE_TTL, DEFAULT_QUEUE,
+    BasicUser, BasicUsers, DEFAULT_CACHED, DEFAULT_NEGATIVE_TTL, DEFAULT_QUEUE, DEFAULT_TIMEOUT,
     DEFAULT_TTL, PasswordHash,
 };
 
@@ -30,12 +31,12 @@ pub struct BasicProvider {
     pub jobs: Option<usize>,
     /// `queue`: how many may wait beside them. Default: 64.
     pub queue: usize,
-    /// `deadline` of a verification. Default: 5 s.
-    pub deadline: Duration,
+    /// `timeout` of a verification. Default: 5 s.
+    pub timeout: Duration,
     /// `forward`: attributes for upstreams by header field.
     pub forward: Forward,
     /// `credentials`: `drop` or `keep`. Default: `drop`.
-    pub keep: bool,
+    pub credentials: CredentialHandling,
     /// `realm` of challenges, which browsers show. Default: `gateway`.
     pub realm: String,
 }
@@ -60,9 +61,9 @@ impl BasicProvider {
             negative_ttl: DEFAULT_NEGATIVE_TTL,
             jobs: None,
             queue: DEFAULT_QUEUE,
-            deadline: DEFAULT_DEADLINE,
+            timeout: DEFAULT_TIMEOUT,
             forward: Forward::new(),
-            keep: false,
+            credentials: CredentialHandling::Drop,
             realm: "gateway".to_owned(),
         }
     }
@@ -86,9 +87,9 @@ impl BasicProvider {
         }
         table.set("jobs", &mut provider.jobs, |field| field.number(1, 1024).map(Some));
         table.set("queue", &mut provider.queue, |field| field.number(0, MOST));
-        table.set("deadline", &mut provider.deadline, |field| some_duration(&field));
+        table.set("timeout", &mut provider.timeout, |field| some_duration(&field));
         table.set("forward", &mut provider.forward, |field| super::forward(&field));
-        table.set("credentials", &mut provider.keep, |field| super::kept(&field));
+        table.set("credentials", &mut provider.credentials, |field| super::credentials(&field));
         table.set("realm", &mut provider.realm, |field| field.name("a name"));
         table.finish();
         known.then_some(provider)

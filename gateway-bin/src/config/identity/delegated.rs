@@ -16,8 +16,8 @@ pub struct DelegatedProvider {
     pub method: Method,
     /// `send`: how a token is shown. Default: `bearer`.
     pub send: Presentation,
-    /// `refusals`: statuses that say that a token is not good. Default: 401 and 403.
-    pub refusals: Vec<StatusCode>,
+    /// `rejected_statuses`: statuses that say that a token is not good. Default: 401 and 403.
+    pub rejected_statuses: Vec<StatusCode>,
     /// `active`: the member that must be true. Default: any of `active` and `valid` that is there.
     pub active: Option<String>,
     /// `expires`: the member that says when the token ends; `"off"`: none does. Default: `exp`.
@@ -33,7 +33,7 @@ impl DelegatedProvider {
             remote: RemoteProvider::new(to),
             method: Method::POST,
             send: Presentation::default(),
-            refusals: vec![StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN],
+            rejected_statuses: vec![StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN],
             active: None,
             expires: Some("exp".to_owned()),
         }
@@ -45,7 +45,7 @@ impl DelegatedProvider {
         let mut provider = Self::new(RemoteTo::Url { url: String::new(), ca: None });
         table.set("method", &mut provider.method, |field| field.parse("a method such as \"POST\""));
         table.set("send", &mut provider.send, |field| send(&field));
-        table.set("refusals", &mut provider.refusals, |field| {
+        table.set("rejected_statuses", &mut provider.rejected_statuses, |field| {
             field.list("a list of statuses such as [401, 403]", |field| {
                 StatusCode::from_u16(field.number(400, 499)?).ok()
             })
@@ -73,5 +73,5 @@ fn send(field: &Field<'_>) -> Option<Presentation> {
         Some(("json", name)) if !name.is_empty() => Some(Presentation::Json(name.to_owned())),
         _ => None,
     }
-    .or_else(|| field.refuse(SEND))
+    .or_else(|| field.reject(SEND))
 }

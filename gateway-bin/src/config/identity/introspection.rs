@@ -60,7 +60,7 @@ impl IntrospectionProvider {
         });
         table.set("audience", &mut provider.audience, |field| {
             if field.is_empty_list() {
-                return field.refuse("at least one name");
+                return field.reject("at least one name");
             }
             Some(field.one_or_list(|field| field.name("a name as in `aud`")))
         });

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use gateway_layers::auth::jwt::{
-    Algorithm, Authorization, DEFAULT_CACHED_TOKENS, DEFAULT_COOLDOWN, DEFAULT_MAX_BYTES,
+    Algorithm, CredentialHandling, DEFAULT_CACHED_TOKENS, DEFAULT_COOLDOWN, DEFAULT_MAX_BYTES,
     DEFAULT_MAX_KEYS, DEFAULT_SKEW, DEFAULT_STALE, DEFAULT_TIMEOUT, DEFAULT_TOKEN_LIMIT,
     DEFAULT_TTL,
 };
@@ -37,12 +37,12 @@ pub struct JwtProvider {
     /// `claims`: where `subject` (`sub`), `roles` (`roles`), `scopes` (`scope`, `scp`), `tier` and
     /// `tenant` stand.
     pub claims: JwtClaims,
-    /// `from`: where tokens stand. Default: `header`, which is `Authorization: Bearer`.
+    /// `from`: where tokens stand. Default: `header`, which is `CredentialHandling: Bearer`.
     pub from: Vec<CredentialSource>,
     /// `forward`: claims for upstreams by header field.
     pub forward: Forward,
-    /// `authorization`: `keep` or `drop`. Default: `keep`.
-    pub authorization: Authorization,
+    /// `credentials`: `keep` or `drop`. Default: `keep`.
+    pub credentials: CredentialHandling,
     /// `realm` of challenges. Default: `gateway`.
     pub realm: String,
     /// `token_limit`: the most bytes of a token. Default: 16 KiB.
@@ -163,7 +163,7 @@ impl JwtProvider {
             claims: JwtClaims::default(),
             from: vec![CredentialSource::bearer()],
             forward: Forward::new(),
-            authorization: Authorization::default(),
+            credentials: CredentialHandling::Keep,
             realm: "gateway".to_owned(),
             token_limit: DEFAULT_TOKEN_LIMIT,
             cache: DEFAULT_CACHED_TOKENS,
@@ -177,7 +177,7 @@ impl JwtProvider {
             .and_then(|field| field.name("the issuer's name"));
         let audience = table.require("audience", "names as in `aud`, or \"any\"").map(|field| {
             if field.is_empty_list() {
-                field.refuse::<()>("at least one name, or \"any\"");
+                field.reject::<()>("at least one name, or \"any\"");
             }
             field.one_or_list(|field| field.name("a name as in `aud`"))
         });
@@ -196,21 +196,28 @@ impl JwtProvider {
             Self::new(issuer.unwrap_or_default(), audience.unwrap_or_default(), keys);
         if let Some(field) = table.take("algorithms") {
             if field.is_empty_list() {
-                field.refuse::<()>("at least one algorithm");
+                field.reject::<()>("at least one algorithm");
             }
             provider.algorithms = field.one_or_list(|field| field.parse("such as \"RS256\""));
         }
         provider.read_rules(&mut table);
         super::sources(&mut table, &mut provider.from);
         table.set("forward", &mut provider.forward, |field| super::forward(&field));
-        table.set("authorization", &mut provider.authorization, |field| {
-            field.choice(&[("keep", Authorization::Keep), ("drop", Authorization::Drop)])
-        });
+        table.set("credentials", &mut provider.credentials, |field| super::credentials(&field));
         table.set("realm", &mut provider.realm, |field| field.name("a name"));
         table.set("token_limit", &mut provider.token_limit, |field| some_size(&field));
-        table.set("cache", &mut provider.cache, |field| field.number(0, MOST));
+        if let Some(field) = table.take("cache") {
+            provider.read_cache(field);
+        }
         table.finish();
         known.then_some(provider)
+    }
+
+    fn read_cache(&mut self, field: Field<'_>) -> Option<()> {
+        let mut table = field.table("{ entries = 10000 }")?;
+        table.set("entries", &mut self.cache, |field| field.number(0, MOST));
+        table.finish();
+        Some(())
     }
 
     fn read_rules(&mut self, table: &mut Table<'_>) {

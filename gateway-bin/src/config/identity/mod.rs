@@ -10,6 +10,7 @@ mod remote;
 mod service_token;
 mod signature;
 
+use gateway_layers::auth::CredentialHandling;
 use gateway_layers::auth::{CredentialSource, Forward};
 use http::HeaderName;
 
@@ -22,7 +23,7 @@ pub use self::mtls::MtlsProvider;
 pub use self::remote::{RemoteProvider, RemoteTo};
 pub use self::service_token::ServiceTokenProvider;
 pub(in crate::config) use self::signature::covered;
-pub use self::signature::{KeyEncoding, KeySettings, PartnerKey, SignatureProvider};
+pub use self::signature::{KeyConfig, KeyEncoding, PartnerKey, SignatureProvider};
 use super::reader::{Field, Table};
 use super::value::key_path;
 
@@ -88,13 +89,13 @@ pub struct IdentityProvider {
     /// The key of the table: what policies call it. Unique within its kind.
     pub name: String,
     /// What its kind needs.
-    pub settings: IdentitySettings,
+    pub settings: IdentityConfig,
 }
 
 /// What a kind of credentials needs.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
-pub enum IdentitySettings {
+pub enum IdentityConfig {
     /// `[identity.mtls.NAME]`.
     Mtls(MtlsProvider),
     /// `[identity.jwt.NAME]`.
@@ -113,7 +114,7 @@ pub enum IdentitySettings {
     Signature(SignatureProvider),
 }
 
-impl IdentitySettings {
+impl IdentityConfig {
     /// Of which kind they are.
     pub const fn kind(&self) -> IdentityKind {
         match self {
@@ -185,7 +186,7 @@ impl IdentitySettings {
 
 impl IdentityProvider {
     /// A provider of this name.
-    pub fn new(name: impl Into<String>, settings: IdentitySettings) -> Self {
+    pub fn new(name: impl Into<String>, settings: IdentityConfig) -> Self {
         Self { name: name.into(), settings }
     }
 
@@ -213,7 +214,7 @@ pub(super) fn read(field: Field<'_>) -> Option<Found> {
             if name.is_empty() {
                 field.note::<()>("a provider without a name".to_owned());
             }
-            let settings = IdentitySettings::read(kind, name, field);
+            let settings = IdentityConfig::read(kind, name, field);
             providers.extend(settings.map(|settings| IdentityProvider::new(name, settings)));
         }
     }
@@ -227,7 +228,7 @@ const FROM: &str = "\"header\", \"header:NAME\", \"cookie:NAME\" or \"query:NAME
 fn sources(table: &mut Table<'_>, to: &mut Vec<CredentialSource>) {
     let Some(field) = table.take("from") else { return };
     if field.is_empty_list() {
-        field.refuse::<()>("at least one place");
+        field.reject::<()>("at least one place");
     }
     *to = field.one_or_list(|field| {
         let text = field.text(FROM)?;
@@ -242,7 +243,7 @@ fn sources(table: &mut Table<'_>, to: &mut Vec<CredentialSource>) {
             }
             _ => None,
         }
-        .or_else(|| field.refuse(FROM))
+        .or_else(|| field.reject(FROM))
     });
 }
 
@@ -273,8 +274,8 @@ pub(in crate::config) fn forward(field: &Field<'_>) -> Option<Forward> {
 }
 
 /// `credentials`: whether upstreams get what callers have shown.
-fn kept(field: &Field<'_>) -> Option<bool> {
-    field.choice(&[("drop", false), ("keep", true)])
+fn credentials(field: &Field<'_>) -> Option<CredentialHandling> {
+    field.choice(&[("keep", CredentialHandling::Keep), ("drop", CredentialHandling::Drop)])
 }
 
 /// The name of a header field.

@@ -25,7 +25,7 @@ impl MtlsProvider {
         let mut provider = Self::default();
         table.set("allow", &mut provider.allow, |field| {
             if field.is_empty_list() {
-                return field.refuse(NAME);
+                return field.reject(NAME);
             }
             Some(Some(field.one_or_list(|field| field.parse(NAME))))
         });

@@ -1,7 +1,7 @@
 //! What `[identity.introspection.NAME]` and `[identity.delegated.NAME]` have in common.
 
-use gateway_layers::auth::remote::RemoteSettings;
-use gateway_layers::auth::{Authorization, CredentialSource, Forward};
+use gateway_layers::auth::remote::RemoteConfig;
+use gateway_layers::auth::{CredentialHandling, CredentialSource, Forward};
 
 use super::jwt::{JwtClaims, claims};
 use crate::config::reader::{Field, Table};
@@ -40,19 +40,19 @@ pub struct RemoteProvider {
     /// `url`, with `ca`, or `cluster` with `path`. Required.
     pub to: RemoteTo,
     /// `timeout` (2 s), `cooldown` (1 s), `concurrency` (64), `token_limit` (16 KiB), and `cache`: `tokens` (10,000), `ttl`
-    /// (60 s), `refused` (10,000), `refused_ttl` (10 s).
-    pub settings: RemoteSettings,
+    /// (60 s), `rejected` (10,000), `negative_ttl` (10 s).
+    pub settings: RemoteConfig,
     /// `required_claims`. Default: none but that of the subject.
     pub required_claims: Vec<String>,
     /// `claims`: where `subject` (`sub`), `roles` (`roles`), `scopes` (`scope`), `tier` and `tenant`
     /// stand.
     pub claims: JwtClaims,
-    /// `from`: where tokens stand. Default: `header`, which is `Authorization: Bearer`.
+    /// `from`: where tokens stand. Default: `header`, which is `CredentialHandling: Bearer`.
     pub from: Vec<CredentialSource>,
     /// `forward`: attributes for upstreams by header field.
     pub forward: Forward,
-    /// `authorization`: `keep` or `drop`. Default: `keep`.
-    pub authorization: Authorization,
+    /// `credentials`: `keep` or `drop`. Default: `keep`.
+    pub credentials: CredentialHandling,
     /// `realm` of challenges. Default: `gateway`.
     pub realm: String,
 }
@@ -84,7 +84,7 @@ impl RemoteTo {
                 const PATH: &str = "a path such as \"/auth/verify\"";
                 let path = table.require("path", PATH).and_then(|field| {
                     let path = field.name(PATH)?;
-                    if path.starts_with('/') { Some(path) } else { field.refuse(PATH) }
+                    if path.starts_with('/') { Some(path) } else { field.reject(PATH) }
                 });
                 let cluster = field.name("the name of a cluster")?;
                 Some(Self::Cluster { cluster, path: path? })
@@ -99,12 +99,12 @@ impl RemoteProvider {
     pub fn new(to: RemoteTo) -> Self {
         Self {
             to,
-            settings: RemoteSettings::default(),
+            settings: RemoteConfig::default(),
             required_claims: Vec::new(),
             claims: JwtClaims::default(),
             from: vec![CredentialSource::bearer()],
             forward: Forward::new(),
-            authorization: Authorization::default(),
+            credentials: CredentialHandling::Keep,
             realm: "gateway".to_owned(),
         }
     }
@@ -132,21 +132,20 @@ impl RemoteProvider {
         table.set("claims", &mut provider.claims, claims);
         super::sources(table, &mut provider.from);
         table.set("forward", &mut provider.forward, |field| super::forward(&field));
-        table.set("authorization", &mut provider.authorization, |field| {
-            field.choice(&[("keep", Authorization::Keep), ("drop", Authorization::Drop)])
-        });
+        table.set("credentials", &mut provider.credentials, |field| super::credentials(&field));
         table.set("realm", &mut provider.realm, |field| field.name("a name"));
         known.then_some(provider)
     }
 }
 
-fn cache(field: Field<'_>, settings: &mut RemoteSettings) -> Option<()> {
-    let mut table = field.table("{ tokens = 10000, ttl = \"60s\" }")?;
+fn cache(field: Field<'_>, settings: &mut RemoteConfig) -> Option<()> {
+    let mut table = field.table("{ entries = 10000, ttl = \"60s\" }")?;
     let cache = &mut settings.cache;
-    table.set("tokens", &mut cache.tokens, |field| field.number(0, MOST_TOKENS));
+    table.set("entries", &mut cache.entries, |field| field.number(0, MOST_TOKENS));
     table.set("ttl", &mut cache.ttl, |field| duration(&field));
-    table.set("refused", &mut cache.refused, |field| field.number(0, MOST_TOKENS));
-    table.set("refused_ttl", &mut cache.refused_ttl, |field| duration(&field));
+    table
+        .set("negative_entries", &mut cache.negative_entries, |field| field.number(0, MOST_TOKENS));
+    table.set("negative_ttl", &mut cache.negative_ttl, |field| duration(&field));
     table.finish();
     Some(())
 }

@@ -1,5 +1,6 @@
 //! `[identity.service_token.NAME]`: tokens that services share with the gateway.
 
+use gateway_layers::auth::CredentialHandling;
 use gateway_layers::auth::service_token::ServiceToken;
 use gateway_layers::auth::{Forward, SecretDigest};
 use http::HeaderName;
@@ -19,7 +20,7 @@ pub struct ServiceTokenProvider {
     /// `forward`: attributes for upstreams by header field.
     pub forward: Forward,
     /// `credentials`: `drop` or `keep`. Default: `drop`.
-    pub keep: bool,
+    pub credentials: CredentialHandling,
     /// `realm` of challenges. Default: `gateway`.
     pub realm: String,
 }
@@ -31,7 +32,7 @@ impl ServiceTokenProvider {
             tokens,
             header: HeaderName::from_static("x-service-token"),
             forward: Forward::new(),
-            keep: false,
+            credentials: CredentialHandling::Drop,
             realm: "gateway".to_owned(),
         }
     }
@@ -42,7 +43,7 @@ impl ServiceTokenProvider {
         let mut provider = Self::new(Vec::new());
         if let Some(field) = table.require("tokens", TOKENS) {
             if field.is_empty_list() {
-                field.refuse::<()>("at least one token");
+                field.reject::<()>("at least one token");
             }
             provider.tokens = field.list(TOKENS, token).unwrap_or_default();
             let mut digests: Vec<_> = provider.tokens.iter().map(|token| token.digest).collect();
@@ -53,7 +54,7 @@ impl ServiceTokenProvider {
         }
         table.set("header", &mut provider.header, |field| super::header(&field));
         table.set("forward", &mut provider.forward, |field| super::forward(&field));
-        table.set("credentials", &mut provider.keep, |field| super::kept(&field));
+        table.set("credentials", &mut provider.credentials, |field| super::credentials(&field));
         table.set("realm", &mut provider.realm, |field| field.name("a name"));
         table.finish();
         Some(provider)

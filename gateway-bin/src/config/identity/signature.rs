@@ -1,11 +1,12 @@
 //! `[identity.signature.NAME]`: partners whose requests are signed.
 
+use gateway_layers::auth::CredentialHandling;
 use std::time::Duration;
 
 use gateway_layers::auth::Forward;
 use gateway_layers::auth::signature::{
     Component, DEFAULT_MAX_AGE, DEFAULT_NONCES, DEFAULT_SKEW, NonceRule, SignatureAlgorithm,
-    SignatureFields, SignatureKey, SignatureKeyError,
+    SignatureKey, SignatureKeyError,
 };
 
 use crate::config::policy::LimitStore;
@@ -40,7 +41,7 @@ pub struct SignatureProvider {
     /// `tag` that signatures must have. Default: any.
     pub tag: Option<String>,
     /// `signature`: whether upstreams get it, `keep` or `drop`. Default: `keep`.
-    pub signature: SignatureFields,
+    pub credentials: CredentialHandling,
     /// `forward`: attributes of a key's owner for upstreams by header field.
     pub forward: Forward,
     /// `realm` of challenges. Default: `gateway`.
@@ -52,7 +53,7 @@ pub struct SignatureProvider {
 #[non_exhaustive]
 pub struct PartnerKey {
     /// `id`, `algorithm`, `key` and `encoding`.
-    pub key: KeySettings,
+    pub key: KeyConfig,
     /// `owner`: the subject of the principal. Default: the id of the key.
     pub owner: Option<String>,
     /// `roles` of the owner.
@@ -68,7 +69,7 @@ pub struct PartnerKey {
 /// A key that signs or verifies.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
-pub struct KeySettings {
+pub struct KeyConfig {
     /// `id`: what signatures call it (`keyid`). Required.
     pub id: String,
     /// `algorithm`, such as `ed25519`. Required.
@@ -90,7 +91,7 @@ pub enum KeyEncoding {
     Base64,
 }
 
-impl KeySettings {
+impl KeyConfig {
     /// A key called `id`.
     pub fn new(id: impl Into<String>, algorithm: SignatureAlgorithm, key: Secret) -> Self {
         Self { id: id.into(), algorithm, key, encoding: KeyEncoding::default() }
@@ -144,7 +145,7 @@ fn algorithms() -> [(&'static str, SignatureAlgorithm); 6] {
 /// `covered`: a list of components.
 pub(in crate::config) fn covered(field: &Field<'_>) -> Option<Vec<Component>> {
     if field.is_empty_list() {
-        return field.refuse("at least one component");
+        return field.reject("at least one component");
     }
     Some(field.one_or_list(|field| field.parse(COMPONENT)))
 }
@@ -161,7 +162,7 @@ impl SignatureProvider {
             nonces: DEFAULT_NONCES,
             store: LimitStore::Memory,
             tag: None,
-            signature: SignatureFields::default(),
+            credentials: CredentialHandling::Keep,
             forward: Forward::new(),
             realm: "gateway".to_owned(),
         }
@@ -171,7 +172,7 @@ impl SignatureProvider {
         let mut table = field.table("[identity.signature.partners]")?;
         let keys = table.require("keys", "a list of keys").map(|field| {
             if field.is_empty_list() {
-                field.refuse::<()>("at least one key");
+                field.reject::<()>("at least one key");
             }
             field.one_or_list(PartnerKey::read)
         });
@@ -190,9 +191,7 @@ impl SignatureProvider {
         table.set("tag", &mut provider.tag, |field| {
             field.name("the name of an application").map(Some)
         });
-        table.set("signature", &mut provider.signature, |field| {
-            field.choice(&[("keep", SignatureFields::Keep), ("drop", SignatureFields::Drop)])
-        });
+        table.set("credentials", &mut provider.credentials, |field| super::credentials(&field));
         table.set("forward", &mut provider.forward, |field| super::forward(&field));
         table.set("realm", &mut provider.realm, |field| field.name("a name"));
         table.finish();
@@ -202,7 +201,7 @@ impl SignatureProvider {
 
 impl PartnerKey {
     /// A key whose owner has its name.
-    pub fn new(key: KeySettings) -> Self {
+    pub fn new(key: KeyConfig) -> Self {
         Self { key, owner: None, roles: Vec::new(), scopes: Vec::new(), tier: None, tenant: None }
     }
 
@@ -210,7 +209,7 @@ impl PartnerKey {
         let mut table = field.table(
             "{ id = \"orders-2026\", algorithm = \"ed25519\", key = { file = \"orders.pem\" } }",
         )?;
-        let key = KeySettings::read(&mut table);
+        let key = KeyConfig::read(&mut table);
         let name = |field: &Field<'_>| field.name("a name");
         let names = |field: Field<'_>| Some(field.one_or_list(|field| field.name("a name")));
         let (mut owner, mut tier, mut tenant) = (None, None, None);

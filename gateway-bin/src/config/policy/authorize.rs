@@ -27,7 +27,7 @@ pub(super) fn read(field: Field<'_>) -> Option<Requirements> {
         if let Some(field) = table.take(key) {
             // None of no names could be had, but it is hardly what is meant.
             if key.ends_with("_any") && field.is_empty_list() {
-                field.refuse::<()>("at least one name");
+                field.reject::<()>("at least one name");
                 sound = false;
             }
             *to = names(&field);
@@ -95,7 +95,7 @@ fn claim(field: &Field<'_>) -> Option<ClaimTest> {
 
 fn values(field: &Field<'_>) -> Vec<Claim> {
     if field.is_empty_list() {
-        field.refuse::<()>("at least one value");
+        field.reject::<()>("at least one value");
     }
     field.one_or_list(|field| match field.peek_text() {
         Some(text) => Some(Claim::Text(text.into())),
@@ -110,6 +110,6 @@ fn scalar(field: &Field<'_>) -> Option<Claim> {
             Some(whole) => Some(Claim::Integer(whole)),
             None => number.as_f64().map(Claim::Number),
         },
-        _ => field.refuse("text, a number, true or false"),
+        _ => field.reject("text, a number, true or false"),
     }
 }

@@ -8,7 +8,7 @@ use crate::config::reader::Field;
 
 pub(super) fn methods(field: &Field<'_>) -> Option<MethodFilter> {
     if field.is_empty_list() {
-        return field.refuse("at least one method; leave it out for every method");
+        return field.reject("at least one method; leave it out for every method");
     }
     let expected = "a list of methods such as [\"GET\"]";
     field.list(expected, |field| method(&field)).map(MethodFilter::new)
@@ -16,7 +16,7 @@ pub(super) fn methods(field: &Field<'_>) -> Option<MethodFilter> {
 
 pub(super) fn content_types(field: &Field<'_>) -> Option<ContentTypeFilter> {
     if field.is_empty_list() {
-        return field.refuse("at least one media type; leave it out for any");
+        return field.reject("at least one media type; leave it out for any");
     }
     let expected = "a list of media types such as [\"application/json\"]";
     let read = field.list(expected, |field| field.parse::<MediaRange>(MediaRangeError::EXPECTED));

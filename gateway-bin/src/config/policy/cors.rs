@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use gateway_core::route::MethodMatch;
-use gateway_layers::cors::{Allowed, Config, CorsFilter};
+use gateway_layers::cors::{Allowed, CorsConfig, CorsFilter};
 use gateway_layers::origin::OriginPattern;
 use http::{HeaderName, Method};
 
@@ -17,7 +17,7 @@ pub(super) fn read(field: Field<'_>) -> Option<CorsFilter> {
     let allow_origins =
         table.require("allow_origins", "a list such as [\"https://*.example.com\"]");
     let read = allow_origins.as_ref().and_then(origins);
-    let mut config = Config::new(read.clone().unwrap_or_default());
+    let mut config = CorsConfig::new(read.clone().unwrap_or_default());
     let methods = "a list of methods such as [\"GET\"], or \"*\"";
     table.set("allow_methods", &mut config.allow_methods, |field| {
         allowed(&field, methods, |field| method(&field))
@@ -37,7 +37,7 @@ pub(super) fn read(field: Field<'_>) -> Option<CorsFilter> {
     let empty = allow_origins.is_some_and(|list| list.is_empty_list());
     let known = read.is_some_and(|read| !read.is_empty() || empty);
     let filter = if known {
-        CorsFilter::new(config).map_err(|error| refuse(&mut table, &error)).ok()
+        CorsFilter::new(config).map_err(|error| reject(&mut table, &error)).ok()
     } else {
         None
     };
@@ -45,9 +45,9 @@ pub(super) fn read(field: Field<'_>) -> Option<CorsFilter> {
     filter
 }
 
-fn refuse(table: &mut Table<'_>, error: &gateway_layers::cors::ConfigError) {
+fn reject(table: &mut Table<'_>, error: &gateway_layers::cors::CorsConfigError) {
     if let Some(field) = table.take(error.key()) {
-        field.refuse::<()>(error.expected());
+        field.reject::<()>(error.expected());
     }
 }
 
@@ -55,7 +55,7 @@ fn refuse(table: &mut Table<'_>, error: &gateway_layers::cors::ConfigError) {
 pub(super) fn origins(field: &Field<'_>) -> Option<Vec<OriginPattern>> {
     field.list("a list of origins such as [\"https://app.example.com\"]", |field| {
         let text = field.text("an origin such as \"https://app.example.com\"")?;
-        OriginPattern::from_str(text).map_err(|error| field.refuse::<()>(error.expected())).ok()
+        OriginPattern::from_str(text).map_err(|error| field.reject::<()>(error.expected())).ok()
     })
 }
 
@@ -82,5 +82,5 @@ fn allowed<T>(
 /// One method, as it is written in requests.
 pub(super) fn method(field: &Field<'_>) -> Option<Method> {
     let token = field.text("a method such as \"GET\"")?;
-    MethodMatch::parse(token).map_err(|error| field.refuse::<()>(error.expected())).ok()
+    MethodMatch::parse(token).map_err(|error| field.reject::<()>(error.expected())).ok()
 }

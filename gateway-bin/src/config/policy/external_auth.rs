@@ -40,11 +40,11 @@ pub struct ExternalAuth {
     pub identity: Forward,
     /// `upstream_headers` of the answer, for the upstream. Default: none.
     pub upstream_headers: Vec<HeaderName>,
-    /// `answer_headers` of the answer, for the client. Default: none.
-    pub answer_headers: Vec<HeaderName>,
-    /// `refusal_headers` of a refusal, for the client. Default: `www-authenticate`, `location`,
+    /// `response_headers` of the answer, for the client. Default: none.
+    pub response_headers: Vec<HeaderName>,
+    /// `rejection_headers` of a rejection, for the client. Default: `www-authenticate`, `location`,
     /// `retry-after` and `cache-control`.
-    pub refusal_headers: Vec<HeaderName>,
+    pub rejection_headers: Vec<HeaderName>,
     /// `principal`: the fields of the answer that say who is calling: `subject`, `roles`, `scopes`,
     /// `tier`, `tenant`. Default: none.
     pub principal: PrincipalFields,
@@ -64,8 +64,8 @@ impl ExternalAuth {
             original: OriginalFields::default(),
             identity: Forward::new(),
             upstream_headers: Vec::new(),
-            answer_headers: Vec::new(),
-            refusal_headers: vec![WWW_AUTHENTICATE, LOCATION, RETRY_AFTER, CACHE_CONTROL],
+            response_headers: Vec::new(),
+            rejection_headers: vec![WWW_AUTHENTICATE, LOCATION, RETRY_AFTER, CACHE_CONTROL],
             principal: PrincipalFields::default(),
             cache: None,
         }
@@ -78,7 +78,7 @@ impl ExternalAuth {
 
     /// The fields that upstreams are told by the service and by nobody else, on any route: not
     /// those that clients send, here or anywhere.
-    pub(crate) fn owned_fields(&self) -> impl Iterator<Item = &HeaderName> {
+    pub(crate) fn reserved_headers(&self) -> impl Iterator<Item = &HeaderName> {
         let of_clients = |name: &HeaderName| {
             *name == AUTHORIZATION || *name == COOKIE || self.headers.contains(name)
         };
@@ -96,14 +96,14 @@ impl ExternalAuth {
         let methods = [("GET", Method::GET), ("POST", Method::POST)];
         table.set("method", &mut external.method, |field| {
             let found = methods.iter().find(|(name, _)| field.peek_text() == Some(name));
-            found.map(|(_, method)| method.clone()).or_else(|| field.refuse("\"GET\" or \"POST\""))
+            found.map(|(_, method)| method.clone()).or_else(|| field.reject("\"GET\" or \"POST\""))
         });
         table.set("timeout", &mut external.timeout, |field| some_duration(&field));
         for (key, names) in [
             ("headers", &mut external.headers),
             ("upstream_headers", &mut external.upstream_headers),
-            ("answer_headers", &mut external.answer_headers),
-            ("refusal_headers", &mut external.refusal_headers),
+            ("response_headers", &mut external.response_headers),
+            ("rejection_headers", &mut external.rejection_headers),
         ] {
             table.set(key, names, |field| {
                 field.list("a list of header fields such as [\"x-user-id\"]", |field| name(&field))

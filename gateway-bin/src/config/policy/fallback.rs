@@ -16,7 +16,7 @@ pub struct Fallback {
     pub to: FallbackTo,
     /// `on` (every kind), `statuses` (502, 503, 504), `any_method` (`false`), `replay_limit`
     /// (64 KiB).
-    pub config: fallback::Config,
+    pub config: fallback::FallbackConfig,
 }
 
 /// Who answers instead.
@@ -49,7 +49,7 @@ impl Fallback {
                 .field()
                 .note("leads nowhere, expected one of `cluster`, `module`, `respond`".to_owned()),
         };
-        let mut config = fallback::Config::default();
+        let mut config = fallback::FallbackConfig::default();
         let words: Vec<_> = FailureKind::ALL.iter().map(|kind| (kind.name(), *kind)).collect();
         table.set("on", &mut config.on, |field| {
             field.list("a list such as [\"connect\", \"timeout\"]", |field| field.choice(&words))

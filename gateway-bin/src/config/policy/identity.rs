@@ -126,7 +126,7 @@ impl Access {
 
 fn providers(kind: IdentityKind, field: &Field<'_>) -> Vec<String> {
     if field.is_empty_list() {
-        field.refuse::<()>("the name of a provider");
+        field.reject::<()>("the name of a provider");
     }
     let names = texts(field, "the name of a provider");
     if names.len() > 1 && !kind.takes_several() {

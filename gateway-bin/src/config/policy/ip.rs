@@ -39,10 +39,10 @@ fn networks(
     let mut networks = Vec::new();
     if let Some(field) = here {
         if field.is_empty_list() {
-            field.refuse::<()>("at least one network");
+            field.reject::<()>("at least one network");
         }
         let read = field.list("a list of networks such as [\"10.0.0.0/8\"]", |field| {
-            network(field.text(NETWORK)?).or_else(|| field.refuse(NETWORK))
+            network(field.text(NETWORK)?).or_else(|| field.reject(NETWORK))
         });
         networks.extend(read.unwrap_or_default());
     }

@@ -1,6 +1,6 @@
 //! `mirror`: where copies of requests go.
 
-use gateway_layers::mirror::{CompareSettings, JsonPath, Methods, MirrorSettings};
+use gateway_layers::mirror::{CompareConfig, JsonPath, Methods, MirrorConfig};
 
 use crate::config::destination::Destination;
 use crate::config::reader::Field;
@@ -14,14 +14,14 @@ pub struct Mirror {
     pub to: Destination,
     /// `percent` (100), `methods` (`"safe"`; `"all"` or a list), `body_limit` (64 KiB),
     /// `in_flight` (64), `timeout` (10 s), `compare`.
-    pub settings: MirrorSettings,
+    pub settings: MirrorConfig,
 }
 
 impl Mirror {
     pub(super) fn read(field: Field<'_>) -> Option<Self> {
         let mut table = field.table("{ cluster = \"NAME\", percent = 10 }")?;
         let to = Destination::take(&mut table);
-        let mut settings = MirrorSettings::default();
+        let mut settings = MirrorConfig::default();
         table.set("percent", &mut settings.percent, |field| field.fraction(0.0, 100.0));
         table.set("methods", &mut settings.methods, |field| match field.peek_text() {
             Some("safe") => Some(Methods::Safe),
@@ -41,9 +41,9 @@ impl Mirror {
     }
 }
 
-fn compare(field: Field<'_>) -> Option<CompareSettings> {
+fn compare(field: Field<'_>) -> Option<CompareConfig> {
     let mut table = field.table("{ ignore = [\"/id\"], unordered = [\"/items\"] }")?;
-    let mut compare = CompareSettings::default();
+    let mut compare = CompareConfig::default();
     for (key, paths) in [("ignore", &mut compare.ignore), ("unordered", &mut compare.unordered)] {
         table.set(key, paths, |field| {
             field.list("a list of JSON paths such as [\"/items/*/id\"]", |field| json_path(&field))

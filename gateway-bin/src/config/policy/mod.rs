@@ -69,9 +69,9 @@ pub struct Policy {
     /// `honor_client_deadline`: whether a client may state a nearer deadline with `grpc-timeout` or
     /// `x-request-deadline-ms`. Default: true.
     pub honor_client_deadline: bool,
-    /// `try_timeout`: for one try at an endpoint, until the head of its answer. `"0s"` is off.
+    /// `attempt_timeout`: for one try at an endpoint, until the head of its answer. `"0s"` is off.
     /// Default: none of the route's own.
-    pub try_timeout: Option<Duration>,
+    pub attempt_timeout: Option<Duration>,
     /// `response_head_timeout`: for the head of the response once the whole request has been sent, in
     /// place of the cluster's `timeouts.response_head`. `Some(None)`: `"0s"`, off. Default: the
     /// cluster's.
@@ -83,7 +83,7 @@ pub struct Policy {
     /// sent, or may be sent again.
     pub retry: Option<Retry>,
     /// `hedge`. Default: none.
-    pub hedge: Option<hedge::Config>,
+    pub hedge: Option<hedge::HedgeConfig>,
     /// `mirror`: one or a list. Default: none.
     pub mirrors: Vec<Mirror>,
     /// `fallback`. Default: none.
@@ -112,7 +112,7 @@ impl Default for Policy {
             csrf: None,
             timeout: None,
             honor_client_deadline: true,
-            try_timeout: None,
+            attempt_timeout: None,
             response_head_timeout: None,
             tunnel_idle: None,
             retry: None,
@@ -139,7 +139,7 @@ impl Policy {
     pub(crate) fn timeout_layer(&self) -> Option<TimeoutLayer> {
         let limit = self.timeout.map(TimeoutLayer::new);
         let layer = limit.or_else(|| self.honor_client_deadline.then(TimeoutLayer::unlimited))?;
-        Some(layer.honour(self.honor_client_deadline))
+        Some(layer.honor_client_deadline(self.honor_client_deadline))
     }
 
     /// The names of the clusters that it leads to.
@@ -164,7 +164,7 @@ impl Policy {
         table.set("honor_client_deadline", &mut policy.honor_client_deadline, |field| {
             field.boolean()
         });
-        table.set("try_timeout", &mut policy.try_timeout, |field| {
+        table.set("attempt_timeout", &mut policy.attempt_timeout, |field| {
             Some(Some(duration(&field)?).filter(|timeout| !timeout.is_zero()))
         });
         table.set("response_head_timeout", &mut policy.response_head_timeout, |field| {

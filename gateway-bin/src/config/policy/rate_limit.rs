@@ -1,6 +1,6 @@
 //! `rate_limit`: how many requests may pass in a time.
 
-use gateway_layers::rate_limit::{Algorithm, KeyPart, Limit, MOST_LIMITS, RateLimitSettings, Tier};
+use gateway_layers::rate_limit::{Algorithm, KeyPart, Limit, MOST_LIMITS, RateLimitConfig, Tier};
 
 use crate::config::reader::{Field, Table};
 use crate::config::units::some_duration;
@@ -17,7 +17,7 @@ pub struct RateLimit {
     /// The limits, one decision together. Each: `limit` (100), `per` (1 min), `burst` (`limit`),
     /// `key` (`["ip"]`), `algorithm` (`token_bucket`), `cost` (1), `tiers`, `name`, `shadow`
     /// (`false`). `headers` (`true`).
-    pub settings: RateLimitSettings,
+    pub settings: RateLimitConfig,
     /// `store`. Default: `memory`.
     pub store: LimitStore,
 }
@@ -38,12 +38,12 @@ impl RateLimit {
     /// list of them, or a table with `limits`.
     pub(super) fn read(field: &Field<'_>) -> Option<Self> {
         if field.peek_boolean().is_some() {
-            let preset = RateLimitSettings::from(Limit::per_minute(100).by_ip());
+            let preset = RateLimitConfig::from(Limit::per_minute(100).by_ip());
             let on = field.boolean()?;
             return on.then(|| Self { settings: preset, store: LimitStore::Memory });
         }
         let mut stores = Vec::new();
-        let mut settings = RateLimitSettings::default();
+        let mut settings = RateLimitConfig::default();
         let limits = if field.has_key("limits") {
             let mut table = field.clone().table("{ limits = [{ limit = 100 }] }")?;
             table.set("headers", &mut settings.headers, |field| field.boolean());
@@ -55,7 +55,7 @@ impl RateLimit {
             field.clone()
         };
         if limits.is_empty_list() {
-            limits.refuse::<()>("at least one limit");
+            limits.reject::<()>("at least one limit");
         }
         settings.limits = limits.one_or_list(|field| read_limit(field, &mut stores));
         stores.dedup();
@@ -87,7 +87,7 @@ fn read_limit(field: Field<'_>, stores: &mut Vec<LimitStore>) -> Option<Limit> {
     table.set("key", &mut limit.key, |field| {
         Some(field.one_or_list(|field| {
             let found = field.peek_text().and_then(KeyPart::from_name);
-            found.or_else(|| field.refuse(KEY))
+            found.or_else(|| field.reject(KEY))
         }))
     });
     table.set("algorithm", &mut limit.algorithm, |field| algorithm(&field));

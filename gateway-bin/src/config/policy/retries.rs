@@ -16,9 +16,9 @@ const MOST: i64 = 1_000_000;
 pub struct Retry {
     /// `max_retries` (1), `on` (`["connect", "reset"]`), `statuses` (`[503]`), `methods` (none that
     /// is not idempotent), `backoff` (25 ms to 250 ms), `max_wait` (1 s), `replay_limit` (64 KiB).
-    pub config: retry::Config,
+    pub config: retry::RetryConfig,
     /// `budget`: `ratio` (0.2), `min_per_second` (10), `window` (10 s). Hedges draw from it too.
-    pub budget: budget::Config,
+    pub budget: budget::RetryBudgetConfig,
 }
 
 impl Retry {
@@ -65,9 +65,9 @@ fn backoff(field: Field<'_>) -> Option<Backoff> {
     Some(backoff)
 }
 
-fn read_budget(field: Field<'_>) -> Option<budget::Config> {
+fn read_budget(field: Field<'_>) -> Option<budget::RetryBudgetConfig> {
     let mut table = field.table("{ ratio = 0.2, min_per_second = 10 }")?;
-    let mut config = budget::Config::default();
+    let mut config = budget::RetryBudgetConfig::default();
     table.set("ratio", &mut config.ratio, |field| field.fraction(0.0, 10.0));
     table.set("min_per_second", &mut config.min_per_second, |field| field.number(0, MOST));
     table.set("window", &mut config.window, |field| some_duration(&field));
@@ -75,9 +75,9 @@ fn read_budget(field: Field<'_>) -> Option<budget::Config> {
     Some(config)
 }
 
-pub(super) fn hedge(field: Field<'_>) -> Option<hedge::Config> {
+pub(super) fn hedge(field: Field<'_>) -> Option<hedge::HedgeConfig> {
     let mut table = field.table("{ delay = \"50ms\" }")?;
-    let mut config = hedge::Config::default();
+    let mut config = hedge::HedgeConfig::default();
     match table.only_one(&["delay", "percentile"]) {
         Some(("delay", field)) => {
             if let Some(delay) = some_duration(&field) {

@@ -1,12 +1,12 @@
 //! `security_headers`: what browsers are told to be careful about.
 
-use gateway_layers::security_headers::{Config, SecurityHeadersFilter};
+use gateway_layers::security_headers::{SecurityHeadersConfig, SecurityHeadersFilter};
 use http::HeaderValue;
 
 use crate::config::reader::Field;
 
 pub(super) fn read(field: Field<'_>) -> Option<Option<SecurityHeadersFilter>> {
-    let preset = Config::default();
+    let preset = SecurityHeadersConfig::default();
     if let Some(on) = field.peek_boolean() {
         return Some(on.then(|| SecurityHeadersFilter::new(preset)));
     }
@@ -38,8 +38,8 @@ fn value(field: &Field<'_>) -> Option<Option<HeaderValue>> {
         "off" => Some(None),
         text if !text.is_empty() && text.is_ascii() => match HeaderValue::from_str(text) {
             Ok(value) => Some(Some(value)),
-            Err(_) => field.refuse(EXPECTED),
+            Err(_) => field.reject(EXPECTED),
         },
-        _ => field.refuse(EXPECTED),
+        _ => field.reject(EXPECTED),
     }
 }

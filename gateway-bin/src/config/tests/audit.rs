@@ -1,6 +1,6 @@
 //! `[audit]`.
 
-use gateway_layers::audit::{AuditKind, AuditPrincipal, SinkSettings};
+use gateway_layers::audit::{AuditKind, AuditPrincipal, SinkConfig};
 
 use super::*;
 
@@ -14,7 +14,7 @@ fn every_kind_of_event_goes_where_it_is_said() {
     expected.log = true;
     assert_eq!(audit("log = true"), expected);
     let http = audit("http = { url = \"http://a.test/\" }").http.unwrap();
-    assert_eq!((http.token, http.ca, http.settings), (None, None, SinkSettings::default()));
+    assert_eq!((http.token, http.ca, http.settings), (None, None, SinkConfig::default()));
     let one = audit("file = \"a\"\nevents = \"limit\"\nprincipal = \"off\"\nflush = \"0s\"");
     assert_eq!((one.events, one.principal), (vec![AuditKind::Limit], AuditPrincipal::Off));
     assert_eq!(one.flush, Duration::ZERO);

@@ -18,7 +18,7 @@ fn endpoints() {
         (
             "balance = \"round_robin\"",
             "g.toml:3:1: clusters.a: no endpoints, expected `clusters.a.endpoints` or \
-             `clusters.a.discover`",
+             `clusters.a.discovery`",
         ),
         (
             "endpoints = [\"127.0.0.1:9000\"]",
@@ -56,8 +56,8 @@ fn endpoints() {
             "g.toml:4:41: clusters.a.endpoints[0].zone: found \"\", expected the name of a zone",
         ),
         (
-            "endpoints = [\"http://b\"]\ndiscover = { file = \"e.json\" }",
-            "g.toml:5:12: clusters.a.discover: `discover` together with `endpoints`, expected \
+            "endpoints = [\"http://b\"]\ndiscovery = { file = \"e.json\" }",
+            "g.toml:5:13: clusters.a.discovery: `discovery` together with `endpoints`, expected \
              only one",
         ),
     ] {
@@ -153,9 +153,9 @@ fn balancers_and_cookies() {
              \"strict\", \"lax\", \"none\"; did you mean \"lax\"?",
         ),
         (
-            "sticky = { cookie = \"gw\", when_gone = \"fail\" }",
-            "g.toml:5:39: clusters.a.sticky.when_gone: found \"fail\", expected one of \
-             \"redistribute\", \"refuse\"",
+            "sticky = { cookie = \"gw\", on_unavailable = \"fail\" }",
+            "g.toml:5:44: clusters.a.sticky.on_unavailable: found \"fail\", expected one of \
+             \"redistribute\", \"reject\"",
         ),
     ] {
         assert_eq!(cluster_errors(line), [expected], "{line}");
@@ -166,63 +166,63 @@ fn balancers_and_cookies() {
 fn health_and_ejection() {
     for (line, expected) in [
         (
-            "health = {}",
-            "g.toml:5:10: clusters.a.health: asks nothing, expected one of `http`, `grpc`, `tcp`",
+            "health_check = {}",
+            "g.toml:5:16: clusters.a.health_check: asks nothing, expected one of `http`, `grpc`, `tcp`",
         ),
         (
-            "health = { http = {}, tcp = {} }",
-            "g.toml:5:29: clusters.a.health.tcp: `tcp` together with `http`, expected only one",
+            "health_check = { http = {}, tcp = {} }",
+            "g.toml:5:35: clusters.a.health_check.tcp: `tcp` together with `http`, expected only one",
         ),
         (
-            "health = { http = { path = \"healthz\" } }",
-            "g.toml:5:28: clusters.a.health.http.path: found \"healthz\", expected a path such \
+            "health_check = { http = { path = \"healthz\" } }",
+            "g.toml:5:34: clusters.a.health_check.http.path: found \"healthz\", expected a path such \
              as \"/healthz\", with an optional query",
         ),
         (
-            "health = { http = { status = \"ok\" } }",
-            "g.toml:5:30: clusters.a.health.http.status: found \"ok\", expected a range of \
+            "health_check = { http = { status = \"ok\" } }",
+            "g.toml:5:36: clusters.a.health_check.http.status: found \"ok\", expected a range of \
              statuses such as \"200-299\", or several: \"200, 204\"",
         ),
         (
-            "health = { http = { headers = { \"a b\" = \"1\" } } }",
-            "g.toml:5:41: clusters.a.health.http.headers.\"a b\": found \"1\", expected a \
+            "health_check = { http = { headers = { \"a b\" = \"1\" } } }",
+            "g.toml:5:47: clusters.a.health_check.http.headers.\"a b\": found \"1\", expected a \
              header field",
         ),
         (
-            "health = { tcp = { port = 1 } }",
-            "g.toml:5:20: clusters.a.health.tcp.port: unknown key, expected none",
+            "health_check = { tcp = { port = 1 } }",
+            "g.toml:5:26: clusters.a.health_check.tcp.port: unknown key, expected none",
         ),
         (
-            "health = { tcp = {}, fall = 0 }",
-            "g.toml:5:29: clusters.a.health.fall: found 0, expected a number from 1 to 1000",
+            "health_check = { tcp = {}, fall = 0 }",
+            "g.toml:5:35: clusters.a.health_check.fall: found 0, expected a number from 1 to 1000",
         ),
         (
-            "health = { tcp = {}, timeout = \"0s\" }",
-            "g.toml:5:32: clusters.a.health.timeout: found \"0s\", expected more than nothing: \
+            "health_check = { tcp = {}, timeout = \"0s\" }",
+            "g.toml:5:38: clusters.a.health_check.timeout: found \"0s\", expected more than nothing: \
              it cannot be off",
         ),
         (
-            "ejection = true",
-            "g.toml:5:12: clusters.a.ejection: found true, expected a table such as { \
-             consecutive = 5, base = \"30s\" }, or \"off\"",
+            "outlier_detection = true",
+            "g.toml:5:21: clusters.a.outlier_detection: found true, expected a table such as { \
+             consecutive_failures = 5, base_ejection_time = \"30s\" }, or \"off\"",
         ),
         (
-            "ejection = { base = \"10m\" }",
-            "g.toml:5:21: clusters.a.ejection.base: `max` is less than `base`, expected at \
+            "outlier_detection = { base_ejection_time = \"10m\" }",
+            "g.toml:5:44: clusters.a.outlier_detection.base_ejection_time: `max_ejection_time` is less than `base_ejection_time`, expected at \
              least as much",
         ),
         (
-            "ejection = { max_share = 10 }",
-            "g.toml:5:26: clusters.a.ejection.max_share: found 10, expected a number from 0 to 1",
+            "outlier_detection = { max_ejected_ratio = 10 }",
+            "g.toml:5:43: clusters.a.outlier_detection.max_ejected_ratio: found 10, expected a number from 0 to 1",
         ),
         (
-            "ejection = { consecutive = 0 }",
-            "g.toml:5:28: clusters.a.ejection.consecutive: found 0, expected a number from 1 to \
+            "outlier_detection = { consecutive_failures = 0 }",
+            "g.toml:5:46: clusters.a.outlier_detection.consecutive_failures: found 0, expected a number from 1 to \
              1000000",
         ),
         (
-            "ejection = { success_rate = { min_endpoints = 1 } }",
-            "g.toml:5:47: clusters.a.ejection.success_rate.min_endpoints: found 1, expected a \
+            "outlier_detection = { success_rate = { min_endpoints = 1 } }",
+            "g.toml:5:47: clusters.a.outlier_detection.success_rate.min_endpoints: found 1, expected a \
              number from 2 to 1000000",
         ),
     ] {
@@ -241,7 +241,7 @@ fn circuit_breakers_and_concurrency() {
         (
             "circuit_breaker = { failure_ratio = \"off\" }",
             "g.toml:5:19: clusters.a.circuit_breaker: `failure_ratio` is nothing, expected a \
-             ratio, unless `consecutive` or `slow` is set: without any of them the breaker \
+             ratio, unless `consecutive_failures` or `slow` is set: without any of them the breaker \
              never opens",
         ),
         (
@@ -292,19 +292,19 @@ fn circuit_breakers_and_concurrency() {
 #[test]
 fn what_a_cluster_can_turn_off() {
     let text = format!(
-        "{LISTENER}[clusters.a]\nendpoints = [\"http://b\"]\nejection = \"off\"\n\
+        "{LISTENER}[clusters.a]\nendpoints = [\"http://b\"]\noutlier_detection = \"off\"\n\
          panic_threshold = \"off\"\nbalance = {{ consistent_hash = {{ load = \"off\" }} }}\n\
-         circuit_breaker = {{ failure_ratio = \"off\", consecutive = 3 }}\n\
-         [clusters.b]\nendpoints = [\"http://b\"]\nejection = {{ consecutive = \"off\" }}\n"
+         circuit_breaker = {{ failure_ratio = \"off\", consecutive_failures = 3 }}\n\
+         [clusters.b]\nendpoints = [\"http://b\"]\noutlier_detection = {{ consecutive_failures = \"off\" }}\n"
     );
     let document = read(&text).document;
     let [a, b] = document.clusters.as_slice() else { panic!("{document:?}") };
-    assert_eq!((a.ejection, a.panic_threshold), (None, None));
+    assert_eq!((a.outlier_detection, a.panic_threshold), (None, None));
     let keys = vec![HashKey::ClientIp];
     assert_eq!(a.balance, Balance::ConsistentHash { keys, load: None });
     let breaker = a.circuit_breaker.as_ref().unwrap();
-    assert_eq!((breaker.failure_ratio, breaker.consecutive), (None, Some(3)));
-    assert_eq!(b.ejection.unwrap().consecutive, None);
+    assert_eq!((breaker.failure_ratio, breaker.consecutive_failures), (None, Some(3)));
+    assert_eq!(b.outlier_detection.unwrap().consecutive_failures, None);
 }
 
 #[test]

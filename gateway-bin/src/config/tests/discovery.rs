@@ -1,4 +1,4 @@
-//! `discover` of a cluster.
+//! `discovery` of a cluster.
 
 use super::*;
 
@@ -11,46 +11,46 @@ fn cluster_errors(line: &str) -> Vec<String> {
 fn sources() {
     for (line, expected) in [
         (
-            "discover = {}",
-            "g.toml:4:12: clusters.a.discover: no source, expected one of `file`, `dns`, `srv`, \
+            "discovery = {}",
+            "g.toml:4:13: clusters.a.discovery: no source, expected one of `file`, `dns`, `srv`, \
              `consul`, `etcd`, `kubernetes`, `registry`",
         ),
         (
-            "discover = { file = \"a\", dns = { name = \"b\", port = 1 } }",
-            "g.toml:4:32: clusters.a.discover.dns: `dns` together with `file`, expected only one",
+            "discovery = { file = \"a\", dns = { name = \"b\", port = 1 } }",
+            "g.toml:4:33: clusters.a.discovery.dns: `dns` together with `file`, expected only one",
         ),
         (
-            "discover = { file = {} }",
-            "g.toml:4:21: clusters.a.discover.file.path: missing, expected the path of a JSON \
+            "discovery = { file = {} }",
+            "g.toml:4:22: clusters.a.discovery.file.path: missing, expected the path of a JSON \
              file",
         ),
         (
-            "discover = { dns = { name = \"orders.svc\" } }",
-            "g.toml:4:20: clusters.a.discover.dns.port: missing, expected a port",
+            "discovery = { dns = { name = \"orders.svc\" } }",
+            "g.toml:4:21: clusters.a.discovery.dns.port: missing, expected a port",
         ),
         (
-            "discover = { dns = { name = \"orders.svc\", port = 0 } }",
-            "g.toml:4:50: clusters.a.discover.dns.port: found 0, expected a number from 1 to \
+            "discovery = { dns = { name = \"orders.svc\", port = 0 } }",
+            "g.toml:4:51: clusters.a.discovery.dns.port: found 0, expected a number from 1 to \
              65535",
         ),
         (
-            "discover = { dns = { name = \"a\", port = 1, family = \"ipv4\" } }",
-            "g.toml:4:53: clusters.a.discover.dns.family: found \"ipv4\", expected one of \
+            "discovery = { dns = { name = \"a\", port = 1, family = \"ipv4\" } }",
+            "g.toml:4:54: clusters.a.discovery.dns.family: found \"ipv4\", expected one of \
              \"v4\", \"v6\", \"v4_first\", \"v6_first\", \"both\"",
         ),
         (
-            "discover = { dns = { name = \"a\", port = 1, servers = [\"10.0.0.2\"] } }",
-            "g.toml:4:55: clusters.a.discover.dns.servers[0]: found \"10.0.0.2\", expected a \
+            "discovery = { dns = { name = \"a\", port = 1, servers = [\"10.0.0.2\"] } }",
+            "g.toml:4:56: clusters.a.discovery.dns.servers[0]: found \"10.0.0.2\", expected a \
              name server such as \"10.0.0.2:53\"",
         ),
         (
-            "discover = { dns = { name = \"a\", port = 1, max_ttl = \"500ms\" } }",
-            "g.toml:4:54: clusters.a.discover.dns.max_ttl: `max_ttl` is less than `min_ttl`, \
+            "discovery = { dns = { name = \"a\", port = 1, max_ttl = \"500ms\" } }",
+            "g.toml:4:55: clusters.a.discovery.dns.max_ttl: `max_ttl` is less than `min_ttl`, \
              expected at least as much",
         ),
         (
-            "discover = { srv = { name = \"a\", port = 1 } }",
-            "g.toml:4:34: clusters.a.discover.srv.port: unknown key, expected one of `name`, \
+            "discovery = { srv = { name = \"a\", port = 1 } }",
+            "g.toml:4:35: clusters.a.discovery.srv.port: unknown key, expected one of `name`, \
              `family`, `transport`, `servers`, `timeout`, `retries`, `min_ttl`, `max_ttl`",
         ),
     ] {
@@ -62,40 +62,40 @@ fn sources() {
 fn registries_as_sources() {
     for (line, expected) in [
         (
-            "discover = { consul = { service = \"orders\" } }",
-            "g.toml:4:23: clusters.a.discover.consul.address: missing, expected an address such \
+            "discovery = { consul = { service = \"orders\" } }",
+            "g.toml:4:24: clusters.a.discovery.consul.address: missing, expected an address such \
              as \"http://127.0.0.1:8500\"",
         ),
         (
-            "discover = { consul = { address = \"http://c\", service = \"a\", token = \"a\", \
+            "discovery = { consul = { address = \"http://c\", service = \"a\", token = \"a\", \
              token_file = \"b\" } }",
-            "g.toml:4:88: clusters.a.discover.consul.token_file: `token_file` together with \
+            "g.toml:4:89: clusters.a.discovery.consul.token_file: `token_file` together with \
              `token`, expected only one",
         ),
         (
-            "discover = { consul = { address = \"http://c\", service = \"a\", token_file = \
+            "discovery = { consul = { address = \"http://c\", service = \"a\", token_file = \
              \"no/such\" } }",
-            "g.toml:4:75: clusters.a.discover.consul.token_file: \"no/such\" cannot be read: No \
+            "g.toml:4:76: clusters.a.discovery.consul.token_file: \"no/such\" cannot be read: No \
              such file or directory (os error 2)",
         ),
         (
-            "discover = { etcd = { endpoints = [], prefix = \"/a/\" } }",
-            "g.toml:4:35: clusters.a.discover.etcd.endpoints: found an empty list, expected at \
+            "discovery = { etcd = { endpoints = [], prefix = \"/a/\" } }",
+            "g.toml:4:36: clusters.a.discovery.etcd.endpoints: found an empty list, expected at \
              least one address",
         ),
         (
-            "discover = { kubernetes = { namespace = \"a\", port = 0, service = \"b\" } }",
-            "g.toml:4:53: clusters.a.discover.kubernetes.port: found 0, expected a number from \
+            "discovery = { kubernetes = { namespace = \"a\", port = 0, service = \"b\" } }",
+            "g.toml:4:54: clusters.a.discovery.kubernetes.port: found 0, expected a number from \
              1 to 65535",
         ),
         (
-            "discover = { registry = {} }",
-            "g.toml:4:25: clusters.a.discover.registry: nothing asked for, expected one of \
+            "discovery = { registry = {} }",
+            "g.toml:4:26: clusters.a.discovery.registry: nothing asked for, expected one of \
              `service`, `capabilities`",
         ),
         (
-            "discover = { registry = { service = \"a\" } }",
-            "g.toml:4:25: clusters.a.discover.registry: there is no [registry] in the document",
+            "discovery = { registry = { service = \"a\" } }",
+            "g.toml:4:26: clusters.a.discovery.registry: there is no [registry] in the document",
         ),
     ] {
         assert_eq!(cluster_errors(line), [expected], "{line}");
@@ -104,10 +104,10 @@ fn registries_as_sources() {
 
 /// The source of a cluster, where nothing else is wrong.
 fn source(discover: &str) -> Discover {
-    let text = format!("{LISTENER}[clusters.a]\ndiscover = {discover}\n");
+    let text = format!("{LISTENER}[clusters.a]\ndiscovery = {discover}\n");
     let mut document = read(&text).document;
     assert_eq!(document.clusters[0].endpoints, []);
-    document.clusters.remove(0).discover.unwrap()
+    document.clusters.remove(0).discovery.unwrap()
 }
 
 #[test]

@@ -109,9 +109,9 @@ fn warns_of_a_fallback_for_timeouts_that_are_all_off() {
         ("", ""),
         ("response_head = \"0s\"", ""),
         ("idle = \"0s\"", ""),
-        (&*format!("{off}, try = \"1s\""), ""),
+        (&*format!("{off}, attempt = \"1s\""), ""),
         (off, "policy.timeout = \"1s\""),
-        (off, "policy.try_timeout = \"1s\""),
+        (off, "policy.attempt_timeout = \"1s\""),
         (off, "policy.response_head_timeout = \"1s\""),
     ] {
         assert_eq!(warnings(&text(timeouts, policy)), [""; 0], "{timeouts} {policy}");
@@ -142,10 +142,10 @@ fn warns_of_one_replica_that_shares() {
     assert_contains(&warning(&format!("{limit}{redis}")), "every gateway allows the whole limit");
     assert_contains(
         &warning(&format!("{limit}{redis}replicas = 1\n")),
-        "stores.redis.replicas: `when_away` is \"share\" and `replicas` is 1",
+        "stores.redis.replicas: `on_unavailable` is \"share\" and `replicas` is 1",
     );
     assert_eq!(warnings(&format!("{limit}{redis}replicas = 2\n")), [""; 0]);
-    let open = "when_away = \"open\"\nreplicas = 1\n";
+    let open = "on_unavailable = \"open\"\nreplicas = 1\n";
     assert_eq!(warnings(&format!("{limit}{redis}{open}")), [""; 0]);
 }
 

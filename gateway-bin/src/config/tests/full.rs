@@ -4,12 +4,12 @@ use gateway_core::ResponseLimits;
 use gateway_core::context::HttpsRedirect;
 use gateway_core::forwarded::{OriginHeader, Via};
 use gateway_core::route::Redirect;
-use gateway_core::upstream::health::{EjectionSettings, HealthCheck, HttpProbe, Probe};
-use gateway_core::upstream::{Sticky, WhenGone};
+use gateway_core::upstream::health::{HealthCheck, HttpProbe, OutlierDetectionConfig, Probe};
+use gateway_core::upstream::{OnUnavailable, Sticky};
 use gateway_layers::circuit_breaker::SlowCalls;
-use gateway_layers::concurrency::{AdaptiveSettings, ShedSettings};
+use gateway_layers::concurrency::{AdaptiveConfig, ShedConfig};
 use gateway_layers::fallback::FailureKind;
-use gateway_layers::registry::{CheckSettings, LeaseSettings, RegistryLimits};
+use gateway_layers::registry::{CheckConfig, LeaseConfig, RegistryLimits};
 
 use super::*;
 
@@ -52,8 +52,8 @@ fn clusters() {
     let orders = cluster("orders");
     let [_, spec] = orders.endpoints.as_slice() else { panic!("{orders:?}") };
     assert_eq!((spec.weight, spec.zone.as_deref(), spec.priority), (3, Some("a"), 0));
-    assert_eq!(orders.pool, PoolSettings::default());
-    assert_eq!(orders.timeouts.try_timeout, Some(seconds(10)));
+    assert_eq!(orders.pool, PoolConfig::default());
+    assert_eq!(orders.timeouts.attempt_timeout, Some(seconds(10)));
     assert_eq!(orders.limits, ResponseLimits::default());
     assert_eq!((orders.zone.as_deref(), orders.slow_start), (Some("a"), seconds(30)));
     assert_eq!((orders.panic_threshold, orders.endpoint_limit), (Some(0.0), Some(200)));
@@ -65,9 +65,9 @@ fn clusters() {
 #[test]
 fn health_and_ejection() {
     let orders = cluster("orders");
-    let mut ejection = orders.ejection.unwrap();
+    let mut ejection = orders.outlier_detection.unwrap();
     let rates = ejection.success_rate.take().unwrap();
-    assert_eq!(ejection, EjectionSettings::default());
+    assert_eq!(ejection, OutlierDetectionConfig::default());
     assert_eq!((rates.min_requests, rates.min_endpoints, rates.deviations), (100, 3, 1.9));
     let check = orders.health.unwrap();
     let Probe::Http(probe) = &check.probe else { panic!("{check:?}") };
@@ -78,7 +78,7 @@ fn health_and_ejection() {
     assert_eq!(check.unhealthy_interval, Some(seconds(1)));
     assert_eq!((check.rise, check.fall, check.concurrency), (2, 3, 64));
     let pictures = cluster("pictures");
-    assert!(pictures.ejection.is_none());
+    assert!(pictures.outlier_detection.is_none());
     assert!(matches!(pictures.health, Some(HealthCheck { probe: Probe::Grpc(_), .. })));
     assert!(matches!(cluster("carts").health, Some(HealthCheck { probe: Probe::Tcp, .. })));
 }
@@ -86,13 +86,13 @@ fn health_and_ejection() {
 #[test]
 fn overload() {
     let orders = cluster("orders");
-    let mut breaker = gateway_layers::circuit_breaker::Config::default();
-    breaker.consecutive = Some(50);
+    let mut breaker = gateway_layers::circuit_breaker::CircuitBreakerConfig::default();
+    breaker.consecutive_failures = Some(50);
     breaker.slow = Some(SlowCalls { threshold: seconds(2), ratio: 0.5 });
     assert_eq!(orders.circuit_breaker, Some(breaker));
-    let mut concurrency = gateway_layers::concurrency::ConcurrencySettings::default();
-    concurrency.adaptive = Some(AdaptiveSettings::default());
-    concurrency.shed = Some(ShedSettings::default());
+    let mut concurrency = gateway_layers::concurrency::ConcurrencyConfig::default();
+    concurrency.adaptive = Some(AdaptiveConfig::default());
+    concurrency.shed = Some(ShedConfig::default());
     assert_eq!(orders.concurrency, Some(concurrency));
 }
 
@@ -103,13 +103,14 @@ fn affinity() {
     let keys = keys.map(|key| key.parse().unwrap()).to_vec();
     assert_eq!(carts.balance, Balance::ConsistentHash { keys, load: Some(1.25) });
     let sticky = Sticky::new("gw").unwrap().max_age(seconds(3600)).secure(false);
-    let sticky = sticky.when_gone(WhenGone::Redistribute).secret("the same in every gateway");
+    let sticky =
+        sticky.on_unavailable(OnUnavailable::Redistribute).secret("the same in every gateway");
     assert_eq!(carts.sticky, Some(sticky));
 }
 
 #[test]
 fn sources() {
-    let source = |name| cluster(name).discover.unwrap();
+    let source = |name| cluster(name).discovery.unwrap();
     let Discover::File(file) = source("from-file") else { panic!() };
     assert_eq!(file.interval, seconds(1));
     let Discover::Dns(dns) = source("from-dns") else { panic!() };
@@ -130,9 +131,9 @@ fn sources() {
 #[test]
 fn policies() {
     let policy = route("orders").policy;
-    assert_eq!(policy.try_timeout, Some(seconds(10)));
+    assert_eq!(policy.attempt_timeout, Some(seconds(10)));
     assert_eq!(policy.retry, Some(Retry::default()));
-    assert_eq!(policy.hedge, Some(gateway_layers::hedge::Config::default()));
+    assert_eq!(policy.hedge, Some(gateway_layers::hedge::HedgeConfig::default()));
     let [mirror] = policy.mirrors.as_slice() else { panic!("{policy:?}") };
     assert_eq!(mirror.to, Destination::Cluster("pictures".to_owned()));
     assert_eq!(mirror.settings.percent, 10.0);
@@ -187,8 +188,8 @@ fn tables() {
     assert!(registry.tokens.is_some());
     assert_eq!(registry.allow, ["10.0.0.0/8", "orders.internal"]);
     assert_eq!(registry.ports, [8000..=8999, 9000..=9000]);
-    assert_eq!(registry.leases, LeaseSettings::default());
-    assert_eq!(registry.checks, CheckSettings::default());
+    assert_eq!(registry.leases, LeaseConfig::default());
+    assert_eq!(registry.checks, CheckConfig::default());
     assert_eq!(registry.limits, RegistryLimits::default());
     let redis = registry.redis.unwrap();
     assert_eq!((redis.url.as_str(), redis.prefix.as_str()), ("redis://127.0.0.1:6379", "gateway"));
@@ -196,7 +197,7 @@ fn tables() {
 
 #[test]
 fn audit() {
-    use gateway_layers::audit::{AuditKind, AuditPrincipal, SinkSettings};
+    use gateway_layers::audit::{AuditKind, AuditPrincipal, SinkConfig};
 
     let audit = full().audit.unwrap();
     let kinds = AuditKind::ALL.iter().filter(|kind| **kind != AuditKind::Audit).copied();
@@ -208,28 +209,28 @@ fn audit() {
     let http = audit.http.unwrap();
     assert_eq!(http.url.reveal(), "https://audit.example/events");
     assert_eq!(http.token, Some("a token that the receiver knows".into()));
-    assert_eq!((http.ca, http.settings), (None, SinkSettings::default()));
+    assert_eq!((http.ca, http.settings), (None, SinkConfig::default()));
 }
 
 #[test]
-fn edge_hygiene() {
+fn edge_policies() {
     use gateway_layers::{cors, csrf, security_headers};
 
     let policy = route("carts").policy;
     let cors = policy.cors.unwrap();
     let patterns = ["https://*.example.com", "http://localhost:*"];
-    let expected = cors::Config::new(patterns.map(|pattern| pattern.parse().unwrap()))
+    let expected = cors::CorsConfig::new(patterns.map(|pattern| pattern.parse().unwrap()))
         .allow_headers([http::header::CONTENT_TYPE])
         .expose_headers([http::header::ETAG])
         .max_age(seconds(300));
     assert_eq!(*cors.config(), expected);
     let security = policy.security_headers.unwrap();
-    assert_eq!(*security.config(), security_headers::Config::default());
+    assert_eq!(*security.config(), security_headers::SecurityHeadersConfig::default());
     let ip = policy.ip.unwrap();
     assert_eq!((ip.allowed().unwrap().len(), ip.denied().len()), (2, 1));
     assert_eq!(policy.methods.unwrap().methods().len(), 3);
     assert_eq!(policy.content_types.unwrap().ranges().len(), 2);
-    let expected = csrf::Config::default()
+    let expected = csrf::CsrfConfig::default()
         .trusted_origins(["https://app.example.com".parse().unwrap()])
         .cookies(["session"]);
     assert_eq!(*policy.csrf.unwrap().config(), expected);

@@ -4,12 +4,12 @@ use gateway_layers::auth::Forward;
 use gateway_layers::auth::introspection::DEFAULT_SKEW;
 use gateway_layers::auth::service_token::ServiceToken;
 use gateway_layers::auth::signature::SignatureAlgorithm;
-use gateway_layers::rate_limit::{Algorithm, KeyPart, Limit, RateLimitSettings, Tier};
+use gateway_layers::rate_limit::{Algorithm, KeyPart, Limit, RateLimitConfig, Tier};
 
 use super::full::{full, route, seconds};
 use super::*;
 
-fn settings(kind: IdentityKind, name: &str) -> IdentitySettings {
+fn settings(kind: IdentityKind, name: &str) -> IdentityConfig {
     let mut all = full().identities.into_iter();
     let found = all.find(|one| one.settings.kind() == kind && one.name == name);
     found.unwrap_or_else(|| panic!("{kind:?} {name}")).settings
@@ -25,7 +25,7 @@ fn text(text: &str) -> Option<String> {
 
 #[test]
 fn tokens() {
-    let IdentitySettings::Jwt(main) = settings(IdentityKind::Jwt, "main") else { panic!() };
+    let IdentityConfig::Jwt(main) = settings(IdentityKind::Jwt, "main") else { panic!() };
     let url = JwtKeysFrom::Url("https://issuer.example/jwks.json".to_owned());
     let audience = vec!["orders".to_owned()];
     let mut expected = JwtProvider::new("https://issuer.example", audience, JwtKeys::new(url));
@@ -38,7 +38,7 @@ fn tokens() {
     expected.forward = forward("x-user-id", "sub").field(field, "roles");
     assert_eq!(*main, expected);
     let from = |name| match settings(IdentityKind::Jwt, name) {
-        IdentitySettings::Jwt(provider) => provider.keys.from,
+        IdentityConfig::Jwt(provider) => provider.keys.from,
         other => panic!("{other:?}"),
     };
     assert!(matches!(from("discovered"), JwtKeysFrom::Discovery(_)));
@@ -59,7 +59,7 @@ fn remote(to: RemoteTo) -> RemoteProvider {
 #[test]
 fn tokens_that_somebody_is_asked_about() {
     let kind = IdentityKind::Introspection;
-    let IdentitySettings::Introspection(main) = settings(kind, "main") else { panic!() };
+    let IdentityConfig::Introspection(main) = settings(kind, "main") else { panic!() };
     let url = "https://issuer.example/introspect".to_owned();
     let mut expected = IntrospectionProvider::new(RemoteTo::Url { url: url.clone(), ca: None });
     expected.remote = remote(RemoteTo::Url { url, ca: None });
@@ -72,11 +72,11 @@ fn tokens_that_somebody_is_asked_about() {
     expected.issuer = text("https://issuer.example");
     expected.audience = vec!["orders".to_owned()];
     assert_eq!((expected.skew, *main), (DEFAULT_SKEW, expected));
-    let IdentitySettings::Introspection(other) = settings(kind, "by-cluster") else { panic!() };
+    let IdentityConfig::Introspection(other) = settings(kind, "by-cluster") else { panic!() };
     assert_eq!(other.credentials, IntrospectionCredentials::Token(secret));
 
     let kind = IdentityKind::Delegated;
-    let IdentitySettings::Delegated(users) = settings(kind, "users") else { panic!() };
+    let IdentityConfig::Delegated(users) = settings(kind, "users") else { panic!() };
     let (cluster, path) = ("carts".to_owned(), "/auth/verify".to_owned());
     let to = RemoteTo::Cluster { cluster, path };
     let mut expected = DelegatedProvider::new(to.clone());
@@ -91,7 +91,7 @@ fn tokens_that_somebody_is_asked_about() {
 #[test]
 fn keys_of_callers() {
     let kind = IdentityKind::ApiKey;
-    let IdentitySettings::ApiKey(partners) = settings(kind, "partners") else { panic!() };
+    let IdentityConfig::ApiKey(partners) = settings(kind, "partners") else { panic!() };
     let KeysFrom::Inline(records) = &partners.keys else { panic!("{partners:?}") };
     let [record] = records.as_slice() else { panic!("{records:?}") };
     assert_eq!((record.id.as_str(), record.disabled), ("acme-2026", false));
@@ -108,7 +108,7 @@ fn keys_of_callers() {
     expected.forward = forward("x-user-id", "subject");
     assert_eq!(partners, expected);
     let keys = |name| match settings(kind, name) {
-        IdentitySettings::ApiKey(provider) => provider.keys,
+        IdentityConfig::ApiKey(provider) => provider.keys,
         other => panic!("{other:?}"),
     };
     assert_eq!(keys("from-file"), KeysFrom::File("keys.toml".to_owned()));
@@ -119,7 +119,7 @@ fn keys_of_callers() {
 
 #[test]
 fn passwords_and_service_tokens() {
-    let IdentitySettings::Basic(staff) = settings(IdentityKind::Basic, "staff") else { panic!() };
+    let IdentityConfig::Basic(staff) = settings(IdentityKind::Basic, "staff") else { panic!() };
     assert!(matches!(staff.users, UsersFrom::Inline(_)));
     let mut expected = BasicProvider::new(staff.users.clone());
     expected.jobs = Some(2);
@@ -127,7 +127,7 @@ fn passwords_and_service_tokens() {
     assert_eq!(staff, expected);
 
     let kind = IdentityKind::ServiceToken;
-    let IdentitySettings::ServiceToken(internal) = settings(kind, "internal") else { panic!() };
+    let IdentityConfig::ServiceToken(internal) = settings(kind, "internal") else { panic!() };
     let [token, _] = internal.tokens.as_slice() else { panic!("{internal:?}") };
     let first = ServiceToken::new("billing", "a-token-of-16-characters-or-more").unwrap();
     let mut first = first.roles(["internal"]).scopes(["orders"]);
@@ -143,9 +143,9 @@ fn passwords_and_service_tokens() {
 #[test]
 fn signatures() {
     let kind = IdentityKind::Signature;
-    let IdentitySettings::Signature(partners) = settings(kind, "partners") else { panic!() };
+    let IdentityConfig::Signature(partners) = settings(kind, "partners") else { panic!() };
     let secret = Secret::new("32 letters or more that both know");
-    let key = KeySettings::new("acme-2026", SignatureAlgorithm::HmacSha256, secret);
+    let key = KeyConfig::new("acme-2026", SignatureAlgorithm::HmacSha256, secret);
     let mut key = PartnerKey::new(key);
     key.owner = text("acme");
     (key.roles, key.scopes) = (vec!["partner".to_owned()], vec!["orders".to_owned()]);
@@ -186,7 +186,7 @@ fn who_may_use_routes() {
     let mut expected = ExternalAuth::new(external.to.clone(), "/check/{subject}");
     expected.identity = forward("x-user-id", "subject");
     expected.upstream_headers = vec!["x-user-plan".parse().unwrap()];
-    expected.answer_headers = vec![http::header::SET_COOKIE];
+    expected.response_headers = vec![http::header::SET_COOKIE];
     expected.principal = external.principal.clone();
     assert!(external.knows_callers());
     expected.cache = Some((seconds(10), 10_000));
@@ -204,7 +204,7 @@ fn limits_and_stores() {
     expected.tiers.extend([("gold".to_owned(), gold), ("silver".to_owned(), Tier::new(500))]);
     assert_eq!(*address, expected);
     assert_eq!((day.algorithm, day.key.as_slice()), (Algorithm::Day, &[KeyPart::Principal][..]));
-    let preset = RateLimitSettings::from(Limit::per_minute(100).by_ip());
+    let preset = RateLimitConfig::from(Limit::per_minute(100).by_ip());
     assert_eq!(route("pictures").policy.rate_limit.unwrap().settings, preset);
     let shop = route("carts").policy.rate_limit.unwrap();
     assert_eq!((shop.store, shop.settings.limits.len()), (LimitStore::Memory, 1));

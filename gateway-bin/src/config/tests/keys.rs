@@ -15,8 +15,8 @@ type Keys = BTreeMap<String, BTreeSet<String>>;
 /// Keys in remarks: of files that have to be there, and of modules, which the program has none of.
 const REMARKS: [&str; 14] = [
     "audit.http.ca",
-    "clusters.*.discover.consul.token_file",
-    "clusters.*.discover.etcd.password_file",
+    "clusters.*.discovery.consul.token_file",
+    "clusters.*.discovery.etcd.password_file",
     "identity.delegated.*.ca",
     "identity.introspection.*.ca",
     "identity.jwt.*.keys.ca",

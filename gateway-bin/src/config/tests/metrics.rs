@@ -19,7 +19,7 @@ fn what_is_not_said_is_as_usual() {
 }
 
 #[test]
-fn what_cannot_be_meant_is_refused_with_its_place() {
+fn what_cannot_be_meant_is_rejected_with_its_place() {
     let cases = [
         (
             "address = \"9464\"",

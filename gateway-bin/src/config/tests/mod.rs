@@ -12,7 +12,6 @@ mod errors;
 mod full;
 #[cfg(all(feature = "cel", feature = "postgres", feature = "tls"))]
 mod full_identity;
-mod hygiene;
 #[cfg(all(feature = "cel", feature = "postgres", feature = "tls"))]
 mod keys;
 mod metrics;
@@ -21,15 +20,16 @@ mod registry;
 mod signature;
 mod targets;
 mod tls;
+mod validation;
 
 use std::time::Duration;
 
 use gateway_core::forwarded::{ForwardedPolicy, TrustedProxies};
 use gateway_core::path::PathOptions;
 use gateway_core::upstream::HashKey;
-use gateway_core::upstream::health::EjectionSettings;
-use gateway_core::{ClusterTimeouts, FixedResponse, HostPolicy, Modules, PoolSettings, Protocol};
-use gateway_core::{DrainSettings, Limits, Timeouts};
+use gateway_core::upstream::health::OutlierDetectionConfig;
+use gateway_core::{ClusterTimeouts, FixedResponse, HostPolicy, Modules, PoolConfig, Protocol};
+use gateway_core::{DrainConfig, Limits, Timeouts};
 use gateway_layers::body_limit::BodyLimitLayer;
 use http::StatusCode;
 
@@ -69,7 +69,7 @@ fn defaults() {
     assert_eq!(reading.warnings, []);
     let document = reading.document;
     assert_eq!(document.workers, 0);
-    assert_eq!(document.drain, DrainSettings::new(Duration::from_secs(5), Duration::from_secs(30)));
+    assert_eq!(document.drain, DrainConfig::new(Duration::from_secs(5), Duration::from_secs(30)));
     let listener = &document.listeners[0];
     assert_eq!(listener.name, "127.0.0.1:80");
     assert_eq!(listener.protocol, Protocol::Auto);
@@ -82,12 +82,12 @@ fn defaults() {
     let cluster = &document.clusters[0];
     assert_eq!(cluster.balance, Balance::PowerOfTwo);
     assert_eq!(cluster.host, HostPolicy::Preserve);
-    assert_eq!(cluster.pool, PoolSettings::default());
+    assert_eq!(cluster.pool, PoolConfig::default());
     assert_eq!(cluster.timeouts, ClusterTimeouts::default());
-    assert!(cluster.discover.is_none() && cluster.sticky.is_none() && cluster.health.is_none());
+    assert!(cluster.discovery.is_none() && cluster.sticky.is_none() && cluster.health.is_none());
     assert!(cluster.zone.is_none() && cluster.endpoint_limit.is_none());
     assert_eq!((cluster.slow_start, cluster.panic_threshold), (Duration::ZERO, Some(0.0)));
-    assert_eq!(cluster.ejection, Some(EjectionSettings::default()));
+    assert_eq!(cluster.outlier_detection, Some(OutlierDetectionConfig::default()));
     assert!(cluster.circuit_breaker.is_none() && cluster.concurrency.is_none());
     assert_eq!(document.startup.wait, Duration::from_secs(5));
     assert!(document.admin.is_none() && document.registry.is_none() && document.audit.is_none());
@@ -120,12 +120,12 @@ fn the_examples_load_without_warnings() {
 fn what_is_off_is_off() {
     let text = format!(
         "{LISTENER}timeouts = {{ max_age = \"0s\" }}\n[clusters.a]\nendpoints = [\"unix:/a\"]\n\
-         timeouts = {{ try = \"0s\" }}\n[[routes]]\nid = \"r\"\nmatch = {{}}\n\
+         timeouts = {{ attempt = \"0s\" }}\n[[routes]]\nid = \"r\"\nmatch = {{}}\n\
          target = {{ cluster = \"a\" }}\npolicy = {{ timeout = \"0s\", body_limit = \"off\" }}\n"
     );
     let document = read(&text).document;
     assert_eq!(document.listeners[0].timeouts.max_age, Duration::from_secs(31_536_000));
-    assert_eq!(document.clusters[0].timeouts.try_timeout, None);
+    assert_eq!(document.clusters[0].timeouts.attempt_timeout, None);
     assert_eq!(document.routes[0].policy.timeout, None);
     assert_eq!(document.routes[0].policy.body_limit, None);
 }

@@ -36,7 +36,7 @@ fn policies() {
             "g.toml:7:8: routes[0].policy.retries: unknown key, expected one of `public`, \
              `identity`, `mtls`, `jwt`, `introspection`, `delegated`, `api_key`, `basic`, \
              `service_token`, `signature`, `authorize`, `external_auth`, `rate_limit`, `timeout`, \
-             `honor_client_deadline`, `try_timeout`, `response_head_timeout`, `tunnel_idle`, `retry`, `hedge`, `mirror`, \
+             `honor_client_deadline`, `attempt_timeout`, `response_head_timeout`, `tunnel_idle`, `retry`, `hedge`, `mirror`, \
              `fallback`, `request_headers`, \
              `response_headers`, `body_limit`, `security_headers`, `cors`, `ip`, `methods`, \
              `content_types`, `csrf`",
@@ -172,30 +172,33 @@ fn mirrors_and_fallbacks() {
 fn policies_have_defaults() {
     let policy = |line: &str| read(&route(line)).document.routes.remove(0).policy;
     assert_eq!(policy("policy.retry = {}").retry, Some(Retry::default()));
-    assert_eq!(policy("policy.hedge = {}").hedge, Some(gateway_layers::hedge::Config::default()));
+    assert_eq!(
+        policy("policy.hedge = {}").hedge,
+        Some(gateway_layers::hedge::HedgeConfig::default())
+    );
     let mirrored = policy("policy.mirror = { module = \"users\" }");
-    assert_eq!(mirrored.mirrors[0].settings, gateway_layers::mirror::MirrorSettings::default());
+    assert_eq!(mirrored.mirrors[0].settings, gateway_layers::mirror::MirrorConfig::default());
     let compared = policy("policy.mirror = { module = \"users\", compare = {} }");
-    let defaults = gateway_layers::mirror::CompareSettings::default();
+    let defaults = gateway_layers::mirror::CompareConfig::default();
     assert_eq!(compared.mirrors[0].settings.compare, Some(defaults));
     let fallback = policy("policy.fallback = { respond = {} }").fallback.unwrap();
     assert_eq!(fallback.to, FallbackTo::Respond(Respond::default()));
-    assert_eq!(fallback.config, gateway_layers::fallback::Config::default());
+    assert_eq!(fallback.config, gateway_layers::fallback::FallbackConfig::default());
 }
 
 #[test]
 fn attempts_that_may_exceed_the_total_are_a_warning() {
     assert_eq!(
-        warnings(&route("policy = { timeout = \"10s\", try_timeout = \"6s\", retry = {} }")),
+        warnings(&route("policy = { timeout = \"10s\", attempt_timeout = \"6s\", retry = {} }")),
         ["g.toml:7:22: routes[0].policy.timeout: 2 attempts of 6s may take 12s, longer than the \
              10s of the whole request"]
     );
     assert_eq!(
-        warnings(&route("policy = { timeout = \"12s\", try_timeout = \"6s\", retry = {} }")),
+        warnings(&route("policy = { timeout = \"12s\", attempt_timeout = \"6s\", retry = {} }")),
         [""; 0]
     );
     assert_eq!(
-        warnings(&route("policy = { timeout = \"0s\", try_timeout = \"6s\", retry = {} }")),
+        warnings(&route("policy = { timeout = \"0s\", attempt_timeout = \"6s\", retry = {} }")),
         [""; 0]
     );
 }
@@ -203,7 +206,7 @@ fn attempts_that_may_exceed_the_total_are_a_warning() {
 #[test]
 fn the_tries_of_a_cluster_are_counted_once() {
     let cluster = |name| format!("[clusters.{name}]\nendpoints = [\"http://b\"]\n");
-    let timeouts = "timeouts = { try = \"20s\" }\n";
+    let timeouts = "timeouts = { attempt = \"20s\" }\n";
     let route = "[[routes]]\nid = \"r\"\nmatch = {}\npolicy.retry = {}\npolicy.timeout = \"30s\"\n\
                  target.split = [{ cluster = \"a\" }, { cluster = \"b\" }]\n";
     let text = format!("{LISTENER}{}{timeouts}{}{timeouts}{route}", cluster("a"), cluster("b"));
@@ -219,7 +222,7 @@ fn the_tries_of_a_cluster_are_counted_once() {
 #[test]
 fn a_try_longer_than_its_request_is_a_warning() {
     let text = format!(
-        "{LISTENER}[clusters.a]\nendpoints = [\"http://b\"]\ntimeouts = {{ try = \"1m\" }}\n\
+        "{LISTENER}[clusters.a]\nendpoints = [\"http://b\"]\ntimeouts = {{ attempt = \"1m\" }}\n\
          [[routes]]\nid = \"r\"\nmatch = {{}}\ntarget = {{ cluster = \"a\" }}\n\
          policy.timeout = \"30s\"\n"
     );
@@ -231,7 +234,7 @@ fn a_try_longer_than_its_request_is_a_warning() {
         ]
     );
     assert_eq!(
-        warnings(&route("policy = { timeout = \"10s\", try_timeout = \"11s\" }")),
+        warnings(&route("policy = { timeout = \"10s\", attempt_timeout = \"11s\" }")),
         [
             "g.toml:7:22: routes[0].policy.timeout: a try of the target may take 11s, longer than the \
          10s of the whole request"

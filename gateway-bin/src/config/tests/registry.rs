@@ -86,9 +86,9 @@ fn what_a_registry_keeps() {
              `max_lease` (5m)",
         ),
         (
-            "[registry]\nauthentication = \"off\"\nallow = [\"10.0.0.1\"]\nhealth = { path = \
+            "[registry]\nauthentication = \"off\"\nallow = [\"10.0.0.1\"]\nhealth_check = { path = \
              \"ready\" }",
-            "g.toml:6:19: registry.health.path: found \"ready\", expected a path such as \
+            "g.toml:6:25: registry.health_check.path: found \"ready\", expected a path such as \
              \"/health\"",
         ),
         (
@@ -106,7 +106,7 @@ fn what_a_registry_keeps() {
             "[registry]\nauthentication = \"off\"\nallow = [\"10.0.0.1\"]\nstore = \"redis\"",
             "g.toml:6:1: registry.store: unknown key, expected one of `authentication`, \
              `tokens`, `token_file`, `allow`, `ports`, `lease`, `min_lease`, `max_lease`, \
-             `health`, `limits`, `redis`",
+             `health_check`, `limits`, `redis`",
         ),
     ] {
         assert_eq!(part_errors(part), [expected], "{part}");
@@ -148,14 +148,14 @@ fn admin_and_startup() {
 
 #[test]
 fn a_registry_has_defaults() {
-    use gateway_layers::registry::{CheckSettings, LeaseSettings, RegistryLimits};
+    use gateway_layers::registry::{CheckConfig, LeaseConfig, RegistryLimits};
 
     let part = "[registry]\nauthentication = \"off\"\nallow = \"10.0.0.0/8\"\nports = 8000\n";
     let registry = read(&format!("{LISTENER}{part}")).document.registry.unwrap();
     assert_eq!(registry.allow, ["10.0.0.0/8"]);
     assert_eq!(registry.ports, [8000..=8000]);
-    assert_eq!(registry.leases, LeaseSettings::default());
-    assert_eq!(registry.checks, CheckSettings::default());
+    assert_eq!(registry.leases, LeaseConfig::default());
+    assert_eq!(registry.checks, CheckConfig::default());
     assert_eq!(registry.limits, RegistryLimits::default());
     assert!(registry.tokens.is_none() && registry.redis.is_none());
 }
@@ -165,7 +165,7 @@ fn what_a_document_keeps_secret_is_not_shown() {
     let part = "[registry]\ntokens = \"tops3cret-0123456789\"\nallow = \"10.0.0.0/8\"\n\
                 redis = { url = \"redis://:tops3cret@a\" }\n[clusters.a]\nendpoints = [\"http://b\"]\n\
                 sticky = { cookie = \"gw\", secret = \"tops3cret\" }\n[clusters.b]\n\
-                discover.consul = { address = \"http://c\", service = \"d\", token = \"tops3cret\" }\n";
+                discovery.consul = { address = \"http://c\", service = \"d\", token = \"tops3cret\" }\n";
     let shown = format!("{:?}", read(&format!("{LISTENER}{part}")).document);
     assert!(!shown.contains("tops3cret"), "{shown}");
     let bytes = format!("{:?}", "tops3cret".as_bytes());

@@ -1,8 +1,9 @@
 //! Signed requests, in and out.
 
 use gateway_core::context::Principal;
+use gateway_layers::auth::CredentialHandling;
 use gateway_layers::auth::signature::{
-    DigestAlgorithm, LargeBodies, NonceRule, SignatureAlgorithm, SignatureFields,
+    DigestAlgorithm, LargeBodies, NonceRule, SignatureAlgorithm,
 };
 
 use super::*;
@@ -19,7 +20,7 @@ fn provider(lines: &str) -> String {
 fn read_provider(text: &str) -> SignatureProvider {
     let document = read(text).document;
     match &document.identities[0].settings {
-        IdentitySettings::Signature(provider) => provider.clone(),
+        IdentityConfig::Signature(provider) => provider.clone(),
         other => panic!("{other:?}"),
     }
 }
@@ -27,7 +28,7 @@ fn read_provider(text: &str) -> SignatureProvider {
 #[test]
 fn every_key_of_partners() {
     let document = read(include_str!("../../../../examples/config/signing.toml")).document;
-    let IdentitySettings::Signature(partners) = &document.identities[0].settings else {
+    let IdentityConfig::Signature(partners) = &document.identities[0].settings else {
         panic!("{document:?}");
     };
     let [acme, globex] = partners.keys.as_slice() else { panic!("{partners:?}") };
@@ -37,14 +38,14 @@ fn every_key_of_partners() {
     assert_eq!(globex.key.algorithm, SignatureAlgorithm::Ed25519);
     assert!(globex.key.build().is_ok_and(|key| !key.can_sign()));
     assert_eq!(partners.covered.as_ref().map(Vec::len), Some(5));
-    assert_eq!(partners.signature, SignatureFields::Drop);
+    assert_eq!(partners.credentials, CredentialHandling::Drop);
     let mut told = Principal::new("acme", "signature");
     told.issuer = None;
     let told = partners.forward.of(&told).unwrap();
     assert_eq!((told[0].0.as_str(), told[0].1.as_bytes()), ("x-partner", &b"acme"[..]));
     let sign = document.clusters[0].sign.as_ref().unwrap();
     assert_eq!(*sign, Sign::new(sign.key.clone()));
-    assert_eq!((sign.digest, sign.large_bodies), (DigestAlgorithm::Sha256, LargeBodies::Refuse));
+    assert_eq!((sign.digest, sign.large_bodies), (DigestAlgorithm::Sha256, LargeBodies::Reject));
 }
 
 #[test]
@@ -69,7 +70,7 @@ fn keys_are_read_in_each_of_their_forms() {
 }
 
 #[test]
-fn what_cannot_be_meant_is_refused_with_its_place() {
+fn what_cannot_be_meant_is_rejected_with_its_place() {
     let cases = [
         (
             "max_age = \"5m\"".to_owned(),

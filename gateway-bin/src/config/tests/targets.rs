@@ -152,8 +152,8 @@ fn capabilities() {
              name of a header field",
         ),
         (
-            "{ capability = { param = { a = \"b\" }, choice = \"any\" } }",
-            "g.toml:6:57: routes[0].target.capability.choice: found \"any\", expected one of \
+            "{ capability = { param = { a = \"b\" }, selection = \"any\" } }",
+            "g.toml:6:60: routes[0].target.capability.selection: found \"any\", expected one of \
              \"least_loaded\", \"first\"",
         ),
     ] {

@@ -30,29 +30,29 @@ impl HostMatch {
     /// When `host` has a port, a `*` elsewhere, an empty label, or characters that a host name
     /// cannot have (names beyond ASCII are written in their `xn--` form).
     pub fn parse(host: &str) -> Result<Self, RouteError> {
-        let refuse = |expected: &'static str| Err(RouteError::new(Place::Host, host, expected));
+        let reject = |expected: &'static str| Err(RouteError::new(Place::Host, host, expected));
         let name = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
         if name.len() > HOST_LENGTH_LIMIT {
-            return refuse("at most 253 characters");
+            return reject("at most 253 characters");
         }
         if let Some(address) = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
             if address.parse::<std::net::Ipv6Addr>().is_err() {
-                return refuse("an IPv6 address between the brackets");
+                return reject("an IPv6 address between the brackets");
             }
             return Ok(Self { kind: HostKind::Exact(name.into()) });
         }
         if name.contains(':') {
-            return refuse("a host without a port");
+            return reject("a host without a port");
         }
         let (is_wildcard, rest) = match name.strip_prefix("*.") {
             Some(rest) => (true, rest),
             None => (false, name.as_str()),
         };
         if rest.contains('*') {
-            return refuse("`*` only as the whole first label, as in `*.example.com`");
+            return reject("`*` only as the whole first label, as in `*.example.com`");
         }
         if !rest.split('.').all(is_label) {
-            return refuse("labels of letters, digits, '-' and '_' between single dots");
+            return reject("labels of letters, digits, '-' and '_' between single dots");
         }
         let kind = if is_wildcard { HostKind::Wildcard } else { HostKind::Exact };
         Ok(Self { kind: kind(rest.into()) })

@@ -278,7 +278,7 @@ pub(crate) fn split_segment(rest: &str) -> (&str, Option<&str>) {
 
 /// `text` in the form that requests have: text beyond ASCII escaped, then normalised.
 ///
-/// Dot segments are refused: a request never has them, so the text could never be asked for.
+/// Dot segments are rejected: a request never has them, so the text could never be asked for.
 pub(crate) fn literal_text(place: Place, text: &str) -> Result<String, RouteError> {
     let mut escaped = String::with_capacity(text.len());
     for byte in text.bytes() {
@@ -309,30 +309,30 @@ fn check_count(place: Place, source: &str, count: usize) -> Result<(), RouteErro
 
 /// Reads the segments of `text`, the normalised form of the template `source`.
 fn parse_template(source: &str, text: &str) -> Result<Shape, RouteError> {
-    let refuse = |expected: &'static str| Err(RouteError::new(Place::Path, source, expected));
+    let reject = |expected: &'static str| Err(RouteError::new(Place::Path, source, expected));
     let mut segments = Vec::new();
     let mut names: Vec<Arc<str>> = Vec::new();
     let mut tail = Tail::End;
     for part in text.split('/').skip(1) {
         if tail == Tail::Rest {
-            return refuse("`{*rest}` as the last segment");
+            return reject("`{*rest}` as the last segment");
         }
         let Some((before, inside)) = part.split_once('{') else {
             if part.contains('}') {
-                return refuse("a `{` before every `}`");
+                return reject("a `{` before every `}`");
             }
             segments.push(Segment::Literal(part.into()));
             continue;
         };
         let Some((name, after)) = inside.split_once('}') else {
-            return refuse("a `}` after every `{`, in the same segment");
+            return reject("a `}` after every `{`, in the same segment");
         };
         if before.contains('}') || after.contains(['{', '}']) {
-            return refuse("at most one parameter in a segment");
+            return reject("at most one parameter in a segment");
         }
         let has_text_around = !before.is_empty() || !after.is_empty();
         let name = match name.strip_prefix('*') {
-            Some(_) if has_text_around => return refuse("`{*rest}` as a segment of its own"),
+            Some(_) if has_text_around => return reject("`{*rest}` as a segment of its own"),
             Some(name) => {
                 tail = Tail::Rest;
                 name
@@ -347,10 +347,10 @@ fn parse_template(source: &str, text: &str) -> Result<Shape, RouteError> {
             }
         };
         if !is_parameter_name(name) {
-            return refuse("parameter names of letters, digits, '-' and '_'");
+            return reject("parameter names of letters, digits, '-' and '_'");
         }
         if names.iter().any(|known| **known == *name) {
-            return refuse("every parameter name once");
+            return reject("every parameter name once");
         }
         names.push(name.into());
     }

@@ -5,11 +5,11 @@ use http::{HeaderMap, HeaderValue, Method};
 use super::*;
 
 #[track_caller]
-fn assert_paths(pattern: &PathMatch, takes: &[&str], refuses: &[&str]) {
+fn assert_paths(pattern: &PathMatch, takes: &[&str], rejects: &[&str]) {
     for path in takes {
         assert!(pattern.takes(path), "{pattern} should take {path}");
     }
-    for path in refuses {
+    for path in rejects {
         assert!(!pattern.takes(path), "{pattern} should not take {path}");
     }
 }
@@ -23,7 +23,7 @@ fn prefix(prefix: &str) -> PathMatch {
 }
 
 #[track_caller]
-fn refusal<T: std::fmt::Debug>(result: Result<T, RouteError>) -> String {
+fn rejection<T: std::fmt::Debug>(result: Result<T, RouteError>) -> String {
     result.unwrap_err().to_string()
 }
 
@@ -59,7 +59,7 @@ fn addresses_are_hosts() {
 }
 
 #[test]
-fn a_host_that_could_never_be_asked_for_is_refused() {
+fn a_host_that_could_never_be_asked_for_is_rejected() {
     let cases = [
         ("a.test:80", "host: found `a.test:80`, expected a host without a port"),
         (
@@ -69,7 +69,7 @@ fn a_host_that_could_never_be_asked_for_is_refused() {
         ),
     ];
     for (host, expected) in cases {
-        assert_eq!(refusal(HostMatch::parse(host)), expected);
+        assert_eq!(rejection(HostMatch::parse(host)), expected);
     }
     for host in ["", "*", "*.", "a..b", "caf\u{e9}.test", "a b", "*a.test", &"a".repeat(254)] {
         assert!(HostMatch::parse(host).is_err(), "{host}");
@@ -118,9 +118,9 @@ fn patterns_are_brought_into_the_form_of_requests() {
 }
 
 #[test]
-fn a_path_that_could_never_be_asked_for_is_refused() {
+fn a_path_that_could_never_be_asked_for_is_rejected() {
     assert_eq!(
-        refusal(PathMatch::path("orders")),
+        rejection(PathMatch::path("orders")),
         "path: found `orders`, expected a path that a request can have (path does not begin with \
          '/')"
     );
@@ -156,7 +156,7 @@ fn methods_are_exact_tokens() {
     assert!(!get.takes(&Method::from_bytes(b"get").unwrap()));
     assert!(RouteMatch::any().methods.takes(&Method::from_bytes(b"BREW").unwrap()));
     assert_eq!(MethodMatch::parse("GET"), Ok(Method::GET));
-    assert_eq!(refusal(MethodMatch::parse("get")), "methods: found `get`, expected `GET`");
+    assert_eq!(rejection(MethodMatch::parse("get")), "methods: found `get`, expected `GET`");
     assert!(MethodMatch::parse("a b").is_err());
     let both = RouteMatch::any().methods([Method::POST, Method::GET, Method::POST]).methods;
     assert_eq!(both.to_string(), "GET, POST");
@@ -252,6 +252,6 @@ fn an_absent_parameter_fulfils_only_absence() {
 
 #[test]
 fn a_header_condition_needs_a_header_name() {
-    let found = refusal(RouteMatch::any().header("x a", ValueMatch::present(true)));
+    let found = rejection(RouteMatch::any().header("x a", ValueMatch::present(true)));
     assert_eq!(found, "headers: found `x a`, expected a header name");
 }

@@ -4,7 +4,7 @@ use http::{HeaderMap, HeaderValue, Method};
 use proptest::prelude::*;
 
 use super::*;
-use crate::route::{Considered, Rewrite, ValueMatch, Verdict};
+use crate::route::{Considered, MatchOutcome, Rewrite, ValueMatch};
 
 /// A small generator, so that a thousand routes come from one number.
 struct Dice(u64);
@@ -211,7 +211,7 @@ fn fast(table: &RouteTable<usize>, lookup: &Lookup<'_>) -> Answer {
 
 fn explained(table: &RouteTable<usize>, lookup: &Lookup<'_>) -> Option<(usize, usize)> {
     table.explain(lookup).into_iter().find_map(|Considered { index, verdict, .. }| match verdict {
-        Verdict::Won { matched, .. } => Some((index, matched)),
+        MatchOutcome::Won { matched, .. } => Some((index, matched)),
         _ => None,
     })
 }

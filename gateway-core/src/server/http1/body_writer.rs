@@ -11,10 +11,10 @@ use tokio::time::Instant;
 
 use super::poll_frame;
 use super::wire::{Client, HALF_CLOSE_GRACE, LOOK_BEHIND_EVERY, SharedWire, Wire};
-use crate::alarm::Alarm;
 use crate::body::{Body, End};
 use crate::error::{Error, Reason};
 use crate::http1::encode::{self, Framing};
+use crate::timer::ResettableTimer;
 use crate::trailers;
 
 /// Of a response's body, at most this much waits to be written, besides one large piece.
@@ -108,7 +108,7 @@ impl BodyWriter {
         &mut self,
         cx: &mut Context<'_>,
         wire: &SharedWire,
-        alarm: &mut Alarm,
+        alarm: &mut ResettableTimer,
     ) -> Poll<Sent> {
         loop {
             let source_pending = self.gather(cx, wire);
@@ -155,7 +155,7 @@ impl BodyWriter {
         cx: &mut Context<'_>,
         mut wire: MutexGuard<'_, Wire>,
         stalled: bool,
-        alarm: &mut Alarm,
+        alarm: &mut ResettableTimer,
     ) -> Poll<Sent> {
         let now = Instant::now();
         let moved = self.note_progress(wire.taken(), stalled, now);

@@ -8,8 +8,8 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 use tokio::time::{Instant, timeout};
 
-use crate::alarm::Alarm;
 use crate::stream::NetStream;
+use crate::timer::ResettableTimer;
 
 /// A client that keeps sending after its answer is listened to for at most this long.
 const LINGER: Duration = Duration::from_secs(30);
@@ -21,7 +21,7 @@ const LINGER_SILENT: Duration = Duration::from_secs(1);
 ///
 /// Closing a socket with unread bytes in it resets the connection, and the reset destroys the
 /// answer on its way (RFC 9112, section 9.6).
-pub(super) async fn close(mut stream: NetStream, mut alarm: Alarm) {
+pub(super) async fn close(mut stream: NetStream, mut alarm: ResettableTimer) {
     // Only TLS waits here, for room for its last words.
     if !matches!(timeout(LINGER_SILENT, stream.shutdown()).await, Ok(Ok(()))) {
         return;

@@ -23,17 +23,17 @@ use self::wire::{Client, HALF_CLOSE_GRACE, LOOK_BEHIND_EVERY, SharedWire, Wire};
 use super::expect;
 use super::pace::Patience;
 use super::session::Session;
-use crate::alarm::Alarm;
 use crate::body::Body;
 use crate::context::{ConnectionInfo, Interim, RequestContext};
 use crate::error::{Error, Reason};
 use crate::http1::decode::Decoder;
 use crate::http1::head::RequestHead;
-use crate::hygiene::{self, Framing};
 use crate::message::{Outcome, Request};
 use crate::module::ModuleService;
-use crate::observe::{Observer, RequestRefused};
+use crate::observe::{Observer, RequestRejected};
 use crate::stream::NetStream;
+use crate::timer::ResettableTimer;
+use crate::validation::{self, Framing};
 
 /// A connection quiet for this long is taken apart and held as a bare socket: it keeps no buffer,
 /// no timer of ours and no state.
@@ -64,7 +64,7 @@ pub(super) async fn serve<M: ModuleService>(
     let patience = Patience::new(&session.timeouts);
     let connection = Http1 {
         wire: SharedWire::new(Wire::new(stream, read, patience)),
-        alarm: Alarm::default(),
+        alarm: ResettableTimer::default(),
         session,
         info,
         closes_at,
@@ -75,7 +75,7 @@ pub(super) async fn serve<M: ModuleService>(
 
 struct Http1<'a, M> {
     wire: SharedWire,
-    alarm: Alarm,
+    alarm: ResettableTimer,
     session: &'a Session<M>,
     info: &'a Arc<ConnectionInfo>,
     /// After this moment no further request is taken.
@@ -88,7 +88,7 @@ struct Http1<'a, M> {
 #[allow(clippy::large_enum_variant, reason = "a box for every request to shrink a local")]
 enum Next {
     Request(RequestHead),
-    Refused(Error),
+    Rejected(Error),
     Quiet,
     Closed,
 }
@@ -115,9 +115,9 @@ impl<M: ModuleService> Http1<'_, M> {
                     Written::Close => return Box::pin(self.close()).await,
                     Written::Ended => return Served::Closed,
                 },
-                Next::Refused(error) => {
+                Next::Rejected(error) => {
                     if error.reason() != Reason::ClientGone {
-                        Box::pin(self.refuse(&error)).await;
+                        Box::pin(self.reject(&error)).await;
                         return Box::pin(self.close()).await;
                     }
                     return Served::Closed;
@@ -149,7 +149,7 @@ impl<M: ModuleService> Http1<'_, M> {
                 return Poll::Ready(match head {
                     Ok(Some(head)) => Next::Request(head),
                     Ok(None) => Next::Closed,
-                    Err(error) => Next::Refused(error),
+                    Err(error) => Next::Rejected(error),
                 });
             }
             let between = wire.is_between_requests();
@@ -168,7 +168,7 @@ impl<M: ModuleService> Http1<'_, M> {
             match alarm.poll(cx, since + wait) {
                 Poll::Pending => Poll::Pending,
                 Poll::Ready(()) if !between => {
-                    Poll::Ready(Next::Refused(Reason::RequestTimeout.into()))
+                    Poll::Ready(Next::Rejected(Reason::RequestTimeout.into()))
                 }
                 Poll::Ready(()) if parks => Poll::Ready(Next::Quiet),
                 Poll::Ready(()) => Poll::Ready(Next::Closed),
@@ -183,7 +183,7 @@ impl<M: ModuleService> Http1<'_, M> {
         let framing = match check(&head) {
             Ok(framing) => framing,
             Err(error) => {
-                Box::pin(self.refuse(&error)).await;
+                Box::pin(self.reject(&error)).await;
                 return Written::Close;
             }
         };
@@ -301,8 +301,8 @@ impl<M: ModuleService> Http1<'_, M> {
     }
 
     /// Answers what is no request.
-    async fn refuse(&mut self, error: &Error) {
-        self.session.observers.request_refused(&RequestRefused::new(self.info, error));
+    async fn reject(&mut self, error: &Error) {
+        self.session.observers.request_rejected(&RequestRejected::new(self.info, error));
         self.wire.lock().begin_body(Decoder::Done, false);
         let asked = Asked {
             version: Version::HTTP_11,
@@ -323,15 +323,15 @@ impl<M: ModuleService> Http1<'_, M> {
     }
 }
 
-/// Refuses a head that can be read in more than one way.
+/// Rejects a head that can be read in more than one way.
 fn check(head: &RequestHead) -> Result<Framing, Error> {
     if head.method == Method::CONNECT {
         return Err(Reason::ConnectNotAllowed.into());
     }
-    let framing = hygiene::framing(head.version, &head.headers)?;
+    let framing = validation::framing(head.version, &head.headers)?;
     // HTTP/1.0 has no expectations (RFC 9110, section 10.1.1).
     if head.version == Version::HTTP_11 && expect::is_continue(&head.headers) == Some(false) {
-        return Err(Reason::ExpectationUnknown.into());
+        return Err(Reason::ExpectationFailed.into());
     }
     Ok(framing)
 }

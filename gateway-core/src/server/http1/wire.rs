@@ -60,7 +60,7 @@ impl SharedWire {
         let mut wire = self.lock();
         let closed = Wire::closed(wire.patience);
         let mut taken = std::mem::replace(&mut *wire, closed);
-        wire.body.failed = Some(Reason::RequestBroken);
+        wire.body.failed = Some(Reason::RequestIncomplete);
         drop(wire);
         if let Some(reader) = taken.body.reader.take() {
             reader.wake();
@@ -248,8 +248,8 @@ impl Wire {
                     return Poll::Ready(Ok(decoded));
                 }
                 Err(error) => {
-                    self.body.failed = Some(Reason::RequestBroken);
-                    return Poll::Ready(Err(Error::new(Reason::RequestBroken).with_detail(
+                    self.body.failed = Some(Reason::RequestIncomplete);
+                    return Poll::Ready(Err(Error::new(Reason::RequestIncomplete).with_detail(
                         match error {
                             HeadError::Malformed(what) => what,
                             HeadError::UriTooLong | HeadError::TooLarge => "trailers too large",

@@ -27,14 +27,14 @@ use super::expect;
 use super::pace::Patience;
 use super::session::Session;
 use super::settings::Limits;
-use crate::alarm::Alarm;
 use crate::body::{Body, End};
 use crate::context::{ConnectionInfo, RequestContext};
 use crate::error::{Error, Reason};
 use crate::message::{Request, Response, is_event_stream};
 use crate::module::ModuleService;
-use crate::observe::{Observer, RequestRefused};
+use crate::observe::{Observer, RequestRejected};
 use crate::stream::NetStream;
+use crate::timer::ResettableTimer;
 use crate::{extended_connect, hop_headers, respond};
 
 /// What a client may send on a stream before it must wait.
@@ -60,7 +60,7 @@ pub(super) async fn serve<M: ModuleService>(
     let builder = builder(&session, &streams);
     let io = TokioIo::new(Transport::new(stream, read, Arc::clone(&streams)));
     let mut connection = pin!(builder.serve_connection(io, service));
-    let mut alarm = Alarm::default();
+    let mut alarm = ResettableTimer::default();
     let mut leaving = pin!(session.drain.time_to_leave());
     let mut shutting_down = false;
     let mut quiet_since = Some(Instant::now());
@@ -192,8 +192,8 @@ async fn answer<M: ModuleService>(
     let tunnel = match accepted {
         Ok(tunnel) => tunnel,
         Err(error) => {
-            let event = RequestRefused::new(context.connection(), &error);
-            session.observers.request_refused(&event);
+            let event = RequestRejected::new(context.connection(), &error);
+            session.observers.request_rejected(&event);
             return respond::problem(&error);
         }
     };
@@ -238,7 +238,7 @@ fn received(
     patience: Patience,
     answered: &mut Option<Arc<AtomicBool>>,
 ) -> Body {
-    let body = Body::http2(body, Reason::RequestBroken);
+    let body = Body::http2(body, Reason::RequestIncomplete);
     if body.is_end_stream() {
         return body;
     }

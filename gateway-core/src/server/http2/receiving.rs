@@ -8,10 +8,10 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
-use crate::alarm::Alarm;
 use crate::body::Body;
 use crate::error::{Error, Reason};
 use crate::server::pace::{Pace, Patience};
+use crate::timer::ResettableTimer;
 
 /// A request's body, which must not stand still while its reader waits for it, until the request
 /// has been answered: a client that was answered may have nothing to say for long (RFC 9113,
@@ -20,13 +20,13 @@ pub(super) struct Receiving {
     body: Body,
     pace: Pace,
     patience: Patience,
-    alarm: Alarm,
+    alarm: ResettableTimer,
     answered: Arc<AtomicBool>,
 }
 
 impl Receiving {
     pub(super) fn new(body: Body, patience: Patience, answered: Arc<AtomicBool>) -> Self {
-        Self { body, pace: Pace::default(), patience, alarm: Alarm::default(), answered }
+        Self { body, pace: Pace::default(), patience, alarm: ResettableTimer::default(), answered }
     }
 }
 

@@ -11,7 +11,7 @@ use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, UnixTime};
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{
-    CertificateError as Refusal, DigitallySignedStruct, DistinguishedName, Error, OtherError,
+    CertificateError as Rejection, DigitallySignedStruct, DistinguishedName, Error, OtherError,
     RootCertStore, SignatureScheme,
 };
 use x509_parser::prelude::{CertificateRevocationList, FromDer};
@@ -26,9 +26,9 @@ pub enum ClientAuth {
     #[default]
     Off,
     /// They are asked. One without a certificate is taken, as nobody; one whose certificate is not
-    /// good is refused.
+    /// good is rejected.
     Optional(ClientTrust),
-    /// They are asked, and refused without a good certificate.
+    /// They are asked, and rejected without a good certificate.
     Required(ClientTrust),
     /// They cannot be verified, because the files that say whose certificates are trusted cannot
     /// be used: every handshake is rejected.
@@ -85,7 +85,7 @@ impl ClientCertVerifier for RejectAll {
         _: &[CertificateDer<'_>],
         _: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        Err(Error::InvalidCertificate(Refusal::UnknownIssuer))
+        Err(Error::InvalidCertificate(Rejection::UnknownIssuer))
     }
 
     fn verify_tls12_signature(
@@ -94,7 +94,7 @@ impl ClientCertVerifier for RejectAll {
         _: &CertificateDer<'_>,
         _: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        Err(Error::InvalidCertificate(Refusal::BadSignature))
+        Err(Error::InvalidCertificate(Rejection::BadSignature))
     }
 
     fn verify_tls13_signature(
@@ -103,7 +103,7 @@ impl ClientCertVerifier for RejectAll {
         _: &CertificateDer<'_>,
         _: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        Err(Error::InvalidCertificate(Refusal::BadSignature))
+        Err(Error::InvalidCertificate(Rejection::BadSignature))
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -114,7 +114,7 @@ impl ClientCertVerifier for RejectAll {
 /// Whose certificates of clients are believed: authorities, and what they revoked.
 ///
 /// With revocation lists every certificate of a chain needs one of its issuer that has not
-/// expired; without it the certificate is refused.
+/// expired; without it the certificate is rejected.
 #[derive(Clone)]
 pub struct ClientTrust {
     roots: Arc<RootCertStore>,
@@ -163,7 +163,7 @@ impl ClientTrust {
         Ok(Self::new(roots))
     }
 
-    /// Refuses what the revocation lists (RFC 5280, section 5) of a PEM text name.
+    /// Rejects what the revocation lists (RFC 5280, section 5) of a PEM text name.
     ///
     /// # Errors
     ///
@@ -196,7 +196,7 @@ impl fmt::Debug for ClientTrust {
     }
 }
 
-/// Verifies as its inner one does, and refuses certificates whose names cannot be trusted to mean
+/// Verifies as its inner one does, and rejects certificates whose names cannot be trusted to mean
 /// the same to everybody.
 #[derive(Debug)]
 struct NamedVerifier {
@@ -224,7 +224,7 @@ impl ClientCertVerifier for NamedVerifier {
     ) -> Result<ClientCertVerified, Error> {
         let verified = self.inner.verify_client_cert(end_entity, intermediates, now)?;
         identity::identity(end_entity, [0; 32]).map_err(|error| {
-            Error::InvalidCertificate(Refusal::Other(OtherError(Arc::new(error))))
+            Error::InvalidCertificate(Rejection::Other(OtherError(Arc::new(error))))
         })?;
         Ok(verified)
     }

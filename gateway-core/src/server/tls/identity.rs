@@ -2,7 +2,7 @@
 //!
 //! Only certificates that were verified come here. All the same nothing in them is taken as it is:
 //! a name with a NUL or a line break in it reads differently further down (a log, a header, a
-//! program in C), so that such a certificate is refused as a whole.
+//! program in C), so that such a certificate is rejected as a whole.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -12,10 +12,10 @@ use x509_parser::time::ASN1Time;
 
 use crate::context::ClientIdentity;
 
-/// A certificate with more names than this is refused.
+/// A certificate with more names than this is rejected.
 const MOST_NAMES: usize = 256;
 
-/// A name longer than this is refused: the most that a SPIFFE ID may have.
+/// A name longer than this is rejected: the most that a SPIFFE ID may have.
 const LONGEST_NAME: usize = 2048;
 
 const SPIFFE: &str = "spiffe://";
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_read_differently_elsewhere_are_refused() {
+    fn names_that_read_differently_elsewhere_are_rejected() {
         for name in ["", "a\0.example", "a\nb", "a\u{7f}", "a\u{85}", &"a".repeat(2049)] {
             assert_eq!(checked(name), Err(IdentityError::Name), "{name:?}");
         }

@@ -59,7 +59,7 @@ pub use self::reload::{EXPIRES_SOON, FileWatch};
 pub use self::store::CertificateStore;
 use super::listener::Protocol;
 use crate::context::TlsVersion;
-use crate::live::Live;
+use crate::swap::Swap;
 
 /// Sessions that are remembered for clients that come again. Default of
 /// [`ServerTlsBuilder::session_cache`].
@@ -81,7 +81,7 @@ struct Shared {
     sessions: Arc<dyn StoresServerSessions>,
     tickets: Option<Arc<dyn ProducesTickets>>,
     sha256: &'static dyn Hash,
-    current: Live<Current>,
+    current: Swap<Current>,
     /// Held while somebody changes something.
     writing: Mutex<()>,
 }
@@ -276,7 +276,7 @@ impl ServerTlsBuilder {
         let current = Current::build(parts, self.min_version, self.client_auth)?;
         Ok(ServerTls {
             shared: Arc::new(Shared {
-                current: Live::new(current),
+                current: Swap::new(current),
                 provider: self.provider,
                 store: self.store,
                 sessions,

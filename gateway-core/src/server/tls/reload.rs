@@ -213,7 +213,7 @@ impl FileWatch {
             Ok(loaded) => self.tell_replaced(&loaded),
             Err(cause) => {
                 let listener = &shared.name;
-                tracing::error!(listener, cause, "certificate files refused; nothing has changed");
+                tracing::error!(listener, cause, "certificate files rejected; nothing has changed");
                 self.tell("kept", &cause);
             }
         }

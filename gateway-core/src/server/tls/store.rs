@@ -10,7 +10,7 @@ use rustls::sign::CertifiedKey;
 
 use super::certificate::Certificate;
 use crate::context::ServedNames;
-use crate::live::Live;
+use crate::swap::Swap;
 
 /// The certificates of a listener. Cheap to clone; clones are the same store.
 ///
@@ -20,7 +20,7 @@ use crate::live::Live;
 ///
 /// The store has parts, so that several can fill it: files, an ACME client. Each replaces its own.
 /// A part can [reserve](Self::reserve) names that it has no certificate for yet: a client that asks
-/// for one of these is refused, since any other certificate would be the wrong one.
+/// for one of these is rejected, since any other certificate would be the wrong one.
 ///
 /// ```
 /// use gateway_core::server::tls::CertificateStore;
@@ -34,8 +34,8 @@ pub struct CertificateStore {
 }
 
 struct Shared {
-    set: Live<Set>,
-    challenges: Live<HashMap<String, Arc<CertifiedKey>>>,
+    set: Swap<Set>,
+    challenges: Swap<HashMap<String, Arc<CertifiedKey>>>,
     /// Held while somebody replaces something.
     writing: Mutex<()>,
 }
@@ -100,13 +100,13 @@ impl Set {
 type Found = Arc<CertifiedKey>;
 
 impl CertificateStore {
-    /// A store of `certificates`, the default first. An empty one refuses every handshake until it
+    /// A store of `certificates`, the default first. An empty one rejects every handshake until it
     /// is filled.
     pub fn new(certificates: Vec<Certificate>) -> Self {
         let parts = vec![Part { certificates, ..Part::default() }];
         let shared = Shared {
-            set: Live::new(Set::of(parts)),
-            challenges: Live::new(HashMap::new()),
+            set: Swap::new(Set::of(parts)),
+            challenges: Swap::new(HashMap::new()),
             writing: Mutex::default(),
         };
         Self { shared: Arc::new(shared) }
@@ -124,7 +124,7 @@ impl CertificateStore {
     }
 
     /// Keeps `names` for the part `part`, in place of those it kept before: while no certificate
-    /// has one of them, a handshake that asks for it is refused instead of answered by the default.
+    /// has one of them, a handshake that asks for it is rejected instead of answered by the default.
     pub fn reserve(&self, part: &str, names: impl IntoIterator<Item = impl Into<String>>) {
         let names = names.into_iter().map(|name| name.into().to_ascii_lowercase()).collect();
         self.edit_part(part, |part| part.reserved = names);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::ring::Ring;
 use super::weighted::Weighted;
-use super::{Balance, Candidate, Draws, Pick, Wanted};
+use super::{Balance, Candidate, Draws, Pick, PickContext};
 use crate::upstream::Endpoint;
 use crate::upstream::hash::{mix, scaled};
 
@@ -20,7 +20,7 @@ const MOST_STEPS: usize = 256;
 /// How much more than the average an endpoint may carry.
 const LOAD: f64 = 1.25;
 
-/// The same endpoint for requests of the same [key](Wanted::hash), as long as it may be picked, in
+/// The same endpoint for requests of the same [key](PickContext::hash), as long as it may be picked, in
 /// every gateway that knows the same endpoints. When one goes, only its keys move; when one comes,
 /// it takes its share from all others. Requests without a key are drawn by weight.
 ///
@@ -90,7 +90,7 @@ struct OfKey {
 }
 
 impl Pick for OfKey {
-    fn pick(&self, wanted: &Wanted<'_>) -> Option<&Arc<Endpoint>> {
+    fn pick(&self, wanted: &PickContext<'_>) -> Option<&Arc<Endpoint>> {
         if let [only] = &*self.candidates {
             return Some(&only.endpoint);
         }
@@ -113,7 +113,7 @@ impl OfKey {
     /// was not tried; else the key's own.
     fn walk<'a>(
         &'a self,
-        wanted: &Wanted<'_>,
+        wanted: &PickContext<'_>,
         point: usize,
         own: &'a Candidate,
     ) -> &'a Arc<Endpoint> {
@@ -179,8 +179,8 @@ mod tests {
 
     const KEYS: u64 = 20_000;
 
-    fn key(number: u64) -> Wanted<'static> {
-        Wanted::default().hash(Some(stable_hash(&number.to_le_bytes())))
+    fn key(number: u64) -> PickContext<'static> {
+        PickContext::default().hash(Some(stable_hash(&number.to_le_bytes())))
     }
 
     fn owners(candidates: &[Candidate]) -> Vec<Arc<str>> {

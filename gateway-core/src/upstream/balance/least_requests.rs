@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::weighted::{Load, Weighted};
-use super::{Balance, Candidate, Draws, Pick, Wanted};
+use super::{Balance, Candidate, Draws, Pick, PickContext};
 use crate::upstream::Endpoint;
 use crate::upstream::hash::{STEP, mix};
 
@@ -49,7 +49,7 @@ struct Least {
 }
 
 impl Pick for Least {
-    fn pick(&self, _: &Wanted<'_>) -> Option<&Arc<Endpoint>> {
+    fn pick(&self, _: &PickContext<'_>) -> Option<&Arc<Endpoint>> {
         let count = self.candidates.len();
         if count < 2 {
             return self.candidates.first().map(|only| &only.endpoint);

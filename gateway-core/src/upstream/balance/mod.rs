@@ -59,7 +59,7 @@ pub trait Balance: Send + Sync + fmt::Debug + 'static {
 /// Picks one of the candidates that it was made over.
 pub trait Pick: Send + Sync + 'static {
     /// The endpoint that takes the request; `None` when none of them may.
-    fn pick(&self, wanted: &Wanted<'_>) -> Option<&Arc<Endpoint>>;
+    fn pick(&self, wanted: &PickContext<'_>) -> Option<&Arc<Endpoint>>;
 }
 
 /// An endpoint that may be picked.
@@ -83,14 +83,14 @@ impl Candidate {
 /// What is known of a request when an endpoint is picked for it.
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
-pub struct Wanted<'a> {
+pub struct PickContext<'a> {
     /// A hash of what the request is to be kept together by; `None`: nothing.
     pub hash: Option<u64>,
     /// What was tried for this request already: any other endpoint is better.
     pub avoid: &'a [Attempt],
 }
 
-impl<'a> Wanted<'a> {
+impl<'a> PickContext<'a> {
     /// Requests with the same `hash` belong together.
     #[must_use]
     pub fn hash(mut self, hash: Option<u64>) -> Self {

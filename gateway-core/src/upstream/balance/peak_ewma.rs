@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::weighted::Weighted;
-use super::{Balance, Candidate, Draws, Pick, Wanted};
+use super::{Balance, Candidate, Draws, Pick, PickContext};
 use crate::upstream::Endpoint;
 use crate::upstream::latency::{Latency, nanoseconds};
 
@@ -57,7 +57,7 @@ struct Sooner {
 }
 
 impl Pick for Sooner {
-    fn pick(&self, _: &Wanted<'_>) -> Option<&Arc<Endpoint>> {
+    fn pick(&self, _: &PickContext<'_>) -> Option<&Arc<Endpoint>> {
         match &*self.candidates {
             [] => None,
             [only] => Some(&only.endpoint),
@@ -167,7 +167,7 @@ mod tests {
         let pick = PeakEwma::with_seed(7).over(Arc::clone(&candidates));
         let mut held = Vec::new();
         for _ in 0..99 {
-            let picked = pick.pick(&Wanted::default()).unwrap();
+            let picked = pick.pick(&PickContext::default()).unwrap();
             held.push(Arc::clone(picked).enter());
         }
         // It has no answer to show: twice as many as the other one has, and no more.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::weighted::{Load, Weighted};
-use super::{Balance, Candidate, Draws, Pick, Wanted};
+use super::{Balance, Candidate, Draws, Pick, PickContext};
 use crate::upstream::Endpoint;
 
 /// Of two endpoints drawn at random, the one with fewer requests in flight: nearly as even as
@@ -43,7 +43,7 @@ struct OfTwo {
 }
 
 impl Pick for OfTwo {
-    fn pick(&self, _: &Wanted<'_>) -> Option<&Arc<Endpoint>> {
+    fn pick(&self, _: &PickContext<'_>) -> Option<&Arc<Endpoint>> {
         match &*self.candidates {
             [] => None,
             [only] => Some(&only.endpoint),

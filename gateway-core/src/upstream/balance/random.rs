@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::weighted::Weighted;
-use super::{Balance, Candidate, Draws, Pick, Wanted};
+use super::{Balance, Candidate, Draws, Pick, PickContext};
 use crate::upstream::Endpoint;
 
 /// Any endpoint, in relation to the weights, however busy it is.
@@ -37,7 +37,7 @@ struct OfAll {
 }
 
 impl Pick for OfAll {
-    fn pick(&self, _: &Wanted<'_>) -> Option<&Arc<Endpoint>> {
+    fn pick(&self, _: &PickContext<'_>) -> Option<&Arc<Endpoint>> {
         let place = match &*self.candidates {
             [_] => 0,
             _ => self.weighted.place(self.draws.draw()),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::{Balance, Candidate, Pick, Wanted};
+use super::{Balance, Candidate, Pick, PickContext};
 use crate::upstream::Endpoint;
 
 /// Each endpoint in its turn, whatever its weight.
@@ -28,7 +28,7 @@ struct Turns {
 }
 
 impl Pick for Turns {
-    fn pick(&self, _: &Wanted<'_>) -> Option<&Arc<Endpoint>> {
+    fn pick(&self, _: &PickContext<'_>) -> Option<&Arc<Endpoint>> {
         let turn = match self.candidates.len() {
             0 => return None,
             1 => 0,

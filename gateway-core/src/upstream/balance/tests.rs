@@ -1,7 +1,7 @@
 //! What all balancers have in common.
 
 use super::*;
-use crate::upstream::PoolSettings;
+use crate::upstream::PoolConfig;
 use crate::upstream::endpoint::InFlight;
 
 /// A candidate for each weight.
@@ -12,7 +12,7 @@ pub(super) fn candidates(weights: &[u32]) -> Arc<[Candidate]> {
         .enumerate()
         .map(|(place, weight)| {
             let address = address(place).parse().unwrap();
-            Candidate::new(Arc::new(Endpoint::new(address, PoolSettings::default())), *weight)
+            Candidate::new(Arc::new(Endpoint::new(address, PoolConfig::default())), *weight)
         })
         .collect()
 }
@@ -28,7 +28,7 @@ pub(super) fn counts(balance: &dyn Balance, candidates: &Arc<[Candidate]>, picks
     let pick = balance.over(Arc::clone(candidates));
     let mut counts = vec![0; candidates.len()];
     for _ in 0..picks {
-        let picked = pick.pick(&Wanted::default()).unwrap();
+        let picked = pick.pick(&PickContext::default()).unwrap();
         let place = candidates.iter().position(|one| Arc::ptr_eq(&one.endpoint, picked)).unwrap();
         counts[place] += 1;
     }
@@ -88,7 +88,7 @@ fn the_same_seed_draws_the_same() {
     let candidates = candidates(&[100, 300, 100, 50]);
     let sequence = |balance: &dyn Balance| -> Vec<_> {
         let pick = balance.over(Arc::clone(&candidates));
-        (0..50).map(|_| Arc::clone(pick.pick(&Wanted::default()).unwrap().name())).collect()
+        (0..50).map(|_| Arc::clone(pick.pick(&PickContext::default()).unwrap().name())).collect()
     };
     for (one, other) in weighted().iter().zip(weighted()) {
         assert_eq!(sequence(&**one), sequence(&*other), "{}", one.name());
@@ -105,8 +105,9 @@ fn requests_under_way_are_spread_by_weight() {
         &PeakEwma::with_seed(7),
     ] {
         let pick = balance.over(Arc::clone(&candidates));
-        let _held: Vec<_> =
-            (0..1000).map(|_| Arc::clone(pick.pick(&Wanted::default()).unwrap()).enter()).collect();
+        let _held: Vec<_> = (0..1000)
+            .map(|_| Arc::clone(pick.pick(&PickContext::default()).unwrap()).enter())
+            .collect();
         let loads: Vec<_> = candidates.iter().map(|one| one.endpoint.in_flight()).collect();
         let near = loads
             .iter()

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::{Balance, Candidate, Pick, Wanted};
+use super::{Balance, Candidate, Pick, PickContext};
 use crate::upstream::Endpoint;
 use crate::upstream::hash::STEP;
 
@@ -39,7 +39,7 @@ struct Schedule {
 }
 
 impl Pick for Schedule {
-    fn pick(&self, _: &Wanted<'_>) -> Option<&Arc<Endpoint>> {
+    fn pick(&self, _: &PickContext<'_>) -> Option<&Arc<Endpoint>> {
         let place = match self.turns.len() {
             0 => return None,
             1 => 0,

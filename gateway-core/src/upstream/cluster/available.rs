@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::shared::{Member, Settings};
 use crate::error::{Error, Reason};
 use crate::module::Health;
-use crate::upstream::balance::{Candidate, Pick, Wanted};
+use crate::upstream::balance::{Candidate, Pick, PickContext};
 use crate::upstream::endpoint::Endpoint;
 use crate::upstream::sticky::{Sticky, Token};
 
@@ -133,7 +133,7 @@ impl Available {
     pub(in crate::upstream) fn has_other_than(
         &self,
         failed: &Arc<Endpoint>,
-        wanted: &Wanted<'_>,
+        wanted: &PickContext<'_>,
     ) -> bool {
         let candidates = self.candidates().map(|candidate| &candidate.endpoint);
         let mut all = candidates.chain(&self.spare);
@@ -148,7 +148,7 @@ impl Available {
     /// The endpoint for a request, none with more than `limit` requests.
     pub(in crate::upstream) fn pick(
         &self,
-        wanted: &Wanted<'_>,
+        wanted: &PickContext<'_>,
         limit: usize,
     ) -> Result<&Arc<Endpoint>, Error> {
         let level = self.level(wanted).ok_or(Reason::NoEndpoint)?;
@@ -166,7 +166,7 @@ impl Available {
     }
 
     /// The level that takes the request.
-    fn level(&self, wanted: &Wanted<'_>) -> Option<&Level> {
+    fn level(&self, wanted: &PickContext<'_>) -> Option<&Level> {
         if let [only] = &*self.levels {
             return Some(only);
         }
@@ -180,7 +180,7 @@ impl Available {
     /// tried also one that takes nothing now, else one that has room.
     fn other(
         &self,
-        wanted: &Wanted<'_>,
+        wanted: &PickContext<'_>,
         limit: usize,
         picked: Option<&Arc<Endpoint>>,
     ) -> Result<&Arc<Endpoint>, Error> {
@@ -251,7 +251,7 @@ fn excluded<'m>(
 }
 
 /// True when `member` is picked as long as there are such.
-pub(super) fn is_well(member: &Member, checked: bool) -> bool {
+pub(super) fn is_healthy(member: &Member, checked: bool) -> bool {
     member.spec.weight > 0 && standing(member, checked) == Some(Health::Healthy)
 }
 

@@ -15,8 +15,8 @@ use crate::upstream::balance::{Balance, PowerOfTwo};
 use crate::upstream::connect::{Connect, Connector};
 use crate::upstream::discovery::{self, Discover};
 use crate::upstream::endpoint::EndpointSpec;
-use crate::upstream::health::{EjectionSettings, HealthCheck};
-use crate::upstream::pool::PoolSettings;
+use crate::upstream::health::{HealthCheck, OutlierDetectionConfig};
+use crate::upstream::pool::PoolConfig;
 use crate::upstream::sticky::Sticky;
 
 /// Builds a [`Cluster`].
@@ -24,7 +24,7 @@ use crate::upstream::sticky::Sticky;
 pub struct ClusterBuilder {
     name: Arc<str>,
     endpoints: Vec<EndpointSpec>,
-    discover: Option<Arc<dyn discovery::Erased>>,
+    discovery: Option<Arc<dyn discovery::Erased>>,
     settings: Settings,
     connector: Connector,
     observers: Observers,
@@ -36,15 +36,15 @@ impl ClusterBuilder {
         Self {
             name,
             endpoints: Vec::new(),
-            discover: None,
+            discovery: None,
             settings: Settings {
                 balance: Arc::new(PowerOfTwo::default()),
                 host: HostPolicy::default(),
-                pool: PoolSettings::default(),
+                pool: PoolConfig::default(),
                 timeouts: ClusterTimeouts::default(),
                 response_limits: ResponseLimits::default(),
                 health_check: None,
-                ejection: None,
+                outlier_detection: None,
                 panic_threshold: Some(0.0),
                 slow_start: Duration::ZERO,
                 zone: None,
@@ -72,8 +72,8 @@ impl ClusterBuilder {
 
     /// Where the endpoints come from. Those that are [given](Self::endpoint) are used until the
     /// source has published its first set.
-    pub fn discover(mut self, source: impl Discover) -> Self {
-        self.discover = Some(Arc::new(source));
+    pub fn discovery(mut self, source: impl Discover) -> Self {
+        self.discovery = Some(Arc::new(source));
         self
     }
 
@@ -103,7 +103,7 @@ impl ClusterBuilder {
     }
 
     /// How many connections each endpoint gets.
-    pub fn pool(mut self, pool: PoolSettings) -> Self {
+    pub fn pool(mut self, pool: PoolConfig) -> Self {
         self.settings.pool = pool;
         self
     }
@@ -128,8 +128,8 @@ impl ClusterBuilder {
     }
 
     /// Endpoints that fail are not picked for a while. Default: they are picked all the same.
-    pub fn ejection(mut self, ejection: EjectionSettings) -> Self {
-        self.settings.ejection = Some(ejection);
+    pub fn outlier_detection(mut self, config: OutlierDetectionConfig) -> Self {
+        self.settings.outlier_detection = Some(config);
         self
     }
 
@@ -217,7 +217,7 @@ impl ClusterBuilder {
     /// Without endpoints and without a source of them, for two endpoints with one address, and for
     /// an `https` endpoint without a TLS configuration or with a gRPC health check.
     pub fn build(self) -> Result<Cluster, ClusterError> {
-        if self.endpoints.is_empty() && self.discover.is_none() {
+        if self.endpoints.is_empty() && self.discovery.is_none() {
             return Err(ClusterError::NoEndpoint { cluster: self.name.to_string() });
         }
         let mut seen = HashSet::new();
@@ -239,7 +239,7 @@ impl ClusterBuilder {
             self.settings,
             self.connector,
             self.observers,
-            self.discover,
+            self.discovery,
             self.predecessor.as_ref().map(|cluster| &*cluster.shared),
             self.endpoints,
         );

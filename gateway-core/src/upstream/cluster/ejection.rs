@@ -5,24 +5,24 @@ use std::sync::atomic::Ordering;
 
 use tokio::time::Instant;
 
-use super::available::is_well;
+use super::available::is_healthy;
 use super::recovery;
 use super::shared::{Member, Shared, State};
-use crate::error::{Reason, Verdict};
+use crate::error::{HealthSignal, Reason};
 use crate::upstream::endpoint::Endpoint;
-use crate::upstream::health::{EjectionSettings, SuccessRateSettings};
+use crate::upstream::health::{OutlierDetectionConfig, SuccessRateConfig};
 
 impl Shared {
     /// Counts how an attempt ended; `failure` is the reason, where no response came.
     pub(in crate::upstream) fn note(
         self: &Arc<Self>,
         endpoint: &Arc<Endpoint>,
-        verdict: Verdict,
+        signal: HealthSignal,
         failure: Option<Reason>,
     ) {
-        endpoint.vitals.note(verdict);
+        endpoint.vitals.note(signal);
         // What cannot be done is not tried: a request takes no lock for it.
-        if verdict == Verdict::Failure && self.may_eject.load(Ordering::Relaxed) {
+        if signal == HealthSignal::Failure && self.may_eject.load(Ordering::Relaxed) {
             self.eject_if_due(endpoint, failure, Instant::now());
         }
     }
@@ -34,11 +34,11 @@ impl Shared {
         failure: Option<Reason>,
         now: Instant,
     ) {
-        let Some(settings) = &self.settings.ejection else {
+        let Some(settings) = &self.settings.outlier_detection else {
             return;
         };
         let failures = endpoint.vitals.failures_in_a_row();
-        if settings.consecutive.is_some_and(|most| failures >= most) {
+        if settings.consecutive_failures.is_some_and(|most| failures >= most) {
             let cause = format!("{failures} failures in a row");
             self.eject(settings, endpoint, failure, &cause, now);
         }
@@ -47,7 +47,7 @@ impl Shared {
     /// Leaves `endpoint` out, unless as many are as may be.
     fn eject(
         self: &Arc<Self>,
-        settings: &EjectionSettings,
+        settings: &OutlierDetectionConfig,
         endpoint: &Arc<Endpoint>,
         failure: Option<Reason>,
         cause: &str,
@@ -72,12 +72,12 @@ impl Shared {
 
     /// True when one more may be left out: their share allows it, and somebody who is well stays.
     pub(super) fn has_room(&self, state: &State) -> bool {
-        let Some(settings) = &self.settings.ejection else {
+        let Some(settings) = &self.settings.outlier_detection else {
             return false;
         };
         let members = || state.members.iter();
         let ejected = members().filter(|one| one.endpoint.vitals.is_ejected()).count();
-        let well = members().filter(|one| is_well(one, self.is_checked())).count();
+        let well = members().filter(|one| is_healthy(one, self.is_checked())).count();
         ejected < settings.most(state.members.len()) && well > 1
     }
 
@@ -87,7 +87,7 @@ impl Shared {
         let back: Vec<_> =
             members.iter().filter(|member| member.endpoint.vitals.readmit(now)).collect();
         self.take_back(&back, "its time is over");
-        let Some(settings) = &self.settings.ejection else {
+        let Some(settings) = &self.settings.outlier_detection else {
             return;
         };
         for member in members {
@@ -117,11 +117,11 @@ impl Shared {
 
     /// Takes everyone back when all who are in fail as well: somebody who is left out may have
     /// recovered meanwhile, and having failed together says little about each.
-    fn revive(&self, settings: &EjectionSettings, members: &[Member], now: Instant) {
-        let Some(most) = settings.consecutive else {
+    fn revive(&self, settings: &OutlierDetectionConfig, members: &[Member], now: Instant) {
+        let Some(most) = settings.consecutive_failures else {
             return;
         };
-        let mut well = members.iter().filter(|one| is_well(one, self.is_checked())).peekable();
+        let mut well = members.iter().filter(|one| is_healthy(one, self.is_checked())).peekable();
         let fails = |one: &Member| one.endpoint.vitals.failures_in_a_row() >= most;
         if well.peek().is_none() || !well.all(fails) {
             return;
@@ -131,7 +131,7 @@ impl Shared {
         self.take_back(&back, "all others fail as well");
     }
 
-    fn comparison_is_due(&self, settings: &EjectionSettings, now: Instant) -> bool {
+    fn comparison_is_due(&self, settings: &OutlierDetectionConfig, now: Instant) -> bool {
         let mut state = self.lock();
         let due = now >= state.compare_at;
         if due {
@@ -143,8 +143,8 @@ impl Shared {
     /// Leaves out those whose success rate is far below the others', the worst first.
     fn compare(
         self: &Arc<Self>,
-        settings: &EjectionSettings,
-        rates: &SuccessRateSettings,
+        settings: &OutlierDetectionConfig,
+        rates: &SuccessRateConfig,
         members: &[Member],
         now: Instant,
     ) {
@@ -152,7 +152,7 @@ impl Shared {
         for member in members {
             let (successes, failures) = member.endpoint.vitals.take_counts();
             let total = successes.saturating_add(failures);
-            if total > 0 && total >= rates.min_requests && is_well(member, self.is_checked()) {
+            if total > 0 && total >= rates.min_requests && is_healthy(member, self.is_checked()) {
                 compared.push((&member.endpoint, f64::from(successes) / f64::from(total)));
             }
         }

@@ -34,7 +34,7 @@ pub struct ClusterTimeouts {
     /// For one attempt until the head of its response, connecting included. The time in which the
     /// gateway waits for the client's body does not count. `None`: as long as the request has.
     /// Default: none.
-    pub try_timeout: Option<Duration>,
+    pub attempt_timeout: Option<Duration>,
     /// For the head of the response, from the moment the whole request has been sent. `None`: no
     /// such limit. Default: 30 s.
     pub response_head: Option<Duration>,
@@ -50,7 +50,7 @@ impl Default for ClusterTimeouts {
     fn default() -> Self {
         Self {
             connect: Duration::from_secs(3),
-            try_timeout: None,
+            attempt_timeout: None,
             response_head: Some(RESPONSE_HEAD),
             idle: Duration::from_secs(300),
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, sleep_until};
 
-use super::available::is_well;
+use super::available::is_healthy;
 use super::shared::{Member, Shared};
 use crate::module::Health;
 use crate::task::Tasks;
@@ -135,7 +135,7 @@ impl Prober {
 impl Shared {
     /// True when there are health checks and none of `members` is well by them.
     fn is_searching(&self, members: &[Member]) -> bool {
-        self.is_checked() && !members.iter().any(|member| is_well(member, true))
+        self.is_checked() && !members.iter().any(|member| is_healthy(member, true))
     }
 
     /// Takes in what a probe of `endpoint` found.

@@ -31,7 +31,7 @@ const JITTER: f64 = 0.1;
 pub(super) struct Probe {
     /// The endpoint has refused a connection since it last accepted one. Without that, a
     /// connection that is accepted proves nothing: the failures were of another kind.
-    refused: bool,
+    rejected: bool,
     pause: Duration,
 }
 
@@ -39,7 +39,7 @@ impl Probe {
     /// The probe of an endpoint whose last failure was `failure`, and that was ejected `before`
     /// times already; `None` where connections say nothing about it.
     pub(super) fn after(failure: Reason, before: u32) -> Option<Self> {
-        let refused = match failure {
+        let rejected = match failure {
             Reason::ConnectFailed | Reason::ConnectTimeout | Reason::TlsFailed => true,
             // It may have been ended, and refuses connections by now.
             Reason::UpstreamClosed => false,
@@ -47,7 +47,7 @@ impl Probe {
         };
         // One that accepts a connection and fails again is not back at once each time.
         let doubled = FIRST_PAUSE.saturating_mul(1 << before.min(8));
-        Some(Self { refused, pause: doubled.min(LONGEST_PAUSE) })
+        Some(Self { rejected, pause: doubled.min(LONGEST_PAUSE) })
     }
 }
 
@@ -91,14 +91,14 @@ async fn watch(cluster: Weak<Shared>, endpoint: Arc<Endpoint>, until: Instant, m
         drop(shared);
         let accepted = connector.connect(endpoint.address(), deadline).await.is_ok();
         if accepted {
-            if probe.refused
+            if probe.rejected
                 && let Some(shared) = cluster.upgrade()
             {
                 shared.recovered(&endpoint, until);
             }
             return;
         }
-        probe.refused = true;
+        probe.rejected = true;
         probe.pause = probe.pause.mul_f64(PAUSE_GROWTH).min(LONGEST_PAUSE);
     }
 }

@@ -15,17 +15,17 @@ use super::builder::can_reach;
 use super::{ClusterTimeouts, HostPolicy, ResponseLimits, prober};
 use crate::budget::{self, RetryBudget};
 use crate::error::BoxError;
-use crate::live::Live;
 use crate::module::Health;
 use crate::observe::{Observer, Observers, StateChanged};
+use crate::swap::Swap;
 use crate::task::Tasks;
 use crate::upstream::affinity::Affinity;
 use crate::upstream::balance::Balance;
 use crate::upstream::connect::Connector;
 use crate::upstream::discovery::{self, DiscoveryStatus, Publisher};
 use crate::upstream::endpoint::{Endpoint, EndpointSpec};
-use crate::upstream::health::{EjectionSettings, HealthCheck};
-use crate::upstream::pool::PoolSettings;
+use crate::upstream::health::{HealthCheck, OutlierDetectionConfig};
+use crate::upstream::pool::PoolConfig;
 use crate::upstream::sticky::Sticky;
 
 /// What all clones of a cluster share.
@@ -39,7 +39,7 @@ pub(in crate::upstream) struct Shared {
     pub(in crate::upstream) failover: RetryBudget,
     source: Option<Arc<dyn discovery::Erased>>,
     state: Mutex<State>,
-    available: Live<Available>,
+    available: Swap<Available>,
     changes: watch::Sender<u64>,
     started: AtomicBool,
     /// One more endpoint may be left out, as of the last change.
@@ -52,11 +52,11 @@ pub(in crate::upstream) struct Shared {
 pub(in crate::upstream) struct Settings {
     pub(in crate::upstream) balance: Arc<dyn Balance>,
     pub(in crate::upstream) host: HostPolicy,
-    pub(in crate::upstream) pool: PoolSettings,
+    pub(in crate::upstream) pool: PoolConfig,
     pub(in crate::upstream) timeouts: ClusterTimeouts,
     pub(in crate::upstream) response_limits: ResponseLimits,
     pub(in crate::upstream) health_check: Option<Arc<HealthCheck>>,
-    pub(in crate::upstream) ejection: Option<EjectionSettings>,
+    pub(in crate::upstream) outlier_detection: Option<OutlierDetectionConfig>,
     pub(in crate::upstream) panic_threshold: Option<f64>,
     pub(in crate::upstream) slow_start: Duration,
     pub(in crate::upstream) zone: Option<Arc<str>>,
@@ -118,7 +118,7 @@ impl Shared {
             published: None,
             failure: None,
             compare_at: now
-                + settings.ejection.map_or(Duration::ZERO, |ejection| ejection.interval),
+                + settings.outlier_detection.map_or(Duration::ZERO, |ejection| ejection.interval),
         };
         let checked = settings.health_check.is_some();
         let available = Available::new(&members, &settings, checked, now);
@@ -132,7 +132,7 @@ impl Shared {
             failover: RetryBudget::new(&failover()),
             source,
             state: Mutex::new(state),
-            available: Live::new(available),
+            available: Swap::new(available),
             changes: watch::Sender::new(0),
             started: AtomicBool::new(false),
             may_eject: AtomicBool::new(false),
@@ -199,8 +199,8 @@ impl Shared {
 
     fn tend_every(&self) -> Duration {
         let mut every = TEND_EVERY.min(self.settings.pool.idle_timeout / 4);
-        if let Some(ejection) = &self.settings.ejection {
-            every = every.min(ejection.base / 4).min(ejection.interval);
+        if let Some(ejection) = &self.settings.outlier_detection {
+            every = every.min(ejection.base_ejection_time / 4).min(ejection.interval);
         }
         if !self.settings.slow_start.is_zero() {
             every = every.min(self.settings.slow_start / 10);
@@ -362,8 +362,8 @@ impl Shared {
 
 /// What a cluster may send to another endpoint of its own accord: less in quiet times than what a
 /// route that was given retries may, because nobody has asked for it.
-fn failover() -> budget::Config {
-    budget::Config { min_per_second: 1, ..budget::Config::default() }
+fn failover() -> budget::RetryBudgetConfig {
+    budget::RetryBudgetConfig { min_per_second: 1, ..budget::RetryBudgetConfig::default() }
 }
 
 /// Members for `specs`, the first of each address; those that were there before keep their state.
@@ -380,7 +380,8 @@ fn members(before: &[Member], specs: Vec<EndpointSpec>, settings: &Settings) -> 
             || Arc::new(Endpoint::new(spec.address.clone(), settings.pool)),
             |endpoint| Arc::clone(endpoint),
         );
-        let compared = settings.ejection.is_some_and(|ejection| ejection.success_rate.is_some());
+        let compared =
+            settings.outlier_detection.is_some_and(|ejection| ejection.success_rate.is_some());
         endpoint.vitals.compare(compared);
         members.push(Member { spec, endpoint });
     }

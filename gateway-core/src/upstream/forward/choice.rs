@@ -6,10 +6,10 @@ use http::HeaderMap;
 use http::header::SET_COOKIE;
 
 use crate::context::{RequestContext, Scheme};
-use crate::error::{Error, Reason, Verdict};
+use crate::error::{Error, HealthSignal, Reason};
 use crate::grpc::{self, GrpcCall};
 use crate::message::Outcome;
-use crate::upstream::balance::Wanted;
+use crate::upstream::balance::PickContext;
 use crate::upstream::cluster::Shared;
 use crate::upstream::endpoint::Endpoint;
 use crate::upstream::pool::BoundConnection;
@@ -33,7 +33,7 @@ impl Choice {
         let settings = &cluster.settings;
         let tried = context.map(|context| context.record().tried()).unwrap_or_default();
         let hash = settings.affinity.as_ref().and_then(|keys| keys.hash(headers, context));
-        let wanted = Wanted::default().avoid(&tried).hash(hash);
+        let wanted = PickContext::default().avoid(&tried).hash(hash);
         let limit = settings.endpoint_limit;
         let available = cluster.peek();
         let own = context.and_then(RequestContext::owner);
@@ -53,15 +53,15 @@ impl Choice {
         };
         let token = sticky.token_of(headers);
         let own = token.and_then(|token| available.session(token));
-        let refuses = sticky.refuses();
+        let rejects = sticky.rejects();
         // Who must not go elsewhere tries the same endpoint again.
         let may_take = |endpoint: &Endpoint| {
-            endpoint.in_flight() < limit && (refuses || !wanted.avoids(endpoint))
+            endpoint.in_flight() < limit && (rejects || !wanted.avoids(endpoint))
         };
         if let Some(own) = own.filter(|own| may_take(own)) {
             return Ok(Self { endpoint: Arc::clone(own), assigns: false, bound: None });
         }
-        if token.is_some() && refuses {
+        if token.is_some() && rejects {
             return Err(Reason::StickyEndpointGone.into());
         }
         let picked = available.pick(&wanted, limit)?;
@@ -81,7 +81,7 @@ impl Choice {
         else {
             return;
         };
-        if grpc::verdict(grpc, Ok(answer)) == Some(Verdict::Failure) {
+        if grpc::health_signal(grpc, Ok(answer)) == Some(HealthSignal::Failure) {
             return;
         }
         let https =
@@ -101,7 +101,7 @@ mod tests {
     use crate::body::Body;
     use crate::context::{Attempt, ConnectionInfo};
     use crate::upstream::balance::{ConsistentHash, RoundRobin};
-    use crate::upstream::{Affinity, Cluster, ClusterBuilder, EndpointSpec, Sticky, WhenGone};
+    use crate::upstream::{Affinity, Cluster, ClusterBuilder, EndpointSpec, OnUnavailable, Sticky};
 
     fn endpoints(count: usize) -> Vec<EndpointSpec> {
         let address = |place| format!("http://10.0.0.{place}").parse().unwrap();
@@ -208,16 +208,17 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_client_whose_endpoint_is_gone_is_refused_if_that_is_wanted() {
-        let cluster = cluster(|builder| builder.sticky(sticky().when_gone(WhenGone::Refuse)));
+    async fn a_client_whose_endpoint_is_gone_is_rejected_if_that_is_wanted() {
+        let cluster =
+            cluster(|builder| builder.sticky(sticky().on_unavailable(OnUnavailable::Reject)));
         let (endpoint, headers) = client(&cluster);
         let context = context();
         context.record().attempt(Attempt::new("carts".into(), Arc::clone(endpoint.name())));
         let again = choose(&cluster, &context, &headers).ok().unwrap();
         assert!(Arc::ptr_eq(&again.endpoint, &endpoint), "another try is at the same one");
         without(&cluster, &endpoint);
-        let refused = choose(&cluster, &context, &headers).err();
-        assert_eq!(refused, Some(Reason::StickyEndpointGone));
+        let rejected = choose(&cluster, &context, &headers).err();
+        assert_eq!(rejected, Some(Reason::StickyEndpointGone));
         assert!(choose(&cluster, &context, &HeaderMap::new()).is_ok());
     }
 

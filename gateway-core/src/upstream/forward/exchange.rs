@@ -169,7 +169,7 @@ impl Exchange {
                     }
                 }
                 Poll::Ready(Err(_)) => {
-                    // The answer may be there already: an upstream that refuses a body closes.
+                    // The answer may be there already: an upstream that rejects a body closes.
                     self.write_failed = true;
                     self.body = Sending::Done;
                     self.connection.out.clear();
@@ -213,7 +213,7 @@ impl Exchange {
     fn send_data(&mut self, data: Bytes) -> Result<(), Error> {
         let size = data.len() as u64;
         if size > self.left {
-            return Err(Error::new(Reason::RequestBroken).with_detail("a body over its length"));
+            return Err(Error::new(Reason::RequestIncomplete).with_detail("a body over its length"));
         }
         if matches!(self.framing, Framing::Length(_)) {
             self.left -= size;
@@ -227,7 +227,9 @@ impl Exchange {
 
     fn send_end(&mut self, trailers: Option<&HeaderMap>) -> Result<(), Error> {
         if matches!(self.framing, Framing::Length(_)) && self.left > 0 {
-            return Err(Error::new(Reason::RequestBroken).with_detail("a body under its length"));
+            return Err(
+                Error::new(Reason::RequestIncomplete).with_detail("a body under its length")
+            );
         }
         encode::end(&mut self.connection.out, self.framing, trailers);
         self.body = Sending::Done;
@@ -301,7 +303,7 @@ impl Exchange {
             if read.len() > self.head_limits.bytes {
                 return Err(too_large());
             }
-            // What cannot become a status line is refused at once.
+            // What cannot become a status line is rejected at once.
             let start = b"HTTP/1.";
             let known = read.len().min(start.len());
             if read.get(..known) != start.get(..known) {

@@ -14,18 +14,18 @@ use super::received::Received;
 use super::{Call, connection_bound, is_idempotent};
 use crate::body::Body;
 use crate::context::RequestContext;
-use crate::error::{Error, Reason, Verdict};
+use crate::error::{Error, HealthSignal, Reason};
 use crate::hop_headers;
 use crate::http1::decode::{Decoded, Decoder};
 use crate::http1::encode::Framing;
 use crate::http1::head::ResponseHead;
-use crate::hygiene::{self, ResponseFraming};
 use crate::message::{Outcome, Response, Tunnel, is_event_stream};
 use crate::replay::Replay;
 use crate::respond;
 use crate::upstream::connect::Connector;
 use crate::upstream::endpoint::InFlight;
 use crate::upstream::pool::{Binding, Connection, Lease};
+use crate::validation::{self, ResponseFraming};
 
 /// Forwards `call` over a pooled or new connection.
 pub(super) async fn forward(
@@ -128,7 +128,7 @@ async fn attempt(
 fn in_time(error: Error, call: &Call<'_>) -> Error {
     let timed_out = matches!(
         error.reason(),
-        Reason::TryTimeout | Reason::ResponseHeadTimeout | Reason::ConnectTimeout
+        Reason::AttemptTimeout | Reason::ResponseHeadTimeout | Reason::ConnectTimeout
     );
     if timed_out && call.is_out_of_time(Instant::now()) {
         return Error::new(Reason::RouteTimeout).with_source(error);
@@ -146,11 +146,13 @@ fn receive(
     if head.status == StatusCode::SWITCHING_PROTOCOLS {
         return switch(exchange, head, lease, call);
     }
-    let framing =
-        hygiene::response_framing(&call.head.method, head.status, head.version, &head.headers)
-            .map_err(|problem| {
-                Error::new(Reason::UpstreamProtocol).with_detail(problem.to_string())
-            })?;
+    let framing = validation::response_framing(
+        &call.head.method,
+        head.status,
+        head.version,
+        &head.headers,
+    )
+    .map_err(|problem| Error::new(Reason::UpstreamProtocol).with_detail(problem.to_string()))?;
     if exchange.connection.bound || connection_bound::authenticates(&call.head.headers, &head) {
         exchange.connection.bound = true;
         if let Some(cluster) = call.cluster {
@@ -214,7 +216,7 @@ fn body(
     }
     let deadline = call.limits.deadline.filter(|_| !endless);
     // Of a gRPC call the trial sees the end.
-    let good = call.grpc.is_none() && Verdict::of_status(head.status) == Verdict::Success;
+    let good = call.grpc.is_none() && HealthSignal::of_status(head.status) == HealthSignal::Success;
     let received =
         Received::new(exchange, lease, length, call.limits.idle, deadline, reusable, good);
     Ok(Body::from_boxed(Box::pin(received)))

@@ -23,7 +23,7 @@ use super::limits::{Limits, Progress};
 use super::{Call, is_idempotent};
 use crate::body::{Body, End};
 use crate::context::RequestContext;
-use crate::error::{Error, Reason, Verdict};
+use crate::error::{Error, HealthSignal, Reason};
 use crate::hop_headers;
 use crate::message::{Outcome, Response, Tunnel, is_event_stream};
 use crate::replay::Replay;
@@ -67,7 +67,7 @@ pub(super) async fn forward(
 ) -> Outcome {
     let key = call.head.headers.remove(header::SEC_WEBSOCKET_KEY);
     let protocol = prepare(call)?;
-    let mut refusals = 0;
+    let mut rejections = 0;
     loop {
         let lease = lease(connector, &in_flight, call).await?;
         let request = request(call, body, protocol.as_ref());
@@ -88,9 +88,9 @@ pub(super) async fn forward(
             // Its own reason says more than the reset it led to.
             return Err(Error::new(reason).with_source(failed.error));
         }
-        refusals += 1;
+        rejections += 1;
         match replay.again() {
-            Some(again) if refusals <= MAX_REFUSALS && failed.may_be_sent_again(call) => {
+            Some(again) if rejections <= MAX_REFUSALS && failed.may_be_sent_again(call) => {
                 body = again;
             }
             _ if failed.unprocessed => return Err(failed.error.with_unsent()),
@@ -416,10 +416,10 @@ fn receive(
         body.map(|body| Watched::new(body, call.limits.idle, Reason::StreamIdle).until(deadline))
     };
     // Of a gRPC call the trial sees the end.
-    let good = call.grpc.is_none() && Verdict::of_status(head.status) == Verdict::Success;
+    let good = call.grpc.is_none() && HealthSignal::of_status(head.status) == HealthSignal::Success;
     let body = body.on_end(move |end| {
         if good {
-            in_flight.endpoint().vitals.note(verdict(end));
+            in_flight.endpoint().vitals.note(health_signal(end));
         }
         drop((in_flight, lease));
     });
@@ -430,11 +430,11 @@ fn receive(
 }
 
 /// What the end of an answer that began well says about the endpoint.
-fn verdict(end: End) -> Verdict {
+fn health_signal(end: End) -> HealthSignal {
     match end {
-        End::Complete => Verdict::Success,
-        End::Broken(reason) => reason.verdict(),
-        End::Dropped => Verdict::Neither,
+        End::Complete => HealthSignal::Success,
+        End::Broken(reason) => reason.health_signal(),
+        End::Dropped => HealthSignal::Neutral,
     }
 }
 

@@ -56,7 +56,7 @@ impl Limits {
             return next;
         }
         if let Some(by) = self.attempt_by {
-            limit(by + waited, Reason::TryTimeout);
+            limit(by + waited, Reason::AttemptTimeout);
         }
         if let (Progress::Sent(at, _), Some(head)) = (progress, self.response_head) {
             limit(at + head, Reason::ResponseHeadTimeout);
@@ -84,11 +84,11 @@ mod tests {
         };
         let at = |time| start + seconds(time);
         for (progress, waited, expected) in [
-            (Progress::Sending(at(0)), 0, (at(10), Reason::TryTimeout)),
-            (Progress::Sending(at(0)), 5, (at(15), Reason::TryTimeout)),
+            (Progress::Sending(at(0)), 0, (at(10), Reason::AttemptTimeout)),
+            (Progress::Sending(at(0)), 5, (at(15), Reason::AttemptTimeout)),
             (Progress::Sent(at(1), at(1)), 0, (at(9), Reason::ResponseHeadTimeout)),
             (Progress::Sent(at(12), at(12)), 11, (at(20), Reason::ResponseHeadTimeout)),
-            (Progress::Sent(at(14), at(14)), 11, (at(21), Reason::TryTimeout)),
+            (Progress::Sent(at(14), at(14)), 11, (at(21), Reason::AttemptTimeout)),
             (Progress::Sent(at(38), at(38)), 37, (at(40), Reason::RouteTimeout)),
             (Progress::WaitsForClient(at(1)), 20, (at(40), Reason::RequestTimeout)),
         ] {

@@ -24,7 +24,7 @@ use self::limits::Limits;
 pub(super) use self::once::send_once;
 use self::trial::Trial;
 use super::address::{EndpointAddress, Transport};
-use super::balance::Wanted;
+use super::balance::PickContext;
 use super::cluster::{HostPolicy, Shared};
 use super::endpoint::Endpoint;
 use super::pool::BoundConnection;
@@ -188,7 +188,8 @@ impl<'a> Call<'a> {
         if let Some(deadline) = deadline {
             remaining::pass_on(&mut self.head.headers, deadline.saturating_duration_since(started));
         }
-        let limits = [settings.timeouts.try_timeout, context.and_then(RequestContext::try_timeout)];
+        let limits =
+            [settings.timeouts.attempt_timeout, context.and_then(RequestContext::attempt_timeout)];
         let limit = limits.into_iter().flatten().min();
         self.limits.attempt_by = limit.map(|limit| started + limit);
         let own = context.and_then(RequestContext::response_head_timeout);
@@ -211,14 +212,14 @@ impl<'a> Call<'a> {
             }
             _ => false,
         };
-        let refused = error.reason() == Reason::ConnectFailed;
+        let rejected = error.reason() == Reason::ConnectFailed;
         harmless
-            && self.tries < if refused { MOST_REFUSALS } else { MOST_TRIES }
+            && self.tries < if rejected { MOST_REFUSALS } else { MOST_TRIES }
             && !self.upgrade
             && !self.context.is_some_and(RequestContext::is_retried)
             && !self.is_out_of_time(Instant::now())
             && self.has_other_than(cluster, failed)
-            && (refused || cluster.failover.withdraw())
+            && (rejected || cluster.failover.withdraw())
     }
 
     /// True when there is an endpoint that was not tried yet.
@@ -226,10 +227,10 @@ impl<'a> Call<'a> {
         let Some(context) = self.context else {
             // It is not known which were tried, but for the last one.
             return self.tries < MOST_TRIES
-                && cluster.peek().has_other_than(failed, &Wanted::default());
+                && cluster.peek().has_other_than(failed, &PickContext::default());
         };
         let tried = context.record().tried();
-        cluster.peek().has_other_than(failed, &Wanted::default().avoid(&tried))
+        cluster.peek().has_other_than(failed, &PickContext::default().avoid(&tried))
     }
 
     /// True when the deadline of the whole request is what limits the wait for the answer.

@@ -15,7 +15,7 @@ use crate::upstream::address::EndpointAddress;
 use crate::upstream::cluster::ResponseLimits;
 use crate::upstream::connect::Connector;
 use crate::upstream::endpoint::Endpoint;
-use crate::upstream::pool::PoolSettings;
+use crate::upstream::pool::PoolConfig;
 
 /// Sends `request` to `address` on a connection of its own, which ends with the answer's body,
 /// and waits for the answer's head until `by`. Nobody is told, and nothing is counted.
@@ -26,7 +26,7 @@ pub(in crate::upstream) async fn send_once(
     version: Version,
     by: Instant,
 ) -> Outcome {
-    let pool = PoolSettings { idle: 0, total: 1, max_age: Duration::ZERO, ..Default::default() };
+    let pool = PoolConfig { idle: 0, total: 1, max_age: Duration::ZERO, ..Default::default() };
     // It goes with the answer, and with it whatever drives its connection.
     let in_flight = Arc::new(Endpoint::new(address.clone(), pool)).enter();
     let started = Instant::now();

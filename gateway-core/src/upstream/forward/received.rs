@@ -9,7 +9,7 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::time::Instant;
 
 use super::exchange::Exchange;
-use crate::error::{Error, Reason, Verdict};
+use crate::error::{Error, HealthSignal, Reason};
 use crate::upstream::pool::Lease;
 
 /// An answer's body on its way. Dropped before its end, it closes the connection, which is how
@@ -44,7 +44,7 @@ impl Received {
             return;
         };
         if self.good {
-            lease.endpoint().vitals.note(Verdict::Success);
+            lease.endpoint().vitals.note(HealthSignal::Success);
         }
         if self.reusable && exchange.is_reusable() {
             lease.give_back(exchange.connection);
@@ -55,7 +55,7 @@ impl Received {
         if let Some((_, lease)) = self.on.take()
             && self.good
         {
-            lease.endpoint().vitals.note(reason.verdict());
+            lease.endpoint().vitals.note(reason.health_signal());
         }
     }
 }

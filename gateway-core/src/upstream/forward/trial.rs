@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use crate::body::{End, Ended};
 use crate::context::RequestContext;
-use crate::error::{Error, GrpcStatus, Reason, Verdict};
+use crate::error::{Error, GrpcStatus, HealthSignal, Reason};
 use crate::grpc::{self, GrpcCall};
 use crate::message::{Outcome, Response};
 use crate::observe::{AttemptFinished, Observer, Observers};
@@ -43,7 +43,7 @@ impl<'a> Trial<'a> {
     /// Tells everyone how it ended; for a gRPC call whose status is to come, once that is here.
     pub(super) fn finish(mut self, outcome: &mut Outcome) {
         self.over = true;
-        let Some(verdict) = self.verdict(outcome) else {
+        let Some(signal) = self.health_signal(outcome) else {
             if let Ok(response) = outcome {
                 self.finish_with_status(response);
             }
@@ -51,9 +51,9 @@ impl<'a> Trial<'a> {
         };
         let in_memory = || outcome.as_ref().is_ok_and(|answer| answer.body().is_in_memory());
         // Of a good answer that is still on its way, the end says how the endpoint is.
-        if verdict != Verdict::Success || self.grpc.is_some() || in_memory() {
+        if signal != HealthSignal::Success || self.grpc.is_some() || in_memory() {
             let failure = outcome.as_ref().err().map(Error::reason);
-            self.cluster.note(self.endpoint, verdict, failure);
+            self.cluster.note(self.endpoint, signal, failure);
         }
         let measured = self.is_measured();
         if !measured && self.cluster.observers.is_empty() {
@@ -61,9 +61,9 @@ impl<'a> Trial<'a> {
         }
         let now = Instant::now();
         let duration = now.saturating_duration_since(self.started);
-        if measured && verdict != Verdict::Neither {
+        if measured && signal != HealthSignal::Neutral {
             let latency = duration.saturating_sub(self.waited_for_client());
-            self.endpoint.latency.observe(latency, verdict == Verdict::Failure, now);
+            self.endpoint.latency.observe(latency, signal == HealthSignal::Failure, now);
         }
         let result = outcome.as_ref().map(http::Response::status).map_err(Error::reason);
         let status = self.grpc.and(outcome.as_ref().ok()).and_then(grpc::head_status);
@@ -95,13 +95,13 @@ impl<'a> Trial<'a> {
         *response.body_mut() = body.on_ended(move |ended| begun.finish(call, ended));
     }
 
-    fn verdict(&self, outcome: &Outcome) -> Option<Verdict> {
+    fn health_signal(&self, outcome: &Outcome) -> Option<HealthSignal> {
         let out_of_time =
             outcome.as_ref().is_err_and(|error| error.reason() == Reason::RouteTimeout);
         if out_of_time && self.is_overdue() {
-            return Some(Verdict::Failure);
+            return Some(HealthSignal::Failure);
         }
-        grpc::verdict(self.grpc, outcome.as_ref())
+        grpc::health_signal(self.grpc, outcome.as_ref())
     }
 
     fn is_measured(&self) -> bool {
@@ -139,7 +139,7 @@ impl Drop for Trial<'_> {
         // Whoever waited has given up: because of the endpoint, if the time was up.
         let overdue = self.is_overdue();
         if overdue {
-            self.cluster.note(self.endpoint, Verdict::Failure, None);
+            self.cluster.note(self.endpoint, HealthSignal::Failure, None);
         }
         let abandoned = self.context.and_then(|context| context.record().abandoned());
         // What lost a race to another attempt has no outcome.
@@ -164,12 +164,12 @@ struct Begun {
 
 impl Begun {
     fn finish(self, call: GrpcCall, ended: Ended) {
-        let verdict = call.end(ended);
+        let signal = call.end(ended);
         match self.cluster.upgrade() {
-            Some(cluster) => cluster.note(&self.endpoint, verdict, None),
-            None => self.endpoint.vitals.note(verdict),
+            Some(cluster) => cluster.note(&self.endpoint, signal, None),
+            None => self.endpoint.vitals.note(signal),
         }
-        if let Some(latency) = self.latency.filter(|_| verdict == Verdict::Failure) {
+        if let Some(latency) = self.latency.filter(|_| signal == HealthSignal::Failure) {
             self.endpoint.latency.observe(latency, true, Instant::now());
         }
         let outcome = match ended.end {

@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_range_is_refused() {
+    fn what_is_no_range_is_rejected() {
         for text in ["", "2", "20-30", "299-200", "200-", "-200", "199", "600", "+20", "200-2x9"] {
             let error = text.parse::<StatusRange>().unwrap_err().to_string();
             assert!(error.contains("expected"), "{text}: {error}");

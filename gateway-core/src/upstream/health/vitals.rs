@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::EjectionSettings;
-use crate::error::Verdict;
+use super::OutlierDetectionConfig;
+use crate::error::HealthSignal;
 use crate::module::{Health, Streak};
 
 /// What is known about one endpoint's health. Requests write counters; everything else happens
@@ -82,9 +82,9 @@ impl Default for Vitals {
 
 impl Vitals {
     /// Counts what a request says about the endpoint.
-    pub(crate) fn note(&self, verdict: Verdict) {
-        match verdict {
-            Verdict::Success => {
+    pub(crate) fn note(&self, signal: HealthSignal) {
+        match signal {
+            HealthSignal::Success => {
                 if self.compared.load(Ordering::Relaxed) {
                     self.successes.fetch_add(1, Ordering::Relaxed);
                 }
@@ -93,11 +93,11 @@ impl Vitals {
                     self.failures_in_a_row.store(0, Ordering::Relaxed);
                 }
             }
-            Verdict::Failure => {
+            HealthSignal::Failure => {
                 self.failures.fetch_add(1, Ordering::Relaxed);
                 self.failures_in_a_row.fetch_add(1, Ordering::Relaxed);
             }
-            Verdict::Neither => {}
+            HealthSignal::Neutral => {}
         }
     }
 
@@ -158,7 +158,7 @@ impl Vitals {
     /// Leaves it out, unless it is already. Returns for how long, and how often it was before.
     pub(crate) fn eject(
         &self,
-        settings: &EjectionSettings,
+        settings: &OutlierDetectionConfig,
         cause: String,
         now: Instant,
     ) -> Option<(Duration, u32)> {
@@ -253,7 +253,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn ejections_grow_and_are_forgiven() {
-        let settings = EjectionSettings::default();
+        let settings = OutlierDetectionConfig::default();
         let vitals = Vitals::default();
         for expected in [30, 60, 90] {
             let (duration, _) = vitals.eject(&settings, String::new(), Instant::now()).unwrap();
@@ -270,12 +270,15 @@ mod tests {
         vitals.forgive(interval, Instant::now());
         let (duration, before) = vitals.eject(&settings, String::new(), Instant::now()).unwrap();
         assert_eq!((duration.as_secs(), before), (90, 2));
-        assert_eq!(settings.duration(1000), settings.max);
+        assert_eq!(settings.duration(1000), settings.max_ejection_time);
     }
 
     #[test]
     fn one_endpoint_always_stays() {
-        let settings = |max_share| EjectionSettings { max_share, ..EjectionSettings::default() };
+        let settings = |max_ejected_ratio| OutlierDetectionConfig {
+            max_ejected_ratio,
+            ..OutlierDetectionConfig::default()
+        };
         assert_eq!(settings(0.5).most(1), 0);
         assert_eq!(settings(0.5).most(2), 1);
         assert_eq!(settings(0.5).most(3), 1);
@@ -287,11 +290,11 @@ mod tests {
     async fn a_success_ends_the_row() {
         let vitals = Vitals::default();
         vitals.compare(true);
-        vitals.note(Verdict::Failure);
-        vitals.note(Verdict::Failure);
-        vitals.note(Verdict::Neither);
+        vitals.note(HealthSignal::Failure);
+        vitals.note(HealthSignal::Failure);
+        vitals.note(HealthSignal::Neutral);
         assert_eq!(vitals.failures_in_a_row(), 2);
-        vitals.note(Verdict::Success);
+        vitals.note(HealthSignal::Success);
         assert_eq!(vitals.failures_in_a_row(), 0);
         assert_eq!(vitals.take_counts(), (1, 2));
         assert_eq!(vitals.take_counts(), (0, 0));

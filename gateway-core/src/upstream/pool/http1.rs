@@ -14,11 +14,11 @@ use tokio::io::AsyncReadExt;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
-use super::{Binding, BoundConnection, PoolSettings};
-use crate::alarm::Alarm;
+use super::{Binding, BoundConnection, PoolConfig};
 use crate::error::{Error, Reason};
 use crate::http1::output::Output;
 use crate::stream::NetStream;
+use crate::timer::ResettableTimer;
 use crate::upstream::endpoint::{Endpoint, InFlight};
 
 /// One connection to an endpoint, with the buffers that stay with it.
@@ -27,7 +27,7 @@ pub(crate) struct Connection {
     pub(crate) stream: NetStream,
     pub(crate) read: BytesMut,
     pub(crate) out: Output,
-    pub(crate) alarm: Alarm,
+    pub(crate) alarm: ResettableTimer,
     /// The shard of the worker that opened it, whose event loop its socket belongs to.
     home: usize,
     opened: Instant,
@@ -45,7 +45,7 @@ impl Connection {
             stream,
             read: BytesMut::new(),
             out: Output::default(),
-            alarm: Alarm::default(),
+            alarm: ResettableTimer::default(),
             home: shard_of_this_thread(),
             opened: now,
             idle_since: now,
@@ -75,12 +75,12 @@ impl Connection {
         }
     }
 
-    fn is_fresh(&self, settings: &PoolSettings, now: Instant) -> bool {
+    fn is_fresh(&self, settings: &PoolConfig, now: Instant) -> bool {
         self.may_idle(settings, now) && now.duration_since(self.opened) < settings.max_age
     }
 
     /// True while it has not been idle for too long, for us or for the upstream.
-    fn may_idle(&self, settings: &PoolSettings, now: Instant) -> bool {
+    fn may_idle(&self, settings: &PoolConfig, now: Instant) -> bool {
         let kept_for = self.kept_for.map_or(Duration::MAX, |kept| kept.saturating_sub(LAST_MOMENT));
         now.duration_since(self.idle_since) < settings.idle_timeout.min(kept_for)
     }
@@ -94,7 +94,7 @@ impl Connection {
 /// each event on a socket of another event loop costs a wake across threads.
 #[derive(Debug)]
 pub(crate) struct Http1Pool {
-    settings: PoolSettings,
+    settings: PoolConfig,
     shards: Box<[Mutex<Idle>]>,
     idle: AtomicUsize,
     /// Connections in use or idle that count towards `total`.
@@ -107,7 +107,7 @@ pub(crate) struct Http1Pool {
 }
 
 impl Http1Pool {
-    pub(crate) fn new(settings: PoolSettings) -> Self {
+    pub(crate) fn new(settings: PoolConfig) -> Self {
         let shards = match settings.idle {
             // Nothing is ever in them: asking the system for its size is not worth it.
             0 => 1,
@@ -413,7 +413,7 @@ mod tests {
             (Some(0), 0, false),
             (Some(3600), 60, false),
         ] {
-            let pool = Http1Pool::new(PoolSettings::default());
+            let pool = Http1Pool::new(PoolConfig::default());
             let (mut connection, _far) = in_memory();
             connection.announced(announced.map(seconds));
             // A response that says nothing takes nothing back.

@@ -9,7 +9,7 @@ use hyper::client::conn::http2::SendRequest;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
-use super::PoolSettings;
+use super::PoolConfig;
 use crate::body::Body;
 use crate::error::{Error, Reason};
 
@@ -25,7 +25,7 @@ const QUIET_AFTER: Duration = Duration::from_secs(5);
 /// The HTTP/2 connections of an endpoint.
 #[derive(Debug)]
 pub(crate) struct Http2Pool {
-    settings: PoolSettings,
+    settings: PoolConfig,
     connections: Mutex<Vec<Shared>>,
     /// Held while a connection is opened, so that a burst of requests opens as few as it needs.
     opening: tokio::sync::Mutex<()>,
@@ -84,7 +84,7 @@ pub(crate) struct Http2Lease {
 }
 
 impl Http2Pool {
-    pub(crate) fn new(settings: PoolSettings) -> Self {
+    pub(crate) fn new(settings: PoolConfig) -> Self {
         Self {
             settings,
             connections: Mutex::default(),

@@ -13,7 +13,7 @@ pub(crate) use self::http2::{Http2Connection, Http2Lease, Http2Pool, MAX_STREAMS
 /// How many connections an endpoint gets, and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct PoolSettings {
+pub struct PoolConfig {
     /// Idle connections kept until `idle_timeout`; one more is closed. Default: 1,024, as `total`:
     /// fewer are closed and opened again all the time where requests come in bursts.
     pub idle: usize,
@@ -35,7 +35,7 @@ pub struct PoolSettings {
 /// More than a slow upstream needs to be busy, and few enough for its own limit of descriptors.
 const DEFAULT_TOTAL: usize = 1024;
 
-impl Default for PoolSettings {
+impl Default for PoolConfig {
     fn default() -> Self {
         Self {
             idle: DEFAULT_TOTAL,

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::task::spawn_blocking;
 
-use super::{AuditSink, SinkSettings, Undelivered};
+use super::{AuditSink, SinkConfig, Undelivered};
 use crate::audit::event::AuditEvent;
 
 /// A file that is made here is its owner's alone.
@@ -70,8 +70,8 @@ impl AuditSink for FileSink {
         written.map_err(|error| Undelivered::again(format!("cannot be written: {error}")))
     }
 
-    fn settings(&self) -> SinkSettings {
-        SinkSettings::at_once()
+    fn settings(&self) -> SinkConfig {
+        SinkConfig::at_once()
     }
 }
 

@@ -12,7 +12,7 @@ use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AF
 use http::{Method, StatusCode, Uri};
 use tokio::time::{Instant, timeout};
 
-use super::{AuditSink, SinkSettings, Undelivered};
+use super::{AuditSink, SinkConfig, Undelivered};
 use crate::audit::event::AuditEvent;
 use crate::http_client::url::Url;
 use crate::http_client::{hidden, modest, question, whole, with_sources};
@@ -39,7 +39,7 @@ pub struct HttpSink {
     token: Option<HeaderValue>,
     cluster: Cluster,
     connection: Arc<ConnectionInfo>,
-    settings: SinkSettings,
+    settings: SinkConfig,
 }
 
 /// Builds an [`HttpSink`].
@@ -48,7 +48,7 @@ pub struct HttpSinkBuilder {
     url: String,
     token: Option<Secret>,
     cluster: ClusterBuilder,
-    settings: SinkSettings,
+    settings: SinkConfig,
 }
 
 /// Why nothing can be sent as it was said.
@@ -71,7 +71,7 @@ impl HttpSink {
             url: url.into(),
             token: None,
             cluster: Cluster::builder("audit"),
-            settings: SinkSettings::default(),
+            settings: SinkConfig::default(),
         }
     }
 
@@ -112,8 +112,8 @@ impl HttpSinkBuilder {
         self
     }
 
-    /// How much waits, and how it is sent. Default: [`SinkSettings::default`].
-    pub fn settings(mut self, settings: SinkSettings) -> Self {
+    /// How much waits, and how it is sent. Default: [`SinkConfig::default`].
+    pub fn settings(mut self, settings: SinkConfig) -> Self {
         self.settings = settings;
         self
     }
@@ -160,7 +160,7 @@ impl AuditSink for HttpSink {
         judged(head.status, &head.headers)
     }
 
-    fn settings(&self) -> SinkSettings {
+    fn settings(&self) -> SinkConfig {
         self.settings.clone()
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::{AuditSink, SinkSettings, Undelivered};
+use super::{AuditSink, SinkConfig, Undelivered};
 use crate::audit::event::AuditEvent;
 
 /// The target of the lines, for filters of log output.
@@ -47,8 +47,8 @@ impl AuditSink for LogSink {
         Ok(())
     }
 
-    fn settings(&self) -> SinkSettings {
-        SinkSettings::at_once()
+    fn settings(&self) -> SinkConfig {
+        SinkConfig::at_once()
     }
 }
 

@@ -44,23 +44,23 @@ pub trait AuditSink: Send + Sync + 'static {
 
     /// Takes `events`, all of them or none. A batch that failed may come again, and some of it may
     /// have arrived then: the [id](AuditEvent::id) tells. The future is dropped where it takes longer
-    /// than the [timeout](SinkSettings::timeout) of the sink.
+    /// than the [timeout](SinkConfig::timeout) of the sink.
     fn deliver(
         &self,
         events: &[Arc<AuditEvent>],
     ) -> impl Future<Output = Result<(), Undelivered>> + Send;
 
     /// How much waits for it, and how it is delivered, unless somebody says otherwise. Default:
-    /// [`SinkSettings::default`].
-    fn settings(&self) -> SinkSettings {
-        SinkSettings::default()
+    /// [`SinkConfig::default`].
+    fn settings(&self) -> SinkConfig {
+        SinkConfig::default()
     }
 }
 
 /// How much waits for a sink, and how it is delivered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct SinkSettings {
+pub struct SinkConfig {
     /// Events that may wait; what comes then is dropped. Default: 10,000.
     pub queue: usize,
     /// Bytes in memory that they may have. Default: 16 MiB.
@@ -83,7 +83,7 @@ pub struct SinkSettings {
     pub max_backoff: Duration,
 }
 
-impl Default for SinkSettings {
+impl Default for SinkConfig {
     fn default() -> Self {
         Self {
             queue: 10_000,
@@ -105,7 +105,7 @@ const MAX_TIME: Duration = Duration::from_secs(24 * 3600);
 /// More events than this are too many to wait.
 const MAX_EVENTS: usize = 10_000_000;
 
-impl SinkSettings {
+impl SinkConfig {
     /// For sinks on this machine: what comes goes at once, in larger batches.
     pub(super) fn at_once() -> Self {
         Self { interval: Duration::ZERO, batch: 1_000, ..Self::default() }
@@ -150,7 +150,7 @@ impl Undelivered {
         Self { cause: cause.into(), again: false, after: None }
     }
 
-    /// Not before so long; never longer than [`SinkSettings::max_backoff`].
+    /// Not before so long; never longer than [`SinkConfig::max_backoff`].
     #[must_use]
     pub fn not_before(mut self, wait: Duration) -> Self {
         self.after = Some(wait);

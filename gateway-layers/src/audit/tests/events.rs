@@ -126,7 +126,7 @@ async fn what_is_no_request_and_what_changes_are_events_too() {
     let peer = "[::ffff:10.0.0.8]:1".parse().unwrap();
     let connection = ConnectionInfo::new(Arc::default(), Some(peer), None);
     let error = Error::new(Reason::FramingInvalid).with_detail("two lengths");
-    audit.request_refused(&RequestRefused::new(&connection, &error));
+    audit.request_rejected(&RequestRejected::new(&connection, &error));
     audit.handshake_failed(&HandshakeFailed::new(&connection, "no certificate"));
     audit.state_changed(&StateChanged::new("snapshot", "document", "current", "kept", "1:\n2:"));
     audit.state_changed(&StateChanged::new("certificate", "a.test", "due", "valid", ""));
@@ -149,7 +149,7 @@ async fn kinds_that_nobody_wants_are_no_events() {
     let hand = Hand::default();
     let audit = Audit::builder().events([AuditKind::Connection]).sink(hand.clone()).build();
     let audit = audit.unwrap();
-    refuse(&audit, 3);
+    reject(&audit, 3);
     let connection = ConnectionInfo::new(Arc::default(), None, None);
     audit.handshake_failed(&HandshakeFailed::new(&connection, ""));
     audit.drain(Duration::from_secs(1)).await;

@@ -35,7 +35,7 @@ impl Drop for Folder {
 async fn deliver(sink: &FileSink, count: usize) -> Result<(), Undelivered> {
     let hand = Hand::default();
     let audit = started(&hand, |_| {});
-    refuse(&audit, count);
+    reject(&audit, count);
     audit.drain(Duration::from_secs(5)).await;
     let events = hand.took.lock().unwrap().concat();
     sink.deliver(&events).await
@@ -119,7 +119,7 @@ async fn the_log_gets_lines_of_json() {
     let into = Arc::clone(&written);
     let sink = LogSink::lines(move |line| into.lock().unwrap().push_str(line));
     let audit = Audit::builder().sink(sink).build().unwrap();
-    refuse(&audit, 3);
+    reject(&audit, 3);
     audit.drain(Duration::from_secs(1)).await;
     assert_eq!(lines(&written.lock().unwrap()).len(), 3);
     assert_eq!(

@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 use gateway_core::context::Principal;
 use gateway_core::{
     Body, Clock, ConnectionInfo, Error, Gateway, ListenerInfo, Module, Observer, Reason, Request,
-    RequestContext, RequestRefused, Response, Route, RouteMatch, module_fn,
+    RequestContext, RequestRejected, Response, Route, RouteMatch, module_fn,
 };
 use serde_json::Value;
 use tokio::time::{Instant, advance, sleep};
@@ -24,7 +24,7 @@ use super::*;
 enum Does {
     Takes,
     Fails,
-    Refuses,
+    Rejects,
     Stalls,
     Panics,
     Asks(Duration),
@@ -87,7 +87,7 @@ impl AuditSink for Hand {
                 Ok(())
             }
             Does::Fails => Err(Undelivered::again("is away")),
-            Does::Refuses => Err(Undelivered::never("answered 400")),
+            Does::Rejects => Err(Undelivered::never("answered 400")),
             Does::Stalls => std::future::pending().await,
             Does::Panics => panic!("as it was told"),
             Does::Asks(wait) => Err(Undelivered::again("is busy").not_before(wait)),
@@ -108,25 +108,25 @@ fn read(line: &str) -> Value {
     serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))
 }
 
-fn settings(change: impl FnOnce(&mut SinkSettings)) -> SinkSettings {
-    let mut settings = SinkSettings::default();
+fn settings(change: impl FnOnce(&mut SinkConfig)) -> SinkConfig {
+    let mut settings = SinkConfig::default();
     change(&mut settings);
     settings
 }
 
 /// An audit that has begun, and its only sink.
-fn started(hand: &Hand, change: impl FnOnce(&mut SinkSettings)) -> Audit {
+fn started(hand: &Hand, change: impl FnOnce(&mut SinkConfig)) -> Audit {
     let audit = Audit::builder().sink_with(hand.clone(), settings(change)).build().unwrap();
     audit.start();
     audit
 }
 
 /// Bytes that are no request, so many times.
-fn refuse(audit: &Audit, times: usize) {
+fn reject(audit: &Audit, times: usize) {
     let connection = ConnectionInfo::new(Arc::default(), None, None);
     let error = Error::new(Reason::RequestMalformed);
     for _ in 0..times {
-        audit.request_refused(&RequestRefused::new(&connection, &error));
+        audit.request_rejected(&RequestRejected::new(&connection, &error));
     }
 }
 

@@ -65,7 +65,7 @@ async fn post(stream: &mut TcpStream) -> Option<Got> {
     }
 }
 
-fn quick() -> SinkSettings {
+fn quick() -> SinkConfig {
     settings(|settings| {
         settings.interval = Duration::from_millis(5);
         settings.backoff = Duration::from_millis(5);
@@ -94,9 +94,9 @@ async fn until(audit: &Audit, wanted: impl Fn(&[u64; 5]) -> bool) {
 async fn a_batch_is_an_array_behind_a_token_on_one_connection() {
     let receiver = Receiver::start(&["200 OK\r\ncontent-length: 2\r\n\r\nok"]).await;
     let audit = to(&receiver);
-    refuse(&audit, 3);
+    reject(&audit, 3);
     until(&audit, |[_, sent, ..]| *sent == 3).await;
-    refuse(&audit, 1);
+    reject(&audit, 1);
     until(&audit, |[_, sent, ..]| *sent == 4).await;
     let got = receiver.got();
     let head = got[0].0.to_lowercase();
@@ -117,7 +117,7 @@ async fn what_did_not_arrive_for_sure_is_sent_again_with_the_same_ids() {
     const SLOW: &str = "408 Slow\r\ncontent-length: 0\r\n\r\n";
     let receiver = Receiver::start(&[FAILS, "", LIMITED, SLOW]).await;
     let audit = to(&receiver);
-    refuse(&audit, 2);
+    reject(&audit, 2);
     until(&audit, |[_, sent, ..]| *sent == 2).await;
     let got = receiver.got();
     assert_eq!(got.len(), 5);
@@ -126,7 +126,7 @@ async fn what_did_not_arrive_for_sure_is_sent_again_with_the_same_ids() {
 }
 
 #[tokio::test]
-async fn what_is_refused_or_led_elsewhere_is_not_sent_again() {
+async fn what_is_rejected_or_led_elsewhere_is_not_sent_again() {
     for answer in [
         "400 Bad\r\ncontent-length: 0\r\n\r\n",
         "401 Who\r\ncontent-length: 0\r\n\r\n",
@@ -134,10 +134,10 @@ async fn what_is_refused_or_led_elsewhere_is_not_sent_again() {
     ] {
         let receiver = Receiver::start(&[answer]).await;
         let audit = to(&receiver);
-        refuse(&audit, 2);
+        reject(&audit, 2);
         until(&audit, |[.., failed]| *failed == 2).await;
         assert_eq!(receiver.got().len(), 1, "{answer}");
-        refuse(&audit, 1);
+        reject(&audit, 1);
         until(&audit, |[_, sent, ..]| *sent == 2).await;
         let last = receiver.got().pop().unwrap().1;
         assert_eq!(last[0]["dropped"], 2, "{last}");
@@ -152,14 +152,14 @@ async fn a_receiver_that_does_not_answer_is_given_up_in_time() {
     let sink = HttpSink::builder(url).settings(quick()).build().unwrap();
     let audit = Audit::builder().sink(sink).build().unwrap();
     audit.start();
-    refuse(&audit, 2);
+    reject(&audit, 2);
     let began = Instant::now();
     assert_eq!(audit.drain(Duration::from_secs(1)).await, 2);
     assert!(began.elapsed() < Duration::from_secs(3));
 }
 
 #[test]
-fn what_cannot_be_sent_is_refused_without_the_secret() {
+fn what_cannot_be_sent_is_rejected_without_the_secret() {
     let token = HttpSink::builder("http://a.test/").token("planted\ntoken".into()).build();
     assert_eq!(token.unwrap_err(), HttpSinkError::Token);
     for url in ["a.test", "ftp://a.test/", "http://gateway:planted@a.test/", "https://a.test/"] {

@@ -13,10 +13,10 @@ fn warned() -> (Logged, tracing::subscriber::DefaultGuard) {
 #[tokio::test(start_paused = true)]
 async fn losses_are_told_once_a_minute_with_how_many_and_none_is_left_untold() {
     let (warnings, _guard) = warned();
-    let hand = Hand::always(Does::Refuses);
+    let hand = Hand::always(Does::Rejects);
     let audit = started(&hand, |settings| settings.interval = Duration::ZERO);
     for _ in 0..150 {
-        refuse(&audit, 2);
+        reject(&audit, 2);
         sleep(Duration::from_secs(1)).await;
     }
     let told = warnings.take();
@@ -40,7 +40,7 @@ async fn trouble_is_told_at_once_and_the_end_tells_what_was_not_told() {
     let (warnings, _guard) = warned();
     let hand = Hand::always(Does::Fails);
     let audit = started(&hand, |settings| settings.interval = Duration::ZERO);
-    refuse(&audit, 3);
+    reject(&audit, 3);
     sleep(Duration::from_secs(1)).await;
     let [one] = warnings.take().try_into().unwrap();
     assert!(one.contains("cannot be delivered") && one.contains("is away"), "{one}");

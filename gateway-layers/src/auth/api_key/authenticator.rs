@@ -1,5 +1,6 @@
 //! [`ApiKeyAuthenticator`].
 
+use crate::auth::credentials::CredentialHandling;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -7,11 +8,11 @@ use gateway_core::context::RouteInfo;
 use gateway_core::{Error, Request, RequestContext, RequestExt};
 use http::header::{HeaderName, HeaderValue, WWW_AUTHENTICATE};
 
-use super::fault::KeyFault;
+use super::fault::ApiKeyRejection;
 use super::keys::{ApiKeys, Checked};
 use crate::auth::credentials::remove_credentials;
 use crate::auth::{
-    Authentication, Authenticator, Challenge, CredentialFault, CredentialSource, Identity,
+    Authentication, Authenticator, Challenge, CredentialRejection, CredentialSource, Identity,
     find_credential,
 };
 
@@ -32,7 +33,7 @@ pub struct ApiKeyAuthenticator {
 struct Settings {
     keys: ApiKeys,
     sources: Vec<CredentialSource>,
-    keep: bool,
+    credentials: CredentialHandling,
     realm: String,
 }
 
@@ -42,21 +43,21 @@ impl ApiKeyAuthenticator {
         let settings = Settings {
             keys,
             sources: vec![CredentialSource::Header(HEADER)],
-            keep: false,
+            credentials: CredentialHandling::Drop,
             realm: "gateway".to_owned(),
         };
         Self { settings: Arc::new(settings) }
     }
 
-    /// Where keys may stand. Default: in `x-api-key` only. A request with two is refused.
+    /// Where keys may stand. Default: in `x-api-key` only. A request with two is rejected.
     pub fn from(mut self, sources: impl IntoIterator<Item = CredentialSource>) -> Self {
         self.own().sources = sources.into_iter().collect();
         self
     }
 
     /// Whether the upstream gets the key. Default: it does not, wherever it stood.
-    pub fn keep(mut self, keep: bool) -> Self {
-        self.own().keep = keep;
+    pub fn credentials(mut self, credentials: CredentialHandling) -> Self {
+        self.own().credentials = credentials;
         self
     }
 
@@ -78,17 +79,17 @@ impl ApiKeyAuthenticator {
 
 impl Settings {
     /// What no key of the store is may be the credential of another kind.
-    fn judged(&self, known: Result<Identity, KeyFault>) -> Authentication {
+    fn judged(&self, known: Result<Identity, ApiKeyRejection>) -> Authentication {
         match known {
             Ok(identity) => Authentication::Known(identity),
-            Err(fault @ (KeyFault::Malformed | KeyFault::Unknown)) => {
-                Authentication::Unrecognized(self.refused(fault))
+            Err(fault @ (ApiKeyRejection::Malformed | ApiKeyRejection::Unknown)) => {
+                Authentication::Unrecognized(self.rejected(fault))
             }
-            Err(fault) => Authentication::Refused(self.refused(fault)),
+            Err(fault) => Authentication::Rejected(self.rejected(fault)),
         }
     }
 
-    fn refused(&self, fault: KeyFault) -> Error {
+    fn rejected(&self, fault: ApiKeyRejection) -> Error {
         let error = Error::from(fault);
         if error.reason().status() == http::StatusCode::UNAUTHORIZED {
             error.with_field(WWW_AUTHENTICATE, Challenge::new(SCHEME, &self.realm).value())
@@ -124,14 +125,14 @@ impl Authenticator for ApiKeyAuthenticator {
         let key = match find_credential(&settings.sources, request) {
             Ok(Some((_, key))) => key,
             Ok(None) => return Authentication::Missing,
-            Err(fault) => return Authentication::Refused(settings.refused(fault.into())),
+            Err(fault) => return Authentication::Rejected(settings.rejected(fault.into())),
         };
         let shown = Shown::of(request);
         match settings.keys.check(key.as_bytes()) {
             Checked::Known(known) => {
                 settings.judged(settings.keys.permitted(&known, shown.client, shown.route()))
             }
-            Checked::Refused(fault) => settings.judged(Err(fault)),
+            Checked::Rejected(fault) => settings.judged(Err(fault)),
             Checked::Waits(lookup) => {
                 let settings = Arc::clone(settings);
                 Authentication::Pending(Box::pin(async move {
@@ -146,7 +147,7 @@ impl Authenticator for ApiKeyAuthenticator {
     }
 
     fn admitted(&self, request: &mut Request, _: &Identity) {
-        if !self.settings.keep {
+        if self.settings.credentials == CredentialHandling::Drop {
             remove_credentials(&self.settings.sources, request);
         }
     }
@@ -159,16 +160,16 @@ impl Authenticator for ApiKeyAuthenticator {
         &self.settings.sources
     }
 
-    fn owned_fields(&self) -> &[HeaderName] {
+    fn reserved_headers(&self) -> &[HeaderName] {
         self.settings.keys.shared.forward.names()
     }
 }
 
-impl From<CredentialFault> for KeyFault {
-    fn from(fault: CredentialFault) -> Self {
+impl From<CredentialRejection> for ApiKeyRejection {
+    fn from(fault: CredentialRejection) -> Self {
         match fault {
-            CredentialFault::Several => Self::Several,
-            CredentialFault::Malformed => Self::Malformed,
+            CredentialRejection::Several => Self::Several,
+            CredentialRejection::Malformed => Self::Malformed,
         }
     }
 }

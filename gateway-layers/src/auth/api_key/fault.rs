@@ -1,4 +1,4 @@
-//! [`KeyFault`]: why a key is not taken.
+//! [`ApiKeyRejection`]: why a key is not taken.
 
 use std::fmt;
 use std::time::Duration;
@@ -11,7 +11,7 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// Why a key is not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum KeyFault {
+pub enum ApiKeyRejection {
     /// It is empty, too long, or one of ours with a typo.
     Malformed,
     /// There are two of them.
@@ -36,7 +36,7 @@ pub enum KeyFault {
     Unavailable,
 }
 
-impl KeyFault {
+impl ApiKeyRejection {
     /// For people. Who is told has the key, or has nothing.
     pub const fn text(self) -> &'static str {
         match self {
@@ -66,17 +66,17 @@ impl KeyFault {
     }
 }
 
-impl fmt::Display for KeyFault {
+impl fmt::Display for ApiKeyRejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.text())
     }
 }
 
-impl std::error::Error for KeyFault {}
+impl std::error::Error for ApiKeyRejection {}
 
-impl From<KeyFault> for Error {
-    fn from(fault: KeyFault) -> Self {
+impl From<ApiKeyRejection> for Error {
+    fn from(fault: ApiKeyRejection) -> Self {
         let error = Self::new(fault.reason()).with_detail(fault.text());
-        if fault == KeyFault::Unavailable { error.with_retry_after(AGAIN) } else { error }
+        if fault == ApiKeyRejection::Unavailable { error.with_retry_after(AGAIN) } else { error }
     }
 }

@@ -13,7 +13,7 @@ use gateway_core::{Clock, SystemClock};
 use tokio::time::timeout;
 
 use super::cache::{Bounds, Cache, Found, Known, Since};
-use super::fault::KeyFault;
+use super::fault::ApiKeyRejection;
 use super::format::{KeyFormat, MAX_KEY, Shape};
 use super::record::KeyRecord;
 use super::store::{Erased, KeyListener, KeyStore, StoreError};
@@ -31,7 +31,7 @@ pub const DEFAULT_TTL: Duration = Duration::from_secs(60);
 pub const DEFAULT_NEGATIVE_TTL: Duration = Duration::from_secs(5);
 
 /// A request waits for the store at most so long.
-pub const DEFAULT_DEADLINE: Duration = Duration::from_millis(500);
+pub const DEFAULT_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// So many keys are looked up at a time: what a flood of wrong ones may cost the store.
 const MAX_LOOKUPS: usize = 256;
@@ -66,8 +66,8 @@ pub(super) struct Shared {
     pub(super) format: KeyFormat,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) forward: Forward,
-    deadline: Duration,
-    foreign: bool,
+    timeout: Duration,
+    any_format: bool,
     cache: Arc<Cache>,
     flights: Flights<SecretDigest, Looked>,
     counts: Arc<Counts>,
@@ -83,7 +83,7 @@ struct Counts {
 }
 
 /// What came of a look-up: the key, if it is there.
-type Looked = Result<Option<Arc<Known>>, KeyFault>;
+type Looked = Result<Option<Arc<Known>>, ApiKeyRejection>;
 
 /// Makes [`ApiKeys`].
 #[must_use]
@@ -93,8 +93,8 @@ pub struct ApiKeysBuilder {
     format: KeyFormat,
     clock: Arc<dyn Clock>,
     forward: Forward,
-    deadline: Duration,
-    foreign: bool,
+    timeout: Duration,
+    any_format: bool,
     bounds: Bounds,
 }
 
@@ -107,8 +107,8 @@ impl ApiKeysBuilder {
 
     /// Whether keys of other formats are looked up as well. Default: they are. Without, the store
     /// is asked for nothing that is not one of its own by its checksum.
-    pub fn foreign(mut self, foreign: bool) -> Self {
-        self.foreign = foreign;
+    pub fn any_format(mut self, any_format: bool) -> Self {
+        self.any_format = any_format;
         self
     }
 
@@ -132,8 +132,8 @@ impl ApiKeysBuilder {
     }
 
     /// A request waits for the store at most so long. Default: 500 ms.
-    pub fn deadline(mut self, deadline: Duration) -> Self {
-        self.deadline = deadline;
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
         self
     }
 
@@ -163,8 +163,8 @@ impl ApiKeysBuilder {
             format: self.format,
             clock: self.clock,
             forward: self.forward,
-            deadline: self.deadline,
-            foreign: self.foreign,
+            timeout: self.timeout,
+            any_format: self.any_format,
             cache,
             flights: Flights::new(MAX_LOOKUPS),
             counts: Arc::default(),
@@ -209,7 +209,7 @@ pub struct ApiKeysStatus {
 /// What is known of a key that a request shows.
 pub(super) enum Checked {
     Known(Arc<Known>),
-    Refused(KeyFault),
+    Rejected(ApiKeyRejection),
     /// The store has to be asked.
     Waits(Lookup),
 }
@@ -228,8 +228,8 @@ impl ApiKeys {
             format: KeyFormat::default(),
             clock: Arc::new(SystemClock),
             forward: Forward::new(),
-            deadline: DEFAULT_DEADLINE,
-            foreign: true,
+            timeout: DEFAULT_TIMEOUT,
+            any_format: true,
             bounds: Bounds {
                 keys: DEFAULT_CACHED_KEYS,
                 ttl: DEFAULT_TTL,
@@ -278,10 +278,10 @@ impl ApiKeys {
         key: &str,
         client: Option<IpAddr>,
         route: Option<&str>,
-    ) -> Result<Arc<Principal>, KeyFault> {
+    ) -> Result<Arc<Principal>, ApiKeyRejection> {
         let known = match self.check(key.as_bytes()) {
             Checked::Known(known) => known,
-            Checked::Refused(fault) => return Err(fault),
+            Checked::Rejected(fault) => return Err(fault),
             Checked::Waits(lookup) => lookup.land().await?,
         };
         Ok(self.permitted(&known, client, route)?.principal)
@@ -293,9 +293,9 @@ impl ApiKeys {
         known: &Known,
         client: Option<IpAddr>,
         route: Option<&str>,
-    ) -> Result<Identity, KeyFault> {
+    ) -> Result<Identity, ApiKeyRejection> {
         known.record.permits(|| self.now(), client, route)?;
-        known.identity.clone().ok_or(KeyFault::Untold)
+        known.identity.clone().ok_or(ApiKeyRejection::Untold)
     }
 
     pub(super) fn now(&self) -> SystemTime {
@@ -306,7 +306,7 @@ impl ApiKeys {
     pub(super) fn check(&self, key: &[u8]) -> Checked {
         let shared = &self.shared;
         if key.is_empty() || key.len() > MAX_KEY {
-            return Checked::Refused(KeyFault::Malformed);
+            return Checked::Rejected(ApiKeyRejection::Malformed);
         }
         let digest = SecretDigest::of(key);
         let doubtful = match shared.cache.find(&digest) {
@@ -314,21 +314,23 @@ impl ApiKeys {
                 shared.counts.hits.fetch_add(1, Ordering::Relaxed);
                 return Checked::Known(known);
             }
-            Found::Unknown => return Checked::Refused(KeyFault::Unknown),
+            Found::Unknown => return Checked::Rejected(ApiKeyRejection::Unknown),
             Found::Doubtful(known) => Some(known),
             Found::Nothing => None,
         };
         match shared.format.shape(key) {
             Shape::Own => {}
-            Shape::Broken => return Checked::Refused(KeyFault::Malformed),
-            Shape::Foreign if !shared.foreign => return Checked::Refused(KeyFault::Unknown),
+            Shape::Broken => return Checked::Rejected(ApiKeyRejection::Malformed),
+            Shape::Foreign if !shared.any_format => {
+                return Checked::Rejected(ApiKeyRejection::Unknown);
+            }
             Shape::Foreign => {}
         }
         match shared.flights.join(&digest, || shared.look_up(digest)) {
             Some(flight) => Checked::Waits(Lookup { flight: Box::pin(flight), doubtful }),
             None => match doubtful {
                 Some(known) => Checked::Known(known),
-                None => Checked::Refused(KeyFault::Unavailable),
+                None => Checked::Rejected(ApiKeyRejection::Unavailable),
             },
         }
     }
@@ -340,7 +342,7 @@ impl Shared {
         let (store, cache) = (Arc::clone(&self.store), Arc::clone(&self.cache));
         let (name, counts) = (Arc::clone(&self.name), Arc::clone(&self.counts));
         let forward = self.forward.clone();
-        let deadline = self.deadline;
+        let deadline = self.timeout;
         async move {
             counts.lookups.fetch_add(1, Ordering::Relaxed);
             let since: Since = cache.since();
@@ -363,12 +365,12 @@ impl Shared {
                         id = record.id,
                         "not the key that was asked for"
                     );
-                    Err(KeyFault::Unavailable)
+                    Err(ApiKeyRejection::Unavailable)
                 }
                 Err(error) => {
                     counts.failures.fetch_add(1, Ordering::Relaxed);
                     tracing::debug!(store = &*name, %error, "a key could not be looked up");
-                    Err(KeyFault::Unavailable)
+                    Err(ApiKeyRejection::Unavailable)
                 }
             }
         }
@@ -395,10 +397,10 @@ pub(super) struct Lookup {
 
 impl Lookup {
     /// The key, if it is there.
-    pub(super) async fn land(self) -> Result<Arc<Known>, KeyFault> {
+    pub(super) async fn land(self) -> Result<Arc<Known>, ApiKeyRejection> {
         match self.flight.await {
             Ok(Some(known)) => Ok(known),
-            Ok(None) => Err(KeyFault::Unknown),
+            Ok(None) => Err(ApiKeyRejection::Unknown),
             // It was good when it was last seen, and its time is not over.
             Err(fault) => self.doubtful.ok_or(fault),
         }

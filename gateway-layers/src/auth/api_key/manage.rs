@@ -19,7 +19,7 @@ const TRIES: u32 = 5;
 /// Why a key was not issued, changed or listed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum KeyError {
+pub enum KeyManagementError {
     /// There is no key with this id.
     #[error("there is no key `{0}`")]
     Unknown(String),
@@ -46,8 +46,11 @@ impl ApiKeys {
     /// # Errors
     ///
     /// When the store does not keep it.
-    pub async fn issue(&self, grant: KeyGrant) -> Result<(IssuedKey, KeyRecord), KeyError> {
-        let key = self.shared.format.generate().ok_or(KeyError::Random)?;
+    pub async fn issue(
+        &self,
+        grant: KeyGrant,
+    ) -> Result<(IssuedKey, KeyRecord), KeyManagementError> {
+        let key = self.shared.format.generate().ok_or(KeyManagementError::Random)?;
         let record = self.new_record(key.id().to_owned(), key.digest(), grant);
         self.put(std::slice::from_ref(&record)).await?;
         Ok((key, record))
@@ -64,11 +67,11 @@ impl ApiKeys {
         id: impl Into<String>,
         key: &str,
         grant: KeyGrant,
-    ) -> Result<KeyRecord, KeyError> {
+    ) -> Result<KeyRecord, KeyManagementError> {
         let key = key.as_bytes();
         let foreign = self.shared.format.shape(key) == Shape::Foreign;
         if !foreign || !(MIN_KEY..=MAX_KEY).contains(&key.len()) {
-            return Err(KeyError::Foreign);
+            return Err(KeyManagementError::Foreign);
         }
         let record = self.new_record(id.into(), SecretDigest::of(key), grant);
         self.put(std::slice::from_ref(&record)).await?;
@@ -86,14 +89,14 @@ impl ApiKeys {
         &self,
         id: &str,
         overlap: Duration,
-    ) -> Result<(IssuedKey, KeyRecord), KeyError> {
-        let key = self.shared.format.generate().ok_or(KeyError::Random)?;
+    ) -> Result<(IssuedKey, KeyRecord), KeyManagementError> {
+        let key = self.shared.format.generate().ok_or(KeyManagementError::Random)?;
         let mut tries = TRIES;
         loop {
             let mut old = self.load(id).await?;
             let now = self.now();
             if old.disabled || old.grant.expires.is_some_and(|expires| expires <= now) {
-                return Err(KeyError::Over(id.to_owned()));
+                return Err(KeyManagementError::Over(id.to_owned()));
             }
             let new = self.new_record(key.id().to_owned(), key.digest(), old.grant.clone());
             let end = whole(now + overlap);
@@ -110,13 +113,13 @@ impl ApiKeys {
         }
     }
 
-    /// Takes back the key `id`: it is refused at once here, and within a second by other gateways
+    /// Takes back the key `id`: it is rejected at once here, and within a second by other gateways
     /// with the same store.
     ///
     /// # Errors
     ///
     /// When there is no such key, or the store does not keep it.
-    pub async fn revoke(&self, id: &str) -> Result<KeyRecord, KeyError> {
+    pub async fn revoke(&self, id: &str) -> Result<KeyRecord, KeyManagementError> {
         self.change(id, |record| record.disabled = true).await
     }
 
@@ -129,7 +132,7 @@ impl ApiKeys {
         &self,
         id: &str,
         change: impl Fn(&mut KeyGrant) + Send + Sync,
-    ) -> Result<KeyRecord, KeyError> {
+    ) -> Result<KeyRecord, KeyManagementError> {
         self.change(id, |record| change(&mut record.grant)).await
     }
 
@@ -138,9 +141,9 @@ impl ApiKeys {
     /// # Errors
     ///
     /// When there is no such key, or the store does not forget it.
-    pub async fn remove(&self, id: &str) -> Result<(), KeyError> {
+    pub async fn remove(&self, id: &str) -> Result<(), KeyManagementError> {
         let removed = within(self.store().remove(id)).await?;
-        if removed { Ok(()) } else { Err(KeyError::Unknown(id.to_owned())) }
+        if removed { Ok(()) } else { Err(KeyManagementError::Unknown(id.to_owned())) }
     }
 
     /// All keys, by their ids.
@@ -148,7 +151,7 @@ impl ApiKeys {
     /// # Errors
     ///
     /// When the store does not tell.
-    pub async fn list(&self) -> Result<Vec<KeyRecord>, KeyError> {
+    pub async fn list(&self) -> Result<Vec<KeyRecord>, KeyManagementError> {
         Ok(within(self.store().list()).await?)
     }
 
@@ -157,16 +160,16 @@ impl ApiKeys {
     /// # Errors
     ///
     /// When there is none, or the store does not tell.
-    pub async fn load(&self, id: &str) -> Result<KeyRecord, KeyError> {
+    pub async fn load(&self, id: &str) -> Result<KeyRecord, KeyManagementError> {
         let found = within(self.store().load(id)).await?;
-        found.ok_or_else(|| KeyError::Unknown(id.to_owned()))
+        found.ok_or_else(|| KeyManagementError::Unknown(id.to_owned()))
     }
 
     async fn change(
         &self,
         id: &str,
         change: impl Fn(&mut KeyRecord) + Send + Sync,
-    ) -> Result<KeyRecord, KeyError> {
+    ) -> Result<KeyRecord, KeyManagementError> {
         let mut tries = TRIES;
         loop {
             let mut record = self.load(id).await?;

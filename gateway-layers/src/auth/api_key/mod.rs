@@ -7,7 +7,7 @@
 //! feature `postgres`). What is kept is the SHA-256 of a key, never the key.
 //!
 //! Keys that were looked up are remembered for a while, those that are not there in a room of their
-//! own, and forgotten when the store says that they have changed: a key that is revoked is refused
+//! own, and forgotten when the store says that they have changed: a key that is revoked is rejected
 //! by all gateways within a second. Without the store, keys that are remembered are taken until
 //! their time is over, and nobody else is let in.
 //!
@@ -48,20 +48,20 @@ mod time;
 mod written;
 
 pub use self::authenticator::ApiKeyAuthenticator;
-pub use self::fault::KeyFault;
+pub use self::fault::ApiKeyRejection;
 pub use self::format::{IssuedKey, KeyFormat, MAX_KEY, MIN_KEY};
 pub use self::keys::{
-    ApiKeys, ApiKeysBuilder, ApiKeysStatus, DEFAULT_CACHED_KEYS, DEFAULT_DEADLINE,
-    DEFAULT_NEGATIVE_TTL, DEFAULT_TTL,
+    ApiKeys, ApiKeysBuilder, ApiKeysStatus, DEFAULT_CACHED_KEYS, DEFAULT_NEGATIVE_TTL,
+    DEFAULT_TIMEOUT, DEFAULT_TTL,
 };
-pub use self::manage::KeyError;
+pub use self::manage::KeyManagementError;
 pub use self::record::{KeyGrant, KeyRecord};
 pub use self::store::{
     FileKeyStore, KeyChange, KeyChanges, KeyListener, KeyStore, MAX_KEYS, MemoryKeyStore,
     StoreError,
 };
 #[cfg(feature = "postgres")]
-pub use self::store::{PostgresKeySettings, PostgresKeyStore};
+pub use self::store::{PostgresKeyConfig, PostgresKeyStore};
 #[cfg(feature = "redis")]
-pub use self::store::{RedisKeySettings, RedisKeyStore};
+pub use self::store::{RedisKeyConfig, RedisKeyStore};
 pub use self::time::{read_time, write_time};

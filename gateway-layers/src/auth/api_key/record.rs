@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use gateway_core::context::{Claim, Principal};
 use ipnet::IpNet;
 
-use super::fault::KeyFault;
+use super::fault::ApiKeyRejection;
 use crate::auth::SecretDigest;
 
 /// How its holder was known, in [`Principal::method`].
@@ -153,29 +153,29 @@ impl KeyRecord {
         now: impl FnOnce() -> SystemTime,
         client: Option<IpAddr>,
         route: Option<&str>,
-    ) -> Result<(), KeyFault> {
+    ) -> Result<(), ApiKeyRejection> {
         let grant = &self.grant;
         if self.disabled {
-            return Err(KeyFault::Revoked);
+            return Err(ApiKeyRejection::Revoked);
         }
         if grant.not_before.is_some() || grant.expires.is_some() {
             let now = now();
             if grant.expires.is_some_and(|expires| now >= expires) {
-                return Err(KeyFault::Expired);
+                return Err(ApiKeyRejection::Expired);
             }
             if grant.not_before.is_some_and(|start| now < start) {
-                return Err(KeyFault::NotYet);
+                return Err(ApiKeyRejection::NotYet);
             }
         }
         if !grant.networks.is_empty() {
-            let client = client.ok_or(KeyFault::AddressUnknown)?.to_canonical();
+            let client = client.ok_or(ApiKeyRejection::AddressUnknown)?.to_canonical();
             if !grant.networks.iter().any(|net| net.contains(&client)) {
-                return Err(KeyFault::Network);
+                return Err(ApiKeyRejection::Network);
             }
         }
         let on = |own: &String| route.is_some_and(|route| own == route);
         if !grant.routes.is_empty() && !grant.routes.iter().any(on) {
-            return Err(KeyFault::Route);
+            return Err(ApiKeyRejection::Route);
         }
         Ok(())
     }
@@ -227,20 +227,20 @@ mod tests {
         let record = record(grant);
         let inside: Option<IpAddr> = "10.1.2.3".parse().ok();
         let permits = |seconds, client, route| record.permits(|| at(seconds), client, route);
-        assert_eq!(permits(9, inside, Some("orders")), Err(KeyFault::NotYet));
+        assert_eq!(permits(9, inside, Some("orders")), Err(ApiKeyRejection::NotYet));
         assert_eq!(permits(10, inside, Some("orders")), Ok(()));
         assert_eq!(permits(19, inside, Some("orders")), Ok(()));
-        assert_eq!(permits(20, inside, Some("orders")), Err(KeyFault::Expired));
+        assert_eq!(permits(20, inside, Some("orders")), Err(ApiKeyRejection::Expired));
         let mapped = "::ffff:10.1.2.3".parse().ok();
         assert_eq!(permits(10, mapped, Some("orders")), Ok(()));
         let outside = "11.1.2.3".parse().ok();
-        assert_eq!(permits(10, outside, Some("orders")), Err(KeyFault::Network));
-        assert_eq!(permits(10, None, Some("orders")), Err(KeyFault::AddressUnknown));
-        assert_eq!(permits(10, inside, Some("users")), Err(KeyFault::Route));
-        assert_eq!(permits(10, inside, None), Err(KeyFault::Route));
+        assert_eq!(permits(10, outside, Some("orders")), Err(ApiKeyRejection::Network));
+        assert_eq!(permits(10, None, Some("orders")), Err(ApiKeyRejection::AddressUnknown));
+        assert_eq!(permits(10, inside, Some("users")), Err(ApiKeyRejection::Route));
+        assert_eq!(permits(10, inside, None), Err(ApiKeyRejection::Route));
         let disabled = KeyRecord { disabled: true, ..record.clone() };
         let fault = disabled.permits(|| at(10), inside, Some("orders"));
-        assert_eq!(fault, Err(KeyFault::Revoked));
+        assert_eq!(fault, Err(ApiKeyRejection::Revoked));
     }
 
     #[test]

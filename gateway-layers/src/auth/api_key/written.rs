@@ -221,7 +221,7 @@ impl KeyRecord {
     ///
     /// When it cannot be what it says, or is longer than 16 KiB.
     pub fn to_json(&self) -> Result<String, StoreError> {
-        to_json(self).map_err(StoreError::Refused)
+        to_json(self).map_err(StoreError::Rejected)
     }
 
     /// The record that `text` writes.
@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_record_is_refused_and_not_repeated() {
+    fn what_is_no_record_is_rejected_and_not_repeated() {
         let digest = SecretDigest::of(b"key").to_hex();
         let with = |more: &str| format!(r#"{{"id":"a","sha256":"{digest}","owner":"b"{more}}}"#);
         assert!(from_json(&with("")).is_ok());

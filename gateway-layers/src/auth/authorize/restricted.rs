@@ -11,7 +11,7 @@ use super::forbidden::DEFAULT_REALM;
 use super::requirements::Requirements;
 use crate::auth::{Authentication, Authenticator, CredentialSource, Identity};
 
-/// An [`Authenticator`] that refuses callers of whom [`Requirements`] do not hold.
+/// An [`Authenticator`] that rejects callers of whom [`Requirements`] do not hold.
 ///
 /// For what is asked of credentials of one kind, where a route takes several: whoever comes with
 /// others is asked nothing here. What is asked of everybody, an
@@ -101,8 +101,8 @@ impl<A: Authenticator> Authenticator for Restricted<A> {
         self.inner.credential_sources()
     }
 
-    fn owned_fields(&self) -> &[HeaderName] {
-        self.inner.owned_fields()
+    fn reserved_headers(&self) -> &[HeaderName] {
+        self.inner.reserved_headers()
     }
 }
 

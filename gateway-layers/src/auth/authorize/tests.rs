@@ -42,12 +42,12 @@ fn head(principal: Option<Principal>) -> request::Parts {
 fn ask(filter: &AuthorizeFilter, principal: Option<Principal>) -> Result<(), Error> {
     match filter.apply(&mut head(principal)) {
         Flow::Continue => Ok(()),
-        Flow::Refuse(error) => Err(error),
+        Flow::Reject(error) => Err(error),
         Flow::Answer(_) => panic!("a filter of its own"),
     }
 }
 
-fn refusal(requirements: Requirements, principal: Principal) -> Error {
+fn rejection(requirements: Requirements, principal: Principal) -> Error {
     ask(&AuthorizeFilter::new(requirements), Some(principal)).unwrap_err()
 }
 
@@ -70,20 +70,20 @@ fn challenges(error: &Error) -> Vec<&str> {
 fn nobody_is_asked_who_he_is() {
     let filter = AuthorizeFilter::new(Requirements::new());
     assert!(filter.requirements().is_empty());
-    let refused = ask(&filter, None).unwrap_err();
-    assert_eq!(refused.reason(), Reason::Unauthenticated);
-    assert_eq!(challenges(&refused), ["Bearer realm=\"gateway\""]);
+    let rejected = ask(&filter, None).unwrap_err();
+    assert_eq!(rejected.reason(), Reason::Unauthenticated);
+    assert_eq!(challenges(&rejected), ["Bearer realm=\"gateway\""]);
     let basic = HeaderValue::from_static("Basic realm=\"a\"");
     let key = HeaderValue::from_static("ApiKey");
-    let refused = ask(&filter.challenges([basic, key]), None).unwrap_err();
-    assert_eq!(challenges(&refused), ["Basic realm=\"a\"", "ApiKey"]);
+    let rejected = ask(&filter.challenges([basic, key]), None).unwrap_err();
+    assert_eq!(challenges(&rejected), ["Basic realm=\"a\"", "ApiKey"]);
     let filter = AuthorizeFilter::new(Requirements::new().roles_any(["admin"])).realm("a\"b");
-    let refused = ask(&filter, None).unwrap_err();
-    assert_eq!(challenges(&refused), ["Bearer realm=\"ab\""]);
+    let rejected = ask(&filter, None).unwrap_err();
+    assert_eq!(challenges(&rejected), ["Bearer realm=\"ab\""]);
     // What never met a gateway of ours is nobody's either.
     let (mut bare, ()) = http::Request::new(()).into_parts();
-    let Flow::Refuse(refused) = filter.apply(&mut bare) else { panic!("let through") };
-    assert_eq!(refused.reason(), Reason::Unauthenticated);
+    let Flow::Reject(rejected) = filter.apply(&mut bare) else { panic!("let through") };
+    assert_eq!(rejected.reason(), Reason::Unauthenticated);
 }
 
 #[test]
@@ -158,29 +158,29 @@ fn claims() {
 #[test]
 fn who_lacks_scopes_is_told_which() {
     let all = Requirements::new().scopes_all(["read", "delete"]);
-    let refused = refusal(all.clone(), ada());
-    assert_eq!(refused.detail(), "the scopes do not suffice");
+    let rejected = rejection(all.clone(), ada());
+    assert_eq!(rejected.detail(), "the scopes do not suffice");
     assert_eq!(
-        challenges(&refused),
+        challenges(&rejected),
         ["Bearer realm=\"gateway\", error=\"insufficient_scope\", scope=\"read delete\""],
     );
     let any = Requirements::new().scopes_any(["delete", "del\"ete"]);
     assert_eq!(
-        challenges(&refusal(any.clone(), ada())),
+        challenges(&rejection(any.clone(), ada())),
         ["Bearer realm=\"gateway\", error=\"insufficient_scope\", scope=\"delete delete\""],
     );
     let both = all.clone().scopes_any(["sweep"]);
-    assert!(challenges(&refusal(both, ada()))[0].contains("scope=\"read delete sweep\""));
+    assert!(challenges(&rejection(both, ada()))[0].contains("scope=\"read delete sweep\""));
     let met = all.clone().scopes_any(["write"]);
-    assert!(challenges(&refusal(met, ada()))[0].contains("scope=\"read delete\""));
+    assert!(challenges(&rejection(met, ada()))[0].contains("scope=\"read delete\""));
     // Scopes are of tokens: a key cannot be had with more of them.
     let mut key = ada();
     key.method = "api_key";
-    assert!(challenges(&refusal(all, key)).is_empty());
+    assert!(challenges(&rejection(all, key)).is_empty());
     let roles = Requirements::new().roles_any(["root"]).scopes_all(["read"]);
-    let refused = refusal(roles, ada());
-    assert!(challenges(&refused).is_empty());
-    assert_eq!(refused.detail(), "the roles do not suffice");
+    let rejected = rejection(roles, ada());
+    assert!(challenges(&rejected).is_empty());
+    assert_eq!(rejected.detail(), "the roles do not suffice");
 }
 
 /// Says who is calling, as a layer of authentication does.
@@ -231,7 +231,7 @@ impl Authenticator for Knows {
         match request.headers().get("x-name") {
             None => Authentication::Missing,
             Some(name) if name != "ada" => {
-                Authentication::Refused(Reason::CredentialsInvalid.into())
+                Authentication::Rejected(Reason::CredentialsInvalid.into())
             }
             Some(_) if self.later => Authentication::Pending(Box::pin(async {
                 Authentication::Known(Identity::new(ada()))
@@ -257,16 +257,17 @@ async fn credentials_of_one_kind_are_of_some_only() {
         let may = Requirements::new().scopes_all(["read"]).roles_any(["admin"]);
         let passed = restricted(later, may.clone(), Some("ada")).await;
         assert_eq!(passed.unwrap().status(), StatusCode::NO_CONTENT);
-        let refused = restricted(later, Requirements::new().roles_any(["root"]), Some("ada")).await;
-        assert_eq!(refused.unwrap_err().reason(), Reason::Forbidden);
+        let rejected =
+            restricted(later, Requirements::new().roles_any(["root"]), Some("ada")).await;
+        assert_eq!(rejected.unwrap_err().reason(), Reason::Forbidden);
         let scopes = Requirements::new().scopes_all(["delete"]);
-        let refused = restricted(later, scopes, Some("ada")).await.unwrap_err();
+        let rejected = restricted(later, scopes, Some("ada")).await.unwrap_err();
         let expected = "Bearer realm=\"orders\", error=\"insufficient_scope\", scope=\"delete\"";
-        assert_eq!(challenges(&refused), [expected]);
-        let refused = restricted(later, may.clone(), Some("eve")).await.unwrap_err();
-        assert_eq!(refused.reason(), Reason::CredentialsInvalid);
-        let refused = restricted(later, may, None).await.unwrap_err();
-        assert_eq!(refused.reason(), Reason::Unauthenticated);
+        assert_eq!(challenges(&rejected), [expected]);
+        let rejected = restricted(later, may.clone(), Some("eve")).await.unwrap_err();
+        assert_eq!(rejected.reason(), Reason::CredentialsInvalid);
+        let rejected = restricted(later, may, None).await.unwrap_err();
+        assert_eq!(rejected.reason(), Reason::Unauthenticated);
     }
 }
 
@@ -274,8 +275,8 @@ async fn credentials_of_one_kind_are_of_some_only() {
 async fn a_filter_outside_of_any_gateway_lets_nobody_pass() {
     let answer = Module::new(FixedResponse::new(StatusCode::NO_CONTENT));
     let service = FilterLayer::new(AuthorizeFilter::new(Requirements::new())).layer(answer);
-    let refused = service.oneshot(Request::new(Body::empty())).await.unwrap_err();
-    assert_eq!(refused.reason(), Reason::Unauthenticated);
+    let rejected = service.oneshot(Request::new(Body::empty())).await.unwrap_err();
+    assert_eq!(rejected.reason(), Reason::Unauthenticated);
 }
 
 #[cfg(feature = "cel")]
@@ -297,24 +298,24 @@ mod expressions {
     }
 
     #[test]
-    fn what_cannot_be_evaluated_is_refused_without_a_word() {
-        let refused = refusal(expression("principal.claims.secret == 'x'"), ada());
-        assert_eq!(refused.reason(), Reason::Forbidden);
-        assert_eq!(refused.detail(), "the policy does not allow it");
-        assert!(challenges(&refused).is_empty());
+    fn what_cannot_be_evaluated_is_rejected_without_a_word() {
+        let rejected = rejection(expression("principal.claims.secret == 'x'"), ada());
+        assert_eq!(rejected.reason(), Reason::Forbidden);
+        assert_eq!(rejected.detail(), "the policy does not allow it");
+        assert!(challenges(&rejected).is_empty());
     }
 
     #[tokio::test]
     async fn an_expression_is_never_true_where_there_is_no_request() {
-        let refused = restricted(false, expression("true"), Some("ada")).await.unwrap_err();
-        assert_eq!(refused.reason(), Reason::Forbidden);
+        let rejected = restricted(false, expression("true"), Some("ada")).await.unwrap_err();
+        assert_eq!(rejected.reason(), Reason::Forbidden);
     }
 
     #[test]
     fn no_expression_lets_nobody_pass() {
         for source in ["true", "request.method == 'GET'", "!has(principal.claims.banned)"] {
-            let refused = ask(&AuthorizeFilter::new(expression(source)), None).unwrap_err();
-            assert_eq!(refused.reason(), Reason::Unauthenticated, "{source}");
+            let rejected = ask(&AuthorizeFilter::new(expression(source)), None).unwrap_err();
+            assert_eq!(rejected.reason(), Reason::Unauthenticated, "{source}");
         }
     }
 

@@ -1,5 +1,6 @@
 //! [`BasicAuthenticator`].
 
+use crate::auth::credentials::CredentialHandling;
 use std::borrow::Cow;
 use std::slice;
 use std::sync::Arc;
@@ -9,12 +10,12 @@ use base64::engine::general_purpose::STANDARD;
 use gateway_core::{Error, Reason, Request, RequestContext, RequestExt};
 use http::header::{HeaderName, HeaderValue, WWW_AUTHENTICATE};
 
-use super::fault::BasicFault;
+use super::fault::BasicAuthRejection;
 use super::users::MAX_NAME;
 use super::verifier::{BasicVerifier, Checked};
 use crate::auth::credentials::remove_credentials;
 use crate::auth::{
-    Authentication, Authenticator, Challenge, CredentialFault, CredentialSource, Identity,
+    Authentication, Authenticator, Challenge, CredentialRejection, CredentialSource, Identity,
 };
 
 const SCHEME: &str = "Basic";
@@ -36,7 +37,7 @@ pub struct BasicAuthenticator {
 struct Settings {
     verifier: BasicVerifier,
     source: CredentialSource,
-    keep: bool,
+    credentials: CredentialHandling,
     realm: String,
 }
 
@@ -46,15 +47,15 @@ impl BasicAuthenticator {
         let settings = Settings {
             verifier,
             source: CredentialSource::Authorization(Cow::Borrowed(SCHEME)),
-            keep: false,
+            credentials: CredentialHandling::Drop,
             realm: "gateway".to_owned(),
         };
         Self { settings: Arc::new(settings) }
     }
 
     /// Whether the upstream gets name and password. Default: it does not.
-    pub fn keep(mut self, keep: bool) -> Self {
-        self.own().keep = keep;
+    pub fn credentials(mut self, credentials: CredentialHandling) -> Self {
+        self.own().credentials = credentials;
         self
     }
 
@@ -81,7 +82,7 @@ impl Settings {
         Challenge::new(SCHEME, &self.realm).parameter("charset", "UTF-8").value()
     }
 
-    fn refused(&self, fault: BasicFault) -> Error {
+    fn rejected(&self, fault: BasicAuthRejection) -> Error {
         let error = Error::from(fault);
         match error.reason() {
             Reason::CredentialsInvalid => error.with_field(WWW_AUTHENTICATE, self.challenge()),
@@ -92,47 +93,47 @@ impl Settings {
 
 /// Name and password of `credentials` (RFC 7617, section 2): UTF-8 without control characters, the
 /// name up to the first colon.
-fn decode(credentials: &str) -> Result<(String, usize), BasicFault> {
+fn decode(credentials: &str) -> Result<(String, usize), BasicAuthRejection> {
     if credentials.len() > MAX_CREDENTIALS {
-        return Err(BasicFault::Malformed);
+        return Err(BasicAuthRejection::Malformed);
     }
-    let bytes = STANDARD.decode(credentials).map_err(|_| BasicFault::Malformed)?;
-    let text = String::from_utf8(bytes).map_err(|_| BasicFault::Malformed)?;
-    let colon = text.find(':').ok_or(BasicFault::Malformed)?;
+    let bytes = STANDARD.decode(credentials).map_err(|_| BasicAuthRejection::Malformed)?;
+    let text = String::from_utf8(bytes).map_err(|_| BasicAuthRejection::Malformed)?;
+    let colon = text.find(':').ok_or(BasicAuthRejection::Malformed)?;
     let good = (1..=MAX_NAME).contains(&colon)
         && text.len() - colon - 1 <= MAX_PASSWORD
         && !text.chars().any(char::is_control);
-    if good { Ok((text, colon)) } else { Err(BasicFault::Malformed) }
+    if good { Ok((text, colon)) } else { Err(BasicAuthRejection::Malformed) }
 }
 
 impl Authenticator for BasicAuthenticator {
     fn authenticate(&self, request: &Request) -> Authentication {
         let settings = &self.settings;
-        let refused = |fault| Authentication::Refused(settings.refused(fault));
+        let rejected = |fault| Authentication::Rejected(settings.rejected(fault));
         let (text, colon) = match settings.source.find(request) {
             Ok(None) => return Authentication::Missing,
             Ok(Some(credentials)) => match decode(credentials) {
                 Ok(decoded) => decoded,
-                Err(fault) => return refused(fault),
+                Err(fault) => return rejected(fault),
             },
-            Err(fault) => return refused(fault.into()),
+            Err(fault) => return rejected(fault.into()),
         };
         let (name, password) = (&text[..colon], &text[colon + 1..]);
         let client = request.context().and_then(RequestContext::client_ip);
         match settings.verifier.check(name, password, client) {
             Checked::Right(identity) => Authentication::Known(identity),
-            Checked::Refused(fault) => refused(fault),
+            Checked::Rejected(fault) => rejected(fault),
             Checked::Waits(verified) => {
                 let settings = Arc::clone(settings);
                 Authentication::Pending(Box::pin(async move {
-                    verified.await.map_err(|fault| settings.refused(fault)).into()
+                    verified.await.map_err(|fault| settings.rejected(fault)).into()
                 }))
             }
         }
     }
 
     fn admitted(&self, request: &mut Request, _: &Identity) {
-        if !self.settings.keep {
+        if self.settings.credentials == CredentialHandling::Drop {
             remove_credentials(slice::from_ref(&self.settings.source), request);
         }
     }
@@ -145,16 +146,16 @@ impl Authenticator for BasicAuthenticator {
         slice::from_ref(&self.settings.source)
     }
 
-    fn owned_fields(&self) -> &[HeaderName] {
+    fn reserved_headers(&self) -> &[HeaderName] {
         self.settings.verifier.forward().names()
     }
 }
 
-impl From<CredentialFault> for BasicFault {
-    fn from(fault: CredentialFault) -> Self {
+impl From<CredentialRejection> for BasicAuthRejection {
+    fn from(fault: CredentialRejection) -> Self {
         match fault {
-            CredentialFault::Several => Self::Several,
-            CredentialFault::Malformed => Self::Malformed,
+            CredentialRejection::Several => Self::Several,
+            CredentialRejection::Malformed => Self::Malformed,
         }
     }
 }
@@ -163,7 +164,7 @@ impl From<CredentialFault> for BasicFault {
 mod tests {
     use super::*;
 
-    fn parts(credentials: &str) -> Result<(String, String), BasicFault> {
+    fn parts(credentials: &str) -> Result<(String, String), BasicAuthRejection> {
         let (text, colon) = decode(credentials)?;
         Ok((text[..colon].to_owned(), text[colon + 1..].to_owned()))
     }
@@ -179,13 +180,17 @@ mod tests {
         let long = format!("a:{}", "x".repeat(MAX_PASSWORD));
         assert!(parts(&STANDARD.encode(&long)).is_ok());
         for wrong in ["a", ":b", "a:b\0", "a\u{7f}:b", "a:b\r\nx: y", &format!("{long}x")] {
-            assert_eq!(parts(&STANDARD.encode(wrong)), Err(BasicFault::Malformed), "{wrong:?}");
+            assert_eq!(
+                parts(&STANDARD.encode(wrong)),
+                Err(BasicAuthRejection::Malformed),
+                "{wrong:?}"
+            );
         }
         let name = format!("{}:b", "n".repeat(MAX_NAME + 1));
-        assert_eq!(parts(&STANDARD.encode(name)), Err(BasicFault::Malformed));
+        assert_eq!(parts(&STANDARD.encode(name)), Err(BasicAuthRejection::Malformed));
         // No padding, stray bits, another alphabet, no UTF-8.
         for wrong in ["QWxhZGRpbjpvcGVuIHNlc2FtZQ", "YTpi=", "YTpj_w==", "YTr/", "!", ""] {
-            assert_eq!(parts(wrong), Err(BasicFault::Malformed), "{wrong}");
+            assert_eq!(parts(wrong), Err(BasicAuthRejection::Malformed), "{wrong}");
         }
     }
 }

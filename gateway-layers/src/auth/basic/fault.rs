@@ -1,4 +1,4 @@
-//! [`BasicFault`]: why a name and a password are not taken.
+//! [`BasicAuthRejection`]: why a name and a password are not taken.
 
 use std::fmt;
 use std::time::Duration;
@@ -11,7 +11,7 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// Why a name and a password are not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum BasicFault {
+pub enum BasicAuthRejection {
     /// They are not what RFC 7617 says.
     Malformed,
     /// There are two of them.
@@ -24,7 +24,7 @@ pub enum BasicFault {
     Busy,
 }
 
-impl BasicFault {
+impl BasicAuthRejection {
     /// For people.
     pub const fn text(self) -> &'static str {
         match self {
@@ -45,17 +45,17 @@ impl BasicFault {
     }
 }
 
-impl fmt::Display for BasicFault {
+impl fmt::Display for BasicAuthRejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.text())
     }
 }
 
-impl std::error::Error for BasicFault {}
+impl std::error::Error for BasicAuthRejection {}
 
-impl From<BasicFault> for Error {
-    fn from(fault: BasicFault) -> Self {
+impl From<BasicAuthRejection> for Error {
+    fn from(fault: BasicAuthRejection) -> Self {
         let error = Self::new(fault.reason()).with_detail(fault.text());
-        if fault == BasicFault::Busy { error.with_retry_after(AGAIN) } else { error }
+        if fault == BasicAuthRejection::Busy { error.with_retry_after(AGAIN) } else { error }
     }
 }

@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_hash_is_refused_and_not_repeated() {
+    fn what_is_no_hash_is_rejected_and_not_repeated() {
         let cheap = bcrypt::hash("x", 4).unwrap();
         let dear = cheap.replacen("$04$", "$16$", 1);
         assert_eq!(PasswordHash::parse(&dear), Err(HashError::Cost));

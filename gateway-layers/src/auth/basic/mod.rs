@@ -45,10 +45,10 @@ mod users;
 mod verifier;
 
 pub use self::authenticator::BasicAuthenticator;
-pub use self::fault::BasicFault;
+pub use self::fault::BasicAuthRejection;
 pub use self::hash::{HashError, PasswordHash};
 pub use self::users::{BasicUser, BasicUsers, MAX_USERS, UserError, UsersError};
 pub use self::verifier::{
-    BasicStatus, BasicVerifier, BasicVerifierBuilder, DEFAULT_CACHED, DEFAULT_DEADLINE,
-    DEFAULT_NEGATIVE_TTL, DEFAULT_QUEUE, DEFAULT_TTL,
+    BasicStatus, BasicVerifier, BasicVerifierBuilder, DEFAULT_CACHED, DEFAULT_NEGATIVE_TTL,
+    DEFAULT_QUEUE, DEFAULT_TIMEOUT, DEFAULT_TTL,
 };

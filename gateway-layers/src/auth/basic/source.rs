@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use gateway_core::{Live, Tasks};
+use gateway_core::{Swap, Tasks};
 use tokio::runtime::Handle;
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
@@ -29,7 +29,7 @@ pub(super) struct UserSource {
 
 struct Shared {
     file: Option<PathBuf>,
-    users: Live<BasicUsers>,
+    users: Swap<BasicUsers>,
     /// Counts their changes.
     generation: AtomicU64,
     seen: Mutex<Seen>,
@@ -53,7 +53,7 @@ impl UserSource {
     fn new(file: Option<PathBuf>, users: BasicUsers, seen: Seen) -> Self {
         let shared = Shared {
             file,
-            users: Live::new(users),
+            users: Swap::new(users),
             generation: AtomicU64::new(0),
             seen: Mutex::new(seen),
             trouble: Mutex::new(None),

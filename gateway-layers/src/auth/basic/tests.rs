@@ -1,5 +1,6 @@
 //! Names and passwords through the layer.
 
+use crate::auth::credentials::CredentialHandling;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -79,7 +80,7 @@ async fn a_user_is_known_by_name_and_password_and_the_upstream_gets_neither() {
     }
     // It was paid for once.
     assert_eq!(authenticator.verifier().status().verified, 1);
-    let kept = authenticator.keep(true);
+    let kept = authenticator.credentials(CredentialHandling::Keep);
     let line = basic("alice", "open sesame");
     let response = call(&kept, request(&[&line])).await.unwrap();
     assert_eq!(response.headers()[AUTHORIZATION], line);
@@ -88,7 +89,7 @@ async fn a_user_is_known_by_name_and_password_and_the_upstream_gets_neither() {
 #[tokio::test]
 async fn who_is_wrong_is_not_told_what_is_wrong_and_is_challenged_in_utf_8() {
     let authenticator = BasicAuthenticator::new(verifier().build().unwrap()).realm("staff \"x\"");
-    let refused = async |lines: &[&str]| {
+    let rejected = async |lines: &[&str]| {
         let error = call(&authenticator, request(lines)).await.map(drop).unwrap_err();
         let challenge = error.fields().iter().find(|(name, _)| name == WWW_AUTHENTICATE);
         assert_eq!(challenge.unwrap().1, "Basic realm=\"staff x\", charset=\"UTF-8\"");
@@ -96,17 +97,17 @@ async fn who_is_wrong_is_not_told_what_is_wrong_and_is_challenged_in_utf_8() {
         assert!(!printed.contains("planted") && !printed.contains("$2"), "{printed}");
         (error.reason(), error.detail().to_owned())
     };
-    assert_eq!(refused(&[]).await.0, Reason::Unauthenticated);
-    assert_eq!(refused(&["Bearer x"]).await.0, Reason::Unauthenticated);
-    let invalid = |fault: BasicFault| (Reason::CredentialsInvalid, fault.text().to_owned());
-    let password = refused(&[&basic("alice", "planted-secret")]).await;
-    let name = refused(&[&basic("carol", "planted-secret")]).await;
-    assert_eq!(password, invalid(BasicFault::Wrong));
+    assert_eq!(rejected(&[]).await.0, Reason::Unauthenticated);
+    assert_eq!(rejected(&["Bearer x"]).await.0, Reason::Unauthenticated);
+    let invalid = |fault: BasicAuthRejection| (Reason::CredentialsInvalid, fault.text().to_owned());
+    let password = rejected(&[&basic("alice", "planted-secret")]).await;
+    let name = rejected(&[&basic("carol", "planted-secret")]).await;
+    assert_eq!(password, invalid(BasicAuthRejection::Wrong));
     assert_eq!(name, password);
-    assert_eq!(refused(&["Basic !"]).await, invalid(BasicFault::Malformed));
+    assert_eq!(rejected(&["Basic !"]).await, invalid(BasicAuthRejection::Malformed));
     let line = basic("alice", "open sesame");
-    assert_eq!(refused(&[&line, &line]).await, invalid(BasicFault::Several));
-    assert_eq!(refused(&[&format!("{line}, {line}")]).await, invalid(BasicFault::Several));
+    assert_eq!(rejected(&[&line, &line]).await, invalid(BasicAuthRejection::Several));
+    assert_eq!(rejected(&[&format!("{line}, {line}")]).await, invalid(BasicAuthRejection::Several));
 }
 
 #[tokio::test]
@@ -116,7 +117,7 @@ async fn a_name_that_nobody_has_costs_a_verification_and_is_never_right() {
     for password in ["open sesame", "another"] {
         for number in 0..8 {
             let name = format!("nobody-{number}");
-            assert_eq!(verifier.verify(&name, password).await, Err(BasicFault::Wrong));
+            assert_eq!(verifier.verify(&name, password).await, Err(BasicAuthRejection::Wrong));
         }
     }
     assert_eq!(verifier.status().verified, 16);
@@ -130,8 +131,8 @@ async fn the_same_credentials_at_once_are_verified_once() {
     assert_eq!(verifier.status().verified, 1);
     // And one client that has an old password and does not stop.
     let all = join_all((0..50).map(|_| verifier.verify("alice", "old"))).await;
-    assert!(all.into_iter().all(|one| one == Err(BasicFault::Wrong)));
-    assert_eq!(verifier.verify("alice", "old").await, Err(BasicFault::Wrong));
+    assert!(all.into_iter().all(|one| one == Err(BasicAuthRejection::Wrong)));
+    assert_eq!(verifier.verify("alice", "old").await, Err(BasicAuthRejection::Wrong));
     assert_eq!(verifier.status().verified, 2);
 }
 
@@ -158,11 +159,11 @@ async fn a_flood_waits_in_a_short_queue_and_known_users_pass_it() {
     let flood = join_all(flood.iter().map(|password| verifier.verify("alice", password)));
     let (flood, known) = tokio::join!(flood, verifier.verify("alice", "a"));
     assert!(known.is_ok());
-    let busy = flood.iter().filter(|one| **one == Err(BasicFault::Busy)).count();
-    let wrong = flood.iter().filter(|one| **one == Err(BasicFault::Wrong)).count();
+    let busy = flood.iter().filter(|one| **one == Err(BasicAuthRejection::Busy)).count();
+    let wrong = flood.iter().filter(|one| **one == Err(BasicAuthRejection::Wrong)).count();
     assert_eq!((busy, wrong), (96, 4));
-    assert_eq!(verifier.status().refused, 96);
-    let error = Error::from(BasicFault::Busy);
+    assert_eq!(verifier.status().rejected, 96);
+    let error = Error::from(BasicAuthRejection::Busy);
     assert_eq!(error.reason(), Reason::IdentityUnavailable);
     assert_eq!(error.retry_after(), Some(Duration::from_secs(1)));
     // And those who have given up keep nobody out.
@@ -171,7 +172,7 @@ async fn a_flood_waits_in_a_short_queue_and_known_users_pass_it() {
         let verifier = verifier.clone();
         async move { verifier.verify("alice", &password).await }
     })));
-    assert_eq!(verifier.verify("alice", "late").await, Err(BasicFault::Wrong));
+    assert_eq!(verifier.verify("alice", "late").await, Err(BasicAuthRejection::Wrong));
 }
 
 #[tokio::test]
@@ -180,7 +181,7 @@ async fn what_was_tried_is_kept_within_bounds_and_under_no_password() {
     verifier.verify("alice", "open sesame").await.unwrap();
     for number in 0..200 {
         let wrong = verifier.verify("alice", &format!("planted-{number}")).await;
-        assert_eq!(wrong, Err(BasicFault::Wrong));
+        assert_eq!(wrong, Err(BasicAuthRejection::Wrong));
     }
     // Wrong ones push out none that is right.
     verifier.verify("alice", "open sesame").await.unwrap();
@@ -188,14 +189,14 @@ async fn what_was_tried_is_kept_within_bounds_and_under_no_password() {
     assert_eq!(verifier.status().cached, 1);
     // One hash for one pair, however the two are cut.
     let known = verifier.verify("alic", "eopen sesame").await;
-    assert_eq!(known, Err(BasicFault::Wrong));
+    assert_eq!(known, Err(BasicAuthRejection::Wrong));
 }
 
 #[tokio::test]
-async fn a_user_who_cannot_be_told_is_refused() {
+async fn a_user_who_cannot_be_told_is_rejected() {
     let forward = Forward::new().field(HeaderName::from_static("x-tenant"), "tenant");
     let verifier = verifier().forward(forward).build().unwrap();
-    assert_eq!(verifier.verify("bob", "another").await, Err(BasicFault::Untold));
+    assert_eq!(verifier.verify("bob", "another").await, Err(BasicAuthRejection::Untold));
     assert!(verifier.verify("alice", "open sesame").await.is_ok());
 }
 
@@ -222,7 +223,7 @@ async fn a_file_of_users_is_followed_as_a_whole_and_who_is_taken_out_is_forgotte
     assert!(verifier.verify("alice", "secret").await.is_ok());
     std::fs::write(&path, format!("{}{}", line("bob"), line("carol"))).unwrap();
     until(&|status| status.users == 2).await;
-    assert_eq!(verifier.verify("alice", "secret").await, Err(BasicFault::Wrong));
+    assert_eq!(verifier.verify("alice", "secret").await, Err(BasicAuthRejection::Wrong));
     assert!(verifier.verify("bob", "secret").await.is_ok());
     std::fs::remove_file(&path).unwrap();
     assert!(BasicVerifier::from_file("staff", &path).is_err());

@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_that_are_none_are_refused_with_their_place_and_without_their_hash() {
+    fn lines_that_are_none_are_rejected_with_their_place_and_without_their_hash() {
         let read = |text: &str| BasicUsers::from_htpasswd(text).unwrap_err();
         assert_eq!(read("# nobody\n"), UsersError::None);
         let line = |line, problem| UsersError::Line { line, problem };

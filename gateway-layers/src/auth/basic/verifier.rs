@@ -17,7 +17,7 @@ use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout};
 
-use super::fault::BasicFault;
+use super::fault::BasicAuthRejection;
 use super::places::Places;
 use super::source::UserSource;
 use super::users::{BasicUser, BasicUsers, UsersError};
@@ -45,13 +45,13 @@ pub const DEFAULT_QUEUE: usize = 64;
 const SHARE: usize = 4;
 
 /// A request waits for its verification at most so long.
-pub const DEFAULT_DEADLINE: Duration = Duration::from_secs(5);
+pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Names and passwords, and what was found out about them. Cheap to clone; clones are the same.
 ///
 /// A verification takes a thread of the runtime's blocking pool, a few at a time; others wait in a
-/// queue with a limit, of which one client address takes a quarter at most, and more are refused
-/// ([`BasicFault::Busy`]). What came of it is remembered
+/// queue with a limit, of which one client address takes a quarter at most, and more are rejected
+/// ([`BasicAuthRejection::Busy`]). What came of it is remembered
 /// under a hash with a key of this process, so that it is paid once.
 ///
 /// A name that nobody has is verified against the hash of one of the users, which costs the same,
@@ -66,7 +66,7 @@ struct Shared {
     users: UserSource,
     forward: Forward,
     key: hmac::Key,
-    deadline: Duration,
+    timeout: Duration,
     ttl: Duration,
     negative_ttl: Duration,
     right: Option<quick_cache::sync::Cache<Seal, Arc<Right>>>,
@@ -75,13 +75,13 @@ struct Shared {
     flights: Flights<Seal, Verified>,
     places: Places,
     verified: AtomicU64,
-    refused: AtomicU64,
+    rejected: AtomicU64,
 }
 
 /// What a name and a password are remembered under.
 type Seal = [u8; 32];
 
-type Verified = Result<Identity, BasicFault>;
+type Verified = Result<Identity, BasicAuthRejection>;
 
 struct Right {
     identity: Identity,
@@ -107,7 +107,7 @@ pub struct BasicVerifierBuilder {
     negative_ttl: Duration,
     jobs: usize,
     queue: usize,
-    deadline: Duration,
+    timeout: Duration,
 }
 
 impl BasicVerifierBuilder {
@@ -150,8 +150,8 @@ impl BasicVerifierBuilder {
     }
 
     /// A request waits for its verification at most so long. Default: 5 s.
-    pub fn deadline(mut self, deadline: Duration) -> Self {
-        self.deadline = deadline;
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
         self
     }
 
@@ -164,7 +164,7 @@ impl BasicVerifierBuilder {
             users: self.users,
             forward: self.forward,
             key,
-            deadline: self.deadline,
+            timeout: self.timeout,
             right: cache(self.ttl).then(|| quick_cache::sync::Cache::new(self.cached)),
             wrong: cache(self.negative_ttl).then(|| quick_cache::sync::Cache::new(self.cached)),
             ttl: self.ttl,
@@ -173,7 +173,7 @@ impl BasicVerifierBuilder {
             flights: Flights::new(self.jobs + self.queue),
             places: Places::new((self.jobs + self.queue).div_ceil(SHARE)),
             verified: AtomicU64::new(0),
-            refused: AtomicU64::new(0),
+            rejected: AtomicU64::new(0),
         };
         Some(BasicVerifier { shared: Arc::new(shared) })
     }
@@ -194,13 +194,13 @@ pub struct BasicStatus {
     /// How often a password was verified.
     pub verified: u64,
     /// How often one was not, because too many were.
-    pub refused: u64,
+    pub rejected: u64,
 }
 
 /// What is known of a name and a password.
 pub(super) enum Checked {
     Right(Identity),
-    Refused(BasicFault),
+    Rejected(BasicAuthRejection),
     /// They have to be verified.
     Waits(Pin<Box<dyn Future<Output = Verified> + Send>>),
 }
@@ -235,7 +235,7 @@ impl BasicVerifier {
             negative_ttl: DEFAULT_NEGATIVE_TTL,
             jobs: available_parallelism().map_or(1, |threads| (threads.get() / 2).max(1)),
             queue: DEFAULT_QUEUE,
-            deadline: DEFAULT_DEADLINE,
+            timeout: DEFAULT_TIMEOUT,
         }
     }
 
@@ -253,7 +253,7 @@ impl BasicVerifier {
             trouble: shared.users.trouble(),
             cached: shared.right.as_ref().map_or(0, quick_cache::sync::Cache::len),
             verified: shared.verified.load(Ordering::Relaxed),
-            refused: shared.refused.load(Ordering::Relaxed),
+            rejected: shared.rejected.load(Ordering::Relaxed),
         }
     }
 
@@ -262,10 +262,14 @@ impl BasicVerifier {
     /// # Errors
     ///
     /// Why it is not known.
-    pub async fn verify(&self, name: &str, password: &str) -> Result<Arc<Principal>, BasicFault> {
+    pub async fn verify(
+        &self,
+        name: &str,
+        password: &str,
+    ) -> Result<Arc<Principal>, BasicAuthRejection> {
         let identity = match self.check(name, password, None) {
             Checked::Right(identity) => identity,
-            Checked::Refused(fault) => return Err(fault),
+            Checked::Rejected(fault) => return Err(fault),
             Checked::Waits(verified) => verified.await?,
         };
         Ok(identity.principal)
@@ -281,7 +285,7 @@ impl BasicVerifier {
         shared.users.start();
         let seal = shared.seal(name, password);
         if let Some(known) = shared.known(&seal) {
-            return known.map_or_else(Checked::Refused, Checked::Right);
+            return known.map_or_else(Checked::Rejected, Checked::Right);
         }
         if let Some(flight) = shared.flights.find(&seal) {
             return Checked::Waits(Box::pin(flight));
@@ -299,8 +303,8 @@ impl BasicVerifier {
         match flight {
             Some(flight) => Checked::Waits(Box::pin(flight)),
             None => {
-                shared.refused.fetch_add(1, Ordering::Relaxed);
-                Checked::Refused(BasicFault::Busy)
+                shared.rejected.fetch_add(1, Ordering::Relaxed);
+                Checked::Rejected(BasicAuthRejection::Busy)
             }
         }
     }
@@ -327,13 +331,13 @@ impl Shared {
         }
         let wrong = self.wrong.as_ref().and_then(|wrong| wrong.get(seal));
         let wrong = wrong.filter(|one| now < one.until && one.generation == generation);
-        wrong.map(|_| Err(BasicFault::Wrong))
+        wrong.map(|_| Err(BasicAuthRejection::Wrong))
     }
 
     async fn verify(self: Arc<Self>, seal: Seal, name: String, password: String) -> Verified {
-        let until = Instant::now() + self.deadline;
-        let permit = timeout(self.deadline, Arc::clone(&self.jobs).acquire_owned()).await;
-        let Ok(Ok(permit)) = permit else { return Err(BasicFault::Busy) };
+        let until = Instant::now() + self.timeout;
+        let permit = timeout(self.timeout, Arc::clone(&self.jobs).acquire_owned()).await;
+        let Ok(Ok(permit)) = permit else { return Err(BasicAuthRejection::Busy) };
         self.verified.fetch_add(1, Ordering::Relaxed);
         let (users, generation) = self.users.users();
         let number = u64::from_le_bytes(seal_of_name(&self.key, &name));
@@ -345,16 +349,16 @@ impl Shared {
             (same && there).then(|| user.clone())
         });
         let left = until.saturating_duration_since(Instant::now());
-        let Ok(Ok(user)) = timeout(left, job).await else { return Err(BasicFault::Busy) };
+        let Ok(Ok(user)) = timeout(left, job).await else { return Err(BasicAuthRejection::Busy) };
         let now = Instant::now();
         let Some(user) = user else {
             if let Some(wrong) = &self.wrong {
                 wrong.insert(seal, Wrong { until: now + self.negative_ttl, generation });
             }
-            return Err(BasicFault::Wrong);
+            return Err(BasicAuthRejection::Wrong);
         };
         let principal = principal(&user, &self.name);
-        let fields = self.forward.of(&principal).map_err(|_| BasicFault::Untold)?;
+        let fields = self.forward.of(&principal).map_err(|_| BasicAuthRejection::Untold)?;
         let identity = Identity::new(principal).with_fields(fields);
         if let Some(right) = &self.right {
             let known = Right { identity: identity.clone(), until: now + self.ttl, generation };

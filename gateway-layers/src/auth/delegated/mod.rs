@@ -64,7 +64,7 @@ impl Delegated {
     /// `server` verifies tokens.
     pub fn new(server: RemoteServer) -> Self {
         let mut settings = Settings::new("delegated", server);
-        settings.question.refusals = vec![StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN];
+        settings.question.rejections = vec![StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN];
         Self { settings }
     }
 
@@ -87,8 +87,8 @@ impl Delegated {
 
     /// The statuses that say that a token is not good; all others but 200 say that the service
     /// cannot tell. Default: 401 and 403.
-    pub fn refusals(mut self, statuses: impl IntoIterator<Item = StatusCode>) -> Self {
-        self.settings.question.refusals = statuses.into_iter().collect();
+    pub fn rejected_statuses(mut self, statuses: impl IntoIterator<Item = StatusCode>) -> Self {
+        self.settings.question.rejections = statuses.into_iter().collect();
         self
     }
 

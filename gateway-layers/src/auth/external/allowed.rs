@@ -41,7 +41,7 @@ impl Allowed {
     pub(super) fn read(headers: &HeaderMap, settings: &Settings) -> Result<Self, Ambiguous> {
         Ok(Self {
             upstream: copied(headers, &settings.upstream_headers),
-            answer: copied(headers, &settings.answer_headers),
+            answer: copied(headers, &settings.response_headers),
             principal: settings.principal.read(headers)?.map(Arc::new),
         })
     }
@@ -59,7 +59,7 @@ impl Allowed {
         }
         let Some(context) = request.context() else { return };
         for (name, value) in &self.answer {
-            context.append_to_answer(name.clone(), value.clone());
+            context.append_response_header(name.clone(), value.clone());
         }
         if let Some(principal) = &self.principal {
             context.set_principal(Arc::clone(principal));

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use gateway_core::Module;
-use gateway_core::forwarded::is_owned;
+use gateway_core::forwarded::is_reserved;
 use http::header::{
     AUTHORIZATION, CACHE_CONTROL, HeaderName, HeaderValue, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE,
 };
@@ -19,7 +19,7 @@ use crate::auth::forward::Forward;
 /// The service has so much time. Default: 1 s.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Most bytes of the body of a refusal that the client gets: 64 KiB. A larger one is left away.
+/// Most bytes of the body of a rejection that the client gets: 64 KiB. A larger one is left away.
 pub const MAX_BODY: usize = 64 * 1024;
 
 /// Nothing takes, or holds for, more than this: an hour.
@@ -59,8 +59,8 @@ pub struct ExternalAuthBuilder {
     original: OriginalFields,
     identity: Forward,
     upstream_headers: Vec<HeaderName>,
-    answer_headers: Vec<HeaderName>,
-    refusal_headers: Vec<HeaderName>,
+    response_headers: Vec<HeaderName>,
+    rejection_headers: Vec<HeaderName>,
     principal: PrincipalFields,
     cache: Option<(Duration, usize)>,
 }
@@ -94,8 +94,8 @@ impl ExternalAuthBuilder {
             original: OriginalFields::default(),
             identity: Forward::new(),
             upstream_headers: Vec::new(),
-            answer_headers: Vec::new(),
-            refusal_headers: vec![WWW_AUTHENTICATE, LOCATION, RETRY_AFTER, CACHE_CONTROL],
+            response_headers: Vec::new(),
+            rejection_headers: vec![WWW_AUTHENTICATE, LOCATION, RETRY_AFTER, CACHE_CONTROL],
             principal: PrincipalFields::default(),
             cache: None,
         }
@@ -143,15 +143,15 @@ impl ExternalAuthBuilder {
 
     /// The fields of the answer to an allowed request that the client gets, beside those of the
     /// upstream, such as `set-cookie`. Default: none.
-    pub fn answer_headers(mut self, names: impl IntoIterator<Item = HeaderName>) -> Self {
-        self.answer_headers = names.into_iter().collect();
+    pub fn response_headers(mut self, names: impl IntoIterator<Item = HeaderName>) -> Self {
+        self.response_headers = names.into_iter().collect();
         self
     }
 
-    /// The fields of a refusal that the client gets, beside its status, its body and what describes
+    /// The fields of a rejection that the client gets, beside its status, its body and what describes
     /// that. Default: `www-authenticate`, `location`, `retry-after` and `cache-control`.
-    pub fn refusal_headers(mut self, names: impl IntoIterator<Item = HeaderName>) -> Self {
-        self.refusal_headers = names.into_iter().collect();
+    pub fn rejection_headers(mut self, names: impl IntoIterator<Item = HeaderName>) -> Self {
+        self.rejection_headers = names.into_iter().collect();
         self
     }
 
@@ -202,8 +202,8 @@ impl ExternalAuthBuilder {
             original: self.original,
             identity: self.identity,
             upstream_headers: self.upstream_headers.into(),
-            answer_headers: self.answer_headers,
-            refusal_headers: self.refusal_headers,
+            response_headers: self.response_headers,
+            rejection_headers: self.rejection_headers,
             principal: self.principal,
             cache: self.cache.map(|(ttl, entries)| Cache::new(ttl, entries)),
         };
@@ -216,13 +216,13 @@ impl ExternalAuthBuilder {
             ("original", self.original.names().into_iter().flatten().collect()),
             ("identity", self.identity.names().iter().collect()),
             ("upstream_headers", self.upstream_headers.iter().collect()),
-            ("answer_headers", self.answer_headers.iter().collect()),
-            ("refusal_headers", self.refusal_headers.iter().collect()),
+            ("response_headers", self.response_headers.iter().collect()),
+            ("rejection_headers", self.rejection_headers.iter().collect()),
         ];
         for (list, names) in lists {
             let wrong = names
                 .into_iter()
-                .find(|name| NOT_COPIED.contains(&name.as_str()) || is_owned(name.as_str()));
+                .find(|name| NOT_COPIED.contains(&name.as_str()) || is_reserved(name.as_str()));
             if let Some(name) = wrong {
                 return Err(ExternalAuthError::Field(name.clone(), list));
             }

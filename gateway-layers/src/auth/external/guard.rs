@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gateway_core::respond::{self, Caller};
+use gateway_core::respond::{self, ClientProtocol};
 use gateway_core::{Body, Error, Module, Reason, Request, Response};
 use http::header::{
     CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_TYPE, HeaderName, WWW_AUTHENTICATE,
@@ -20,7 +20,7 @@ use super::path::PathTemplate;
 use super::question::{OriginalFields, Question};
 use crate::auth::forward::Forward;
 use crate::guard::{Checked, Guard, GuardLayer, GuardService};
-use crate::http_client::{ReadFault, whole};
+use crate::http_client::{ReadError, whole};
 
 /// Somebody else decides about each request: a [`Guard`], and a layer of its own. Cheap to clone.
 /// See the [module](super).
@@ -39,8 +39,8 @@ pub(super) struct Settings {
     pub(super) original: OriginalFields,
     pub(super) identity: Forward,
     pub(super) upstream_headers: Arc<[HeaderName]>,
-    pub(super) answer_headers: Vec<HeaderName>,
-    pub(super) refusal_headers: Vec<HeaderName>,
+    pub(super) response_headers: Vec<HeaderName>,
+    pub(super) rejection_headers: Vec<HeaderName>,
     pub(super) principal: PrincipalFields,
     pub(super) cache: Option<Cache>,
 }
@@ -63,12 +63,12 @@ enum Undecided {
 /// What a service has decided.
 enum Decision {
     Allowed(Arc<Allowed>),
-    Refused(Response),
+    Rejected(Response),
 }
 
 impl ExternalAuth {
     /// `module` is asked at `path`, which may have a query, and `{subject}` and `{tenant}` of who is
-    /// calling in it: requests of nobody are refused then.
+    /// calling in it: requests of nobody are rejected then.
     pub fn builder(module: Module, path: impl Into<String>) -> ExternalAuthBuilder {
         ExternalAuthBuilder::new(module, path)
     }
@@ -78,7 +78,7 @@ impl ExternalAuth {
     }
 
     /// The fields that upstreams are told by the service and by nobody else.
-    pub fn owned_fields(&self) -> &[HeaderName] {
+    pub fn reserved_headers(&self) -> &[HeaderName] {
         &self.settings.upstream_headers
     }
 
@@ -89,8 +89,8 @@ impl ExternalAuth {
                 allowed.apply(request, &self.settings);
                 Checked::Pass
             }
-            Ok(Decision::Refused(answer)) => refuse(answer, request),
-            Err(error) => Checked::Refuse(error),
+            Ok(Decision::Rejected(answer)) => reject(answer, request),
+            Err(error) => Checked::Reject(error),
         }
     }
 }
@@ -107,7 +107,7 @@ impl Settings {
                 }
                 Ok(Decision::Allowed(allowed))
             }
-            Ok(refused) => Ok(refused),
+            Ok(rejected) => Ok(rejected),
             Err(Undecided::Late) if is_last => Err(Error::new(Reason::RouteTimeout)),
             // The cluster that was called has seen the same deadline pass.
             Err(Undecided::Exchange(cause))
@@ -139,23 +139,23 @@ impl Settings {
                 // Read, so that the connection can be used again. An answer that breaks off is
                 // none.
                 match whole(body, MAX_BODY).await {
-                    Err(ReadFault::Broken(error)) => Err(Undecided::Broken(error)),
+                    Err(ReadError::Broken(error)) => Err(Undecided::Broken(error)),
                     _ => Ok(Decision::Allowed(Arc::new(allowed))),
                 }
             }
             401 | 403 | 302 | 303 | 307 => {
-                let mut refusal = Response::new(Body::empty());
-                *refusal.status_mut() = head.status;
-                let headers = refusal.headers_mut();
-                headers.extend(copied(&head.headers, &self.refusal_headers));
-                // No less a refusal without it.
+                let mut rejection = Response::new(Body::empty());
+                *rejection.status_mut() = head.status;
+                let headers = rejection.headers_mut();
+                headers.extend(copied(&head.headers, &self.rejection_headers));
+                // No less a rejection without it.
                 let text = whole(body, MAX_BODY).await.unwrap_or_default();
                 if !text.is_empty() {
                     let about = [CONTENT_TYPE, CONTENT_ENCODING, CONTENT_LANGUAGE];
                     headers.extend(copied(&head.headers, &about));
-                    *refusal.body_mut() = Body::full(text);
+                    *rejection.body_mut() = Body::full(text);
                 }
-                Ok(Decision::Refused(refusal))
+                Ok(Decision::Rejected(rejection))
             }
             _ => Err(Undecided::Status(head.status)),
         }
@@ -163,12 +163,12 @@ impl Settings {
 }
 
 /// The service's answer, as the caller's protocol can have it.
-fn refuse(mut answer: Response, request: &Request) -> Checked {
+fn reject(mut answer: Response, request: &Request) -> Checked {
     let reason = match answer.status() {
         StatusCode::FORBIDDEN => Reason::Forbidden,
         _ => Reason::Unauthenticated,
     };
-    if Caller::of(request.method(), request.headers()) == Caller::Http {
+    if ClientProtocol::of(request.method(), request.headers()) == ClientProtocol::Http {
         let error = Error::new(reason).with_detail("rejected by external authorization");
         respond::mark(&mut answer, error);
         return Checked::Answer(answer);
@@ -176,14 +176,14 @@ fn refuse(mut answer: Response, request: &Request) -> Checked {
     let challenges = answer.headers().get_all(WWW_AUTHENTICATE).iter().cloned();
     let error = challenges
         .fold(Error::new(reason), |error, challenge| error.with_field(WWW_AUTHENTICATE, challenge));
-    Checked::Refuse(error)
+    Checked::Reject(error)
 }
 
 impl Guard for ExternalAuth {
     fn check(&self, request: &mut Request) -> Checked {
         let question = match self.settings.question(request) {
             Ok(question) => question,
-            Err(error) => return Checked::Refuse(error),
+            Err(error) => return Checked::Reject(error),
         };
         let cache = self.settings.cache.as_ref();
         let key = cache.map(|_| cache::key(&question.request));

@@ -7,7 +7,7 @@
 //! | the service | the request |
 //! | --- | --- |
 //! | 2xx | goes on, with the [`upstream_headers`](ExternalAuthBuilder::upstream_headers) of the answer and none of a client's |
-//! | 401, 403, 302, 303, 307 | is answered with this status, the [`refusal_headers`](ExternalAuthBuilder::refusal_headers) and the body |
+//! | 401, 403, 302, 303, 307 | is answered with this status, the [`rejection_headers`](ExternalAuthBuilder::rejection_headers) and the body |
 //! | anything else, too late, broken | fails with 503 [`IdentityUnavailable`](gateway_core::Reason::IdentityUnavailable) |
 //!
 //! There is no way to let requests pass while the service is away.

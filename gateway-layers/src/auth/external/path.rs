@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_that_cannot_be_asked_are_refused() {
+    fn paths_that_cannot_be_asked_are_rejected() {
         for path in ["", "check", "http://a/b", "/a b", "/{", "/{name}", "/{subject", "/é"] {
             assert!(PathTemplate::parse(path).is_err(), "{path}");
         }

@@ -95,14 +95,14 @@ impl Settings {
         let context = request.context();
         let target = context.and_then(RequestContext::target).unwrap_or(request.uri());
         let target = target.path_and_query().map_or("/", |target| target.as_str());
-        let host_asked = context.and_then(RequestContext::asked_host);
-        let host_asked = host_asked.or_else(|| request.headers().get(HOST));
+        let requested_host = context.and_then(RequestContext::requested_host);
+        let requested_host = requested_host.or_else(|| request.headers().get(HOST));
         let address = context.and_then(RequestContext::client_ip).map(|ip| ip.to_string());
         let [method, uri, host, client] = self.original.names();
         let values = [
             (method, HeaderValue::from_str(request.method().as_str()).ok()),
             (uri, HeaderValue::from_str(target).ok()),
-            (host, host_asked.cloned()),
+            (host, requested_host.cloned()),
             (client, address.and_then(|address| HeaderValue::try_from(address).ok())),
         ];
         let headers = asked.headers_mut();

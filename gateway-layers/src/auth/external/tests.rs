@@ -242,7 +242,7 @@ async fn what_the_service_says_goes_on_and_nothing_that_it_did_not_say() {
     for name in ["x-user-id", "x_user_id", "x-user_id", "x_user_roles", "x-other", "set-cookie"] {
         assert!(!headers.contains_key(name), "{name}");
     }
-    assert_eq!(external.owned_fields(), [USER, ROLES]);
+    assert_eq!(external.reserved_headers(), [USER, ROLES]);
 }
 
 #[tokio::test]
@@ -264,7 +264,7 @@ async fn what_the_service_says_cannot_be_said_behind_the_body() {
 }
 
 #[tokio::test]
-async fn a_refusal_is_the_services_answer() {
+async fn a_rejection_is_the_services_answer() {
     for status in [401, 403, 302, 303, 307] {
         let house = House::new(move |_| {
             let fields = [
@@ -292,7 +292,7 @@ async fn a_refusal_is_the_services_answer() {
 }
 
 #[tokio::test]
-async fn a_grpc_caller_gets_a_refusal_that_it_can_read() {
+async fn a_grpc_caller_gets_a_rejection_that_it_can_read() {
     for (status, reason) in
         [(401, Reason::Unauthenticated), (302, Reason::Unauthenticated), (403, Reason::Forbidden)]
     {
@@ -369,7 +369,7 @@ async fn a_service_that_stalls_or_breaks_off_lets_nobody_in() {
 }
 
 #[tokio::test]
-async fn a_refusal_with_megabytes_is_one_without_a_body() {
+async fn a_rejection_with_megabytes_is_one_without_a_body() {
     let house = House::new(|_| {
         let mut response = Response::new(Body::full(vec![b'x'; MAX_BODY + 1]));
         *response.status_mut() = StatusCode::FORBIDDEN;
@@ -472,7 +472,7 @@ async fn what_was_allowed_holds_for_the_same_question_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn refusals_and_what_is_meant_for_one_client_are_not_kept() {
+async fn rejections_and_what_is_meant_for_one_client_are_not_kept() {
     let house = House::says(403, &[]);
     let cached = |house: &House| house.builder().cache(Duration::from_secs(10), 100);
     let external = cached(&house).build().unwrap();
@@ -483,7 +483,7 @@ async fn refusals_and_what_is_meant_for_one_client_are_not_kept() {
     house.sends(&external, request(&[])).await.unwrap_err();
     assert_eq!(house.asked.lock().unwrap().len(), 4);
     house.now(|_| Ok(response(200, &[("set-cookie", "session=1")], "")));
-    let external = cached(&house).answer_headers([http::header::SET_COOKIE]).build().unwrap();
+    let external = cached(&house).response_headers([http::header::SET_COOKIE]).build().unwrap();
     for _ in 0..3 {
         house.sends(&external, request(&[])).await.unwrap();
     }
@@ -522,8 +522,8 @@ fn what_cannot_be_meant_is_said_at_once() {
         at("/").headers([name("x-forwarded-for")]),
         at("/").upstream_headers([name("host")]),
         at("/").upstream_headers([name("x-gateway-origin")]),
-        at("/").answer_headers([name("transfer-encoding")]),
-        at("/").refusal_headers([name("content-length")]),
+        at("/").response_headers([name("transfer-encoding")]),
+        at("/").rejection_headers([name("content-length")]),
         at("/").identity(Forward::new().field(name("te"), "sub")),
     ] {
         assert!(matches!(fails(builder), ExternalAuthError::Field(..)));

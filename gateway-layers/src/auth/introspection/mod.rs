@@ -1,6 +1,6 @@
 //! [`Introspection`]: who is calling, by a token that its issuer is asked about (RFC 7662).
 //!
-//! For tokens that say nothing themselves, and for those that have to be refused as soon as they
+//! For tokens that say nothing themselves, and for those that have to be rejected as soon as they
 //! are revoked. What all that ask have in common (the cache, the deadline, what happens when the
 //! server is away) is told in [`remote`](super::remote).
 //!

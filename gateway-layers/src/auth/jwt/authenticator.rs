@@ -5,11 +5,11 @@ use std::sync::Arc;
 use gateway_core::{Error, Reason, Request};
 use http::header::{HeaderName, HeaderValue};
 
-use super::fault::TokenFault;
+use super::fault::TokenRejection;
 use super::verifier::{Checked, JwtVerifier, VerifyError};
 use crate::auth::credentials::remove_credentials;
 use crate::auth::{
-    Authentication, Authenticator, Authorization, Challenge, CredentialSource, Identity,
+    Authentication, Authenticator, Challenge, CredentialHandling, CredentialSource, Identity,
     find_credential,
 };
 
@@ -24,7 +24,7 @@ pub struct JwtAuthenticator {
 struct Settings {
     verifier: JwtVerifier,
     sources: Vec<CredentialSource>,
-    authorization: Authorization,
+    credentials: CredentialHandling,
     realm: String,
 }
 
@@ -34,22 +34,22 @@ impl JwtAuthenticator {
         let settings = Settings {
             verifier,
             sources: vec![CredentialSource::bearer()],
-            authorization: Authorization::default(),
+            credentials: CredentialHandling::Keep,
             realm: "gateway".to_owned(),
         };
         Self { settings: Arc::new(settings) }
     }
 
     /// Where tokens may stand. Default: in `Authorization: Bearer` only. A request with two is
-    /// refused.
+    /// rejected.
     pub fn from(mut self, sources: impl IntoIterator<Item = CredentialSource>) -> Self {
         self.own().sources = sources.into_iter().collect();
         self
     }
 
     /// What becomes of a token once it has been verified. Default: the upstream gets it.
-    pub fn authorization(mut self, authorization: Authorization) -> Self {
-        self.own().authorization = authorization;
+    pub fn credentials(mut self, credentials: CredentialHandling) -> Self {
+        self.own().credentials = credentials;
         self
     }
 
@@ -76,7 +76,9 @@ impl Authenticator for JwtAuthenticator {
             Ok(Some((_, token))) => token,
             Ok(None) => return Authentication::Missing,
             Err(fault) => {
-                return Authentication::Refused(settings.refused(&TokenFault::from(fault).into()));
+                return Authentication::Rejected(
+                    settings.error(&TokenRejection::from(fault).into()),
+                );
             }
         };
         match settings.verifier.check(token) {
@@ -87,14 +89,14 @@ impl Authenticator for JwtAuthenticator {
                 tokio::task::yield_now().await;
                 Authentication::Known(token.identity.clone())
             })),
-            Checked::Refused(why) => settings.rejected(token, &why),
+            Checked::Rejected(why) => settings.unrecognized_or_rejected(token, &why),
             Checked::Waits(flight) => {
                 let (settings, token) = (Arc::clone(settings), token.to_owned());
                 Authentication::Pending(Box::pin(async move {
                     flight.land().await;
                     match settings.verifier.check_again(&token) {
                         Ok(token) => Authentication::Known(token.identity.clone()),
-                        Err(why) => settings.rejected(&token, &why),
+                        Err(why) => settings.unrecognized_or_rejected(&token, &why),
                     }
                 }))
             }
@@ -102,7 +104,7 @@ impl Authenticator for JwtAuthenticator {
     }
 
     fn admitted(&self, request: &mut Request, _: &Identity) {
-        if self.settings.authorization == Authorization::Drop {
+        if self.settings.credentials == CredentialHandling::Drop {
             remove_credentials(&self.settings.sources, request);
         }
     }
@@ -115,25 +117,25 @@ impl Authenticator for JwtAuthenticator {
         &self.settings.sources
     }
 
-    fn owned_fields(&self) -> &[HeaderName] {
-        self.settings.verifier.owned_fields()
+    fn reserved_headers(&self) -> &[HeaderName] {
+        self.settings.verifier.reserved_headers()
     }
 }
 
 impl Settings {
     /// What is not a token of these issuers may be the credential of another kind.
-    fn rejected(&self, token: &str, why: &VerifyError) -> Authentication {
-        let error = self.refused(why);
+    fn unrecognized_or_rejected(&self, token: &str, why: &VerifyError) -> Authentication {
+        let error = self.error(why);
         match why {
             VerifyError::Token(_) if !self.verifier.is_issuer_of(token) => {
                 Authentication::Unrecognized(error)
             }
-            _ => Authentication::Refused(error),
+            _ => Authentication::Rejected(error),
         }
     }
 
     /// Why a token is of no use.
-    fn refused(&self, why: &VerifyError) -> Error {
+    fn error(&self, why: &VerifyError) -> Error {
         match why {
             VerifyError::Token(fault) => fault.error(&self.realm),
             VerifyError::KeysUnavailable(after) => {

@@ -10,17 +10,17 @@ use tokio::io::AsyncReadExt as _;
 use tokio::time::timeout;
 
 use super::json;
-use super::key_set::{KeySet, KeySetFault};
+use super::key_set::{KeySet, KeySetError};
 use super::keys::{Keys, Source};
 use super::url::Url;
-use crate::http_client::{ReadFault, modest, question, whole};
+use crate::http_client::{ReadError, modest, question, whole};
 
 /// Connections to one issuer: one fetch at a time, and one that has not ended yet.
 const MAX_CONNECTIONS: usize = 4;
 
 /// Why there are no keys. Nothing of an answer is repeated.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum FetchFault {
+pub(super) enum FetchError {
     #[error("took longer than it may")]
     Late,
     #[error("answered {}", .0.as_u16())]
@@ -36,14 +36,14 @@ pub(super) enum FetchFault {
     #[error("is no description of this issuer")]
     Description,
     #[error(transparent)]
-    Set(#[from] KeySetFault),
+    Set(#[from] KeySetError),
 }
 
-impl From<ReadFault> for FetchFault {
-    fn from(fault: ReadFault) -> Self {
+impl From<ReadError> for FetchError {
+    fn from(fault: ReadError) -> Self {
         match fault {
-            ReadFault::TooLarge(most) => Self::TooLarge(most),
-            ReadFault::Broken(error) => Self::Exchange(error),
+            ReadError::TooLarge(most) => Self::TooLarge(most),
+            ReadError::Broken(error) => Self::Exchange(error),
         }
     }
 }
@@ -67,13 +67,13 @@ impl Fetcher {
     }
 
     /// The keys as they are now.
-    pub(super) async fn fetch(&mut self) -> Result<KeySet, FetchFault> {
+    pub(super) async fn fetch(&mut self) -> Result<KeySet, FetchError> {
         let within = self.keys.timeout;
-        let bytes = timeout(within, self.bytes()).await.map_err(|_| FetchFault::Late)??;
+        let bytes = timeout(within, self.bytes()).await.map_err(|_| FetchError::Late)??;
         Ok(KeySet::parse(&bytes, self.keys.origin(), self.keys.max_keys)?)
     }
 
-    async fn bytes(&mut self) -> Result<Bytes, FetchFault> {
+    async fn bytes(&mut self) -> Result<Bytes, FetchError> {
         match self.keys.source.clone() {
             Source::File(path) => {
                 let most = self.keys.max_bytes;
@@ -83,7 +83,7 @@ impl Fetcher {
                 let limit = u64::try_from(most).unwrap_or(u64::MAX).saturating_add(1);
                 file.take(limit).read_to_end(&mut bytes).await?;
                 if bytes.len() > most {
-                    return Err(FetchFault::TooLarge(most));
+                    return Err(FetchError::TooLarge(most));
                 }
                 if bytes.starts_with(b"\xef\xbb\xbf") {
                     bytes.drain(..3); // A byte order mark, which is no JSON.
@@ -96,47 +96,47 @@ impl Fetcher {
                 let keys = self.described(&url, &description)?;
                 self.get(&keys).await
             }
-            _ => Err(FetchFault::Description),
+            _ => Err(FetchError::Description),
         }
     }
 
     /// Where the keys are, by what the issuer says of itself (`OpenID` Connect Discovery 1.0,
     /// sections 3 and 4.3).
-    fn described(&self, asked: &Url, description: &[u8]) -> Result<Url, FetchFault> {
-        let description = json::object(description).ok_or(FetchFault::Description)?;
+    fn described(&self, asked: &Url, description: &[u8]) -> Result<Url, FetchError> {
+        let description = json::object(description).ok_or(FetchError::Description)?;
         let text = |name: &str| match description.get(name) {
             Some(Claim::Text(text)) => Ok(&**text),
-            _ => Err(FetchFault::Description),
+            _ => Err(FetchError::Description),
         };
         if text("issuer")? != self.issuer {
-            return Err(FetchFault::Description);
+            return Err(FetchError::Description);
         }
-        let keys = Url::parse(text("jwks_uri")?).map_err(|_| FetchFault::Description)?;
+        let keys = Url::parse(text("jwks_uri")?).map_err(|_| FetchError::Description)?;
         // Nobody leads us from a road that is safe to one that is not.
         if asked.is_https() && !keys.is_https() {
-            return Err(FetchFault::Description);
+            return Err(FetchError::Description);
         }
         Ok(keys)
     }
 
     /// The whole answer.
-    async fn get(&mut self, url: &Url) -> Result<Bytes, FetchFault> {
+    async fn get(&mut self, url: &Url) -> Result<Bytes, FetchError> {
         const ACCEPT: &str = "application/jwk-set+json, application/json";
         let cluster = self.cluster(url)?;
-        let target: Uri = url.target().parse().map_err(|_| FetchFault::Address(url.shown()))?;
+        let target: Uri = url.target().parse().map_err(|_| FetchError::Address(url.shown()))?;
         let request = question(Method::GET, target, ACCEPT, Body::empty());
         let (head, body) = cluster.call(request).await?.into_parts();
         if head.status != StatusCode::OK {
-            return Err(FetchFault::Status(head.status));
+            return Err(FetchError::Status(head.status));
         }
         Ok(whole(body, self.keys.max_bytes).await?)
     }
 
-    fn cluster(&mut self, url: &Url) -> Result<Cluster, FetchFault> {
+    fn cluster(&mut self, url: &Url) -> Result<Cluster, FetchError> {
         if let Some(known) = self.clients.iter().find(|known| known.origin == url.origin()) {
             return Ok(known.cluster.clone());
         }
-        let unusable = |error: &dyn std::fmt::Display| FetchFault::Address(error.to_string());
+        let unusable = |error: &dyn std::fmt::Display| FetchError::Address(error.to_string());
         let address: EndpointAddress = url.origin().parse().map_err(|error| unusable(&error))?;
         let cluster = self.build(address).map_err(|error| unusable(&error))?;
         // One for the description, one for the keys; an issuer that moves leaves nothing behind.

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use gateway_core::context::Claim;
 
 use super::algorithm::Algorithm;
-use super::fault::TokenFault;
+use super::fault::TokenRejection;
 use super::json::{self, Object};
 use super::key::{Key, MAX_ID};
 use super::key_set::KeySet;
@@ -47,15 +47,15 @@ pub(super) enum Unverified {
 }
 
 impl<'a> Jws<'a> {
-    pub(super) fn parse(token: &'a str) -> Result<Self, TokenFault> {
-        let (signed, signature) = token.rsplit_once('.').ok_or(TokenFault::Malformed)?;
-        let (header, payload) = signed.split_once('.').ok_or(TokenFault::Malformed)?;
+    pub(super) fn parse(token: &'a str) -> Result<Self, TokenRejection> {
+        let (signed, signature) = token.rsplit_once('.').ok_or(TokenRejection::Malformed)?;
+        let (header, payload) = signed.split_once('.').ok_or(TokenRejection::Malformed)?;
         // A dot more is none of the alphabet; an encrypted token has two.
         let header = Header::of(header)?;
         let payload = decode(payload)?;
         let bytes = decode(signature)?;
         if bytes.is_empty() {
-            return Err(TokenFault::Malformed);
+            return Err(TokenRejection::Malformed);
         }
         Ok(Self { header, payload, signed, signature: (signature, bytes) })
     }
@@ -93,7 +93,7 @@ thread_local! {
 }
 
 impl Header {
-    fn of(encoded: &str) -> Result<Arc<Self>, TokenFault> {
+    fn of(encoded: &str) -> Result<Arc<Self>, TokenRejection> {
         LAST.with_borrow_mut(|last| {
             if let Some((_, header)) = last.as_ref().filter(|(text, _)| **text == *encoded) {
                 return Ok(Arc::clone(header));
@@ -106,22 +106,22 @@ impl Header {
         })
     }
 
-    fn parse(bytes: &[u8]) -> Result<Self, TokenFault> {
-        let header = json::object(bytes).ok_or(TokenFault::Malformed)?;
-        let algorithm = text(&header, "alg")?.ok_or(TokenFault::Malformed)?;
-        let algorithm = algorithm.parse().map_err(|_| TokenFault::Algorithm)?;
+    fn parse(bytes: &[u8]) -> Result<Self, TokenRejection> {
+        let header = json::object(bytes).ok_or(TokenRejection::Malformed)?;
+        let algorithm = text(&header, "alg")?.ok_or(TokenRejection::Malformed)?;
+        let algorithm = algorithm.parse().map_err(|_| TokenRejection::Algorithm)?;
         // `crit` names what must be understood, and nothing of that kind is (RFC 7515, section
         // 4.1.11). A payload that is not encoded, compressed or encrypted is understood neither.
         if ["crit", "b64", "zip", "enc"].iter().any(|name| header.contains_key(*name)) {
-            return Err(TokenFault::Unsupported);
+            return Err(TokenRejection::Unsupported);
         }
         // A token in a token (RFC 7519, section 5.2).
         if text(&header, "cty")?.is_some_and(|inner| is_type(inner, "jwt")) {
-            return Err(TokenFault::Unsupported);
+            return Err(TokenRejection::Unsupported);
         }
         let key = text(&header, "kid")?;
         if key.is_some_and(|key| key.len() > MAX_ID) {
-            return Err(TokenFault::Malformed);
+            return Err(TokenRejection::Malformed);
         }
         let token_type = text(&header, "typ")?.map(str::to_owned);
         Ok(Self { algorithm, key: key.map(str::to_owned), token_type })
@@ -142,15 +142,15 @@ pub(super) fn is_type(found: &str, wanted: &str) -> bool {
 }
 
 /// Strictly: no padding, no blanks, no bits that mean nothing.
-fn decode(part: &str) -> Result<Vec<u8>, TokenFault> {
-    URL_SAFE_NO_PAD.decode(part).map_err(|_| TokenFault::Malformed)
+fn decode(part: &str) -> Result<Vec<u8>, TokenRejection> {
+    URL_SAFE_NO_PAD.decode(part).map_err(|_| TokenRejection::Malformed)
 }
 
-fn text<'a>(header: &'a Object, name: &str) -> Result<Option<&'a str>, TokenFault> {
+fn text<'a>(header: &'a Object, name: &str) -> Result<Option<&'a str>, TokenRejection> {
     match header.get(name) {
         None => Ok(None),
         Some(Claim::Text(text)) => Ok(Some(text)),
-        Some(_) => Err(TokenFault::Malformed),
+        Some(_) => Err(TokenRejection::Malformed),
     }
 }
 

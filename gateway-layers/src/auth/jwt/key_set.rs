@@ -18,7 +18,7 @@ pub(super) struct KeySet {
 
 /// Why a document is no set of keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum KeySetFault {
+pub(super) enum KeySetError {
     #[error("is no JSON Web Key Set")]
     Malformed,
     #[error("has {found} keys, and {most} are read")]
@@ -38,17 +38,17 @@ struct Document<'a> {
 impl KeySet {
     /// The keys in a document. Without one that can be used it is no set: somebody has written
     /// something else.
-    pub(super) fn parse(bytes: &[u8], origin: Origin, most: usize) -> Result<Self, KeySetFault> {
+    pub(super) fn parse(bytes: &[u8], origin: Origin, most: usize) -> Result<Self, KeySetError> {
         let document: Document<'_> =
-            serde_json::from_slice(bytes).map_err(|_| KeySetFault::Malformed)?;
+            serde_json::from_slice(bytes).map_err(|_| KeySetError::Malformed)?;
         let found = document.keys.len();
         if found > most {
-            return Err(KeySetFault::TooMany { found, most });
+            return Err(KeySetError::TooMany { found, most });
         }
         let one = |text: &RawValue| Key::from_jwk(text.get().as_bytes(), origin).map(Arc::new);
         let keys: Vec<_> = document.keys.into_iter().filter_map(one).collect();
         if keys.is_empty() {
-            return Err(KeySetFault::Empty { found });
+            return Err(KeySetError::Empty { found });
         }
         let skipped = found - keys.len();
         Ok(Self { keys, skipped })

@@ -127,7 +127,7 @@ impl Keys {
         self
     }
 
-    /// Most keys of a set; one with more is refused as a whole. Default: 100.
+    /// Most keys of a set; one with more is rejected as a whole. Default: 100.
     pub fn max_keys(mut self, keys: usize) -> Self {
         self.max_keys = keys;
         self

@@ -4,12 +4,12 @@
 //! ([`JwtProvider`]) whose keys stand in a JWK set: at a URL, in a file, or in the settings
 //! ([`Keys`]). What a [`JwtVerifier`] takes becomes the request's
 //! [`Principal`](gateway_core::context::Principal), and upstreams can be told its claims as header
-//! fields. Everything else is refused:
+//! fields. Everything else is rejected:
 //!
 //! | what | answer |
 //! | --- | --- |
 //! | no token | 401 [`Unauthenticated`](gateway_core::Reason::Unauthenticated), or it passes as nobody where that is [`optional`](super::Authenticate::optional) |
-//! | a token that is not valid | 401 [`TokenInvalid`](gateway_core::Reason::TokenInvalid), with a [`TokenFault`] |
+//! | a token that is not valid | 401 [`TokenInvalid`](gateway_core::Reason::TokenInvalid), with a [`TokenRejection`] |
 //! | no keys to tell | 503 [`KeysUnavailable`](gateway_core::Reason::KeysUnavailable) |
 //!
 //! ```
@@ -64,7 +64,7 @@ mod store;
 mod tests;
 mod verifier;
 
-pub use super::{Authorization, TokenFault};
+pub use super::{CredentialHandling, TokenRejection};
 use super::{fault, json};
 use crate::http_client::url;
 

@@ -169,7 +169,7 @@ impl JwtProvider {
     /// Tells the upstream what stands in `claim` as the field `name`. Lists are joined by commas.
     ///
     /// A client's own fields of this name are removed from every request, in every spelling, with
-    /// a token or without. A token whose claim cannot stand in a field as what it is is refused;
+    /// a token or without. A token whose claim cannot stand in a field as what it is is rejected;
     /// see [`Forward`].
     pub fn forward(mut self, name: HeaderName, claim: impl Into<String>) -> Self {
         self.forward = self.forward.field(name, claim);

@@ -7,11 +7,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use gateway_core::{Live, Tasks};
+use gateway_core::{Swap, Tasks};
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep_until};
 
-use super::fetch::{FetchFault, Fetcher};
+use super::fetch::{FetchError, Fetcher};
 use super::key_set::KeySet;
 use super::keys::Keys;
 
@@ -104,7 +104,7 @@ pub(super) struct KeyStore {
 struct Shared {
     settings: Keys,
     fixed: bool,
-    snapshot: Live<Snapshot>,
+    snapshot: Swap<Snapshot>,
     state: Mutex<State>,
     hasher: RandomState,
     /// Somebody wants keys that are not there.
@@ -161,7 +161,7 @@ impl KeyStore {
         let shared = Shared {
             settings: keys.clone(),
             fixed: fixed.is_some(),
-            snapshot: Live::new(Snapshot { keys: fixed.unwrap_or_default(), fetched: None }),
+            snapshot: Swap::new(Snapshot { keys: fixed.unwrap_or_default(), fetched: None }),
             state: Mutex::default(),
             hasher: RandomState::new(),
             wanted: Notify::new(),
@@ -305,7 +305,7 @@ impl Shared {
         self.snapshot.replace(Snapshot::default()).keys.retire();
     }
 
-    fn finish(&self, outcome: Result<KeySet, FetchFault>) {
+    fn finish(&self, outcome: Result<KeySet, FetchError>) {
         let source = self.settings.name();
         let mut state = self.lock();
         match outcome {

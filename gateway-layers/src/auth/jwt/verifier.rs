@@ -9,7 +9,7 @@ use gateway_core::{Clock, SystemClock};
 use http::header::HeaderName;
 
 use super::cache::{Cache, TokenHash, VerifiedToken};
-use super::fault::TokenFault;
+use super::fault::TokenRejection;
 use super::json;
 use super::jws::{Jws, Unverified};
 use super::key::{Key, install_backend};
@@ -47,16 +47,16 @@ struct Provider {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum VerifyError {
-    /// It is refused.
+    /// It is rejected.
     #[error("{0}")]
-    Token(TokenFault),
+    Token(TokenRejection),
     /// There are no keys to verify it with, and none are to be had before this time is over.
     #[error("the keys of the issuer cannot be had")]
     KeysUnavailable(Duration),
 }
 
-impl From<TokenFault> for VerifyError {
-    fn from(fault: TokenFault) -> Self {
+impl From<TokenRejection> for VerifyError {
+    fn from(fault: TokenRejection) -> Self {
         Self::Token(fault)
     }
 }
@@ -67,7 +67,7 @@ pub(super) enum Checked {
     Known(Arc<VerifiedToken>),
     /// It was verified now, which took as long as a small request takes in all.
     Verified(Arc<VerifiedToken>),
-    Refused(VerifyError),
+    Rejected(VerifyError),
     /// Keys are on their way.
     Waits(Flight),
 }
@@ -197,12 +197,12 @@ impl JwtVerifier {
     ///
     /// # Errors
     ///
-    /// Why it is refused, or that it cannot be verified now.
+    /// Why it is rejected, or that it cannot be verified now.
     pub async fn verify(&self, token: &str) -> Result<Arc<VerifiedToken>, VerifyError> {
         let flight = match self.check(token) {
             Checked::Waits(flight) => flight,
             Checked::Known(token) | Checked::Verified(token) => return Ok(token),
-            Checked::Refused(why) => return Err(why),
+            Checked::Rejected(why) => return Err(why),
         };
         flight.land().await;
         self.check_again(token)
@@ -220,14 +220,14 @@ impl JwtVerifier {
 
     /// The fields that claims are forwarded as. Nobody else may say them: they are to be removed
     /// from the requests of routes without tokens, too.
-    pub fn owned_fields(&self) -> &[HeaderName] {
+    pub fn reserved_headers(&self) -> &[HeaderName] {
         &self.inner.owned
     }
 
     /// What can be said at once.
     pub(super) fn check(&self, token: &str) -> Checked {
         if token.len() > self.inner.token_limit {
-            return Checked::Refused(TokenFault::TooLarge.into());
+            return Checked::Rejected(TokenRejection::TooLarge.into());
         }
         let (hash, now) = (self.inner.cache.hash(token), self.now());
         if let Some(token) = hash.and_then(|hash| self.inner.cache.find(&hash, now)) {
@@ -235,7 +235,7 @@ impl JwtVerifier {
         }
         match self.examine(token, hash, now, false) {
             Ok(checked) => checked,
-            Err(fault) => Checked::Refused(fault.into()),
+            Err(fault) => Checked::Rejected(fault.into()),
         }
     }
 
@@ -243,8 +243,8 @@ impl JwtVerifier {
     pub(super) fn check_again(&self, token: &str) -> Result<Arc<VerifiedToken>, VerifyError> {
         match self.examine(token, self.inner.cache.hash(token), self.now(), true)? {
             Checked::Known(token) | Checked::Verified(token) => Ok(token),
-            Checked::Refused(why) => Err(why),
-            Checked::Waits(_) => Err(TokenFault::KeyUnknown.into()),
+            Checked::Rejected(why) => Err(why),
+            Checked::Waits(_) => Err(TokenRejection::KeyUnknown.into()),
         }
     }
 
@@ -272,13 +272,13 @@ impl JwtVerifier {
         hash: Option<TokenHash>,
         now: i64,
         last: bool,
-    ) -> Result<Checked, TokenFault> {
+    ) -> Result<Checked, TokenRejection> {
         let jws = Jws::parse(token)?;
-        let claims = json::object(&jws.payload).ok_or(TokenFault::Malformed)?;
+        let claims = json::object(&jws.payload).ok_or(TokenRejection::Malformed)?;
         let provider = self.provider(claims.get("iss"))?;
         let settings = &provider.settings;
         if !settings.algorithms.contains(&jws.header.algorithm) {
-            return Err(TokenFault::Algorithm);
+            return Err(TokenRejection::Algorithm);
         }
         settings.rules.check_type(jws.header.token_type.as_deref())?;
         let dies = settings.rules.check(&claims, now)?;
@@ -288,7 +288,7 @@ impl JwtVerifier {
         };
         let issuer = Some(Arc::clone(&settings.rules.issuer));
         let principal = settings.names.principal("jwt", issuer, claims);
-        let fields = settings.forward.of(&principal).map_err(|_| TokenFault::ClaimUnsafe)?;
+        let fields = settings.forward.of(&principal).map_err(|_| TokenRejection::ClaimUnsafe)?;
         let identity = Identity::new(principal).with_fields(fields);
         let token = VerifiedToken { identity, key, dies };
         let token = Arc::new(token);
@@ -300,15 +300,15 @@ impl JwtVerifier {
     }
 
     /// Whose rules a token is to be held against. What it says is not believed by that.
-    fn provider(&self, issuer: Option<&Claim>) -> Result<&Provider, TokenFault> {
+    fn provider(&self, issuer: Option<&Claim>) -> Result<&Provider, TokenRejection> {
         match (self.inner.providers.as_slice(), issuer) {
             ([only], _) => Ok(only),
-            (_, None) => Err(TokenFault::ClaimMissing),
+            (_, None) => Err(TokenRejection::ClaimMissing),
             (several, Some(Claim::Text(issuer))) => {
                 let one = several.iter().find(|one| one.settings.rules.issuer == *issuer);
-                one.ok_or(TokenFault::Issuer)
+                one.ok_or(TokenRejection::Issuer)
             }
-            _ => Err(TokenFault::ClaimType),
+            _ => Err(TokenRejection::ClaimType),
         }
     }
 }
@@ -320,28 +320,28 @@ enum Found {
 
 impl Provider {
     /// The key that has signed, or what is to be done without one.
-    fn find_key(&self, jws: &Jws<'_>, last: bool) -> Result<Found, TokenFault> {
+    fn find_key(&self, jws: &Jws<'_>, last: bool) -> Result<Found, TokenRejection> {
         let Some(snapshot) = self.store.keys() else {
             let checked = match self.store.want(None) {
                 Wanted::Wait(flight) if !last => Checked::Waits(flight),
-                Wanted::Wait(_) => Checked::Refused(VerifyError::KeysUnavailable(Duration::ZERO)),
-                Wanted::Later(after) => Checked::Refused(VerifyError::KeysUnavailable(after)),
+                Wanted::Wait(_) => Checked::Rejected(VerifyError::KeysUnavailable(Duration::ZERO)),
+                Wanted::Later(after) => Checked::Rejected(VerifyError::KeysUnavailable(after)),
             };
             return Ok(Found::Nothing(checked));
         };
         match jws.verify(&snapshot.keys, &self.settings.algorithms) {
             Ok(key) => Ok(Found::Key(key)),
-            Err(Unverified::Wrong) => Err(TokenFault::Signature),
-            Err(Unverified::NoKey) if self.store.is_fixed() => Err(TokenFault::KeyUnknown),
+            Err(Unverified::Wrong) => Err(TokenRejection::Signature),
+            Err(Unverified::NoKey) if self.store.is_fixed() => Err(TokenRejection::KeyUnknown),
             Err(Unverified::NoKey) => {
                 let id = jws.header.key.as_deref();
                 if last {
                     id.into_iter().for_each(|id| self.store.note_unknown(id));
-                    return Err(TokenFault::KeyUnknown);
+                    return Err(TokenRejection::KeyUnknown);
                 }
                 match self.store.want(id) {
                     Wanted::Wait(flight) => Ok(Found::Nothing(Checked::Waits(flight))),
-                    Wanted::Later(_) => Err(TokenFault::KeyUnknown),
+                    Wanted::Later(_) => Err(TokenRejection::KeyUnknown),
                 }
             }
         }

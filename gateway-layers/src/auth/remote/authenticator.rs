@@ -7,18 +7,18 @@ use std::time::Duration;
 use gateway_core::{Clock, Error, Reason, Request, SystemClock};
 use http::header::{HeaderName, HeaderValue};
 
-use super::flight::Refusal;
+use super::flight::Rejection;
 use super::rules::Rules;
 use super::server::{Question, RemoteServer};
-use super::settings::{RemoteError, RemoteSettings};
+use super::settings::{RemoteConfig, RemoteError};
 use super::status::RemoteStatus;
 use super::verifier::{Checked, Verifier};
 use crate::auth::authenticator::{Authentication, Authenticator, Identity};
 use crate::auth::challenge::Challenge;
 use crate::auth::credentials::{
-    Authorization, CredentialSource, find_credential, remove_credentials,
+    CredentialHandling, CredentialSource, find_credential, remove_credentials,
 };
-use crate::auth::fault::TokenFault;
+use crate::auth::fault::TokenRejection;
 
 /// Who is calling, by a token that a server knows: an [`Authenticator`]. Made by
 /// [`Introspection`](crate::auth::introspection::Introspection) and
@@ -31,7 +31,7 @@ pub struct RemoteAuthenticator {
 struct Shared {
     verifier: Verifier,
     sources: Vec<CredentialSource>,
-    authorization: Authorization,
+    credentials: CredentialHandling,
     realm: String,
 }
 
@@ -40,9 +40,9 @@ struct Shared {
 pub(in crate::auth) struct Settings {
     pub(in crate::auth) question: Question,
     pub(in crate::auth) rules: Rules,
-    pub(in crate::auth) remote: RemoteSettings,
+    pub(in crate::auth) remote: RemoteConfig,
     pub(in crate::auth) sources: Vec<CredentialSource>,
-    pub(in crate::auth) authorization: Authorization,
+    pub(in crate::auth) credentials: CredentialHandling,
     pub(in crate::auth) realm: String,
     pub(in crate::auth) clock: Arc<dyn Clock>,
 }
@@ -53,9 +53,9 @@ impl Settings {
         Self {
             question: Question::new(server),
             rules: Rules::new(method),
-            remote: RemoteSettings::default(),
+            remote: RemoteConfig::default(),
             sources: vec![CredentialSource::bearer()],
-            authorization: Authorization::default(),
+            credentials: CredentialHandling::Keep,
             realm: "gateway".to_owned(),
             clock: Arc::new(SystemClock),
         }
@@ -66,7 +66,7 @@ impl Settings {
         let shared = Shared {
             verifier,
             sources: self.sources,
-            authorization: self.authorization,
+            credentials: self.credentials,
             realm: self.realm,
         };
         Ok(RemoteAuthenticator { shared: Arc::new(shared) })
@@ -78,15 +78,15 @@ impl RemoteAuthenticator {
     ///
     /// # Errors
     ///
-    /// That it is refused, or that nobody can tell.
+    /// That it is rejected, or that nobody can tell.
     pub async fn verify(&self, token: &str) -> Result<Identity, Error> {
-        self.outcome(token).await.map_err(|why| self.shared.refused(why))
+        self.outcome(token).await.map_err(|why| self.shared.rejected(why))
     }
 
-    async fn outcome(&self, token: &str) -> Result<Identity, Refusal> {
+    async fn outcome(&self, token: &str) -> Result<Identity, Rejection> {
         match self.shared.verifier.check(token) {
             Checked::Known(identity) => Ok(identity),
-            Checked::Refused(why) => Err(why),
+            Checked::Rejected(why) => Err(why),
             Checked::Asked(asked) => asked.await,
         }
     }
@@ -104,12 +104,12 @@ impl Authenticator for RemoteAuthenticator {
             Ok(Some((_, token))) => token,
             Ok(None) => return Authentication::Missing,
             Err(fault) => {
-                return Authentication::Refused(shared.refused(Refusal::Token(fault.into())));
+                return Authentication::Rejected(shared.rejected(Rejection::Token(fault.into())));
             }
         };
         match shared.verifier.find(token) {
             Some(Checked::Known(identity)) => Authentication::Known(identity),
-            Some(Checked::Refused(why)) => shared.judged(Err(why)),
+            Some(Checked::Rejected(why)) => shared.judged(Err(why)),
             // The server is queried once somebody waits for it: a request that is over a limit is
             // rejected before that.
             _ => {
@@ -123,7 +123,7 @@ impl Authenticator for RemoteAuthenticator {
     }
 
     fn admitted(&self, request: &mut Request, _: &Identity) {
-        if self.shared.authorization == Authorization::Drop {
+        if self.shared.credentials == CredentialHandling::Drop {
             remove_credentials(&self.shared.sources, request);
         }
     }
@@ -136,29 +136,29 @@ impl Authenticator for RemoteAuthenticator {
         &self.shared.sources
     }
 
-    fn owned_fields(&self) -> &[HeaderName] {
+    fn reserved_headers(&self) -> &[HeaderName] {
         self.shared.verifier.rules().forward.names()
     }
 }
 
 impl Shared {
     /// What the server does not know may be the credential of another kind.
-    fn judged(&self, outcome: Result<Identity, Refusal>) -> Authentication {
-        use TokenFault::{Inactive, Issuer, Malformed, TooLarge};
+    fn judged(&self, outcome: Result<Identity, Rejection>) -> Authentication {
+        use TokenRejection::{Inactive, Issuer, Malformed, TooLarge};
         match outcome {
             Ok(identity) => Authentication::Known(identity),
-            Err(why @ Refusal::Token(Inactive | Issuer | Malformed | TooLarge)) => {
-                Authentication::Unrecognized(self.refused(why))
+            Err(why @ Rejection::Token(Inactive | Issuer | Malformed | TooLarge)) => {
+                Authentication::Unrecognized(self.rejected(why))
             }
-            Err(why) => Authentication::Refused(self.refused(why)),
+            Err(why) => Authentication::Rejected(self.rejected(why)),
         }
     }
 
     /// Why a token is of no use.
-    fn refused(&self, why: Refusal) -> Error {
+    fn rejected(&self, why: Rejection) -> Error {
         match why {
-            Refusal::Token(fault) => fault.error(&self.realm),
-            Refusal::Unavailable(after) => {
+            Rejection::Token(fault) => fault.error(&self.realm),
+            Rejection::Unavailable(after) => {
                 // A client is told whole seconds.
                 let after = after.max(Duration::from_secs(1));
                 Error::new(Reason::IdentityUnavailable).with_retry_after(after)
@@ -178,7 +178,7 @@ impl fmt::Debug for RemoteAuthenticator {
 macro_rules! common_setters {
     () => {
         /// Where tokens may stand. Default: in `Authorization: Bearer` only. A request with two is
-        /// refused.
+        /// rejected.
         pub fn from(
             mut self,
             sources: impl IntoIterator<Item = $crate::auth::CredentialSource>,
@@ -188,8 +188,8 @@ macro_rules! common_setters {
         }
 
         /// What becomes of a token once it has been verified. Default: the upstream gets it.
-        pub fn authorization(mut self, authorization: $crate::auth::Authorization) -> Self {
-            self.settings.authorization = authorization;
+        pub fn credentials(mut self, credentials: $crate::auth::CredentialHandling) -> Self {
+            self.settings.credentials = credentials;
             self
         }
 
@@ -203,7 +203,7 @@ macro_rules! common_setters {
         /// What upstreams are told about who is calling. Default: nothing.
         ///
         /// A token about which something is said that cannot stand in a field as what it is, is
-        /// refused.
+        /// rejected.
         pub fn forward(mut self, forward: $crate::auth::Forward) -> Self {
             self.settings.rules.forward = forward;
             self
@@ -255,8 +255,8 @@ macro_rules! common_setters {
         }
 
         /// How the server is asked, and for how long its answers hold. Default:
-        /// [`RemoteSettings::default`]($crate::auth::remote::RemoteSettings).
-        pub fn settings(mut self, settings: $crate::auth::remote::RemoteSettings) -> Self {
+        /// [`RemoteConfig::default`]($crate::auth::remote::RemoteConfig).
+        pub fn settings(mut self, settings: $crate::auth::remote::RemoteConfig) -> Self {
             self.settings.remote = settings;
             self
         }

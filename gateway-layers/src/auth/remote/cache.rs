@@ -4,9 +4,9 @@ use aws_lc_rs::digest::{SHA256, digest};
 use quick_cache::sync::Cache as Entries;
 use tokio::time::Instant;
 
-use super::settings::CacheSettings;
+use super::settings::CacheConfig;
 use crate::auth::authenticator::Identity;
-use crate::auth::fault::TokenFault;
+use crate::auth::fault::TokenRejection;
 
 /// The SHA-256 of a token, so that nobody finds the token itself.
 pub(super) type Key = [u8; 32];
@@ -28,18 +28,18 @@ pub(super) struct Known {
 /// Tokens that are known, and apart from them those that are not, each with the least used given
 /// up first.
 pub(super) struct Cache {
-    settings: CacheSettings,
+    settings: CacheConfig,
     known: Option<Entries<Key, (Known, Instant)>>,
-    refused: Option<Entries<Key, (TokenFault, Instant)>>,
+    rejected: Option<Entries<Key, (TokenRejection, Instant)>>,
 }
 
 impl Cache {
-    pub(super) fn new(settings: &CacheSettings) -> Self {
-        let (tokens, refused) = (settings.tokens, settings.refused);
+    pub(super) fn new(settings: &CacheConfig) -> Self {
+        let (tokens, rejected) = (settings.entries, settings.negative_entries);
         Self {
             settings: settings.clone(),
             known: (tokens > 0).then(|| Entries::new(tokens)),
-            refused: (refused > 0).then(|| Entries::new(refused)),
+            rejected: (rejected > 0).then(|| Entries::new(rejected)),
         }
     }
 
@@ -49,7 +49,7 @@ impl Cache {
         key: &Key,
         now: Instant,
         wall: i64,
-    ) -> Option<Result<Identity, TokenFault>> {
+    ) -> Option<Result<Identity, TokenRejection>> {
         if let Some(entries) = &self.known
             && let Some((known, until)) = entries.get(key)
         {
@@ -58,7 +58,7 @@ impl Cache {
             }
             entries.remove(key);
         }
-        let entries = self.refused.as_ref()?;
+        let entries = self.rejected.as_ref()?;
         let (fault, until) = entries.get(key)?;
         if now < until {
             return Some(Err(fault));
@@ -73,18 +73,18 @@ impl Cache {
         }
     }
 
-    pub(super) fn keep_refused(&self, key: Key, fault: TokenFault, now: Instant) {
+    pub(super) fn keep_rejected(&self, key: Key, fault: TokenRejection, now: Instant) {
         if let Some(entries) = &self.known {
             entries.remove(&key);
         }
-        if let Some(entries) = &self.refused {
-            entries.insert(key, (fault, now + self.settings.refused_ttl));
+        if let Some(entries) = &self.rejected {
+            entries.insert(key, (fault, now + self.settings.negative_ttl));
         }
     }
 
-    /// How many are kept: known and refused.
+    /// How many are kept: known and rejected.
     pub(super) fn len(&self) -> (usize, usize) {
         let known = self.known.as_ref().map_or(0, Entries::len);
-        (known, self.refused.as_ref().map_or(0, Entries::len))
+        (known, self.rejected.as_ref().map_or(0, Entries::len))
     }
 }

@@ -8,15 +8,15 @@ use tokio::sync::watch;
 
 use super::cache::Key;
 use crate::auth::authenticator::Identity;
-use crate::auth::fault::TokenFault;
+use crate::auth::fault::TokenRejection;
 
 /// What is known of a token, or why nothing is.
-pub(super) type Outcome = Result<Identity, Refusal>;
+pub(super) type Outcome = Result<Identity, Rejection>;
 
 /// Why nobody is known by a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Refusal {
-    Token(TokenFault),
+pub(super) enum Rejection {
+    Token(TokenRejection),
     /// Nobody can tell now, nor before this time is over.
     Unavailable(Duration),
 }
@@ -69,7 +69,7 @@ impl Drop for Flight {
 /// Waits for the end of a question.
 pub(super) async fn landed(mut landing: Landing) -> Outcome {
     match landing.wait_for(Option::is_some).await {
-        Ok(outcome) => outcome.clone().unwrap_or(Err(Refusal::Unavailable(Duration::ZERO))),
-        Err(_) => Err(Refusal::Unavailable(Duration::ZERO)),
+        Ok(outcome) => outcome.clone().unwrap_or(Err(Rejection::Unavailable(Duration::ZERO))),
+        Err(_) => Err(Rejection::Unavailable(Duration::ZERO)),
     }
 }

@@ -124,7 +124,7 @@ impl Health {
     }
 
     /// True while questions are answered with something of use.
-    pub(super) fn is_well(&self) -> bool {
+    pub(super) fn is_healthy(&self) -> bool {
         self.fault.is_none()
     }
 

@@ -11,7 +11,7 @@
 //! | what | answer |
 //! | --- | --- |
 //! | no token | 401 [`Unauthenticated`](gateway_core::Reason::Unauthenticated) |
-//! | a token that the server does not know, or that is for somebody else | 401 [`TokenInvalid`](gateway_core::Reason::TokenInvalid), with a [`TokenFault`] |
+//! | a token that the server does not know, or that is for somebody else | 401 [`TokenInvalid`](gateway_core::Reason::TokenInvalid), with a [`TokenRejection`] |
 //! | a server that is late, away, or answers something else | 503 [`IdentityUnavailable`](gateway_core::Reason::IdentityUnavailable) |
 //!
 //! Tokens that are kept go on until their time is over. A server that is away does not cost each
@@ -34,12 +34,12 @@ pub use self::authenticator::RemoteAuthenticator;
 pub use self::health::{FAILURES, MAX_COOLDOWN};
 pub use self::server::{MAX_ANSWER, RemoteServer};
 pub use self::settings::{
-    CacheSettings, DEFAULT_CACHED_TOKENS, DEFAULT_CONCURRENCY, DEFAULT_COOLDOWN,
+    CacheConfig, DEFAULT_CACHED_TOKENS, DEFAULT_CONCURRENCY, DEFAULT_COOLDOWN,
     DEFAULT_REFUSED_TOKENS, DEFAULT_REFUSED_TTL, DEFAULT_TIMEOUT, DEFAULT_TOKEN_LIMIT, DEFAULT_TTL,
-    RemoteError, RemoteSettings,
+    RemoteConfig, RemoteError,
 };
 pub use self::status::RemoteStatus;
-pub use super::fault::TokenFault;
+pub use super::fault::TokenRejection;
 
 pub(in crate::auth) use self::authenticator::{Settings, common_setters};
 pub(in crate::auth) use self::rules::Active;

@@ -8,7 +8,7 @@ use gateway_core::context::Claim;
 use super::cache::Known;
 use crate::auth::authenticator::Identity;
 use crate::auth::claims::find;
-use crate::auth::fault::TokenFault;
+use crate::auth::fault::TokenRejection;
 use crate::auth::forward::Forward;
 use crate::auth::json;
 use crate::auth::statements::{Names, check_audience, check_times, text, time};
@@ -46,17 +46,17 @@ pub(in crate::auth) struct Rules {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Judged {
     /// The token is not good.
-    Refused(TokenFault),
+    Rejected(TokenRejection),
     /// The answer is not.
     Unusable(&'static str),
 }
 
-impl From<TokenFault> for Judged {
-    fn from(fault: TokenFault) -> Self {
+impl From<TokenRejection> for Judged {
+    fn from(fault: TokenRejection) -> Self {
         match fault {
             // The server's fault, not the token's.
-            TokenFault::ClaimType => Self::Unusable("a member has the wrong type"),
-            fault => Self::Refused(fault),
+            TokenRejection::ClaimType => Self::Unusable("a member has the wrong type"),
+            fault => Self::Rejected(fault),
         }
     }
 }
@@ -90,7 +90,7 @@ impl Rules {
             .ok_or(Judged::Unusable("it is no JSON object that can be read in one way only"))?;
         self.check_active(&claims)?;
         if self.required.iter().any(|name| find(&claims, name).is_none()) {
-            return Err(TokenFault::ClaimMissing.into());
+            return Err(TokenRejection::ClaimMissing.into());
         }
         let mut issuer = None;
         if self.standard {
@@ -99,9 +99,9 @@ impl Rules {
             }
             issuer = text(&claims, "iss")?.cloned();
             if let Some(wanted) = &self.issuer
-                && *issuer.as_ref().ok_or(TokenFault::ClaimMissing)? != *wanted
+                && *issuer.as_ref().ok_or(TokenRejection::ClaimMissing)? != *wanted
             {
-                return Err(TokenFault::Issuer.into());
+                return Err(TokenRejection::Issuer.into());
             }
             check_audience(&claims, &self.audience)?;
             check_times(&claims, now, self.skew)?;
@@ -112,20 +112,20 @@ impl Rules {
         };
         let skew = i64::try_from(self.skew.as_secs()).unwrap_or(i64::MAX);
         if ends.is_some_and(|ends| now >= ends.saturating_add(skew)) {
-            return Err(TokenFault::Expired.into());
+            return Err(TokenRejection::Expired.into());
         }
         let principal = self.names.principal(self.method, issuer, claims);
         if principal.subject.is_empty() {
-            return Err(TokenFault::ClaimMissing.into());
+            return Err(TokenRejection::ClaimMissing.into());
         }
-        let fields = self.forward.of(&principal).map_err(|_| TokenFault::ClaimUnsafe)?;
+        let fields = self.forward.of(&principal).map_err(|_| TokenRejection::ClaimUnsafe)?;
         Ok(Known { identity: Identity::new(principal).with_fields(fields), ends })
     }
 
     fn check_active(&self, claims: &json::Object) -> Result<(), Judged> {
         let good = |claim: &Claim| match claim {
             Claim::Boolean(true) => Ok(()),
-            Claim::Boolean(false) => Err(TokenFault::Inactive.into()),
+            Claim::Boolean(false) => Err(TokenRejection::Inactive.into()),
             _ => Err(Judged::Unusable("whether the token is active is neither true nor false")),
         };
         match &self.active {

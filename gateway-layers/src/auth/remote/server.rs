@@ -6,16 +6,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use gateway_core::{
-    Body, Cluster, ClusterBuilder, ConnectionInfo, EndpointAddress, Error, Module, Request,
-    RequestContext, Verdict,
+    Body, Cluster, ClusterBuilder, ConnectionInfo, EndpointAddress, Error, HealthSignal, Module,
+    Request, RequestContext,
 };
 use http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode, Uri};
 use tokio::time::Instant;
 
-use super::settings::{RemoteError, RemoteSettings};
+use super::settings::{RemoteConfig, RemoteError};
 use crate::http_client::url::Url;
-use crate::http_client::{ReadFault, encoded, hidden, modest, question, whole};
+use crate::http_client::{ReadError, encoded, hidden, modest, question, whole};
 
 /// Most bytes of an answer: 64 KiB. What is said about a caller is told in a few.
 pub const MAX_ANSWER: usize = 64 * 1024;
@@ -71,7 +71,7 @@ impl RemoteServer {
         }
     }
 
-    fn connect(&self, settings: &RemoteSettings) -> Result<(Module, Uri), RemoteError> {
+    fn connect(&self, settings: &RemoteConfig) -> Result<(Module, Uri), RemoteError> {
         let wrong = |error: &dyn fmt::Display| RemoteError::Server(error.to_string());
         let (module, target) = match &self.place {
             Place::Module(module, path) => (module.clone(), path.as_str()),
@@ -122,7 +122,7 @@ pub(in crate::auth) struct Question {
     /// The gateway's own credentials, marked as not to be printed.
     pub(in crate::auth) own: Result<Option<HeaderValue>, Unsendable>,
     /// Statuses that say that the token is not good.
-    pub(in crate::auth) refusals: Vec<StatusCode>,
+    pub(in crate::auth) rejections: Vec<StatusCode>,
 }
 
 impl Question {
@@ -133,7 +133,7 @@ impl Question {
             method: Method::POST,
             presentation: Presentation::Bearer,
             own: Ok(None),
-            refusals: Vec::new(),
+            rejections: Vec::new(),
         }
     }
 }
@@ -145,7 +145,7 @@ pub(super) enum Fault {
     Late,
     #[error("too many questions wait for their turn")]
     Busy,
-    #[error("it refuses the gateway: {}", .0.as_u16())]
+    #[error("it rejects the gateway: {}", .0.as_u16())]
     Unwelcome(StatusCode),
     #[error("it answered {}", .0.as_u16())]
     Status(StatusCode),
@@ -166,7 +166,7 @@ impl Fault {
     pub(super) fn is_death(&self) -> bool {
         match self {
             Self::Late | Self::Exchange(_) | Self::Unwelcome(_) => true,
-            Self::Status(status) => Verdict::of_status(*status) == Verdict::Failure,
+            Self::Status(status) => HealthSignal::of_status(*status) == HealthSignal::Failure,
             _ => false,
         }
     }
@@ -187,11 +187,11 @@ impl From<Error> for Fault {
     }
 }
 
-impl From<ReadFault> for Fault {
-    fn from(fault: ReadFault) -> Self {
+impl From<ReadError> for Fault {
+    fn from(fault: ReadError) -> Self {
         match fault {
-            ReadFault::TooLarge(most) => Self::TooLarge(most),
-            ReadFault::Broken(error) => error.into(),
+            ReadError::TooLarge(most) => Self::TooLarge(most),
+            ReadError::Broken(error) => error.into(),
         }
     }
 }
@@ -201,7 +201,7 @@ pub(super) enum Answer {
     /// This, as JSON.
     Says(Bytes),
     /// That it is not good.
-    Refuses,
+    Rejects,
 }
 
 /// Asks one server.
@@ -215,7 +215,7 @@ pub(super) struct Asker {
 }
 
 impl Asker {
-    pub(super) fn new(question: Question, settings: &RemoteSettings) -> Result<Self, RemoteError> {
+    pub(super) fn new(question: Question, settings: &RemoteConfig) -> Result<Self, RemoteError> {
         let (module, target) = question.server.connect(settings)?;
         let own = question.own.clone().map_err(|Unsendable| RemoteError::Credentials)?;
         let connection = Arc::new(ConnectionInfo::new(Arc::default(), None, None));
@@ -227,10 +227,10 @@ impl Asker {
         let request = self.request(token).ok_or(Fault::Unshowable)?;
         let (head, body) = self.module.call(request).await?.into_parts();
         let status = head.status;
-        if self.question.refusals.contains(&status) {
+        if self.question.rejections.contains(&status) {
             // Read, so that the connection can be used again; what it says is nobody's business.
             let _ = whole(body, MAX_ANSWER).await;
-            return Ok(Answer::Refuses);
+            return Ok(Answer::Rejects);
         }
         match status {
             StatusCode::OK if !is_json(&head.headers) => Err(Fault::ContentType),

@@ -1,4 +1,4 @@
-//! [`RemoteSettings`]: how a server is asked about tokens, and for how long its answers hold.
+//! [`RemoteConfig`]: how a server is asked about tokens, and for how long its answers hold.
 
 use std::time::Duration;
 
@@ -15,9 +15,9 @@ pub const DEFAULT_CACHED_TOKENS: usize = 10_000;
 /// A known token is kept for at most this long: so late is noticed that it was revoked.
 /// Default: 60 s.
 pub const DEFAULT_TTL: Duration = Duration::from_secs(60);
-/// Most refused tokens that are kept. Default: 10,000, of about 100 bytes each.
+/// Most rejected tokens that are kept. Default: 10,000, of about 100 bytes each.
 pub const DEFAULT_REFUSED_TOKENS: usize = 10_000;
-/// A refused token is kept for this long. Default: 10 s.
+/// A rejected token is kept for this long. Default: 10 s.
 pub const DEFAULT_REFUSED_TTL: Duration = Duration::from_secs(10);
 
 /// Most bytes of a token. Default: 16 KiB, a quarter of what the headers of a request may have.
@@ -35,7 +35,7 @@ const MAX_SKEW: Duration = Duration::from_secs(600);
 /// How a server is asked about tokens, and for how long its answers hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct RemoteSettings {
+pub struct RemoteConfig {
     /// How long a question may take, with the wait for its turn. Default: 2 s, at most a day, as
     /// all times here.
     pub timeout: Duration,
@@ -47,42 +47,42 @@ pub struct RemoteSettings {
     /// Most bytes of a token; a larger one is rejected without a query. Default: 16 KiB.
     pub token_limit: usize,
     /// For how long answers hold.
-    pub cache: CacheSettings,
+    pub cache: CacheConfig,
 }
 
 /// For how long answers about tokens hold, and how many of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct CacheSettings {
+pub struct CacheConfig {
     /// Most known tokens; with 0 the server is asked about each request. Default: 10,000.
-    pub tokens: usize,
+    pub entries: usize,
     /// How long a known token is kept, and never longer than its `exp`. Default: 60 s.
     pub ttl: Duration,
-    /// Most refused tokens, beside the known ones; with 0 none are kept. Default: 10,000.
-    pub refused: usize,
-    /// How long a refused token is kept. Default: 10 s.
-    pub refused_ttl: Duration,
+    /// Most rejected tokens, beside the known ones; with 0 none are kept. Default: 10,000.
+    pub negative_entries: usize,
+    /// How long a rejected token is kept. Default: 10 s.
+    pub negative_ttl: Duration,
 }
 
-impl Default for RemoteSettings {
+impl Default for RemoteConfig {
     fn default() -> Self {
         Self {
             timeout: DEFAULT_TIMEOUT,
             cooldown: DEFAULT_COOLDOWN,
             concurrency: DEFAULT_CONCURRENCY,
             token_limit: DEFAULT_TOKEN_LIMIT,
-            cache: CacheSettings::default(),
+            cache: CacheConfig::default(),
         }
     }
 }
 
-impl Default for CacheSettings {
+impl Default for CacheConfig {
     fn default() -> Self {
         Self {
-            tokens: DEFAULT_CACHED_TOKENS,
+            entries: DEFAULT_CACHED_TOKENS,
             ttl: DEFAULT_TTL,
-            refused: DEFAULT_REFUSED_TOKENS,
-            refused_ttl: DEFAULT_REFUSED_TTL,
+            negative_entries: DEFAULT_REFUSED_TOKENS,
+            negative_ttl: DEFAULT_REFUSED_TTL,
         }
     }
 }
@@ -105,12 +105,12 @@ pub enum RemoteError {
     Forward(HeaderName),
 }
 
-impl RemoteSettings {
+impl RemoteConfig {
     pub(super) fn check(&self, skew: Duration) -> Result<(), RemoteError> {
         if self.timeout.is_zero() || self.cooldown.is_zero() {
             return Err(RemoteError::Setting("timeout and cooldown are more than nothing"));
         }
-        let all = [self.timeout, self.cooldown, self.cache.ttl, self.cache.refused_ttl];
+        let all = [self.timeout, self.cooldown, self.cache.ttl, self.cache.negative_ttl];
         if all.into_iter().any(|one| one > MAX_DURATION) {
             return Err(RemoteError::Setting("no time is more than a day"));
         }

@@ -16,6 +16,6 @@ pub struct RemoteStatus {
     pub failed: u64,
     /// Known tokens that are kept.
     pub known: usize,
-    /// Refused tokens that are kept.
-    pub refused: usize,
+    /// Rejected tokens that are kept.
+    pub rejected: usize,
 }

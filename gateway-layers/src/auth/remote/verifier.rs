@@ -9,16 +9,16 @@ use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
 use super::cache::{self, Cache, Key};
-use super::flight::{Flight, Flights, Outcome, Refusal, landed};
+use super::flight::{Flight, Flights, Outcome, Rejection, landed};
 use super::health::Health;
 use super::rules::{Judged, Rules};
 use super::server::{Answer, Asker, Fault, Question};
-use super::settings::{RemoteError, RemoteSettings};
+use super::settings::{RemoteConfig, RemoteError};
 use super::status::RemoteStatus;
 use crate::auth::authenticator::Identity;
-use crate::auth::fault::TokenFault;
+use crate::auth::fault::TokenRejection;
 
-/// Questions that wait for their turn, at most. More are refused at once: they would be too late.
+/// Questions that wait for their turn, at most. More are rejected at once: they would be too late.
 const MAX_WAITING: usize = 1024;
 
 /// Says whose tokens are. Clones share all of it.
@@ -32,7 +32,7 @@ struct Inner {
     name: String,
     asker: Asker,
     rules: Rules,
-    settings: RemoteSettings,
+    settings: RemoteConfig,
     clock: Arc<dyn Clock>,
     cache: Cache,
     flights: Arc<Flights>,
@@ -43,7 +43,7 @@ struct Inner {
 /// What is known of a token now.
 pub(super) enum Checked {
     Known(Identity),
-    Refused(Refusal),
+    Rejected(Rejection),
     Asked(std::pin::Pin<Box<dyn Future<Output = Outcome> + Send>>),
 }
 
@@ -51,7 +51,7 @@ impl Verifier {
     pub(super) fn new(
         question: Question,
         rules: Rules,
-        settings: RemoteSettings,
+        settings: RemoteConfig,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, RemoteError> {
         settings.check(rules.skew)?;
@@ -78,15 +78,15 @@ impl Verifier {
 
     pub(super) fn status(&self) -> RemoteStatus {
         let health = self.inner.health();
-        let (known, refused) = self.inner.cache.len();
+        let (known, rejected) = self.inner.cache.len();
         RemoteStatus {
             server: self.inner.name.clone(),
-            well: health.is_well(),
+            well: health.is_healthy(),
             failure: health.fault().map(str::to_owned),
             asked: health.asked,
             failed: health.failed,
             known,
-            refused,
+            rejected,
         }
     }
 
@@ -98,11 +98,11 @@ impl Verifier {
     /// What can be said of `token` without a query.
     pub(super) fn find(&self, token: &str) -> Option<Checked> {
         if token.len() > self.inner.settings.token_limit {
-            return Some(Checked::Refused(Refusal::Token(TokenFault::TooLarge)));
+            return Some(Checked::Rejected(Rejection::Token(TokenRejection::TooLarge)));
         }
         // RFC 6750, section 2.1, allows less; sessions in cookies have more.
         if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Some(Checked::Refused(Refusal::Token(TokenFault::Malformed)));
+            return Some(Checked::Rejected(Rejection::Token(TokenRejection::Malformed)));
         }
         self.inner.find(&cache::key(token))
     }
@@ -121,11 +121,11 @@ impl Verifier {
             if flights.len() >= inner.settings.concurrency + MAX_WAITING
                 || Handle::try_current().is_err()
             {
-                return Checked::Refused(Refusal::Unavailable(inner.settings.cooldown));
+                return Checked::Rejected(Rejection::Unavailable(inner.settings.cooldown));
             }
             let asked = Instant::now();
             if let Err(after) = inner.health().enter(asked) {
-                return Checked::Refused(Refusal::Unavailable(after));
+                return Checked::Rejected(Rejection::Unavailable(after));
             }
             let (flight, landing) = Flight::begin(&inner.flights, &mut flights, key);
             (landing, Some(Asking { inner: Arc::clone(inner), flight: Some(flight), asked }))
@@ -154,7 +154,7 @@ impl Inner {
         let found = self.cache.find(key, Instant::now(), self.wall())?;
         Some(match found {
             Ok(identity) => Checked::Known(identity),
-            Err(fault) => Checked::Refused(Refusal::Token(fault)),
+            Err(fault) => Checked::Rejected(Rejection::Token(fault)),
         })
     }
 
@@ -176,10 +176,10 @@ impl Inner {
     fn conclude(&self, key: Key, answer: Result<Answer, Fault>, asked: Instant) -> Outcome {
         let now = Instant::now();
         let judged = answer.and_then(|answer| match answer {
-            Answer::Refuses => Ok(Err(TokenFault::Inactive)),
+            Answer::Rejects => Ok(Err(TokenRejection::Inactive)),
             Answer::Says(text) => match self.rules.judge(&text, self.wall()) {
                 Ok(known) => Ok(Ok(known)),
-                Err(Judged::Refused(fault)) => Ok(Err(fault)),
+                Err(Judged::Rejected(fault)) => Ok(Err(fault)),
                 Err(Judged::Unusable(what)) => Err(Fault::Unusable(what)),
             },
         });
@@ -192,12 +192,12 @@ impl Inner {
             }
             Ok(Err(fault)) => {
                 health.answered(&self.name, now);
-                self.cache.keep_refused(key, fault, now);
-                Err(Refusal::Token(fault))
+                self.cache.keep_rejected(key, fault, now);
+                Err(Rejection::Token(fault))
             }
             Err(fault) => {
                 health.failed(&self.name, &fault, asked, now);
-                Err(Refusal::Unavailable(self.settings.cooldown))
+                Err(Rejection::Unavailable(self.settings.cooldown))
             }
         }
     }

@@ -1,5 +1,6 @@
 //! [`ServiceTokenAuthenticator`].
 
+use crate::auth::credentials::CredentialHandling;
 use std::fmt;
 use std::sync::Arc;
 
@@ -38,7 +39,7 @@ struct Settings {
     identities: Vec<Option<Identity>>,
     forward: Forward,
     source: CredentialSource,
-    keep: bool,
+    credentials: CredentialHandling,
     realm: String,
 }
 
@@ -67,7 +68,7 @@ impl ServiceTokenAuthenticator {
             identities: Vec::new(),
             forward: Forward::new(),
             source: CredentialSource::Header(HEADER),
-            keep: false,
+            credentials: CredentialHandling::Drop,
             realm: "gateway".to_owned(),
         };
         settings.know();
@@ -81,8 +82,8 @@ impl ServiceTokenAuthenticator {
     }
 
     /// Whether the upstream gets the token. Default: it does not.
-    pub fn keep(mut self, keep: bool) -> Self {
-        self.own().keep = keep;
+    pub fn credentials(mut self, credentials: CredentialHandling) -> Self {
+        self.own().credentials = credentials;
         self
     }
 
@@ -128,18 +129,18 @@ impl Settings {
     /// What no service has may be the credential of another kind.
     fn know_by(&self, token: &str) -> Authentication {
         if token.len() > MAX_TOKEN {
-            return Authentication::Unrecognized(self.refused("the token is too long"));
+            return Authentication::Unrecognized(self.rejected("the token is too long"));
         }
         match self.identities.get(self.place(token)) {
-            None => Authentication::Unrecognized(self.refused("the token is not known")),
+            None => Authentication::Unrecognized(self.rejected("the token is not known")),
             Some(Some(identity)) => Authentication::Known(identity.clone()),
-            Some(None) => Authentication::Refused(
-                self.refused("what the service is cannot be told in a header field"),
+            Some(None) => Authentication::Rejected(
+                self.rejected("what the service is cannot be told in a header field"),
             ),
         }
     }
 
-    fn refused(&self, detail: &'static str) -> Error {
+    fn rejected(&self, detail: &'static str) -> Error {
         Error::new(Reason::CredentialsInvalid)
             .with_detail(detail)
             .with_field(WWW_AUTHENTICATE, self.challenge())
@@ -167,12 +168,12 @@ impl Authenticator for ServiceTokenAuthenticator {
         match settings.source.find(request) {
             Ok(None) => Authentication::Missing,
             Ok(Some(token)) => settings.know_by(token),
-            Err(_) => Authentication::Refused(settings.refused("there is not one token")),
+            Err(_) => Authentication::Rejected(settings.rejected("there is not one token")),
         }
     }
 
     fn admitted(&self, request: &mut Request, _: &Identity) {
-        if !self.settings.keep {
+        if self.settings.credentials == CredentialHandling::Drop {
             self.settings.source.remove(request);
         }
     }
@@ -185,7 +186,7 @@ impl Authenticator for ServiceTokenAuthenticator {
         std::slice::from_ref(&self.settings.source)
     }
 
-    fn owned_fields(&self) -> &[HeaderName] {
+    fn reserved_headers(&self) -> &[HeaderName] {
         self.settings.forward.names()
     }
 }

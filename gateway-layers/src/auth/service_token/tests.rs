@@ -1,5 +1,6 @@
 //! Tokens through the layer.
 
+use crate::auth::credentials::CredentialHandling;
 use std::sync::Arc;
 
 use gateway_core::{
@@ -69,36 +70,36 @@ async fn a_service_is_known_by_each_of_its_tokens_and_they_do_not_go_on() {
         assert_eq!(response.headers()["x-known"], format!("service_token {service}"));
         assert_eq!(response.headers().get(HEADER), None);
     }
-    let kept = tokens.keep(true);
+    let kept = tokens.credentials(CredentialHandling::Keep);
     let response = call(&kept, request(&[NEW])).await.unwrap();
     assert_eq!(response.headers()[HEADER], NEW);
 }
 
 #[tokio::test]
-async fn what_is_no_token_is_refused_and_never_printed() {
+async fn what_is_no_token_is_rejected_and_never_printed() {
     let forward = Forward::new().field(HeaderName::from_static("x-tenant"), "tenant");
     let tokens = tokens().forward(forward).realm("services");
-    let refused = async |sent: &[&str]| {
+    let rejected = async |sent: &[&str]| {
         let error = call(&tokens, request(sent)).await.map(drop).unwrap_err();
         let challenge = error.fields().iter().find(|(name, _)| name == WWW_AUTHENTICATE);
         assert_eq!(challenge.unwrap().1, "ServiceToken realm=\"services\"");
         assert!(!format!("{error:?} {error} {tokens:?}").contains("planted"));
         (error.reason(), error.detail().to_owned())
     };
-    assert_eq!(refused(&[]).await.0, Reason::Unauthenticated);
+    assert_eq!(rejected(&[]).await.0, Reason::Unauthenticated);
     let invalid = |detail: &str| (Reason::CredentialsInvalid, detail.to_owned());
-    assert_eq!(refused(&[NEW, NEW]).await, invalid("there is not one token"));
-    assert_eq!(refused(&[""]).await, invalid("there is not one token"));
+    assert_eq!(rejected(&[NEW, NEW]).await, invalid("there is not one token"));
+    assert_eq!(rejected(&[""]).await, invalid("there is not one token"));
     for wrong in ["x", &NEW[1..], &format!("{NEW}x"), &NEW.to_uppercase()] {
-        assert_eq!(refused(&[wrong]).await, invalid("the token is not known"), "{wrong}");
+        assert_eq!(rejected(&[wrong]).await, invalid("the token is not known"), "{wrong}");
     }
-    assert_eq!(refused(&[&"x".repeat(MAX_TOKEN + 1)]).await, invalid("the token is too long"));
+    assert_eq!(rejected(&[&"x".repeat(MAX_TOKEN + 1)]).await, invalid("the token is too long"));
     let untold = "what the service is cannot be told in a header field";
-    assert_eq!(refused(&[OTHER]).await, invalid(untold));
+    assert_eq!(rejected(&[OTHER]).await, invalid(untold));
 }
 
 #[test]
-fn tokens_that_protect_nothing_are_refused_and_not_repeated() {
+fn tokens_that_protect_nothing_are_rejected_and_not_repeated() {
     let short = ServiceToken::new("billing", "planted").unwrap_err();
     assert_eq!(short, ServiceTokenError::Text("billing".to_owned()));
     assert!(!format!("{short} {short:?}").contains("planted"));

@@ -1,5 +1,6 @@
 //! [`SignatureVerifierBuilder`].
 
+use crate::auth::credentials::CredentialHandling;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use super::component::Component;
 use super::input::MAX_COMPONENTS;
 use super::key::TrustedKey;
 use super::nonce::{MemoryNonces, NonceStore};
-use super::verifier::{Inner, Known, NonceRule, SignatureFields, SignatureVerifier};
+use super::verifier::{Inner, Known, NonceRule, SignatureVerifier};
 use crate::auth::{Challenge, Forward, Identity, Unsafe};
 
 /// A signature may be so old. Default: 5 minutes, a slow client and a retry.
@@ -32,7 +33,7 @@ pub struct SignatureVerifierBuilder {
     skew: Duration,
     nonce: NonceRule,
     tag: Option<String>,
-    fields: SignatureFields,
+    credentials: CredentialHandling,
     forward: Forward,
     realm: String,
     nonces: Arc<dyn NonceStore>,
@@ -116,8 +117,8 @@ impl SignatureVerifierBuilder {
     }
 
     /// What becomes of the signature of a request that was let in. Default: the upstream gets it.
-    pub fn fields(mut self, fields: SignatureFields) -> Self {
-        self.fields = fields;
+    pub fn credentials(mut self, credentials: CredentialHandling) -> Self {
+        self.credentials = credentials;
         self
     }
 
@@ -185,7 +186,7 @@ impl SignatureVerifierBuilder {
             skew: seconds(self.skew),
             nonce: self.nonce,
             tag: self.tag,
-            fields: self.fields,
+            credentials: self.credentials,
             forward: self.forward,
             nonces: self.nonces,
             clock: self.clock,
@@ -260,7 +261,7 @@ impl SignatureVerifier {
             skew: DEFAULT_SKEW,
             nonce: NonceRule::default(),
             tag: None,
-            fields: SignatureFields::default(),
+            credentials: CredentialHandling::Keep,
             forward: Forward::new(),
             realm: "gateway".to_owned(),
             nonces: Arc::new(MemoryNonces::default()),

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use http::HeaderName;
 
-use super::fault::SignatureFault;
+use super::fault::SignatureRejection;
 use super::structured::{self, Bare, Item};
 
 /// One thing that a signature covers (RFC 9421, section 2): a field, or something derived from the
@@ -113,11 +113,11 @@ impl Component {
     }
 
     /// The component that an item of the covered ones names.
-    pub(super) fn from_item(item: &Item<'_>) -> Result<Self, SignatureFault> {
+    pub(super) fn from_item(item: &Item<'_>) -> Result<Self, SignatureRejection> {
         let Bare::Text(name) = &item.bare else {
-            return Err(SignatureFault::Malformed);
+            return Err(SignatureRejection::Malformed);
         };
-        Self::read(name, item.params.as_slice()).ok_or(SignatureFault::Component)
+        Self::read(name, item.params.as_slice()).ok_or(SignatureRejection::Component)
     }
 
     fn read(name: &str, params: &[(&str, Bare<'_>)]) -> Option<Self> {

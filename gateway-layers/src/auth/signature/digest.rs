@@ -3,7 +3,7 @@
 use aws_lc_rs::digest::{Algorithm, Context, SHA256, SHA512};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::fault::SignatureFault;
+use super::fault::SignatureRejection;
 use super::message::field;
 use super::structured::{self, Bare, Item, Member};
 
@@ -55,12 +55,12 @@ pub(super) struct Digests(Vec<(DigestAlgorithm, Vec<u8>)>);
 
 impl Digests {
     /// What the field says. `None` where there is no field.
-    pub(super) fn read(headers: &HeaderMap) -> Result<Option<Self>, SignatureFault> {
+    pub(super) fn read(headers: &HeaderMap) -> Result<Option<Self>, SignatureRejection> {
         if !headers.contains_key(CONTENT_DIGEST) {
             return Ok(None);
         }
-        let text = field(headers, &CONTENT_DIGEST).ok_or(SignatureFault::DigestUnknown)?;
-        let members = structured::dictionary(&text).ok_or(SignatureFault::DigestUnknown)?;
+        let text = field(headers, &CONTENT_DIGEST).ok_or(SignatureRejection::DigestUnknown)?;
+        let members = structured::dictionary(&text).ok_or(SignatureRejection::DigestUnknown)?;
         let mut digests = Vec::new();
         for (name, member) in members {
             let Some(algorithm) = DigestAlgorithm::from_name(name) else {
@@ -72,11 +72,11 @@ impl Digests {
                 {
                     digests.push((algorithm, bytes));
                 }
-                _ => return Err(SignatureFault::DigestUnknown),
+                _ => return Err(SignatureRejection::DigestUnknown),
             }
         }
         if digests.is_empty() {
-            return Err(SignatureFault::DigestUnknown);
+            return Err(SignatureRejection::DigestUnknown);
         }
         Ok(Some(Self(digests)))
     }

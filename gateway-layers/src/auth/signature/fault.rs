@@ -1,13 +1,13 @@
-//! [`SignatureFault`]: why a signature is refused.
+//! [`SignatureRejection`]: why a signature is rejected.
 
 use std::fmt;
 
 use gateway_core::{Error, Reason};
 
-/// Why a signature is refused. What it says quotes nothing of the request.
+/// Why a signature is rejected. What it says quotes nothing of the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum SignatureFault {
+pub enum SignatureRejection {
     /// `Signature` or `Signature-Input` cannot be read, or names a label twice.
     Malformed,
     /// One of the two fields is missing, or has no member of the other's label.
@@ -48,7 +48,7 @@ pub enum SignatureFault {
     DigestWrong,
 }
 
-impl SignatureFault {
+impl SignatureRejection {
     /// What is told to the client.
     pub const fn text(self) -> &'static str {
         match self {
@@ -75,16 +75,16 @@ impl SignatureFault {
     }
 }
 
-impl fmt::Display for SignatureFault {
+impl fmt::Display for SignatureRejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.text())
     }
 }
 
-impl std::error::Error for SignatureFault {}
+impl std::error::Error for SignatureRejection {}
 
-impl From<SignatureFault> for Error {
-    fn from(fault: SignatureFault) -> Self {
+impl From<SignatureRejection> for Error {
+    fn from(fault: SignatureRejection) -> Self {
         Self::new(Reason::SignatureInvalid).with_detail(fault.text())
     }
 }

@@ -6,7 +6,7 @@ use http::HeaderMap;
 use http::header::HeaderName;
 
 use super::component::Component;
-use super::fault::SignatureFault;
+use super::fault::SignatureRejection;
 use super::message::field;
 use super::structured::{self, Bare, Dictionary, Item, Member, Params};
 
@@ -27,33 +27,33 @@ pub(super) struct Fields<'a> {
 
 impl<'a> Fields<'a> {
     /// `None` where there is neither.
-    pub(super) fn find(headers: &'a HeaderMap) -> Result<Option<Self>, SignatureFault> {
+    pub(super) fn find(headers: &'a HeaderMap) -> Result<Option<Self>, SignatureRejection> {
         match (headers.contains_key(SIGNATURE_INPUT), headers.contains_key(SIGNATURE)) {
             (false, false) => Ok(None),
             (true, true) => {
-                let text = |name| field(headers, name).ok_or(SignatureFault::Malformed);
+                let text = |name| field(headers, name).ok_or(SignatureRejection::Malformed);
                 let (input, signature) = (text(&SIGNATURE_INPUT)?, text(&SIGNATURE)?);
                 Ok(Some(Self { input, signature }))
             }
-            _ => Err(SignatureFault::Incomplete),
+            _ => Err(SignatureRejection::Incomplete),
         }
     }
 
     /// The signatures with what they say of themselves.
-    pub(super) fn signatures(&self) -> Result<Vec<Signed<'_>>, SignatureFault> {
-        let inputs = structured::dictionary(&self.input).ok_or(SignatureFault::Malformed)?;
+    pub(super) fn signatures(&self) -> Result<Vec<Signed<'_>>, SignatureRejection> {
+        let inputs = structured::dictionary(&self.input).ok_or(SignatureRejection::Malformed)?;
         let signatures =
-            structured::dictionary(&self.signature).ok_or(SignatureFault::Malformed)?;
+            structured::dictionary(&self.signature).ok_or(SignatureRejection::Malformed)?;
         if inputs.len() > MAX_SIGNATURES || signatures.len() > MAX_SIGNATURES {
-            return Err(SignatureFault::TooLarge);
+            return Err(SignatureRejection::TooLarge);
         }
         if inputs.is_empty() || inputs.len() != signatures.len() {
-            return Err(SignatureFault::Incomplete);
+            return Err(SignatureRejection::Incomplete);
         }
         let signed = inputs.into_iter().map(|(label, member)| {
             let (Member::Inner(items, params), Some(bytes)) = (member, bytes(&signatures, label)?)
             else {
-                return Err(SignatureFault::Malformed);
+                return Err(SignatureRejection::Malformed);
             };
             Ok(Signed { items, params, bytes })
         });
@@ -61,9 +61,9 @@ impl<'a> Fields<'a> {
     }
 }
 
-fn bytes(signatures: &Dictionary<'_>, label: &str) -> Result<Option<Vec<u8>>, SignatureFault> {
+fn bytes(signatures: &Dictionary<'_>, label: &str) -> Result<Option<Vec<u8>>, SignatureRejection> {
     let found = signatures.iter().find(|(own, _)| *own == label);
-    let (_, member) = found.ok_or(SignatureFault::Incomplete)?;
+    let (_, member) = found.ok_or(SignatureRejection::Incomplete)?;
     Ok(match member {
         Member::Item(Item { bare: Bare::Bytes(bytes), .. }) => Some(bytes.clone()),
         _ => None,
@@ -100,15 +100,15 @@ impl<'a> Signed<'a> {
         }
     }
 
-    pub(super) fn input(&'a self) -> Result<Input<'a>, SignatureFault> {
+    pub(super) fn input(&'a self) -> Result<Input<'a>, SignatureRejection> {
         if self.items.len() > MAX_COMPONENTS {
-            return Err(SignatureFault::TooLarge);
+            return Err(SignatureRejection::TooLarge);
         }
         let mut covered: Vec<Component> = Vec::with_capacity(self.items.len());
         for item in &self.items {
             let component = Component::from_item(item)?;
             if covered.contains(&component) {
-                return Err(SignatureFault::ComponentTwice);
+                return Err(SignatureRejection::ComponentTwice);
             }
             covered.push(component);
         }
@@ -130,7 +130,7 @@ impl<'a> Signed<'a> {
                 ("tag", Bare::Text(tag)) => input.tag = Some(tag),
                 ("keyid", Bare::Text(_)) => {}
                 // What it means could be that this signature is not for this.
-                _ => return Err(SignatureFault::Parameter),
+                _ => return Err(SignatureRejection::Parameter),
             }
         }
         structured::write_inner(&self.items, &self.params, &mut input.text);

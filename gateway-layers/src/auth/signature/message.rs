@@ -10,7 +10,7 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 
 use super::component::{Component, Form, Name};
-use super::fault::SignatureFault;
+use super::fault::SignatureRejection;
 use super::structured;
 
 /// Most bytes of what is signed. Heads are 64 KiB in all; some of it may be covered twice, whole
@@ -35,7 +35,7 @@ impl<'a> Message<'a> {
         let context = request.context();
         let scheme = context.map_or(Scheme::Http, RequestContext::scheme);
         let target = context.and_then(RequestContext::target);
-        let host = context.and_then(RequestContext::asked_host);
+        let host = context.and_then(RequestContext::requested_host);
         Self {
             method: request.method(),
             scheme: scheme.as_str(),
@@ -52,15 +52,15 @@ impl<'a> Message<'a> {
         &self,
         covered: &[Component],
         params: &str,
-    ) -> Result<String, SignatureFault> {
+    ) -> Result<String, SignatureRejection> {
         let mut out = String::with_capacity(64 * (covered.len() + 1) + params.len());
         for component in covered {
             component.write(&mut out);
             out.push_str(": ");
-            self.write_value(component, &mut out).ok_or(SignatureFault::ComponentMissing)?;
+            self.write_value(component, &mut out).ok_or(SignatureRejection::ComponentMissing)?;
             out.push('\n');
             if out.len() > MAX_BASE {
-                return Err(SignatureFault::TooLarge);
+                return Err(SignatureRejection::TooLarge);
             }
         }
         out.push_str("\"@signature-params\": ");

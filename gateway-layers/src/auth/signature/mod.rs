@@ -3,11 +3,11 @@
 //! A signature is made over parts of a request that its sender lists (`Signature-Input`), with a
 //! key that both sides know or whose public half the gateway has. The body is part of it by its
 //! digest (`Content-Digest`, RFC 9530). What a [`SignatureVerifier`] takes becomes the request's
-//! [`Principal`](gateway_core::context::Principal); everything else is refused:
+//! [`Principal`](gateway_core::context::Principal); everything else is rejected:
 //!
 //! | what | answer |
 //! | --- | --- |
-//! | a signature that is not good, too old, or was used before | 401 [`SignatureInvalid`](gateway_core::Reason::SignatureInvalid), with a [`SignatureFault`] |
+//! | a signature that is not good, too old, or was used before | 401 [`SignatureInvalid`](gateway_core::Reason::SignatureInvalid), with a [`SignatureRejection`] |
 //! | a body that is not the one of its digest | 401 as well, or it breaks off before its end |
 //! | nobody can tell whether it was used before | 503 [`IdentityUnavailable`](gateway_core::Reason::IdentityUnavailable) |
 //!
@@ -41,12 +41,12 @@
 //!
 //! ```
 //! use gateway_core::{FixedResponse, Module};
-//! use gateway_layers::auth::signature::{SignLayer, SignSettings, SignatureKey};
+//! use gateway_layers::auth::signature::{SignLayer, SignConfig, SignatureKey};
 //! use tower::ServiceBuilder;
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let secret = [7; 32];
-//! let settings = SignSettings::new("gateway-2026", SignatureKey::secret(&secret)?);
+//! let settings = SignConfig::new("gateway-2026", SignatureKey::secret(&secret)?);
 //! # let upstream = Module::new(FixedResponse::new(http::StatusCode::NO_CONTENT));
 //! let signed = Module::from_service(
 //!     ServiceBuilder::new().layer(SignLayer::new(settings)?).service(upstream),
@@ -75,13 +75,13 @@ pub use self::algorithm::{SignatureAlgorithm, SignatureAlgorithmUnknown};
 pub use self::builder::{DEFAULT_MAX_AGE, DEFAULT_SKEW, SignatureError, SignatureVerifierBuilder};
 pub use self::component::{Component, ComponentUnknown};
 pub use self::digest::DigestAlgorithm;
-pub use self::fault::SignatureFault;
+pub use self::fault::SignatureRejection;
 pub use self::key::{SignatureKey, SignatureKeyError, TrustedKey};
 pub use self::nonce::{DEFAULT_NONCES, MemoryNonces, Nonce, NonceStore, Remembered, Remembering};
 #[cfg(feature = "redis")]
-pub use self::nonce::{RedisNonces, RedisNoncesError, RedisNoncesSettings};
+pub use self::nonce::{RedisNonces, RedisNoncesConfig, RedisNoncesError};
 pub use self::sign::{
     DEFAULT_BODY_LIMIT, DEFAULT_BODY_TIMEOUT, DEFAULT_EXPIRES, LargeBodies, ResponseFuture, Sign,
-    SignError, SignLayer, SignSettings,
+    SignConfig, SignError, SignLayer,
 };
-pub use self::verifier::{NonceRule, SignatureFields, SignatureVerifier};
+pub use self::verifier::{NonceRule, SignatureVerifier};

@@ -1,7 +1,7 @@
 //! Structured fields (RFC 8941), read strictly and written in their one form.
 //!
 //! Stricter than the standard asks where two readers could differ: a name that stands twice in a
-//! dictionary or among parameters is refused, and so is base64 that is not in its only form.
+//! dictionary or among parameters is rejected, and so is base64 that is not in its only form.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;

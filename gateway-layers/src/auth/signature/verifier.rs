@@ -1,5 +1,6 @@
 //! [`SignatureVerifier`]: says who has signed a request.
 
+use crate::auth::credentials::CredentialHandling;
 use std::collections::HashMap;
 use std::fmt;
 use std::pin::Pin;
@@ -15,7 +16,7 @@ use super::body::CheckedBody;
 use super::builder;
 use super::component::{Component, Name};
 use super::digest::Digests;
-use super::fault::SignatureFault;
+use super::fault::SignatureRejection;
 use super::input::{Fields, Input, SIGNATURE, SIGNATURE_INPUT, Signed};
 use super::key::SignatureKey;
 use super::message::Message;
@@ -38,17 +39,6 @@ pub enum NonceRule {
     Optional,
 }
 
-/// What becomes of the signature of a request that was let in.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum SignatureFields {
-    /// The upstream gets it.
-    #[default]
-    Keep,
-    /// The upstream does not get it.
-    Drop,
-}
-
 /// Says who has signed a request (RFC 9421). Clones are the same verifier. See the
 /// [module](super).
 #[derive(Clone)]
@@ -65,7 +55,7 @@ pub(super) struct Inner {
     pub(super) skew: i64,
     pub(super) nonce: NonceRule,
     pub(super) tag: Option<String>,
-    pub(super) fields: SignatureFields,
+    pub(super) credentials: CredentialHandling,
     pub(super) forward: Forward,
     pub(super) nonces: Arc<dyn NonceStore>,
     pub(super) clock: Arc<dyn Clock>,
@@ -85,7 +75,7 @@ pub(super) enum Judged {
     /// It is not signed.
     Missing,
     Known(Identity),
-    Refused(Error),
+    Rejected(Error),
     /// No known key has signed it.
     Unrecognized(Error),
     /// It is signed well; whether for the first time is being asked.
@@ -116,7 +106,7 @@ impl SignatureVerifier {
             match judged {
                 Judged::Missing => Ok(None),
                 Judged::Known(owner) => Ok(Some(owner)),
-                Judged::Refused(error) | Judged::Unrecognized(error) => Err(error),
+                Judged::Rejected(error) | Judged::Unrecognized(error) => Err(error),
                 Judged::Asks(asking) => asking.await.map(Some),
             }
         }
@@ -126,14 +116,14 @@ impl SignatureVerifier {
         let fields = match Fields::find(request.headers()) {
             Ok(Some(fields)) => fields,
             Ok(None) => return Judged::Missing,
-            Err(fault) => return Judged::Refused(self.inner.refused(fault)),
+            Err(fault) => return Judged::Rejected(self.inner.rejected(fault)),
         };
         let (known, nonce) = match self.inner.examine(request, &fields) {
             Ok(passed) => passed,
-            Err(fault @ SignatureFault::KeyUnknown) => {
-                return Judged::Unrecognized(self.inner.refused(fault));
+            Err(fault @ SignatureRejection::KeyUnknown) => {
+                return Judged::Unrecognized(self.inner.rejected(fault));
             }
-            Err(fault) => return Judged::Refused(self.inner.refused(fault)),
+            Err(fault) => return Judged::Rejected(self.inner.rejected(fault)),
         };
         let owner = known.owner.clone();
         let Some(nonce) = nonce else {
@@ -142,7 +132,7 @@ impl SignatureVerifier {
         match self.inner.nonces.remember(&nonce) {
             Remembered::Now(remembered) => match self.inner.fresh(remembered, owner) {
                 Ok(owner) => Judged::Known(owner),
-                Err(error) => Judged::Refused(error),
+                Err(error) => Judged::Rejected(error),
             },
             Remembered::Later(asking) => {
                 let inner = Arc::clone(&self.inner);
@@ -160,7 +150,7 @@ impl Inner {
     fn fresh(&self, remembered: Result<bool, Error>, owner: Identity) -> Result<Identity, Error> {
         match remembered {
             Ok(true) => Ok(owner),
-            Ok(false) => Err(self.refused(SignatureFault::NonceUsed)),
+            Ok(false) => Err(self.rejected(SignatureRejection::NonceUsed)),
             Err(error) => Err(error),
         }
     }
@@ -170,7 +160,7 @@ impl Inner {
         &self,
         request: &Request,
         fields: &Fields<'_>,
-    ) -> Result<(&Known, Option<Nonce>), SignatureFault> {
+    ) -> Result<(&Known, Option<Nonce>), SignatureRejection> {
         let message = Message::received(request);
         let mut first = None;
         for signed in fields.signatures()? {
@@ -184,7 +174,7 @@ impl Inner {
                 Err(fault) => first = first.or(Some(fault)),
             }
         }
-        Err(first.unwrap_or(SignatureFault::KeyUnknown))
+        Err(first.unwrap_or(SignatureRejection::KeyUnknown))
     }
 
     /// What costs little is looked at before the signature itself.
@@ -195,13 +185,13 @@ impl Inner {
         signed: &Signed<'_>,
         id: &str,
         key: &SignatureKey,
-    ) -> Result<Option<Nonce>, SignatureFault> {
+    ) -> Result<Option<Nonce>, SignatureRejection> {
         let input = signed.input()?;
         if input.algorithm.is_some_and(|name| name != key.algorithm().as_str()) {
-            return Err(SignatureFault::Algorithm);
+            return Err(SignatureRejection::Algorithm);
         }
         if self.tag.is_some() && self.tag.as_deref() != input.tag {
-            return Err(SignatureFault::Parameter);
+            return Err(SignatureRejection::Parameter);
         }
         let now = self.clock.now().duration_since(UNIX_EPOCH).unwrap_or(Duration::MAX);
         let over = self.check_time(&input, builder::seconds(now))?;
@@ -212,26 +202,26 @@ impl Inner {
                 Some(Nonce::new(id, nonce, now, remember))
             }
             (None, NonceRule::Optional) => None,
-            _ => return Err(SignatureFault::NonceMissing),
+            _ => return Err(SignatureRejection::NonceMissing),
         };
         self.check_covered(message, request, &input)?;
         let base = message.base(&input.covered, &input.text)?;
         if !key.verifies(base.as_bytes(), &signed.bytes) {
-            return Err(SignatureFault::Wrong);
+            return Err(SignatureRejection::Wrong);
         }
         Ok(nonce)
     }
 
     /// The last second in which it is taken.
-    fn check_time(&self, input: &Input<'_>, now: i64) -> Result<i64, SignatureFault> {
-        let created = input.created.ok_or(SignatureFault::CreatedMissing)?;
+    fn check_time(&self, input: &Input<'_>, now: i64) -> Result<i64, SignatureRejection> {
+        let created = input.created.ok_or(SignatureRejection::CreatedMissing)?;
         if created > now.saturating_add(self.skew) {
-            return Err(SignatureFault::CreatedAhead);
+            return Err(SignatureRejection::CreatedAhead);
         }
         let over = created.saturating_add(self.max_age).saturating_add(self.skew);
         let says = input.expires.map_or(i64::MAX, |expires| expires.saturating_add(self.skew));
         if now > over || now > says {
-            return Err(SignatureFault::Expired);
+            return Err(SignatureRejection::Expired);
         }
         Ok(over)
     }
@@ -241,7 +231,7 @@ impl Inner {
         message: &Message<'_>,
         request: &Request,
         input: &Input<'_>,
-    ) -> Result<(), SignatureFault> {
+    ) -> Result<(), SignatureRejection> {
         let covers = |needed: &Component| input.covered.iter().any(|own| own.includes(needed));
         let has_body = !is_empty(request.body());
         for needed in &self.covered {
@@ -254,9 +244,9 @@ impl Inner {
                 let digest = *needed == Component::CONTENT_DIGEST
                     && !request.headers().contains_key(super::digest::CONTENT_DIGEST);
                 return Err(if digest {
-                    SignatureFault::DigestMissing
+                    SignatureRejection::DigestMissing
                 } else {
-                    SignatureFault::NotCovered
+                    SignatureRejection::NotCovered
                 });
             }
         }
@@ -265,18 +255,18 @@ impl Inner {
         if input.covered.iter().any(signs_digest) {
             let digests = Digests::read(request.headers())?;
             let digests = digests.ok_or(if has_body {
-                SignatureFault::DigestMissing
+                SignatureRejection::DigestMissing
             } else {
-                SignatureFault::ComponentMissing
+                SignatureRejection::ComponentMissing
             })?;
             if !has_body && !digests.are_of_nothing() {
-                return Err(SignatureFault::DigestWrong);
+                return Err(SignatureRejection::DigestWrong);
             }
         }
         Ok(())
     }
 
-    fn refused(&self, fault: SignatureFault) -> Error {
+    fn rejected(&self, fault: SignatureRejection) -> Error {
         let mut error = Error::from(fault);
         if error.reason() == Reason::SignatureInvalid {
             error = error.with_field(WWW_AUTHENTICATE, self.challenge.clone());
@@ -301,10 +291,10 @@ impl SignatureVerifier {
         {
             let body = std::mem::take(request.body_mut());
             let verifier = Arc::clone(&self.inner);
-            let wrong = move || verifier.refused(SignatureFault::DigestWrong);
+            let wrong = move || verifier.rejected(SignatureRejection::DigestWrong);
             *request.body_mut() = body.map(|inner| CheckedBody::new(inner, digests, wrong));
         }
-        if self.inner.fields == SignatureFields::Drop {
+        if self.inner.credentials == CredentialHandling::Drop {
             request.headers_mut().remove(SIGNATURE);
             request.headers_mut().remove(SIGNATURE_INPUT);
         }
@@ -316,7 +306,7 @@ impl Authenticator for SignatureVerifier {
         match self.judge(request) {
             Judged::Missing => Authentication::Missing,
             Judged::Known(owner) => Authentication::Known(owner),
-            Judged::Refused(error) => Authentication::Refused(error),
+            Judged::Rejected(error) => Authentication::Rejected(error),
             Judged::Unrecognized(error) => Authentication::Unrecognized(error),
             Judged::Asks(asking) => {
                 Authentication::Pending(Box::pin(async move { asking.await.into() }))
@@ -336,7 +326,7 @@ impl Authenticator for SignatureVerifier {
         &SOURCES
     }
 
-    fn owned_fields(&self) -> &[HeaderName] {
+    fn reserved_headers(&self) -> &[HeaderName] {
         self.inner.forward.names()
     }
 }

@@ -10,7 +10,7 @@
 //! use gateway_layers::discovery::{ConsulConfig, ConsulDiscovery};
 //!
 //! let config = ConsulConfig::new("http://127.0.0.1:8500".parse()?, "orders");
-//! let orders = Cluster::builder("orders").discover(ConsulDiscovery::new(config)?).build()?;
+//! let orders = Cluster::builder("orders").discovery(ConsulDiscovery::new(config)?).build()?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!

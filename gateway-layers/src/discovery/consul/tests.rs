@@ -97,7 +97,7 @@ async fn answer(asked: Asked, mut state: watch::Receiver<State>) -> Reply {
     if index > 0 && index >= now.index {
         let wait = asked.parameter("wait").unwrap().strip_suffix("ms").unwrap();
         let wait = Duration::from_millis(wait.parse().unwrap());
-        let changed = state.wait_for(|state| state.index > index || !is_well(&state.mood));
+        let changed = state.wait_for(|state| state.index > index || !is_healthy(&state.mood));
         let _ = timeout(wait, changed).await;
     }
     let now = state.borrow().clone();
@@ -108,7 +108,7 @@ async fn answer(asked: Asked, mut state: watch::Receiver<State>) -> Reply {
     }
 }
 
-fn is_well(mood: &Mood) -> bool {
+fn is_healthy(mood: &Mood) -> bool {
     matches!(mood, Mood::Well)
 }
 
@@ -251,7 +251,7 @@ async fn more_instances_than_the_limit_are_no_set() {
 }
 
 #[test]
-fn what_cannot_be_asked_for_is_refused() {
+fn what_cannot_be_asked_for_is_rejected() {
     let address = || "http://127.0.0.1:8500".parse().unwrap();
     assert!(ConsulDiscovery::new(ConsulConfig::new(address(), "")).is_err());
     let mut config = ConsulConfig::new(address(), "orders");

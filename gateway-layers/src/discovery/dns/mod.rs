@@ -17,7 +17,7 @@
 //! use gateway_layers::discovery::{DnsConfig, DnsDiscovery};
 //!
 //! let config = DnsConfig::new("orders.svc", 9000);
-//! let orders = Cluster::builder("orders").discover(DnsDiscovery::new(config)?).build()?;
+//! let orders = Cluster::builder("orders").discovery(DnsDiscovery::new(config)?).build()?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!

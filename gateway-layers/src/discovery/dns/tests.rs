@@ -435,7 +435,7 @@ async fn more_than_the_limits_are_no_set() {
 }
 
 #[test]
-fn what_cannot_be_asked_for_is_refused() {
+fn what_cannot_be_asked_for_is_rejected() {
     for (name, port) in [("10.0.0.1", 80), ("::1", 80), ("", 80), (".", 80), ("a..b", 80), ("a", 0)]
     {
         assert!(DnsDiscovery::new(DnsConfig::new(name, port)).is_err(), "{name}:{port}");

@@ -15,7 +15,7 @@
 //! use gateway_layers::discovery::{EtcdConfig, EtcdDiscovery};
 //!
 //! let config = EtcdConfig::new(["http://127.0.0.1:2379".parse()?], "/services/orders/");
-//! let orders = Cluster::builder("orders").discover(EtcdDiscovery::new(config)?).build()?;
+//! let orders = Cluster::builder("orders").discovery(EtcdDiscovery::new(config)?).build()?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!

@@ -138,8 +138,8 @@ impl EtcdDiscovery {
 fn take_in(line: &Bytes, keys: &mut Keys) -> Result<Option<Again>, Failure> {
     let line: Line = serde_json::from_slice(line)
         .map_err(|problem| Failure::unreadable("a line of the watch", &problem))?;
-    if let Some(refused) = line.error {
-        return Err(Failure::Other(format!("the watch was refused: {}", refused.message)));
+    if let Some(rejected) = line.error {
+        return Err(Failure::Other(format!("the watch was rejected: {}", rejected.message)));
     }
     let Some(watched) = line.result else {
         return Ok(None);

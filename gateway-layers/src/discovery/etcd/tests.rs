@@ -301,7 +301,7 @@ async fn after_a_compaction_the_keys_are_read_anew_and_nothing_failed() {
 #[tokio::test]
 async fn a_watch_that_breaks_changes_nothing_and_is_said() {
     for (reply, said) in [
-        (stream(r#"{"error":{"message":"no leader"}}"#), "refused: no leader"),
+        (stream(r#"{"error":{"message":"no leader"}}"#), "rejected: no leader"),
         (stream(r#"{"result":{"canceled":true,"cancel_reason":"gone"}}"#), "cancelled: gone"),
         (stream(r#"{"result":{"created":true}}"#), "the watch has ended"),
         (stream("nonsense"), "cannot be read"),
@@ -334,7 +334,7 @@ async fn a_silent_watch_is_given_up_and_the_keys_read_anew() {
 }
 
 #[test]
-fn what_cannot_be_asked_for_is_refused() {
+fn what_cannot_be_asked_for_is_rejected() {
     let address: EndpointAddress = "http://127.0.0.1:2379".parse().unwrap();
     assert!(EtcdDiscovery::new(EtcdConfig::new([address.clone()], "")).is_err());
     assert!(EtcdDiscovery::new(EtcdConfig::new([], "/a/")).is_err());

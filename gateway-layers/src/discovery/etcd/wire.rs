@@ -70,7 +70,7 @@ pub(super) struct Pair {
 #[derive(Deserialize)]
 pub(super) struct Line {
     pub(super) result: Option<Watched>,
-    pub(super) error: Option<Refused>,
+    pub(super) error: Option<Rejected>,
 }
 
 #[derive(Deserialize)]
@@ -102,7 +102,7 @@ pub(super) enum Kind {
 }
 
 #[derive(Deserialize)]
-pub(super) struct Refused {
+pub(super) struct Rejected {
     #[serde(default)]
     pub(super) message: String,
 }

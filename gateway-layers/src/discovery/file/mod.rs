@@ -12,14 +12,14 @@
 //! It is looked at every second, by its path and through every link on the way, so that a file
 //! that is renamed over it and a directory link that is turned are both seen. What cannot be read
 //! as a whole, a file that is gone or half written, changes nothing and is reported; an empty list
-//! is a set like any other. Unknown keys and addresses that are given twice are refused.
+//! is a set like any other. Unknown keys and addresses that are given twice are rejected.
 //!
 //! ```
 //! use gateway_core::Cluster;
 //! use gateway_layers::discovery::FileDiscovery;
 //!
 //! let orders = Cluster::builder("orders")
-//!     .discover(FileDiscovery::new("endpoints.json"))
+//!     .discovery(FileDiscovery::new("endpoints.json"))
 //!     .build()?;
 //! # Ok::<(), gateway_core::ClusterError>(())
 //! ```

@@ -16,7 +16,7 @@
 //! // What `kubectl proxy` offers.
 //! let mut config = KubernetesConfig::new("http://127.0.0.1:8001".parse()?, "shop", "orders");
 //! config.port = "http".parse()?;
-//! let orders = Cluster::builder("orders").discover(KubernetesDiscovery::new(config)?).build()?;
+//! let orders = Cluster::builder("orders").discovery(KubernetesDiscovery::new(config)?).build()?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!

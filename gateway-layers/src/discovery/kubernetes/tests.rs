@@ -363,7 +363,7 @@ async fn more_endpoints_than_the_limit_are_no_set() {
 }
 
 #[test]
-fn what_cannot_be_asked_for_is_refused() {
+fn what_cannot_be_asked_for_is_rejected() {
     let config = |namespace: &str, service: &str| {
         KubernetesConfig::new("http://127.0.0.1:8001".parse().unwrap(), namespace, service)
     };

@@ -13,7 +13,7 @@ use gateway_core::Error;
 
 pub use self::memory::{DEFAULT_KEYS, MemoryStore};
 #[cfg(feature = "redis")]
-pub use self::redis::{RedisSettings, RedisStore, RedisStoreError, WhenAway};
+pub use self::redis::{OnUnavailable, RedisConfig, RedisStore, RedisStoreError};
 use super::rule::{Level, Rule};
 
 /// Where limits are counted. All limits of a request are one decision: every one is charged, or
@@ -58,7 +58,7 @@ pub struct Charge<'a> {
     pub rule: &'a Rule,
     /// How much is taken.
     pub cost: u64,
-    /// False: it is charged where it fits in, and refuses nobody.
+    /// False: it is charged where it fits in, and rejects nobody.
     pub binding: bool,
 }
 
@@ -106,7 +106,7 @@ pub enum Admission {
     /// It fits in wherever it must.
     Admitted,
     /// It is over a limit.
-    Refused,
+    Rejected,
     /// It passes and nobody counted it, so that nothing is known of what is left.
     Uncounted,
 }
@@ -114,7 +114,7 @@ pub enum Admission {
 impl Admission {
     /// Of a request that was counted.
     pub fn counted(admitted: bool) -> Self {
-        if admitted { Self::Admitted } else { Self::Refused }
+        if admitted { Self::Admitted } else { Self::Rejected }
     }
 }
 

@@ -10,7 +10,7 @@ use super::AddressError;
 /// Which addresses may be registered. An empty list allows nothing.
 ///
 /// An entry is a network (`10.0.0.0/8`), one address (`10.0.0.7`) or a host name
-/// (`orders.internal`). Some addresses are refused whatever network they are in, because they
+/// (`orders.internal`). Some addresses are rejected whatever network they are in, because they
 /// lead to the gateway's own machine or to what only it can reach: loopback, link-local (with the
 /// metadata services of clouds), unspecified, multicast, broadcast and reserved ones, and IPv6
 /// forms that carry one of those. Such an address is taken only where it is an entry by itself.

@@ -48,7 +48,7 @@ async fn what_is_stored_is_the_address_that_was_judged() {
 }
 
 #[tokio::test]
-async fn tricky_spellings_are_refused() {
+async fn tricky_spellings_are_rejected() {
     // Everything is allowed but what must be listed by itself.
     let allow = AllowList::new(["0.0.0.0/0", "::/0", "rebound.example", "localhost"]).unwrap();
     for (text, problem) in [
@@ -116,7 +116,7 @@ async fn tricky_spellings_are_refused() {
 }
 
 #[tokio::test]
-async fn what_is_not_listed_is_refused() {
+async fn what_is_not_listed_is_rejected() {
     let nothing = AllowList::default();
     let some = AllowList::new(["10.0.0.0/8", "listed.example"]).unwrap();
     for (text, allow) in [
@@ -152,7 +152,7 @@ async fn ports_can_be_limited() {
 }
 
 #[test]
-fn entries_that_allow_nothing_are_refused() {
+fn entries_that_allow_nothing_are_rejected() {
     for entry in ["", "10.0.0.0/33", "a b", "127.0.0.0/8", "169.254.0.0/16", "fe80::/10", "1.2.3"] {
         assert!(AllowList::new([entry]).is_err(), "{entry}");
     }

@@ -170,8 +170,8 @@ pub(super) fn no_secret() -> Response {
     forbidden("registry_secret", title, detail.to_owned(), &[])
 }
 
-/// The answer to a refusal.
-pub(super) fn refused(error: &RegistryError) -> Response {
+/// The answer to a rejection.
+pub(super) fn rejected(error: &RegistryError) -> Response {
     let detail = error.to_string();
     match error {
         RegistryError::Invalid(faults) => faulty(faults),

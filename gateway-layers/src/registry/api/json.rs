@@ -23,7 +23,7 @@ pub(super) enum Json {
 impl Json {
     /// Reads `bytes`.
     ///
-    /// Refused is, beside what is no JSON, a name that comes twice in one object, and what is
+    /// Rejected is, beside what is no JSON, a name that comes twice in one object, and what is
     /// nested deeper than anything that is expected here.
     pub(super) fn read(bytes: &[u8]) -> Result<Self, String> {
         let mut reader = serde_json::Deserializer::from_slice(bytes);
@@ -132,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_could_be_read_in_two_ways_is_refused() {
+    fn what_could_be_read_in_two_ways_is_rejected() {
         for (text, problem) in [
             ("", "EOF"),
             ("{", "EOF"),

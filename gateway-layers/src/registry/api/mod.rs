@@ -60,7 +60,7 @@ const CONFIRM_WITHIN: Duration = Duration::from_secs(1);
 /// Everybody shows a token, in `x-service-token` or as `Authorization: Bearer`; one that is bound to
 /// [services](ServiceToken::services) registers no others (403). Who renews or ends
 /// a registration shows its secret in `x-registration-secret` as well: a token alone does not do.
-/// Refusals are problem documents (RFC 9457); what is wrong in a body is listed in `errors`, with
+/// Rejections are problem documents (RFC 9457); what is wrong in a body is listed in `errors`, with
 /// its place, what was found and what was expected.
 ///
 /// ```
@@ -150,7 +150,7 @@ impl RegistryModule {
     ) -> Outcome {
         let json = match json_body(&head.headers, body).await? {
             Ok(json) => json,
-            Err(refusal) => return Ok(refusal),
+            Err(rejection) => return Ok(rejection),
         };
         let registered = match read::registration(json) {
             Ok(registration) if token.is_some_and(|own| !own.registers(&registration.service)) => {
@@ -161,7 +161,7 @@ impl RegistryModule {
         };
         let registered = match registered {
             Ok(registered) => registered,
-            Err(error) => return Ok(answer::refused(&error)),
+            Err(error) => return Ok(answer::rejected(&error)),
         };
         let state = self.registry.confirmed(&registered.id, CONFIRM_WITHIN).await;
         let state = state.unwrap_or(InstanceState::Pending);
@@ -184,7 +184,7 @@ impl RegistryModule {
         };
         match self.registry.heartbeat(id, secret).await {
             Ok((state, lease)) => answer::json(StatusCode::OK, &answer::renewed(state, lease)),
-            Err(error) => answer::refused(&error),
+            Err(error) => answer::rejected(&error),
         }
     }
 
@@ -198,7 +198,7 @@ impl RegistryModule {
                 *response.status_mut() = StatusCode::NO_CONTENT;
                 response
             }
-            Err(error) => answer::refused(&error),
+            Err(error) => answer::rejected(&error),
         }
     }
 
@@ -211,7 +211,7 @@ impl RegistryModule {
     fn show(&self, id: &str) -> Response {
         match self.registry.instance(id) {
             Some(instance) => answer::json(StatusCode::OK, &answer::long(&instance)),
-            None => answer::refused(&RegistryError::Unknown),
+            None => answer::rejected(&RegistryError::Unknown),
         }
     }
 
@@ -234,7 +234,7 @@ impl RegistryModule {
     async fn compatible_by_body(&self, head: &request::Parts, body: Body) -> Outcome {
         let json = match json_body(&head.headers, body).await? {
             Ok(json) => json,
-            Err(refusal) => return Ok(refusal),
+            Err(rejection) => return Ok(rejection),
         };
         Ok(match read::asked(json) {
             Ok(asked) => self.compatible(&asked),
@@ -318,7 +318,7 @@ async fn received(body: Body) -> Result<Bytes, Error> {
         }
         match error.downcast::<Error>() {
             Ok(error) => *error,
-            Err(error) => Error::new(Reason::RequestBroken).with_source(error),
+            Err(error) => Error::new(Reason::RequestIncomplete).with_source(error),
         }
     });
     Ok(collected?.to_bytes())

@@ -265,7 +265,7 @@ async fn what_is_wrong_in_a_body_is_said_with_its_place() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn other_methods_and_paths_are_refused() {
+async fn other_methods_and_paths_are_rejected() {
     let api = api(&registry());
     for (method, path, allow) in [
         ("PUT", "/services", "GET, POST"),

@@ -87,7 +87,7 @@ proptest! {
         let start = Instant::now();
         let mut now = start;
         let mut state = State::new(limits());
-        let checks = CheckSettings::default();
+        let checks = CheckConfig::default();
         for act in acts {
             match act {
                 Act::Insert { id, service, address, bytes } => {
@@ -145,7 +145,7 @@ async fn what_was_read_before_displaces_nobody_who_came_after() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_too_much_is_refused_and_said() {
+async fn what_is_too_much_is_rejected_and_said() {
     let limits = RegistryLimits {
         services: 2,
         instances_per_service: 2,

@@ -73,7 +73,7 @@ async fn every_lease_ends_at_its_own_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn leases_outside_of_the_bounds_are_refused() {
+async fn leases_outside_of_the_bounds_are_rejected() {
     let registry = builder(&Doctor::default()).build();
     for (seconds, taken) in [(4, false), (5, true), (300, true), (301, false)] {
         let registration = at("users", ADDRESS).lease(SECOND * seconds);
@@ -187,8 +187,8 @@ async fn what_is_wrong_is_said_at_once_with_its_place() {
         "/zone",
     ];
     assert_eq!(places, expected);
-    let refused = registry.register(at("users", "http://127.0.0.1")).await;
-    assert!(matches!(refused, Err(RegistryError::Address(AddressError::Special(..)))));
+    let rejected = registry.register(at("users", "http://127.0.0.1")).await;
+    assert!(matches!(rejected, Err(RegistryError::Address(AddressError::Special(..)))));
 }
 
 #[tokio::test(start_paused = true)]

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::*;
 
-/// A module of this process that says its name, and may be unwell or refuse.
+/// A module of this process that says its name, and may be unwell or reject.
 struct Named {
     name: &'static str,
     health: Arc<Mutex<Health>>,
@@ -166,11 +166,11 @@ async fn names_of_modules_are_not_taken_over_by_addresses() {
     let module = || Module::new(FixedResponse::new(http::StatusCode::OK));
     let users = registry.register(Registration::new("users", module())).await.unwrap();
     assert_eq!(users.lease, None);
-    let refused = registry.register(at("users", "http://10.0.0.1")).await;
-    assert!(matches!(refused, Err(RegistryError::NameTaken(..))));
+    let rejected = registry.register(at("users", "http://10.0.0.1")).await;
+    assert!(matches!(rejected, Err(RegistryError::NameTaken(..))));
     registry.register(at("orders", "http://10.0.0.1")).await.unwrap();
-    let refused = registry.register(Registration::new("orders", module())).await;
-    assert!(matches!(refused, Err(RegistryError::NameTaken(..))));
+    let rejected = registry.register(Registration::new("orders", module())).await;
+    assert!(matches!(rejected, Err(RegistryError::NameTaken(..))));
     tokio::time::sleep(1000 * SECOND).await;
     assert!(registry.instance(&users.id).is_some(), "a module of this process has no lease");
 }
@@ -193,7 +193,7 @@ async fn a_cluster_follows_the_registry() {
     let doctor = Doctor::default();
     let registry = builder(&doctor).build();
     let cluster = |source: RegistrySource| {
-        let cluster = Cluster::builder("c").discover(source).build().unwrap();
+        let cluster = Cluster::builder("c").discovery(source).build().unwrap();
         cluster.start();
         cluster
     };

@@ -150,10 +150,10 @@ async fn while_the_store_is_away_the_last_good_set_holds_and_it_is_said() {
         registry.heartbeat(&users.id, users.secret.reveal()).await.unwrap();
     }
     assert_eq!(registry.instances().len(), 2);
-    let refused = registry.register(at("orders", "http://10.0.0.3")).await;
-    assert!(matches!(refused, Err(RegistryError::StoreAway(_))));
-    let refused = registry.deregister(&other.id, other.secret.reveal()).await;
-    assert!(matches!(refused, Err(RegistryError::StoreAway(_))));
+    let rejected = registry.register(at("orders", "http://10.0.0.3")).await;
+    assert!(matches!(rejected, Err(RegistryError::StoreAway(_))));
+    let rejected = registry.deregister(&other.id, other.secret.reveal()).await;
+    assert!(matches!(rejected, Err(RegistryError::StoreAway(_))));
     assert_eq!(diary.take(), ["registry good>failing (cut off; what is known holds)"]);
     // Checks go on meanwhile.
     doctor.ill("http://10.0.0.2:80");

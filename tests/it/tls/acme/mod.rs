@@ -1,7 +1,7 @@
 //! Certificates that the gateway orders itself, from Debian's authority for tests.
 
 mod orders;
-mod refusals;
+mod rejections;
 mod renewal;
 mod shared;
 

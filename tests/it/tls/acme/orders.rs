@@ -114,7 +114,7 @@ async fn a_restart_orders_nothing_and_further_names_need_no_further_account() {
 }
 
 #[tokio::test]
-async fn nonces_that_are_refused_are_drawn_again() {
+async fn nonces_that_are_rejected_are_drawn_again() {
     let setup = Setup::new();
     let Some(pebble) = setup.pebble().nonce_reject(60).start() else { return };
     let upstream = hello().await;
@@ -146,14 +146,14 @@ async fn an_external_account_is_shown_where_it_is_asked_for_and_nowhere_else() {
     gateway.edit_document(&without, &with);
     assert_eq!(gateway.admin().reload().await.status, 200);
     eventually_is(&gateway, "gateway.test", is_valid).await;
-    // A damaged key is refused without being repeated.
+    // A damaged key is rejected without being repeated.
     gateway.edit_document(EXTERNAL, &format!("{EXTERNAL}?"));
-    let refused = gateway.admin().reload().await;
-    assert_eq!(refused.status, 409);
-    assert!(refused.text().contains("external_account.hmac_key"), "{}", refused.text());
+    let rejected = gateway.admin().reload().await;
+    assert_eq!(rejected.status, 409);
+    assert!(rejected.text().contains("external_account.hmac_key"), "{}", rejected.text());
     let mut said = gateway.log();
     let admin = gateway.admin();
-    said.push_str(&refused.text());
+    said.push_str(&rejected.text());
     said.push_str(&admin.get("/certificates").await.text());
     said.push_str(&admin.status().await.to_string());
     said.push_str(&admin.explain("http://gateway.test/").await);

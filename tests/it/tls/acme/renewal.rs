@@ -20,7 +20,7 @@ async fn a_renewed_certificate_is_shown_while_old_connections_go_on() {
     for client in &mut old {
         client.get("/").await.assert_ok("hello");
     }
-    // Long before it expires; and until then nobody is refused.
+    // Long before it expires; and until then nobody is rejected.
     while shown(&gateway, &tls).await == first {
         assert!(pebble.orders() <= 2, "{}", pebble.log());
         tokio::time::sleep(Duration::from_millis(100)).await;
@@ -47,11 +47,11 @@ async fn an_authority_that_is_away_is_waited_for() {
     assert!(shown["next_try"].is_string() && shown["not_after"].is_null(), "{shown:#}");
     // Nobody is shown anything else in the meantime, and everybody can see why.
     let authority = Authority::new("nobody");
-    let refused = ask(gateway.addr(), &ClientTls::new(&authority, "gateway.test")).await;
-    assert!(refused.is_err_and(|error| !error.contains("UnknownIssuer")));
+    let rejected = ask(gateway.addr(), &ClientTls::new(&authority, "gateway.test")).await;
+    assert!(rejected.is_err_and(|error| !error.contains("UnknownIssuer")));
     let ready = gateway.admin().ready().await;
     assert_eq!(ready.json()["without_certificate"], serde_json::json!(["gateway.test"]));
-    assert!(gateway.log().contains("handshakes for it are refused"), "{}", gateway.log());
+    assert!(gateway.log().contains("handshakes for it are rejected"), "{}", gateway.log());
     assert!(gateway.log().contains("no new certificate"), "{}", gateway.log());
     assert!(pebble.run());
     let shown = eventually_is(&gateway, "gateway.test", is_valid).await;

@@ -11,28 +11,34 @@ use tokio::time::{Instant, sleep};
 use super::{Seen, cluster, picked};
 use crate::body::Body;
 use crate::context::{ConnectionInfo, RequestContext};
-use crate::error::{Reason, Verdict};
+use crate::error::{HealthSignal, Reason};
 use crate::message::Request;
 use crate::module::ModuleService;
 use crate::observe::{Observer, Observers, StateChanged};
 use crate::task::Tasks;
-use crate::upstream::health::{EjectionSettings, SuccessRateSettings};
+use crate::upstream::health::{OutlierDetectionConfig, SuccessRateConfig};
 use crate::upstream::{Cluster, PickMode};
 
-fn note(cluster: &Cluster, port: u16, verdict: Verdict, count: u32) {
-    note_reason(cluster, port, verdict, None, count);
+fn note(cluster: &Cluster, port: u16, signal: HealthSignal, count: u32) {
+    note_reason(cluster, port, signal, None, count);
 }
 
-fn note_reason(cluster: &Cluster, port: u16, verdict: Verdict, reason: Option<Reason>, count: u32) {
+fn note_reason(
+    cluster: &Cluster,
+    port: u16,
+    signal: HealthSignal,
+    reason: Option<Reason>,
+    count: u32,
+) {
     let endpoints = cluster.endpoints();
     let endpoint = endpoints.iter().find(|one| one.address().port() == port).unwrap();
     for _ in 0..count {
-        cluster.shared.note(endpoint, verdict, reason);
+        cluster.shared.note(endpoint, signal, reason);
     }
 }
 
 fn fail(cluster: &Cluster, port: u16, count: u32) {
-    note(cluster, port, Verdict::Failure, count);
+    note(cluster, port, HealthSignal::Failure, count);
 }
 
 async fn seconds(count: u64) {
@@ -42,12 +48,13 @@ async fn seconds(count: u64) {
 #[tokio::test(start_paused = true)]
 async fn an_endpoint_that_fails_in_a_row_is_left_out_for_longer_each_time() {
     let seen = Arc::new(Seen::default());
-    let cluster = cluster(3).ejection(EjectionSettings::default()).observers(seen.observers());
+    let cluster =
+        cluster(3).outlier_detection(OutlierDetectionConfig::default()).observers(seen.observers());
     let cluster = cluster.build().unwrap();
     cluster.start();
     for out in [30, 60, 90] {
         fail(&cluster, 2, 4);
-        note(&cluster, 2, Verdict::Success, 1);
+        note(&cluster, 2, HealthSignal::Success, 1);
         fail(&cluster, 2, 4);
         assert_eq!(picked(&cluster), [1, 2, 3], "a success ends the row");
         fail(&cluster, 2, 1);
@@ -65,7 +72,7 @@ async fn an_endpoint_that_fails_in_a_row_is_left_out_for_longer_each_time() {
 
 #[tokio::test(start_paused = true)]
 async fn an_endpoint_that_stays_in_is_forgiven() {
-    let cluster = cluster(3).ejection(EjectionSettings::default()).build().unwrap();
+    let cluster = cluster(3).outlier_detection(OutlierDetectionConfig::default()).build().unwrap();
     cluster.start();
     for _ in 0..3 {
         fail(&cluster, 1, 5);
@@ -78,13 +85,14 @@ async fn an_endpoint_that_stays_in_is_forgiven() {
 
 #[tokio::test(start_paused = true)]
 async fn no_more_than_their_share_are_left_out_and_one_always_stays() {
-    for (count, max_share, stay) in [(1, 1.0, 1), (2, 0.5, 1), (4, 0.5, 2), (4, 1.0, 1)] {
-        let settings = EjectionSettings { max_share, ..EjectionSettings::default() };
-        let cluster = cluster(count).ejection(settings).build().unwrap();
+    for (count, max_ejected_ratio, stay) in [(1, 1.0, 1), (2, 0.5, 1), (4, 0.5, 2), (4, 1.0, 1)] {
+        let settings =
+            OutlierDetectionConfig { max_ejected_ratio, ..OutlierDetectionConfig::default() };
+        let cluster = cluster(count).outlier_detection(settings).build().unwrap();
         for port in 1..=count {
             fail(&cluster, port, 5);
         }
-        assert_eq!(picked(&cluster).len(), stay, "{count} {max_share}");
+        assert_eq!(picked(&cluster).len(), stay, "{count} {max_ejected_ratio}");
         assert_eq!(cluster.status().mode, PickMode::Healthy);
     }
 }
@@ -92,7 +100,8 @@ async fn no_more_than_their_share_are_left_out_and_one_always_stays() {
 #[tokio::test(start_paused = true)]
 async fn when_all_who_are_in_fail_those_left_out_are_taken_back() {
     let seen = Arc::new(Seen::default());
-    let cluster = cluster(2).ejection(EjectionSettings::default()).observers(seen.observers());
+    let cluster =
+        cluster(2).outlier_detection(OutlierDetectionConfig::default()).observers(seen.observers());
     let cluster = cluster.build().unwrap();
     cluster.start();
     let down = Instant::now();
@@ -104,13 +113,13 @@ async fn when_all_who_are_in_fail_those_left_out_are_taken_back() {
     // The first one has returned; the second one goes on failing.
     seconds(2).await;
     assert!(picked(&cluster).contains(&1));
-    note(&cluster, 1, Verdict::Success, 1);
+    note(&cluster, 1, HealthSignal::Success, 1);
     fail(&cluster, 2, 1);
     assert_eq!(picked(&cluster), [1]);
     assert_eq!(seen.take(), ["1 in ejected", "1 ejected in", "2 in ejected"]);
     seconds(20).await;
     assert_eq!(picked(&cluster), [1]);
-    assert!(down.elapsed() < EjectionSettings::default().base);
+    assert!(down.elapsed() < OutlierDetectionConfig::default().base_ejection_time);
 }
 
 #[tokio::test]
@@ -121,7 +130,7 @@ async fn ejected_endpoint_is_tried_before_a_request_fails() {
         let cluster = Cluster::builder("orders")
             .endpoint(format!("http://{address}").parse().unwrap())
             .endpoint("http://127.0.0.1:1".parse().unwrap())
-            .ejection(EjectionSettings::default())
+            .outlier_detection(OutlierDetectionConfig::default())
             .panic_threshold(threshold)
             .build()
             .unwrap();
@@ -165,7 +174,7 @@ async fn a_cluster_that_was_down_answers_the_first_request_after_its_return() {
     let builder = addresses.iter().fold(Cluster::builder("orders"), |builder, address| {
         builder.endpoint(address.parse().unwrap())
     });
-    let cluster = builder.ejection(EjectionSettings::default()).build().unwrap();
+    let cluster = builder.outlier_detection(OutlierDetectionConfig::default()).build().unwrap();
     let status = async || {
         let mut request = Request::new(Body::empty());
         *request.uri_mut() = "/".parse().unwrap();
@@ -190,17 +199,21 @@ async fn a_cluster_that_was_down_answers_the_first_request_after_its_return() {
     }
 }
 
-fn by_rate() -> EjectionSettings {
-    let success_rate = Some(SuccessRateSettings::default());
-    EjectionSettings { consecutive: None, success_rate, ..EjectionSettings::default() }
+fn by_rate() -> OutlierDetectionConfig {
+    let success_rate = Some(SuccessRateConfig::default());
+    OutlierDetectionConfig {
+        consecutive_failures: None,
+        success_rate,
+        ..OutlierDetectionConfig::default()
+    }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_success_rate_far_below_the_others_is_left_out() {
-    let cluster = cluster(4).ejection(by_rate()).build().unwrap();
+    let cluster = cluster(4).outlier_detection(by_rate()).build().unwrap();
     cluster.start();
     for port in 1..=4 {
-        note(&cluster, port, Verdict::Success, 100);
+        note(&cluster, port, HealthSignal::Success, 100);
     }
     fail(&cluster, 3, 60);
     assert_eq!(picked(&cluster), [1, 2, 3, 4]);
@@ -212,7 +225,7 @@ async fn a_success_rate_far_below_the_others_is_left_out() {
     seconds(25).await;
     // Requests that were on their way still fail: that says nothing new.
     for port in [1, 2, 4] {
-        note(&cluster, port, Verdict::Success, 100);
+        note(&cluster, port, HealthSignal::Success, 100);
     }
     fail(&cluster, 3, 100);
     seconds(5).await;
@@ -224,12 +237,12 @@ async fn a_success_rate_far_below_the_others_is_left_out() {
 #[tokio::test(start_paused = true)]
 async fn nobody_is_left_out_where_all_do_alike_or_few_were_asked() {
     let fails = |rates: [u32; 3], requests: u32| async move {
-        let cluster = cluster(3).ejection(by_rate()).build().unwrap();
+        let cluster = cluster(3).outlier_detection(by_rate()).build().unwrap();
         cluster.start();
         for (port, share) in (1..=3).zip(rates) {
             let failures = requests * share / 100;
             fail(&cluster, port, failures);
-            note(&cluster, port, Verdict::Success, requests - failures);
+            note(&cluster, port, HealthSignal::Success, requests - failures);
         }
         seconds(11).await;
         picked(&cluster).len()
@@ -244,9 +257,12 @@ async fn nobody_is_left_out_where_all_do_alike_or_few_were_asked() {
 /// Whatever happens at once, what was published last is what is true, and the share holds.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn what_is_published_is_never_older_than_what_is_known() {
-    let settings = EjectionSettings { base: Duration::from_secs(300), ..Default::default() };
+    let settings = OutlierDetectionConfig {
+        base_ejection_time: Duration::from_secs(300),
+        ..Default::default()
+    };
     for _ in 0..50 {
-        let cluster = cluster(8).ejection(settings).build().unwrap();
+        let cluster = cluster(8).outlier_detection(settings).build().unwrap();
         std::thread::scope(|scope| {
             for port in 1..=8 {
                 let cluster = &cluster;

@@ -10,9 +10,9 @@ use futures_util::FutureExt;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{Seen, cluster, picked};
-use crate::error::Verdict;
+use crate::error::HealthSignal;
 use crate::module::{Health, ModuleService};
-use crate::upstream::health::{CheckHealth, EjectionSettings, HealthCheck};
+use crate::upstream::health::{CheckHealth, HealthCheck, OutlierDetectionConfig};
 use crate::upstream::{Cluster, EndpointAddress, EndpointSpec, PickMode};
 
 /// Endpoints that answer as they are told to, by their ports; well unless told otherwise.
@@ -27,7 +27,7 @@ struct Told {
 
 #[derive(Clone, Copy)]
 enum Bad {
-    Refuses,
+    Rejects,
     Hangs,
     Panics,
 }
@@ -63,7 +63,7 @@ impl CheckHealth for Check {
         let bad = told.bad.lock().unwrap().get(&endpoint.port()).copied();
         match bad {
             None => Ok(()),
-            Some(Bad::Refuses) => Err("it refuses".to_owned()),
+            Some(Bad::Rejects) => Err("it rejects".to_owned()),
             Some(Bad::Hangs) => pending().await,
             Some(Bad::Panics) => panic!("told to panic"),
         }
@@ -85,7 +85,7 @@ async fn seconds(count: f64) {
 #[tokio::test(start_paused = true)]
 async fn the_first_probe_decides_and_ready_waits_for_it() {
     let told = Arc::new(Told { takes: Duration::from_secs(1), ..Told::default() });
-    told.fails(2, Bad::Refuses);
+    told.fails(2, Bad::Rejects);
     let cluster = cluster(3).health_check(check(&told)).build().unwrap();
     assert_eq!(cluster.health().await, Health::Unknown);
     assert_eq!(picked(&cluster), [1, 2, 3], "nobody is known to be better");
@@ -96,7 +96,7 @@ async fn the_first_probe_decides_and_ready_waits_for_it() {
     assert_eq!(cluster.health().await, Health::Healthy);
     assert_eq!(picked(&cluster), [1, 3]);
     let status = cluster.status().to_string();
-    assert!(status.contains("not picked, unhealthy (it refuses)"), "{status}");
+    assert!(status.contains("not picked, unhealthy (it rejects)"), "{status}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -107,7 +107,7 @@ async fn three_bad_probes_end_it_and_two_good_ones_bring_it_back() {
     cluster.start();
     ready(&cluster).await;
     seen.take();
-    for bad in [Bad::Refuses, Bad::Hangs, Bad::Panics] {
+    for bad in [Bad::Rejects, Bad::Hangs, Bad::Panics] {
         told.fails(1, bad);
         seconds(20.5).await;
         assert_eq!(picked(&cluster), [1, 2]);
@@ -131,7 +131,7 @@ async fn of_a_cluster_that_is_down_the_first_to_return_is_picked_at_once() {
     cluster.start();
     ready(&cluster).await;
     for port in 1..=3 {
-        told.fails(port, Bad::Refuses);
+        told.fails(port, Bad::Rejects);
     }
     seconds(35.0).await;
     assert_eq!(cluster.status().mode, PickMode::Nobody);
@@ -153,8 +153,8 @@ async fn of_a_cluster_that_is_down_the_first_to_return_is_picked_at_once() {
 #[tokio::test(start_paused = true)]
 async fn when_nobody_is_well_all_are_picked_unless_told_otherwise() {
     let told = Arc::new(Told::default());
-    told.fails(1, Bad::Refuses);
-    told.fails(2, Bad::Refuses);
+    told.fails(1, Bad::Rejects);
+    told.fails(2, Bad::Rejects);
     let cluster = cluster(2).health_check(check(&told)).build().unwrap();
     cluster.start();
     ready(&cluster).await;
@@ -174,7 +174,7 @@ async fn who_is_discovered_is_probed_at_once_and_who_is_gone_no_more() {
     let cluster = cluster(2).health_check(check(&told)).build().unwrap();
     cluster.start();
     ready(&cluster).await;
-    told.fails(3, Bad::Refuses);
+    told.fails(3, Bad::Rejects);
     cluster.replace_endpoints(specs(&[2, 3, 4]));
     assert_eq!(picked(&cluster), [2], "nobody has asked the new ones yet");
     let before = Instant::now();
@@ -199,14 +199,15 @@ async fn who_is_discovered_is_probed_at_once_and_who_is_gone_no_more() {
 #[tokio::test(start_paused = true)]
 async fn the_last_endpoint_that_is_well_is_not_left_out() {
     let told = Arc::new(Told::default());
-    told.fails(1, Bad::Refuses);
-    let builder = cluster(2).health_check(check(&told)).ejection(EjectionSettings::default());
+    told.fails(1, Bad::Rejects);
+    let builder =
+        cluster(2).health_check(check(&told)).outlier_detection(OutlierDetectionConfig::default());
     let cluster = builder.build().unwrap();
     cluster.start();
     ready(&cluster).await;
     let endpoints = cluster.endpoints();
     for _ in 0..10 {
-        cluster.shared.note(&endpoints[1], Verdict::Failure, None);
+        cluster.shared.note(&endpoints[1], HealthSignal::Failure, None);
     }
     assert_eq!(picked(&cluster), [2]);
     assert_eq!(cluster.status().mode, PickMode::Healthy);
@@ -219,18 +220,22 @@ async fn the_last_endpoint_that_is_well_is_not_left_out() {
 async fn ejected_endpoints_are_picked_when_no_other_is_left() {
     let told = Arc::new(Told::default());
     let time = Duration::from_secs(300);
-    let settings = EjectionSettings { base: time, max: time, ..EjectionSettings::default() };
-    let builder = cluster(3).health_check(check(&told)).ejection(settings);
+    let settings = OutlierDetectionConfig {
+        base_ejection_time: time,
+        max_ejection_time: time,
+        ..OutlierDetectionConfig::default()
+    };
+    let builder = cluster(3).health_check(check(&told)).outlier_detection(settings);
     let cluster = builder.panic_threshold(None).build().unwrap();
     cluster.start();
     ready(&cluster).await;
     let endpoints = cluster.endpoints();
     for _ in 0..10 {
-        cluster.shared.note(&endpoints[1], Verdict::Failure, None);
+        cluster.shared.note(&endpoints[1], HealthSignal::Failure, None);
     }
     assert_eq!(picked(&cluster), [1, 3]);
-    told.fails(1, Bad::Refuses);
-    told.fails(3, Bad::Refuses);
+    told.fails(1, Bad::Rejects);
+    told.fails(3, Bad::Rejects);
     seconds(35.0).await;
     assert_eq!((picked(&cluster), cluster.status().mode), (vec![2], PickMode::Ejected));
 }
@@ -238,7 +243,7 @@ async fn ejected_endpoints_are_picked_when_no_other_is_left() {
 #[tokio::test(start_paused = true)]
 async fn a_reload_keeps_what_is_known_and_asks_when_it_was_to_be_asked() {
     let told = Arc::new(Told::default());
-    told.fails(1, Bad::Refuses);
+    told.fails(1, Bad::Rejects);
     let before = cluster(2).health_check(check(&told)).build().unwrap();
     before.start();
     ready(&before).await;
@@ -285,7 +290,7 @@ async fn an_endpoint_has_one_probe_at_a_time() {
 #[tokio::test(start_paused = true)]
 async fn an_endpoint_that_recovered_begins_with_a_part_of_its_share() {
     let told = Arc::new(Told::default());
-    told.fails(1, Bad::Refuses);
+    told.fails(1, Bad::Rejects);
     let builder = cluster(2).health_check(check(&told)).slow_start(Duration::from_secs(100));
     let cluster = builder.build().unwrap();
     cluster.start();

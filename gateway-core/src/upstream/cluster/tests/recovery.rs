@@ -8,31 +8,31 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use super::{Seen, cluster, picked};
-use crate::error::{Reason, Verdict};
+use crate::error::{HealthSignal, Reason};
 use crate::message::Stream;
-use crate::upstream::health::EjectionSettings;
+use crate::upstream::health::OutlierDetectionConfig;
 use crate::upstream::{Cluster, Connect, EndpointAddress};
 
 /// A network in which single ports refuse connections.
 #[derive(Clone, Default)]
 struct Network {
-    refused: Arc<Mutex<HashMap<u16, u32>>>,
+    rejected: Arc<Mutex<HashMap<u16, u32>>>,
 }
 
 impl Network {
-    fn refuse(&self, port: u16) {
-        self.refused.lock().unwrap().insert(port, 0);
+    fn reject(&self, port: u16) {
+        self.rejected.lock().unwrap().insert(port, 0);
     }
 
-    /// Accepts connections again. Returns how many were refused.
+    /// Accepts connections again. Returns how many were rejected.
     fn accept(&self, port: u16) -> u32 {
-        self.refused.lock().unwrap().remove(&port).unwrap()
+        self.rejected.lock().unwrap().remove(&port).unwrap()
     }
 }
 
 impl Connect for Network {
     async fn connect(&self, address: &EndpointAddress) -> io::Result<Box<dyn Stream>> {
-        if let Some(count) = self.refused.lock().unwrap().get_mut(&address.port()) {
+        if let Some(count) = self.rejected.lock().unwrap().get_mut(&address.port()) {
             *count += 1;
             return Err(io::ErrorKind::ConnectionRefused.into());
         }
@@ -44,12 +44,13 @@ fn fail(cluster: &Cluster, port: u16, reason: Reason) {
     let endpoints = cluster.endpoints();
     let endpoint = endpoints.iter().find(|one| one.address().port() == port).unwrap();
     for _ in 0..5 {
-        cluster.shared.note(endpoint, Verdict::Failure, Some(reason));
+        cluster.shared.note(endpoint, HealthSignal::Failure, Some(reason));
     }
 }
 
 fn three(network: &Network, seen: &Arc<Seen>) -> Cluster {
-    let builder = cluster(3).ejection(EjectionSettings::default()).connector(network.clone());
+    let builder =
+        cluster(3).outlier_detection(OutlierDetectionConfig::default()).connector(network.clone());
     let cluster = builder.observers(seen.observers()).build().unwrap();
     cluster.start();
     cluster
@@ -60,7 +61,7 @@ async fn refused_endpoint_returns_when_it_accepts_connections() {
     let (network, seen) = (Network::default(), Arc::new(Seen::default()));
     let cluster = three(&network, &seen);
     for reason in [Reason::ConnectFailed, Reason::ConnectTimeout, Reason::UpstreamClosed] {
-        network.refuse(2);
+        network.reject(2);
         fail(&cluster, 2, reason);
         assert_eq!(picked(&cluster), [1, 3]);
         sleep(Duration::from_secs(5)).await;
@@ -77,7 +78,7 @@ async fn refused_endpoint_returns_when_it_accepts_connections() {
 async fn failures_of_another_kind_keep_their_time() {
     let (network, seen) = (Network::default(), Arc::new(Seen::default()));
     let cluster = three(&network, &seen);
-    for (reason, time) in [(Reason::UpstreamClosed, 30), (Reason::TryTimeout, 60)] {
+    for (reason, time) in [(Reason::UpstreamClosed, 30), (Reason::AttemptTimeout, 60)] {
         fail(&cluster, 2, reason);
         sleep(Duration::from_secs(time - 1)).await;
         assert_eq!(picked(&cluster), [1, 3], "{reason}");

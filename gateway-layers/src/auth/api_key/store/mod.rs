@@ -18,9 +18,9 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 pub use self::file::FileKeyStore;
 pub use self::memory::MemoryKeyStore;
 #[cfg(feature = "postgres")]
-pub use self::postgres::{PostgresKeySettings, PostgresKeyStore};
+pub use self::postgres::{PostgresKeyConfig, PostgresKeyStore};
 #[cfg(feature = "redis")]
-pub use self::redis::{RedisKeySettings, RedisKeyStore};
+pub use self::redis::{RedisKeyConfig, RedisKeyStore};
 use super::record::KeyRecord;
 use crate::auth::SecretDigest;
 
@@ -98,7 +98,7 @@ pub enum StoreError {
     Unreadable(String),
     /// It cannot keep what it was given.
     #[error("the key cannot be kept: {0}")]
-    Refused(String),
+    Rejected(String),
     /// Somebody else has changed the key at the same time.
     #[error("the key has been changed by somebody else")]
     Changed,

@@ -45,7 +45,7 @@ impl Table {
     pub(super) fn with(&self, records: &[KeyRecord]) -> Result<Self, StoreError> {
         let mut table = self.clone();
         for record in records {
-            check(record).map_err(StoreError::Refused)?;
+            check(record).map_err(StoreError::Rejected)?;
             let seen = table.records.get(&record.id).map_or(0, |there| there.revision);
             let other = table.ids.get(&record.digest).is_some_and(|id| *id != record.id);
             if record.revision != seen + 1 || other {
@@ -70,7 +70,7 @@ impl Table {
     fn bounded(self) -> Result<Self, StoreError> {
         if self.records.len() > MAX_KEYS {
             let problem = format!("{} keys, expected {MAX_KEYS} at most", self.records.len());
-            return Err(StoreError::Refused(problem));
+            return Err(StoreError::Rejected(problem));
         }
         Ok(self)
     }

@@ -20,7 +20,7 @@ async fn a_flood_of_wrong_keys_pushes_out_none_that_is_good_and_stays_within_its
             let keys = keys.clone();
             async move { verify(&keys, &wrong_key(round * 200 + number)).await }
         });
-        assert!(join_all(flood).await.into_iter().all(|one| one == Err(KeyFault::Unknown)));
+        assert!(join_all(flood).await.into_iter().all(|one| one == Err(ApiKeyRejection::Unknown)));
     }
     // It is known still, without asking.
     store.set_away(true);
@@ -31,7 +31,7 @@ async fn a_flood_of_wrong_keys_pushes_out_none_that_is_good_and_stays_within_its
 }
 
 #[tokio::test(start_paused = true)]
-async fn more_look_ups_at_a_time_than_may_be_are_refused_and_known_keys_pass() {
+async fn more_look_ups_at_a_time_than_may_be_are_rejected_and_known_keys_pass() {
     let store = Moody::default();
     let keys = store.gateway().build();
     let (key, _) = keys.issue(KeyGrant::new("acme")).await.unwrap();
@@ -44,10 +44,10 @@ async fn more_look_ups_at_a_time_than_may_be_are_refused_and_known_keys_pass() {
     let began = Instant::now();
     let (flood, known) = tokio::join!(join_all(flood), verify(&keys, key.reveal()));
     assert_eq!(known, Ok(()));
-    assert!(flood.into_iter().all(|one| one == Err(KeyFault::Unavailable)));
+    assert!(flood.into_iter().all(|one| one == Err(ApiKeyRejection::Unavailable)));
     // 256 at a time, each until the deadline; the others at once.
     assert_eq!(store.asked(), 1 + 256);
-    assert_eq!(began.elapsed().as_millis() / 10, DEFAULT_DEADLINE.as_millis() / 10);
+    assert_eq!(began.elapsed().as_millis() / 10, DEFAULT_TIMEOUT.as_millis() / 10);
 }
 
 #[tokio::test(start_paused = true)]
@@ -61,11 +61,11 @@ async fn one_key_that_many_show_at_once_is_looked_up_once() {
     // And not again for one that is not there, until it may have come.
     let wrong = wrong_key(1);
     for _ in 0..10 {
-        assert_eq!(verify(&keys, &wrong).await, Err(KeyFault::Unknown));
+        assert_eq!(verify(&keys, &wrong).await, Err(ApiKeyRejection::Unknown));
     }
     assert_eq!(store.asked(), 2);
     advance(DEFAULT_NEGATIVE_TTL).await;
-    assert_eq!(verify(&keys, &wrong).await, Err(KeyFault::Unknown));
+    assert_eq!(verify(&keys, &wrong).await, Err(ApiKeyRejection::Unknown));
     assert_eq!(store.asked(), 3);
 }
 
@@ -77,14 +77,14 @@ async fn while_the_store_is_away_known_keys_pass_until_their_time_and_nobody_els
     let (other, _) = keys.issue(KeyGrant::new("other")).await.unwrap();
     assert_eq!(verify(&keys, key.reveal()).await, Ok(()));
     store.set_away(true);
-    assert_eq!(verify(&keys, other.reveal()).await, Err(KeyFault::Unavailable));
+    assert_eq!(verify(&keys, other.reveal()).await, Err(ApiKeyRejection::Unavailable));
     advance(DEFAULT_TTL - Duration::from_secs(1)).await;
     assert_eq!(verify(&keys, key.reveal()).await, Ok(()));
     // Any key may have changed, nobody knows: it holds as long as nobody can tell.
     store.keys.changes().tell(KeyChange::Any);
     assert_eq!(verify(&keys, key.reveal()).await, Ok(()));
     advance(Duration::from_secs(1)).await;
-    assert_eq!(verify(&keys, key.reveal()).await, Err(KeyFault::Unavailable));
+    assert_eq!(verify(&keys, key.reveal()).await, Err(ApiKeyRejection::Unavailable));
     store.set_away(false);
     assert_eq!(verify(&keys, key.reveal()).await, Ok(()));
     assert_eq!(verify(&keys, other.reveal()).await, Ok(()));
@@ -96,7 +96,7 @@ async fn a_store_that_answers_with_another_key_lets_nobody_in() {
     let keys = store.gateway().build();
     let (_, admin) = keys.issue(KeyGrant::new("admin")).await.unwrap();
     *store.lie.lock().unwrap() = Some(admin);
-    assert_eq!(verify(&keys, &wrong_key(1)).await, Err(KeyFault::Unavailable));
+    assert_eq!(verify(&keys, &wrong_key(1)).await, Err(ApiKeyRejection::Unavailable));
     assert_eq!(keys.status().failures, 1);
 }
 
@@ -107,7 +107,7 @@ async fn a_typo_asks_nobody() {
     let (key, _) = keys.issue(KeyGrant::new("acme")).await.unwrap();
     let last = if key.reveal().ends_with('0') { "1" } else { "0" };
     let typo = format!("{}{last}", &key.reveal()[..key.reveal().len() - 1]);
-    assert_eq!(verify(&keys, &typo).await, Err(KeyFault::Malformed));
+    assert_eq!(verify(&keys, &typo).await, Err(ApiKeyRejection::Malformed));
     assert_eq!(store.asked(), 0);
 }
 

@@ -99,6 +99,6 @@ impl KeyStore for Moody {
     }
 }
 
-pub(super) async fn verify(keys: &ApiKeys, key: &str) -> Result<(), KeyFault> {
+pub(super) async fn verify(keys: &ApiKeys, key: &str) -> Result<(), ApiKeyRejection> {
     keys.verify(key, CLIENT, Some("orders")).await.map(drop)
 }

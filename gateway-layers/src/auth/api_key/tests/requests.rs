@@ -1,5 +1,6 @@
 //! Keys as requests show them.
 
+use crate::auth::credentials::CredentialHandling;
 use gateway_core::{
     Body, ConnectionInfo, Error, Module, Reason, Request, RequestContext, RequestExt, Response,
     module_fn,
@@ -79,19 +80,19 @@ async fn a_key_is_taken_from_each_place_that_is_named_and_does_not_go_on() {
     let fields = [("x-api-key", &*key), ("authorization", "Bearer another")];
     let response = call(&authenticator, request("/orders", &fields)).await.unwrap();
     assert_eq!(response.headers()["authorization"], "Bearer another");
-    let kept = authenticator.keep(true);
+    let kept = authenticator.credentials(CredentialHandling::Keep);
     let response = call(&kept, request("/orders", &[("x-api-key", &key)])).await.unwrap();
     assert_eq!(response.headers()["x-api-key"], *key);
 }
 
 #[tokio::test]
-async fn what_is_no_key_is_refused_with_its_reason() {
+async fn what_is_no_key_is_rejected_with_its_reason() {
     let (keys, key) = one_key().await;
     let authenticator = ApiKeyAuthenticator::new(keys.clone()).realm("partners").from([
         CredentialSource::Header(HeaderName::from_static("x-api-key")),
         CredentialSource::Query("key".to_owned()),
     ]);
-    let refused = async |request: Request| {
+    let rejected = async |request: Request| {
         let error = call(&authenticator, request).await.map(drop).unwrap_err();
         assert!(!format!("{error:?} {error}").contains(&key));
         let challenge = error.fields().iter().find(|(name, _)| name == WWW_AUTHENTICATE).cloned();
@@ -99,33 +100,33 @@ async fn what_is_no_key_is_refused_with_its_reason() {
         assert_eq!(challenged, error.reason().status() == http::StatusCode::UNAUTHORIZED);
         (error.reason(), error.detail().to_owned())
     };
-    let none = refused(request("/", &[])).await;
+    let none = rejected(request("/", &[])).await;
     assert_eq!(none, (Reason::Unauthenticated, String::new()));
-    let invalid = |fault: KeyFault| (Reason::CredentialsInvalid, fault.text().to_owned());
-    let two = refused(request("/", &[("x-api-key", &key), ("x-api-key", &key)])).await;
-    assert_eq!(two, invalid(KeyFault::Several));
-    let both = refused(request(&format!("/?key={key}"), &[("x-api-key", &key)])).await;
-    assert_eq!(both, invalid(KeyFault::Several));
-    let empty = refused(request("/", &[("x-api-key", "")])).await;
-    assert_eq!(empty, invalid(KeyFault::Malformed));
-    let unknown = refused(request("/", &[("x-api-key", "nobody-has-this-key")])).await;
-    assert_eq!(unknown, invalid(KeyFault::Unknown));
-    let long = refused(request("/", &[("x-api-key", &"x".repeat(MAX_KEY + 1))])).await;
-    assert_eq!(long, invalid(KeyFault::Malformed));
+    let invalid = |fault: ApiKeyRejection| (Reason::CredentialsInvalid, fault.text().to_owned());
+    let two = rejected(request("/", &[("x-api-key", &key), ("x-api-key", &key)])).await;
+    assert_eq!(two, invalid(ApiKeyRejection::Several));
+    let both = rejected(request(&format!("/?key={key}"), &[("x-api-key", &key)])).await;
+    assert_eq!(both, invalid(ApiKeyRejection::Several));
+    let empty = rejected(request("/", &[("x-api-key", "")])).await;
+    assert_eq!(empty, invalid(ApiKeyRejection::Malformed));
+    let unknown = rejected(request("/", &[("x-api-key", "nobody-has-this-key")])).await;
+    assert_eq!(unknown, invalid(ApiKeyRejection::Unknown));
+    let long = rejected(request("/", &[("x-api-key", &"x".repeat(MAX_KEY + 1))])).await;
+    assert_eq!(long, invalid(ApiKeyRejection::Malformed));
     let near = keys.issue(KeyGrant::new("b").networks(["10.0.0.0/8".parse().unwrap()])).await;
     let near = near.unwrap().0;
-    let far = refused(request("/", &[("x-api-key", near.reveal())])).await;
-    assert_eq!(far, (Reason::AddressDenied, KeyFault::Network.text().to_owned()));
+    let far = rejected(request("/", &[("x-api-key", near.reveal())])).await;
+    assert_eq!(far, (Reason::AddressDenied, ApiKeyRejection::Network.text().to_owned()));
     let mut unknown = request("/", &[("x-api-key", near.reveal())]);
     let connection = ConnectionInfo::new(Arc::default(), None, None);
     let context = RequestContext::new(Arc::new(connection), tokio::time::Instant::now());
     unknown.extensions_mut().insert(context);
-    let text = KeyFault::AddressUnknown.text().to_owned();
-    assert_eq!(refused(unknown).await, (Reason::ClientAddressUnknown, text));
+    let text = ApiKeyRejection::AddressUnknown.text().to_owned();
+    assert_eq!(rejected(unknown).await, (Reason::ClientAddressUnknown, text));
     let routed = keys.issue(KeyGrant::new("b").routes(["users"])).await.unwrap().0;
-    let elsewhere = refused(request("/", &[("x-api-key", routed.reveal())])).await;
-    assert_eq!(elsewhere, (Reason::Forbidden, KeyFault::Route.text().to_owned()));
+    let elsewhere = rejected(request("/", &[("x-api-key", routed.reveal())])).await;
+    assert_eq!(elsewhere, (Reason::Forbidden, ApiKeyRejection::Route.text().to_owned()));
     let odd = keys.issue(KeyGrant::new("b").tier(" gold")).await.unwrap().0;
-    let untold = refused(request("/", &[("x-api-key", odd.reveal())])).await;
-    assert_eq!(untold, invalid(KeyFault::Untold));
+    let untold = rejected(request("/", &[("x-api-key", odd.reveal())])).await;
+    assert_eq!(untold, invalid(ApiKeyRejection::Untold));
 }

@@ -20,7 +20,7 @@ async fn a_rotated_key_is_taken_until_its_overlap_ends_and_the_new_one_at_once()
     advance(HOUR - Duration::from_secs(1)).await;
     assert_eq!(verify(&keys, old.reveal()).await, Ok(()));
     advance(Duration::from_secs(1)).await;
-    assert_eq!(verify(&keys, old.reveal()).await, Err(KeyFault::Expired));
+    assert_eq!(verify(&keys, old.reveal()).await, Err(ApiKeyRejection::Expired));
     assert_eq!(verify(&keys, new.reveal()).await, Ok(()));
     let replaced = keys.load(&record.id).await.unwrap().replaced_by;
     assert_eq!(replaced.as_deref(), Some(new.id()));
@@ -37,18 +37,18 @@ async fn an_overlap_makes_no_key_live_longer_and_what_is_over_is_not_rotated() {
     assert_eq!(keys.load(&record.id).await.unwrap().grant.expires, Some(soon));
     advance(HOUR).await;
     let again = keys.rotate(&record.id, HOUR).await.map(drop);
-    assert_eq!(again, Err(KeyError::Over(record.id.clone())));
+    assert_eq!(again, Err(KeyManagementError::Over(record.id.clone())));
     let (_, other) = keys.issue(KeyGrant::new("acme")).await.unwrap();
     keys.revoke(&other.id).await.unwrap();
     let revoked = keys.rotate(&other.id, HOUR).await.map(drop);
-    assert_eq!(revoked, Err(KeyError::Over(other.id)));
+    assert_eq!(revoked, Err(KeyManagementError::Over(other.id)));
     let unknown = keys.rotate("nobody", HOUR).await.map(drop);
-    assert_eq!(unknown, Err(KeyError::Unknown("nobody".to_owned())));
+    assert_eq!(unknown, Err(KeyManagementError::Unknown("nobody".to_owned())));
     assert_eq!(keys.list().await.unwrap().len(), 3);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_revoked_key_is_refused_at_once_although_it_was_remembered() {
+async fn a_revoked_key_is_rejected_at_once_although_it_was_remembered() {
     let store = Moody::default();
     let keys = store.gateway().build();
     let other = store.gateway().build();
@@ -57,11 +57,11 @@ async fn a_revoked_key_is_refused_at_once_although_it_was_remembered() {
     assert_eq!(verify(&other, key.reveal()).await, Ok(()));
     assert_eq!(store.asked(), 2);
     other.revoke(&record.id).await.unwrap();
-    assert_eq!(verify(&keys, key.reveal()).await, Err(KeyFault::Revoked));
-    assert_eq!(verify(&other, key.reveal()).await, Err(KeyFault::Revoked));
+    assert_eq!(verify(&keys, key.reveal()).await, Err(ApiKeyRejection::Revoked));
+    assert_eq!(verify(&other, key.reveal()).await, Err(ApiKeyRejection::Revoked));
     keys.remove(&record.id).await.unwrap();
-    assert_eq!(verify(&keys, key.reveal()).await, Err(KeyFault::Unknown));
-    assert_eq!(keys.remove(&record.id).await, Err(KeyError::Unknown(record.id)));
+    assert_eq!(verify(&keys, key.reveal()).await, Err(ApiKeyRejection::Unknown));
+    assert_eq!(keys.remove(&record.id).await, Err(KeyManagementError::Unknown(record.id)));
 }
 
 #[tokio::test(start_paused = true)]
@@ -79,7 +79,7 @@ async fn a_key_revoked_while_it_is_looked_up_does_not_stay() {
     let (asked, ()) = tokio::join!(asking, revoking);
     assert_eq!(asked.unwrap(), Ok(()));
     *store.lie.lock().unwrap() = None;
-    assert_eq!(verify(&keys, key.reveal()).await, Err(KeyFault::Revoked));
+    assert_eq!(verify(&keys, key.reveal()).await, Err(ApiKeyRejection::Revoked));
 }
 
 #[tokio::test(start_paused = true)]
@@ -87,18 +87,18 @@ async fn a_key_that_was_tried_before_it_was_imported_is_taken_at_once() {
     let store = Moody::default();
     let keys = store.gateway().build();
     let foreign = "sk_live_51H8aBcDeFgHiJkLmN";
-    assert_eq!(verify(&keys, foreign).await, Err(KeyFault::Unknown));
+    assert_eq!(verify(&keys, foreign).await, Err(ApiKeyRejection::Unknown));
     keys.import("stripe-like", foreign, KeyGrant::new("acme")).await.unwrap();
     assert_eq!(verify(&keys, foreign).await, Ok(()));
     for wrong in
         ["short", "gk_000000000000_0123456789012345678901234567890123456", &"x".repeat(1025)]
     {
         let import = keys.import("wrong", wrong, KeyGrant::new("acme")).await.map(drop);
-        assert_eq!(import, Err(KeyError::Foreign), "{wrong}");
+        assert_eq!(import, Err(KeyManagementError::Foreign), "{wrong}");
     }
-    let own_only = store.gateway().foreign(false).build();
+    let own_only = store.gateway().any_format(false).build();
     let asked = store.asked();
-    assert_eq!(verify(&own_only, foreign).await, Err(KeyFault::Unknown));
+    assert_eq!(verify(&own_only, foreign).await, Err(ApiKeyRejection::Unknown));
     assert_eq!(store.asked(), asked);
 }
 

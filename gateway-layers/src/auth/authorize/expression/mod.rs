@@ -38,14 +38,14 @@ pub const MOST_DEPTH: usize = 64;
 pub const MOST_VARIABLES: usize = 4;
 
 /// The steps that one evaluation may take: about a millisecond. A step is an operation, an element
-/// that is looked at, or some bytes of text. A request that needs more is refused.
+/// that is looked at, or some bytes of text. A request that needs more is rejected.
 pub const MOST_STEPS: usize = 50_000;
 
 /// A policy in the Common Expression Language, checked and ready to be evaluated; see the
 /// [module](super::super::authorize).
 ///
 /// What may stand in it is what the guide `docs/authorization.md` lists. It is true, or the request
-/// is refused: by `false`, and by everything that cannot be evaluated (a claim that is not there,
+/// is rejected: by `false`, and by everything that cannot be evaluated (a claim that is not there,
 /// a text that is compared with a number, a division by zero). Cheap to clone. Two are equal when
 /// they were written the same.
 #[derive(Clone)]

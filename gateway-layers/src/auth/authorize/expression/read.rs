@@ -32,7 +32,7 @@ pub(super) fn read(source: &str) -> Result<Translated, ExpressionError> {
     })
 }
 
-/// Refuses what is nested too deeply before the parser, which takes its time for it, sees it.
+/// Rejects what is nested too deeply before the parser, which takes its time for it, sees it.
 fn check_brackets(source: &str) -> Result<(), ExpressionError> {
     let mut depth = 0_usize;
     for (offset, letter) in source.char_indices() {

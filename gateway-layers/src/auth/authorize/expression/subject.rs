@@ -60,7 +60,7 @@ fn path<'a>(head: &'a request::Parts, context: Option<&'a RequestContext>) -> &'
 
 /// The host that the client asked for, in lower case, without port and last dot.
 fn host<'a>(head: &'a request::Parts, context: Option<&'a RequestContext>) -> Option<Value<'a>> {
-    let asked = context.and_then(RequestContext::asked_host);
+    let asked = context.and_then(RequestContext::requested_host);
     let name = match asked.or_else(|| head.headers.get(HOST)) {
         Some(line) => bare(line.to_str().ok()?),
         None => head.uri.authority().map(Authority::host)?,

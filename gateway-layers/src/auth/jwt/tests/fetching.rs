@@ -130,7 +130,7 @@ async fn asks(verifier: &JwtVerifier, token: &str) -> Result<(), VerifyError> {
     verifier.verify(token).await.map(drop)
 }
 
-const UNKNOWN: Result<(), VerifyError> = Err(VerifyError::Token(TokenFault::KeyUnknown));
+const UNKNOWN: Result<(), VerifyError> = Err(VerifyError::Token(TokenRejection::KeyUnknown));
 
 fn unavailable(outcome: Result<(), VerifyError>) -> bool {
     matches!(outcome, Err(VerifyError::KeysUnavailable(_)))

@@ -144,13 +144,13 @@ fn verifier(provider: JwtProvider) -> JwtVerifier {
 }
 
 /// Who a verifier with a clock of the tests takes a token for, at once.
-fn said(verifier: &JwtVerifier, token: &str) -> Result<String, TokenFault> {
+fn said(verifier: &JwtVerifier, token: &str) -> Result<String, TokenRejection> {
     match verifier.check(token) {
         Checked::Known(token) | Checked::Verified(token) => {
             Ok(token.principal().subject.to_string())
         }
-        Checked::Refused(VerifyError::Token(fault)) => Err(fault),
-        Checked::Refused(other) => panic!("{other}"),
+        Checked::Rejected(VerifyError::Token(fault)) => Err(fault),
+        Checked::Rejected(other) => panic!("{other}"),
         Checked::Waits(_) => panic!("it waits for keys"),
     }
 }

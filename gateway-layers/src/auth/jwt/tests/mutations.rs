@@ -25,7 +25,7 @@ fn no_token_with_one_letter_changed_or_gone_is_taken() {
 
 proptest! {
     #[test]
-    fn any_text_is_read_or_refused(text in "\\PC*", parts in prop::array::uniform3("[A-Za-z0-9_-]*")) {
+    fn any_text_is_read_or_rejected(text in "\\PC*", parts in prop::array::uniform3("[A-Za-z0-9_-]*")) {
         prop_assert!(Jws::parse(&text).is_err());
         let _ = Jws::parse(&parts.join("."));
     }

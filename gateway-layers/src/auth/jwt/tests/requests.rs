@@ -1,5 +1,6 @@
 //! Requests as clients send them, and what the upstream gets.
 
+use crate::auth::credentials::CredentialHandling;
 use std::sync::Mutex;
 
 use bytes::Bytes;
@@ -90,8 +91,8 @@ impl House {
         layer.layer(self.upstream.module()).oneshot(request).await
     }
 
-    async fn refuses(&self, fields: &[(&str, &str)]) -> (Reason, String) {
-        let error = self.sends(request(fields)).await.expect_err("it is refused");
+    async fn rejects(&self, fields: &[(&str, &str)]) -> (Reason, String) {
+        let error = self.sends(request(fields)).await.expect_err("it is rejected");
         assert!(self.upstream.0.lock().unwrap().is_empty());
         let challenge = error.fields().iter().find(|(name, _)| *name == WWW_AUTHENTICATE);
         let said = challenge.map_or(String::new(), |(_, value)| value.to_str().unwrap().to_owned());
@@ -128,15 +129,15 @@ async fn others_have_their_turn_once_a_token_was_verified_and_none_when_it_was_b
 async fn without_a_token_the_answer_says_which_kind_is_wanted() {
     let house = House::new().with(|tokens| tokens.realm("or\"de\\rs\r\n"));
     let missing = (Reason::Unauthenticated, "Bearer realm=\"orders\"".to_owned());
-    assert_eq!(house.refuses(&[]).await, missing);
-    assert_eq!(house.refuses(&[("authorization", "Basic YWRhOng=")]).await, missing);
-    assert_eq!(house.refuses(&[("cookie", "token=x")]).await, missing);
+    assert_eq!(house.rejects(&[]).await, missing);
+    assert_eq!(house.rejects(&[("authorization", "Basic YWRhOng=")]).await, missing);
+    assert_eq!(house.rejects(&[("cookie", "token=x")]).await, missing);
 }
 
 #[tokio::test]
-async fn a_token_that_is_not_valid_is_refused_and_not_quoted() {
+async fn a_token_that_is_not_valid_is_rejected_and_not_quoted() {
     let house = House::new();
-    let (reason, said) = house.refuses(&[("authorization", "Bearer not.a.token")]).await;
+    let (reason, said) = house.rejects(&[("authorization", "Bearer not.a.token")]).await;
     assert_eq!(reason, Reason::TokenInvalid);
     let wanted = "Bearer realm=\"gateway\", error=\"invalid_token\", \
                   error_description=\"the token is malformed\"";
@@ -144,7 +145,7 @@ async fn a_token_that_is_not_valid_is_refused_and_not_quoted() {
 }
 
 #[tokio::test]
-async fn two_credentials_are_refused() {
+async fn two_credentials_are_rejected() {
     let house = House::new().with(|tokens| {
         tokens.from([
             CredentialSource::bearer(),
@@ -168,7 +169,7 @@ async fn two_credentials_are_refused() {
         vec![("cookie", cookie.clone()), ("cookie", cookie.clone())],
     ] {
         let fields: Vec<_> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        let (reason, said) = house.refuses(&fields).await;
+        let (reason, said) = house.rejects(&fields).await;
         assert_eq!(reason, Reason::TokenInvalid, "{fields:?}");
         assert!(said.contains("error=\"invalid_request\""), "{fields:?} {said}");
     }
@@ -190,7 +191,7 @@ async fn a_token_may_stand_where_it_was_said() {
     house.sends(asked).await.unwrap();
     assert_eq!(house.upstream.last().1.as_deref(), Some("ada"));
     // And nowhere else.
-    let (reason, _) = house.refuses(&[("authorization", &format!("Bearer {token}"))]).await;
+    let (reason, _) = house.rejects(&[("authorization", &format!("Bearer {token}"))]).await;
     assert_eq!(reason, Reason::Unauthenticated);
     let mut asked = request(&[]);
     *asked.uri_mut() = format!("/path?q={token}&q={token}").parse().unwrap();
@@ -239,18 +240,18 @@ async fn nor_may_it_be_said_behind_the_body() {
 }
 
 #[tokio::test]
-async fn a_claim_that_would_be_something_else_in_a_field_refuses_the_token() {
+async fn a_claim_that_would_be_something_else_in_a_field_rejects_the_token() {
     let house = House::new();
-    let refused = async |name: &str, value: Value| {
+    let rejected = async |name: &str, value: Value| {
         let token = house.signer.sign("a", &claims_with(name, value));
-        house.refuses(&[("authorization", &format!("Bearer {token}"))]).await.0
+        house.rejects(&[("authorization", &format!("Bearer {token}"))]).await.0
     };
     for hostile in ["a\r\nx-admin: 1", "a\nb", "a\0b", "a\u{7f}", " a", "a ", "a\u{85}", ""] {
-        assert_eq!(refused("sub", json!(hostile)).await, Reason::TokenInvalid, "{hostile:?}");
-        assert_eq!(refused("roles", json!([hostile])).await, Reason::TokenInvalid);
+        assert_eq!(rejected("sub", json!(hostile)).await, Reason::TokenInvalid, "{hostile:?}");
+        assert_eq!(rejected("roles", json!([hostile])).await, Reason::TokenInvalid);
     }
     for hostile in [json!([["a"]]), json!({"a": 1})] {
-        assert_eq!(refused("roles", hostile.clone()).await, Reason::TokenInvalid, "{hostile}");
+        assert_eq!(rejected("roles", hostile.clone()).await, Reason::TokenInvalid, "{hostile}");
     }
 }
 
@@ -284,7 +285,7 @@ async fn a_claim_that_is_not_there_makes_no_field() {
 
 #[tokio::test]
 async fn the_upstream_need_not_get_the_token() {
-    let house = House::new().with(|tokens| tokens.authorization(Authorization::Drop));
+    let house = House::new().with(|tokens| tokens.credentials(CredentialHandling::Drop));
     let value = format!("Bearer {}", house.token());
     house.sends(request(&[("authorization", &value)])).await.unwrap();
     assert!(!house.upstream.last().0.contains_key(AUTHORIZATION));
@@ -293,7 +294,8 @@ async fn the_upstream_need_not_get_the_token() {
 #[tokio::test]
 async fn what_authorizes_somebody_else_stays_where_the_token_was_in_a_cookie() {
     let places = [CredentialSource::bearer(), CredentialSource::Cookie("session".to_owned())];
-    let house = House::new().with(|tokens| tokens.from(places).authorization(Authorization::Drop));
+    let house =
+        House::new().with(|tokens| tokens.from(places).credentials(CredentialHandling::Drop));
     let cookie = format!("a=b; session={}", house.token());
     let fields = [("authorization", "Basic YWRhOng="), ("cookie", cookie.as_str())];
     house.sends(request(&fields)).await.unwrap();
@@ -303,12 +305,12 @@ async fn what_authorizes_somebody_else_stays_where_the_token_was_in_a_cookie() {
 }
 
 #[tokio::test]
-async fn where_tokens_are_optional_a_bad_one_is_refused_all_the_same() {
+async fn where_tokens_are_optional_a_bad_one_is_rejected_all_the_same() {
     let house = House::new().optional();
     house.sends(request(&[])).await.unwrap();
     assert_eq!(house.upstream.last().1, None);
     for value in ["Bearer x", "Bearer ", "Bearer", "bearer\ta.b"] {
-        let (reason, _) = house.refuses(&[("authorization", value)]).await;
+        let (reason, _) = house.rejects(&[("authorization", value)]).await;
         assert_eq!(reason, Reason::TokenInvalid, "{value:?}");
     }
     house.sends(request(&[("authorization", "Basic YWRhOng=")])).await.unwrap();

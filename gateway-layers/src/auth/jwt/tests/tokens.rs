@@ -13,15 +13,15 @@ fn issuer() -> (Signer, JwtVerifier) {
     (signer, verifier)
 }
 
-fn fault_of(claims: &Value) -> TokenFault {
+fn fault_of(claims: &Value) -> TokenRejection {
     let (signer, verifier) = issuer();
-    said(&verifier, &signer.sign("a", claims)).expect_err("it is refused")
+    said(&verifier, &signer.sign("a", claims)).expect_err("it is rejected")
 }
 
-fn fault_of_header(header: &str) -> TokenFault {
+fn fault_of_header(header: &str) -> TokenRejection {
     let (signer, verifier) = issuer();
     let token = signer.sign_raw(header, claims().to_string().as_bytes());
-    said(&verifier, &token).expect_err("it is refused")
+    said(&verifier, &token).expect_err("it is rejected")
 }
 
 #[test]
@@ -63,13 +63,13 @@ fn a_principal_is_what_the_claims_say() {
 }
 
 #[test]
-fn an_algorithm_that_is_none_or_nobodys_is_refused() {
+fn an_algorithm_that_is_none_or_nobodys_is_rejected() {
     for name in ["none", "None", "nOnE", "NONE", "", "rs256", "eddsa", "HS1", "ES512", "RSA-OAEP"] {
         let header = format!(r#"{{"alg":"{name}","kid":"a"}}"#);
-        assert_eq!(fault_of_header(&header), TokenFault::Algorithm, "{name}");
+        assert_eq!(fault_of_header(&header), TokenRejection::Algorithm, "{name}");
     }
-    assert_eq!(fault_of_header(r#"{"alg":["EdDSA"],"kid":"a"}"#), TokenFault::Malformed);
-    assert_eq!(fault_of_header(r#"{"kid":"a"}"#), TokenFault::Malformed);
+    assert_eq!(fault_of_header(r#"{"alg":["EdDSA"],"kid":"a"}"#), TokenRejection::Malformed);
+    assert_eq!(fault_of_header(r#"{"kid":"a"}"#), TokenRejection::Malformed);
     let (_, verifier) = issuer();
     let bare = format!("{}.{}.", b64(r#"{"alg":"none"}"#), b64(claims().to_string()));
     assert!(said(&verifier, &bare).is_err());
@@ -88,7 +88,7 @@ fn a_public_key_is_no_secret() {
     let n = URL_SAFE_NO_PAD.decode(jwk["n"].as_str().unwrap()).unwrap();
     for secret in [der.as_ref().to_vec(), n, set(std::slice::from_ref(&jwk)).into_bytes()] {
         let forged = Signer::Secret(secret).sign("a", &claims());
-        assert_eq!(said(&verifier, &forged), Err(TokenFault::KeyUnknown));
+        assert_eq!(said(&verifier, &forged), Err(TokenRejection::KeyUnknown));
     }
     assert!(said(&verifier, &rsa.sign("a", &claims())).is_ok());
 }
@@ -118,7 +118,7 @@ fn a_key_is_used_with_one_algorithm_only() {
 }
 
 #[test]
-fn what_must_be_understood_is_refused() {
+fn what_must_be_understood_is_rejected() {
     for more in [
         r#""crit":["exp"],"exp":1"#,
         r#""crit":[]"#,
@@ -131,7 +131,7 @@ fn what_must_be_understood_is_refused() {
         r#""cty":"application/jwt""#,
     ] {
         let header = format!(r#"{{"alg":"EdDSA","kid":"a",{more}}}"#);
-        assert_eq!(fault_of_header(&header), TokenFault::Unsupported, "{more}");
+        assert_eq!(fault_of_header(&header), TokenRejection::Unsupported, "{more}");
     }
 }
 
@@ -144,11 +144,11 @@ fn keys_that_a_token_brings_along_are_not_looked_at() {
         "x5u": "http://127.0.0.1:1/", "x5c": ["AAAA"], "x5t": "AAAA",
     });
     let token = stranger.sign_raw(&header.to_string(), claims().to_string().as_bytes());
-    assert_eq!(said(&verifier, &token), Err(TokenFault::Signature));
+    assert_eq!(said(&verifier, &token), Err(TokenRejection::Signature));
 }
 
 #[test]
-fn a_header_that_can_be_read_in_two_ways_is_refused() {
+fn a_header_that_can_be_read_in_two_ways_is_rejected() {
     for header in [
         r#"{"alg":"EdDSA","kid":"a","alg":"EdDSA"}"#,
         r#"{"alg":"EdDSA","kid":"a","\u0061lg":"none"}"#,
@@ -157,14 +157,14 @@ fn a_header_that_can_be_read_in_two_ways_is_refused() {
         r#"{"alg":"EdDSA","kid":"a"} x"#,
         r#"["alg","EdDSA"]"#,
     ] {
-        assert_eq!(fault_of_header(header), TokenFault::Malformed, "{header}");
+        assert_eq!(fault_of_header(header), TokenRejection::Malformed, "{header}");
     }
     let long = json!({"alg": "EdDSA", "kid": "x".repeat(513)}).to_string();
-    assert_eq!(fault_of_header(&long), TokenFault::Malformed);
+    assert_eq!(fault_of_header(&long), TokenRejection::Malformed);
 }
 
 #[test]
-fn base64_that_is_not_strict_is_refused() {
+fn base64_that_is_not_strict_is_rejected() {
     let (signer, verifier) = issuer();
     let token = signer.sign("a", &claims());
     assert!(said(&verifier, &token).is_ok());
@@ -191,12 +191,12 @@ fn base64_that_is_not_strict_is_refused() {
         ".".to_owned(),
         "..".to_owned(),
     ] {
-        assert_eq!(said(&verifier, &wrong), Err(TokenFault::Malformed), "{wrong}");
+        assert_eq!(said(&verifier, &wrong), Err(TokenRejection::Malformed), "{wrong}");
     }
 }
 
 #[test]
-fn a_payload_that_can_be_read_in_two_ways_is_refused() {
+fn a_payload_that_can_be_read_in_two_ways_is_rejected() {
     let (signer, verifier) = issuer();
     let header = r#"{"alg":"EdDSA","kid":"a"}"#;
     let whole = claims().to_string();
@@ -213,7 +213,7 @@ fn a_payload_that_can_be_read_in_two_ways_is_refused() {
         b"foo".to_vec(),
     ] {
         let token = signer.sign_raw(header, &payload);
-        assert_eq!(said(&verifier, &token), Err(TokenFault::Malformed), "{payload:?}");
+        assert_eq!(said(&verifier, &token), Err(TokenRejection::Malformed), "{payload:?}");
     }
 }
 
@@ -225,40 +225,44 @@ fn sixteen_kibibytes_are_taken_and_one_byte_more_is_not() {
     let filler = (16 * 1024 - base) / 4 * 3;
     assert!(sized(filler).len() <= 16 * 1024);
     assert!(said(&verifier, &sized(filler)).is_ok());
-    assert_eq!(said(&verifier, &sized(filler + 8)), Err(TokenFault::TooLarge));
+    assert_eq!(said(&verifier, &sized(filler + 8)), Err(TokenRejection::TooLarge));
 }
 
 #[test]
-fn registered_claims_of_another_type_are_refused() {
+fn registered_claims_of_another_type_are_rejected() {
     let odd = [json!("1800000300"), json!(true), json!([1]), json!({}), json!(-1), json!(-0.5)];
     let large: Value = serde_json::from_str("18446744073709551615").unwrap();
     let huge: Value = serde_json::from_str("1e300").unwrap();
     for name in ["exp", "nbf", "iat"] {
         for value in odd.iter().chain([&large, &huge, &json!(i64::MAX)]) {
             let fault = fault_of(&claims_with(name, value.clone()));
-            assert_eq!(fault, TokenFault::ClaimType, "{name} {value}");
+            assert_eq!(fault, TokenRejection::ClaimType, "{name} {value}");
         }
     }
     for name in ["iss", "sub", "jti"] {
         for value in [json!(1), json!([ISSUER]), json!({}), json!(false)] {
             let fault = fault_of(&claims_with(name, value.clone()));
-            assert_eq!(fault, TokenFault::ClaimType, "{name} {value}");
+            assert_eq!(fault, TokenRejection::ClaimType, "{name} {value}");
         }
     }
     for value in [json!(1), json!({"orders": 1}), json!(["orders", 1]), json!([["orders"]])] {
-        assert_eq!(fault_of(&claims_with("aud", value)), TokenFault::ClaimType);
+        assert_eq!(fault_of(&claims_with("aud", value)), TokenRejection::ClaimType);
     }
     // A null is there, and of the wrong type.
     let (signer, verifier) = issuer();
     let payload = claims().to_string().replace("\"ada\"", "null");
     let token = signer.sign_raw(r#"{"alg":"EdDSA","kid":"a"}"#, payload.as_bytes());
-    assert_eq!(said(&verifier, &token), Err(TokenFault::ClaimType));
+    assert_eq!(said(&verifier, &token), Err(TokenRejection::ClaimType));
 }
 
 #[test]
 fn claims_that_must_be_there_are_missed() {
     for name in ["exp", "sub", "iss", "aud"] {
-        assert_eq!(fault_of(&claims_with(name, Value::Null)), TokenFault::ClaimMissing, "{name}");
+        assert_eq!(
+            fault_of(&claims_with(name, Value::Null)),
+            TokenRejection::ClaimMissing,
+            "{name}"
+        );
     }
     let (signer, verifier) = issuer();
     for name in ["nbf", "iat"] {
@@ -269,10 +273,10 @@ fn claims_that_must_be_there_are_missed() {
 #[test]
 fn issuer_and_audience_are_compared_exactly() {
     for other in ["https://issuer.example/", "https://ISSUER.example", "", "https://eve.example"] {
-        assert_eq!(fault_of(&claims_with("iss", other.into())), TokenFault::Issuer);
+        assert_eq!(fault_of(&claims_with("iss", other.into())), TokenRejection::Issuer);
     }
     for other in [json!("order"), json!("orders "), json!([]), json!(["a", "Orders"])] {
-        assert_eq!(fault_of(&claims_with("aud", other)), TokenFault::Audience);
+        assert_eq!(fault_of(&claims_with("aud", other)), TokenRejection::Audience);
     }
     let (signer, verifier) = issuer();
     let among = claims_with("aud", json!(["billing", "orders"]));
@@ -286,18 +290,18 @@ fn times_hold_to_the_second_with_the_skew() {
         said(&verifier, &signer.sign("a", &claims_with(name, time.into()))).err()
     };
     assert_eq!(says("exp", NOW - 59), None);
-    assert_eq!(says("exp", NOW - 60), Some(TokenFault::Expired));
+    assert_eq!(says("exp", NOW - 60), Some(TokenRejection::Expired));
     assert_eq!(says("nbf", NOW + 60), None);
-    assert_eq!(says("nbf", NOW + 61), Some(TokenFault::NotYet));
+    assert_eq!(says("nbf", NOW + 61), Some(TokenRejection::NotYet));
     assert_eq!(says("iat", NOW + 60), None);
-    assert_eq!(says("iat", NOW + 61), Some(TokenFault::IssuedLater));
+    assert_eq!(says("iat", NOW + 61), Some(TokenRejection::IssuedLater));
 }
 
 #[test]
-fn a_token_of_another_type_is_refused() {
+fn a_token_of_another_type_is_rejected() {
     let with = |typ: &str| format!(r#"{{"alg":"EdDSA","kid":"a","typ":"{typ}"}}"#);
     for typ in ["dpop+jwt", "logout+jwt", "JOSE", "", "jwtx", "application/"] {
-        assert_eq!(fault_of_header(&with(typ)), TokenFault::Type, "{typ}");
+        assert_eq!(fault_of_header(&with(typ)), TokenRejection::Type, "{typ}");
     }
     let signer = Signer::ed();
     let payload = claims().to_string();
@@ -310,7 +314,7 @@ fn a_token_of_another_type_is_refused() {
     }
     let plain = signer.sign_raw(&with("JWT"), payload.as_bytes());
     assert!(said(&any, &plain).is_ok());
-    assert_eq!(said(&access, &plain), Err(TokenFault::Type));
+    assert_eq!(said(&access, &plain), Err(TokenRejection::Type));
 }
 
 #[test]
@@ -320,7 +324,7 @@ fn of_several_keys_with_one_name_each_is_tried() {
     let verifier = verifier(provider(keys));
     assert!(said(&verifier, &one.sign("a", &claims())).is_ok());
     assert!(said(&verifier, &two.sign("a", &claims())).is_ok());
-    assert_eq!(said(&verifier, &stranger.sign("a", &claims())), Err(TokenFault::Signature));
+    assert_eq!(said(&verifier, &stranger.sign("a", &claims())), Err(TokenRejection::Signature));
 }
 
 #[test]
@@ -331,7 +335,7 @@ fn a_token_without_the_name_of_a_key_is_tried_with_what_fits() {
     let token = two.sign_raw(r#"{"alg":"EdDSA"}"#, payload.as_bytes());
     assert!(said(&verifier, &token).is_ok());
     let named = two.sign_raw(r#"{"alg":"EdDSA","kid":"c"}"#, payload.as_bytes());
-    assert_eq!(said(&verifier, &named), Err(TokenFault::KeyUnknown));
+    assert_eq!(said(&verifier, &named), Err(TokenRejection::KeyUnknown));
 }
 
 #[test]
@@ -405,22 +409,22 @@ fn a_clock_before_1970_lets_nobody_in() {
     let signer = Signer::ed();
     let provider = provider(Keys::inline(set(&[signer.jwk("a")])));
     let verifier = JwtVerifier::builder().provider(provider).with_clock(Broken).build().unwrap();
-    assert_eq!(said(&verifier, &signer.sign("a", &claims())), Err(TokenFault::Expired));
+    assert_eq!(said(&verifier, &signer.sign("a", &claims())), Err(TokenRejection::Expired));
 }
 
 #[test]
-fn what_was_refused_is_not_remembered_and_neither_is_one_that_never_dies() {
+fn what_was_rejected_is_not_remembered_and_neither_is_one_that_never_dies() {
     let signer = Signer::ed();
     let keys = Keys::inline(set(&[signer.jwk("a")]));
     let verifier = verifier(provider(keys).required_claims(["sub"]));
     let token = signer.sign("a", &claims());
     let (rest, _) = token.rsplit_once('.').unwrap();
     let forged = format!("{rest}.{}", b64([0; 64]));
-    assert_eq!(said(&verifier, &forged), Err(TokenFault::Signature));
+    assert_eq!(said(&verifier, &forged), Err(TokenRejection::Signature));
     assert!(said(&verifier, &signer.sign("a", &claims_with("exp", Value::Null))).is_ok());
     assert_eq!(verifier.cached(), 0);
     assert!(said(&verifier, &token).is_ok());
-    assert_eq!(said(&verifier, &forged), Err(TokenFault::Signature));
+    assert_eq!(said(&verifier, &forged), Err(TokenRejection::Signature));
     assert_eq!(verifier.cached(), 1);
 }
 
@@ -439,13 +443,13 @@ fn the_issuer_says_whose_keys_count() {
     let of_two = claims_with("iss", "https://two.example".into());
     assert!(said(&verifier, &one.sign("a", &claims())).is_ok());
     assert!(said(&verifier, &two.sign("a", &of_two)).is_ok());
-    assert_eq!(said(&verifier, &one.sign("a", &of_two)), Err(TokenFault::Signature));
+    assert_eq!(said(&verifier, &one.sign("a", &of_two)), Err(TokenRejection::Signature));
     let nobody = claims_with("iss", "https://three.example".into());
-    assert_eq!(said(&verifier, &one.sign("a", &nobody)), Err(TokenFault::Issuer));
+    assert_eq!(said(&verifier, &one.sign("a", &nobody)), Err(TokenRejection::Issuer));
 }
 
 #[test]
-fn settings_that_cannot_be_meant_are_refused() {
+fn settings_that_cannot_be_meant_are_rejected() {
     let keys = || Keys::url("https://issuer.example/jwks");
     let wrong = [
         JwtProvider::new(ISSUER, keys()),
@@ -467,7 +471,7 @@ fn settings_that_cannot_be_meant_are_refused() {
         provider(Keys::secret([1; 32], Algorithm::HS512)),
     ];
     for provider in wrong {
-        let error = JwtVerifier::new(provider.clone()).expect_err("it is refused");
+        let error = JwtVerifier::new(provider.clone()).expect_err("it is rejected");
         assert!(!error.to_string().contains("pass"), "{error}");
     }
     let twice = JwtVerifier::builder().provider(provider(keys())).provider(provider(keys()));

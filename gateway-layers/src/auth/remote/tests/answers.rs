@@ -20,12 +20,12 @@ async fn what_an_issuer_says_becomes_the_principal() {
     assert!(principal.has_scope("orders:read") && principal.has_scope("orders:write"));
     assert!(principal.has_role("reader"));
     assert_eq!(*identity.fields, [(USER, "ada".parse().unwrap())]);
-    assert_eq!(tokens.owned_fields(), [USER]);
+    assert_eq!(tokens.reserved_headers(), [USER]);
 }
 
 #[tokio::test]
-async fn a_token_for_somebody_else_is_refused() {
-    let refused = [
+async fn a_token_for_somebody_else_is_rejected() {
+    let rejected = [
         json!({"active": false}),
         ada_with("active", json!(false)),
         ada_with("iss", json!("https://other.example")),
@@ -39,7 +39,7 @@ async fn a_token_for_somebody_else_is_refused() {
         ada_with("sub", Value::Null),
         ada_with("sub", json!("")),
     ];
-    for said in refused {
+    for said in rejected {
         assert_eq!(made_of(Does::says(&said)).await, Err(Reason::TokenInvalid), "{said}");
     }
     let taken = [
@@ -63,7 +63,7 @@ async fn what_is_required_has_to_be_there() {
 }
 
 #[tokio::test]
-async fn a_name_that_no_field_can_carry_is_refused() {
+async fn a_name_that_no_field_can_carry_is_rejected() {
     let server = Server::new(Does::says(&ada_with("sub", json!("ada\r\nx-role: admin"))));
     let forward = Forward::new().field(USER, "sub");
     let tokens = introspection(&server).forward(forward).build().unwrap();
@@ -134,6 +134,6 @@ async fn the_statuses_of_a_service_mean_what_they_say() {
     }
     let server = Server::new(Does::Says(422, "", Bytes::new()));
     let statuses = [StatusCode::UNAUTHORIZED, StatusCode::UNPROCESSABLE_ENTITY];
-    let tokens = Delegated::new(server.place()).refusals(statuses).build().unwrap();
+    let tokens = Delegated::new(server.place()).rejected_statuses(statuses).build().unwrap();
     assert_eq!(said(&tokens, "t").await, Err(Reason::TokenInvalid));
 }

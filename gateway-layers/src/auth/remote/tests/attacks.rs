@@ -107,8 +107,8 @@ async fn a_server_that_panics_leaves_nobody_waiting() {
 #[tokio::test(start_paused = true)]
 async fn a_flood_of_bad_tokens_pushes_out_no_good_one() {
     let server = Server::new(Does::says(&ada()));
-    let mut settings = RemoteSettings::default();
-    (settings.cache.tokens, settings.cache.refused) = (100, 50);
+    let mut settings = RemoteConfig::default();
+    (settings.cache.entries, settings.cache.negative_entries) = (100, 50);
     let tokens = introspection(&server).settings(settings).build().unwrap();
     for number in 0..20 {
         said(&tokens, &format!("good-{number}")).await.unwrap();
@@ -118,7 +118,7 @@ async fn a_flood_of_bad_tokens_pushes_out_no_good_one() {
         assert_eq!(said(&tokens, &format!("bad-{number}")).await, Err(Reason::TokenInvalid));
     }
     let status = tokens.status();
-    assert!(status.refused <= 64, "{status:?}");
+    assert!(status.rejected <= 64, "{status:?}");
     let before = server.asked();
     for number in 0..20 {
         said(&tokens, &format!("good-{number}")).await.unwrap();
@@ -139,9 +139,9 @@ async fn a_token_that_upsets_the_server_locks_nobody_else_out() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn more_questions_than_can_wait_are_refused_at_once() {
+async fn more_questions_than_can_wait_are_rejected_at_once() {
     let server = Server::new(Does::Stalls);
-    let settings = RemoteSettings { concurrency: 4, ..RemoteSettings::default() };
+    let settings = RemoteConfig { concurrency: 4, ..RemoteConfig::default() };
     let tokens = introspection(&server).settings(settings).build().unwrap();
     let mut waiting = tokio::task::JoinSet::new();
     for number in 0..1028 {
@@ -153,10 +153,10 @@ async fn more_questions_than_can_wait_are_refused_at_once() {
     }
     sleep(Duration::from_millis(10)).await;
     assert_eq!(said(&tokens, "one-more").await, Err(Reason::IdentityUnavailable));
-    assert!(waiting.try_join_next().is_none(), "refused at once, behind nobody");
+    assert!(waiting.try_join_next().is_none(), "rejected at once, behind nobody");
     assert_eq!(server.most_under_way.load(Ordering::Relaxed), 4);
     while let Some(pending) = waiting.join_next().await {
-        let Authentication::Refused(error) = pending.unwrap() else { panic!("not rejected") };
+        let Authentication::Rejected(error) = pending.unwrap() else { panic!("not rejected") };
         assert_eq!(error.reason(), Reason::IdentityUnavailable);
     }
 }

@@ -21,7 +21,7 @@ use tokio::time::{Instant, advance, sleep};
 
 use super::*;
 use crate::auth::authenticator::{Authentication, Authenticator, Identity};
-use crate::auth::credentials::{Authorization, CredentialSource};
+use crate::auth::credentials::CredentialSource;
 use crate::auth::delegated::{self, Delegated};
 use crate::auth::fake_clock::{FakeClock, NOW};
 use crate::auth::forward::Forward;
@@ -218,7 +218,7 @@ async fn found(
     }
     match found {
         Authentication::Known(identity) => Some(Ok(identity)),
-        Authentication::Refused(error) | Authentication::Unrecognized(error) => Some(Err(error)),
+        Authentication::Rejected(error) | Authentication::Unrecognized(error) => Some(Err(error)),
         _ => None,
     }
 }

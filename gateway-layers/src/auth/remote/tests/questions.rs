@@ -1,6 +1,7 @@
 //! What servers are asked, and where tokens come from.
 
 use super::*;
+use crate::auth::credentials::CredentialHandling;
 
 #[tokio::test]
 async fn introspection_asks_with_a_form_and_says_who_it_is() {
@@ -63,8 +64,11 @@ async fn a_service_gets_the_token_where_it_looks_for_it() {
 async fn tokens_come_from_where_they_may_and_go_on_as_it_is_said() {
     let server = Server::new(Does::says(&ada()));
     let sources = || [CredentialSource::bearer(), CredentialSource::Cookie("session".to_owned())];
-    let tokens =
-        introspection(&server).from(sources()).authorization(Authorization::Drop).build().unwrap();
+    let tokens = introspection(&server)
+        .from(sources())
+        .credentials(CredentialHandling::Drop)
+        .build()
+        .unwrap();
     for fields in [[("authorization", "bearer t")], [("cookie", "a=b; session=t")]] {
         let mut request = request(&fields);
         let identity = found(&tokens, &request).await.unwrap().unwrap();
@@ -137,8 +141,8 @@ fn what_cannot_be_meant_is_said_at_once() {
     assert_eq!(error, RemoteError::Credentials);
     let reserved = Forward::new().field(http::header::HOST, "sub");
     assert!(matches!(built(with(place()).forward(reserved)), RemoteError::Forward(_)));
-    let settings = |change: fn(&mut RemoteSettings)| {
-        let mut settings = RemoteSettings::default();
+    let settings = |change: fn(&mut RemoteConfig)| {
+        let mut settings = RemoteConfig::default();
         change(&mut settings);
         built(with(place()).settings(settings))
     };

@@ -24,12 +24,12 @@ async fn no_secret_is_in_anything_that_is_printed() {
     let unread = tokens.verify(&format!("{PLANTED}-1")).await.unwrap_err();
     let unread_status = tokens.status();
     server.now(Does::says(&json!({"active": false, "note": PLANTED})));
-    let refused = tokens.verify(&format!("{PLANTED}-2")).await.unwrap_err();
+    let rejected = tokens.verify(&format!("{PLANTED}-2")).await.unwrap_err();
     let printed = [
         format!("{credentials:?} {bearer:?} {introspection:?} {tokens:?} {identity:?}"),
         format!("{delegated:?} {url:?} {user:?} {wrong} {wrong:?} {unsendable} {unsendable:?}"),
         format!("{unread} {unread:?} {:?} {unread_status:?}", unread.fields()),
-        format!("{refused} {refused:?} {:?} {:?}", refused.fields(), tokens.status()),
+        format!("{rejected} {rejected:?} {:?} {:?}", rejected.fields(), tokens.status()),
         format!("{:?} {:?}", asked.headers, identity.principal),
     ];
     use base64::Engine as _;

@@ -14,7 +14,7 @@ async fn an_answer_holds_for_its_time() {
     server.now(Does::says(&json!({"active": false})));
     assert_eq!(said(&tokens, "t").await, Err(Reason::TokenInvalid));
     assert_eq!(server.asked(), 2);
-    assert_eq!((tokens.status().known, tokens.status().refused), (0, 1));
+    assert_eq!((tokens.status().known, tokens.status().rejected), (0, 1));
 }
 
 #[tokio::test(start_paused = true)]
@@ -36,7 +36,7 @@ async fn an_answer_holds_no_longer_than_the_token() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refusal_holds_for_a_shorter_time() {
+async fn a_rejection_holds_for_a_shorter_time() {
     let server = Server::new(Does::says(&json!({"active": false})));
     let tokens = introspection(&server).build().unwrap();
     for _ in 0..3 {
@@ -51,8 +51,8 @@ async fn a_refusal_holds_for_a_shorter_time() {
 #[tokio::test(start_paused = true)]
 async fn without_a_cache_the_server_is_asked_each_time() {
     let server = Server::new(Does::says(&ada()));
-    let mut settings = RemoteSettings::default();
-    (settings.cache.tokens, settings.cache.refused) = (0, 0);
+    let mut settings = RemoteConfig::default();
+    (settings.cache.entries, settings.cache.negative_entries) = (0, 0);
     let tokens = introspection(&server).settings(settings).build().unwrap();
     for _ in 0..3 {
         said(&tokens, "t").await.unwrap();
@@ -90,7 +90,7 @@ async fn who_leaves_takes_nobody_elses_answer_along() {
 #[tokio::test(start_paused = true)]
 async fn not_more_is_asked_at_a_time_than_may_be() {
     let server = Server::new(Does::Takes(Duration::from_millis(100), ada()));
-    let settings = RemoteSettings { concurrency: 4, ..RemoteSettings::default() };
+    let settings = RemoteConfig { concurrency: 4, ..RemoteConfig::default() };
     let tokens = introspection(&server).settings(settings).build().unwrap();
     let names: Vec<_> = (0..40).map(|number| format!("t{number}")).collect();
     let asking = names.iter().map(|name| said(&tokens, name));
@@ -182,12 +182,12 @@ async fn known_tokens_go_on_while_the_server_is_away() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_issuer_that_refuses_the_gateway_is_not_asked_on_and_on() {
+async fn an_issuer_that_rejects_the_gateway_is_not_asked_on_and_on() {
     let server = Server::new(Does::Says(401, "", Bytes::new()));
     let tokens = introspection(&server).build().unwrap();
     for number in 0..10 {
         assert_eq!(said(&tokens, &format!("t{number}")).await, Err(Reason::IdentityUnavailable));
     }
     assert_eq!(server.asked(), FAILURES as usize);
-    assert_eq!(tokens.status().failure.as_deref(), Some("it refuses the gateway: 401"));
+    assert_eq!(tokens.status().failure.as_deref(), Some("it rejects the gateway: 401"));
 }

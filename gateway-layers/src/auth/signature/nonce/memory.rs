@@ -24,7 +24,7 @@ const TRY_AGAIN: Duration = Duration::from_secs(1);
 /// The nonces that one gateway has seen, in memory. Cheap to clone; clones are the same store.
 ///
 /// Each key has room of its own, so that one caller cannot take the room of another. Where there
-/// is none, requests of that key are refused with 503
+/// is none, requests of that key are rejected with 503
 /// [`IdentityUnavailable`](Reason::IdentityUnavailable) until nonces are old enough: a nonce that
 /// was forgotten too early could be used again.
 #[derive(Clone)]

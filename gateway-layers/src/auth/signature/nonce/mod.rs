@@ -14,7 +14,7 @@ use gateway_core::Error;
 
 pub use self::memory::{DEFAULT_NONCES, MemoryNonces};
 #[cfg(feature = "redis")]
-pub use self::redis::{RedisNonces, RedisNoncesError, RedisNoncesSettings};
+pub use self::redis::{RedisNonces, RedisNoncesConfig, RedisNoncesError};
 
 /// Remembers which nonces were used. Whether one was, and that it is from now on, is one step: of
 /// ten copies of a request at the same time one passes.

@@ -16,7 +16,7 @@ use super::{Nonce, NonceStore, Remembered};
 /// A connection is made within this time; a request waits for its own deadline only.
 const CONNECT_WITHIN: Duration = Duration::from_secs(1);
 
-/// Nonces in Redis, so that a request that one gateway has let in is refused by the others. Cheap
+/// Nonces in Redis, so that a request that one gateway has let in is rejected by the others. Cheap
 /// to clone; clones are the same store.
 ///
 /// One command for each request (`SET ... NX PX`), under the key `PREFIX:nonce:HASH`, which
@@ -40,32 +40,32 @@ struct Shared {
 /// Where Redis is, and how long is waited for it.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct RedisNoncesSettings {
+pub struct RedisNoncesConfig {
     /// `redis://[USER[:PASSWORD]@]HOST[:PORT][/DATABASE]` or `redis+unix:///PATH`. Default:
     /// `redis://127.0.0.1:6379`.
     pub url: String,
     /// What keys begin with: 1 to 64 letters, digits, `-`, `_`, `.` or `:`. Default: `gateway`.
     pub prefix: String,
     /// A request waits for the answer at most so long. Default: 50 ms.
-    pub deadline: Duration,
+    pub timeout: Duration,
 }
 
-impl Default for RedisNoncesSettings {
+impl Default for RedisNoncesConfig {
     fn default() -> Self {
         Self {
             url: "redis://127.0.0.1:6379".to_owned(),
             prefix: "gateway".to_owned(),
-            deadline: Duration::from_millis(50),
+            timeout: Duration::from_millis(50),
         }
     }
 }
 
-impl fmt::Debug for RedisNoncesSettings {
+impl fmt::Debug for RedisNoncesConfig {
     /// Without the address, which may hold a password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RedisNoncesSettings")
+        f.debug_struct("RedisNoncesConfig")
             .field("prefix", &self.prefix)
-            .field("deadline", &self.deadline)
+            .field("timeout", &self.timeout)
             .finish_non_exhaustive()
     }
 }
@@ -81,18 +81,18 @@ pub enum RedisNoncesError {
     #[error("`{0}` is no prefix, expected 1 to 64 letters, digits, `-`, `_`, `.` or `:`")]
     Prefix(String),
     /// The deadline is zero.
-    #[error("the deadline is 0, expected a time")]
+    #[error("the timeout is 0, expected a duration")]
     Deadline,
 }
 
 impl RedisNonces {
-    /// Nonces at [`url`](RedisNoncesSettings::url).
+    /// Nonces at [`url`](RedisNoncesConfig::url).
     ///
     /// # Errors
     ///
     /// For what is no address, prefix or deadline.
-    pub fn new(settings: RedisNoncesSettings) -> Result<Self, RedisNoncesError> {
-        let RedisNoncesSettings { url, prefix, deadline } = settings;
+    pub fn new(settings: RedisNoncesConfig) -> Result<Self, RedisNoncesError> {
+        let RedisNoncesConfig { url, prefix, timeout: deadline } = settings;
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte);
         if prefix.is_empty() || prefix.len() > 64 || !prefix.bytes().all(plain) {
             return Err(RedisNoncesError::Prefix(prefix));

@@ -12,7 +12,7 @@ use super::super::input::{SIGNATURE, SIGNATURE_INPUT};
 use super::super::message::{Message, field};
 use super::super::structured;
 use super::service::Sign;
-use super::settings::{SignError, SignSettings};
+use super::settings::{SignConfig, SignError};
 
 /// Random bytes of a nonce: as many as make it certain that none comes twice.
 const NONCE_BYTES: usize = 16;
@@ -30,7 +30,7 @@ impl SignLayer {
     /// # Errors
     ///
     /// What cannot be meant, or cannot be signed here: see [`SignError`].
-    pub fn new(settings: SignSettings) -> Result<Self, SignError> {
+    pub fn new(settings: SignConfig) -> Result<Self, SignError> {
         Self::with_clock(settings, SystemClock)
     }
 
@@ -39,7 +39,7 @@ impl SignLayer {
     /// # Errors
     ///
     /// As [`new`](Self::new).
-    pub fn with_clock(settings: SignSettings, clock: impl Clock) -> Result<Self, SignError> {
+    pub fn with_clock(settings: SignConfig, clock: impl Clock) -> Result<Self, SignError> {
         let covered = settings.check()?;
         let signer = Signer { settings, covered, clock: Arc::new(clock) };
         Ok(Self { signer: Arc::new(signer) })
@@ -55,7 +55,7 @@ impl<S> Layer<S> for SignLayer {
 }
 
 pub(super) struct Signer {
-    pub(super) settings: SignSettings,
+    pub(super) settings: SignConfig,
     covered: Vec<Component>,
     clock: Arc<dyn Clock>,
 }

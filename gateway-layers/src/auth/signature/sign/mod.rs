@@ -8,5 +8,5 @@ mod settings;
 pub use self::layer::SignLayer;
 pub use self::service::{ResponseFuture, Sign};
 pub use self::settings::{
-    DEFAULT_BODY_LIMIT, DEFAULT_BODY_TIMEOUT, DEFAULT_EXPIRES, LargeBodies, SignError, SignSettings,
+    DEFAULT_BODY_LIMIT, DEFAULT_BODY_TIMEOUT, DEFAULT_EXPIRES, LargeBodies, SignConfig, SignError,
 };

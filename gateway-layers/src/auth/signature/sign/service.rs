@@ -15,7 +15,7 @@ use tower_service::Service;
 
 use super::super::body::CheckedBody;
 use super::super::digest::{CONTENT_DIGEST, Digests};
-use super::super::fault::SignatureFault;
+use super::super::fault::SignatureRejection;
 use super::super::verifier::is_empty;
 use super::body::Buffered;
 use super::layer::Signer;
@@ -51,7 +51,7 @@ where
         if !self.signer.wants_digest() || is_empty(request.body()) {
             return match self.signer.sign(&mut request, false) {
                 Ok(()) => ResponseFuture::running(self.inner.call(request)),
-                Err(error) => ResponseFuture::refused(error),
+                Err(error) => ResponseFuture::rejected(error),
             };
         }
         // The one that is ready waits with the request.
@@ -109,13 +109,13 @@ impl Signer {
         if let Ok(Some(digests)) = Digests::read(request.headers()) {
             let body = mem::take(request.body_mut());
             *request.body_mut() = body.map(|inner| {
-                CheckedBody::new(inner, digests, || SignatureFault::DigestWrong.into())
+                CheckedBody::new(inner, digests, || SignatureRejection::DigestWrong.into())
             });
             return Ok(true);
         }
         match self.settings.large_bodies {
             LargeBodies::Uncovered => Ok(false),
-            LargeBodies::Refuse => Err(Error::new(Reason::BodyTooLarge)
+            LargeBodies::Reject => Err(Error::new(Reason::BodyTooLarge)
                 .with_detail("too large to be signed for the upstream")),
         }
     }
@@ -144,7 +144,7 @@ pin_project! {
     #[project = StateProjection]
     enum State<F> {
         Running { #[pin] inner: F },
-        Refused { error: Option<Error> },
+        Rejected { error: Option<Error> },
         /// The body is read first.
         Reading { inner: Pin<Box<dyn Future<Output = Outcome> + Send>> },
     }
@@ -155,8 +155,8 @@ impl<S: Service<Request>> ResponseFuture<S> {
         Self { state: State::Running { inner } }
     }
 
-    fn refused(error: Error) -> Self {
-        Self { state: State::Refused { error: Some(error) } }
+    fn rejected(error: Error) -> Self {
+        Self { state: State::Rejected { error: Some(error) } }
     }
 
     fn reading(inner: Pin<Box<dyn Future<Output = Outcome> + Send>>) -> Self {
@@ -173,7 +173,7 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {
         match self.project().state.project() {
             StateProjection::Running { inner } => inner.poll(cx),
-            StateProjection::Refused { error } => {
+            StateProjection::Rejected { error } => {
                 Poll::Ready(Err(error.take().unwrap_or_else(|| Reason::ModuleFailed.into())))
             }
             StateProjection::Reading { inner } => inner.as_mut().poll(cx),

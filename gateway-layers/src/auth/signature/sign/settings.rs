@@ -1,4 +1,4 @@
-//! [`SignSettings`]: what requests are signed with, and what of them.
+//! [`SignConfig`]: what requests are signed with, and what of them.
 
 use std::time::Duration;
 
@@ -29,9 +29,9 @@ pub const DEFAULT_BODY_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum LargeBodies {
-    /// They are refused: [`BodyTooLarge`](gateway_core::Reason::BodyTooLarge).
+    /// They are rejected: [`BodyTooLarge`](gateway_core::Reason::BodyTooLarge).
     #[default]
-    Refuse,
+    Reject,
     /// They are sent, and not covered.
     Uncovered,
 }
@@ -39,7 +39,7 @@ pub enum LargeBodies {
 /// What requests are signed with, and what of them.
 #[derive(Clone, Debug)]
 #[must_use]
-pub struct SignSettings {
+pub struct SignConfig {
     pub(super) id: String,
     pub(super) key: SignatureKey,
     covered: Option<Vec<Component>>,
@@ -85,7 +85,7 @@ pub enum SignError {
 /// Fields that whoever sends the request writes, after it has been signed.
 const WRITTEN_LATER: [HeaderName; 6] = [CONTENT_LENGTH, EXPECT, TRAILER, VIA, COOKIE, HOST];
 
-impl SignSettings {
+impl SignConfig {
     /// Signs with `key`, which the verifier knows as `id`.
     pub fn new(id: impl Into<String>, key: SignatureKey) -> Self {
         Self {
@@ -150,7 +150,7 @@ impl SignSettings {
         self
     }
 
-    /// What becomes of larger ones. Default: they are refused.
+    /// What becomes of larger ones. Default: they are rejected.
     pub fn large_bodies(mut self, large_bodies: LargeBodies) -> Self {
         self.large_bodies = large_bodies;
         self

@@ -3,17 +3,17 @@
 use super::*;
 
 #[tokio::test]
-async fn a_replay_is_refused_under_any_label() {
+async fn a_replay_is_rejected_under_any_label() {
     let verifier = verifier();
     let request = signed(get("/orders"));
     assert_eq!(said(&verifier, &request).await, ada());
-    assert_eq!(said(&verifier, &request).await, fault(SignatureFault::NonceUsed));
+    assert_eq!(said(&verifier, &request).await, fault(SignatureRejection::NonceUsed));
     let mut renamed = copy(&request);
     for name in ["signature", "signature-input"] {
         let value = value(&request, name).replacen("sig=", "other=", 1);
         set(&mut renamed, name, &value);
     }
-    assert_eq!(said(&verifier, &renamed).await, fault(SignatureFault::NonceUsed));
+    assert_eq!(said(&verifier, &renamed).await, fault(SignatureRejection::NonceUsed));
 }
 
 #[tokio::test]
@@ -36,13 +36,13 @@ async fn every_bit_of_the_signature_counts() {
             let mut bytes = bytes.clone();
             bytes[place] ^= 1 << bit;
             let found = said(&verifier, &with(&bytes)).await;
-            assert_eq!(found, fault(SignatureFault::Wrong), "{place} {bit}");
+            assert_eq!(found, fault(SignatureRejection::Wrong), "{place} {bit}");
         }
         let found = said(&verifier, &with(&bytes[..place])).await;
-        assert_eq!(found, fault(SignatureFault::Wrong), "{place}");
+        assert_eq!(found, fault(SignatureRejection::Wrong), "{place}");
     }
     let longer = [bytes.as_slice(), &[0]].concat();
-    assert_eq!(said(&verifier, &with(&longer)).await, fault(SignatureFault::Wrong));
+    assert_eq!(said(&verifier, &with(&longer)).await, fault(SignatureRejection::Wrong));
     // Nothing of all this used the nonce up.
     assert_eq!(said(&verifier, &request).await, ada());
 }
@@ -89,7 +89,7 @@ async fn signatures_cannot_be_swapped_between_labels() {
         |line: &HeaderValue, from: &str, to: &str| line.to_str().unwrap().replacen(from, to, 1);
     let swapped = format!("{}, {}", swap(&lines[0], "a=", "b="), swap(&lines[1], "b=", "a="));
     set(&mut request, "signature", &swapped);
-    assert_eq!(said(&verifier(), &request).await, fault(SignatureFault::Wrong));
+    assert_eq!(said(&verifier(), &request).await, fault(SignatureRejection::Wrong));
 }
 
 #[tokio::test]
@@ -103,35 +103,35 @@ async fn a_label_that_stands_twice_is_nobodys() {
     ] {
         set(&mut request, "signature-input", &first);
         set(&mut request, "signature", &second);
-        assert_eq!(said(&verifier, &request).await, fault(SignatureFault::Malformed));
+        assert_eq!(said(&verifier, &request).await, fault(SignatureRejection::Malformed));
     }
     // In a second line as well.
     set(&mut request, "signature-input", &input);
     set(&mut request, "signature", &signature);
     add(&mut request, "signature-input", &input);
-    assert_eq!(said(&verifier, &request).await, fault(SignatureFault::Malformed));
+    assert_eq!(said(&verifier, &request).await, fault(SignatureRejection::Malformed));
 }
 
 #[tokio::test]
-async fn half_a_signature_is_refused() {
+async fn half_a_signature_is_rejected() {
     let request = signed(get("/"));
     for name in ["signature", "signature-input"] {
         let mut half = copy(&request);
         half.headers_mut().remove(name);
-        assert_eq!(said(&verifier(), &half).await, fault(SignatureFault::Incomplete));
+        assert_eq!(said(&verifier(), &half).await, fault(SignatureRejection::Incomplete));
     }
     let mut renamed = copy(&request);
     let other = value(&request, "signature").replacen("sig=", "other=", 1);
     set(&mut renamed, "signature", &other);
-    assert_eq!(said(&verifier(), &renamed).await, fault(SignatureFault::Incomplete));
+    assert_eq!(said(&verifier(), &renamed).await, fault(SignatureRejection::Incomplete));
     let mut more = copy(&request);
     let other = format!("{}, other=:AAAA:", value(&request, "signature"));
     set(&mut more, "signature", &other);
-    assert_eq!(said(&verifier(), &more).await, fault(SignatureFault::Incomplete));
+    assert_eq!(said(&verifier(), &more).await, fault(SignatureRejection::Incomplete));
 }
 
 #[tokio::test]
-async fn what_cannot_be_read_is_refused() {
+async fn what_cannot_be_read_is_rejected() {
     let inputs = [
         "sig",
         "sig=1",
@@ -161,7 +161,7 @@ async fn what_cannot_be_read_is_refused() {
         let mut request = signed(get("/"));
         set(&mut request, "signature", signature);
         let found = said(&verifier(), &request).await;
-        assert_eq!(found, fault(SignatureFault::Malformed), "{signature}");
+        assert_eq!(found, fault(SignatureRejection::Malformed), "{signature}");
     }
 }
 
@@ -169,7 +169,7 @@ async fn what_cannot_be_read_is_refused() {
 async fn with_input(input: &str) -> Result<String, String> {
     let mut request = get("/orders?state=new");
     let member = format!("sig={input}");
-    // What is signed does not matter: it is refused before.
+    // What is signed does not matter: it is rejected before.
     set(&mut request, "signature-input", &member);
     set(&mut request, "signature", "sig=:AAAA:");
     said(&verifier(), &request).await
@@ -184,7 +184,7 @@ async fn components_must_be_understood_and_stand_once() {
         r#""@query-param";name="a" "@query-param";name="a""#,
     ] {
         let found = with_input(&input(twice)).await;
-        assert_eq!(found, fault(SignatureFault::ComponentTwice), "{twice}");
+        assert_eq!(found, fault(SignatureRejection::ComponentTwice), "{twice}");
     }
     for unknown in [
         r#""@unknown""#,
@@ -198,13 +198,13 @@ async fn components_must_be_understood_and_stand_once() {
         r#""@query-param""#,
     ] {
         let found = with_input(&input(unknown)).await;
-        assert_eq!(found, fault(SignatureFault::Component), "{unknown}");
+        assert_eq!(found, fault(SignatureRejection::Component), "{unknown}");
     }
     // An answer's.
     let status = input(&format!("{COVERED} \"@status\""));
-    assert_eq!(with_input(&status).await, fault(SignatureFault::ComponentMissing));
+    assert_eq!(with_input(&status).await, fault(SignatureRejection::ComponentMissing));
     let many = (0..65).map(|place| format!("\"x-{place}\"")).collect::<Vec<_>>().join(" ");
-    assert_eq!(with_input(&input(&many)).await, fault(SignatureFault::TooLarge));
+    assert_eq!(with_input(&input(&many)).await, fault(SignatureRejection::TooLarge));
 }
 
 #[tokio::test]
@@ -221,20 +221,20 @@ async fn parameters_must_be_understood() {
         ";tag=orders",
     ] {
         let found = with_input(&format!("({COVERED}){params}{key}")).await;
-        assert_eq!(found, fault(SignatureFault::Parameter), "{params}");
+        assert_eq!(found, fault(SignatureRejection::Parameter), "{params}");
     }
     let no_time = format!("({COVERED});nonce=\"abcdefgh\"{key}");
-    assert_eq!(with_input(&no_time).await, fault(SignatureFault::CreatedMissing));
+    assert_eq!(with_input(&no_time).await, fault(SignatureRejection::CreatedMissing));
     for nonce in ["", "short", &"n".repeat(257)] {
         let input = format!("({COVERED});created={NOW};nonce=\"{nonce}\"{key}");
-        assert_eq!(with_input(&input).await, fault(SignatureFault::NonceMissing), "{nonce}");
+        assert_eq!(with_input(&input).await, fault(SignatureRejection::NonceMissing), "{nonce}");
     }
     for created in ["-1", "0", "-999999999999999"] {
         let input = format!("({COVERED});created={created};nonce=\"abcdefgh\"{key}");
-        assert_eq!(with_input(&input).await, fault(SignatureFault::Expired), "{created}");
+        assert_eq!(with_input(&input).await, fault(SignatureRejection::Expired), "{created}");
     }
     let ahead = format!("({COVERED});created=999999999999999;nonce=\"abcdefgh\"{key}");
-    assert_eq!(with_input(&ahead).await, fault(SignatureFault::CreatedAhead));
+    assert_eq!(with_input(&ahead).await, fault(SignatureRejection::CreatedAhead));
 }
 
 #[tokio::test]
@@ -244,7 +244,7 @@ async fn the_order_of_components_is_signed() {
     let turned = text.replace(r#""@method" "@authority""#, r#""@authority" "@method""#);
     assert_ne!(text, turned);
     set(&mut request, "signature-input", &turned);
-    assert_eq!(said(&verifier(), &request).await, fault(SignatureFault::Wrong));
+    assert_eq!(said(&verifier(), &request).await, fault(SignatureRejection::Wrong));
 }
 
 #[tokio::test]
@@ -261,11 +261,11 @@ async fn a_public_key_is_no_secret() {
     let bytes = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(public).unwrap();
     let confused = SignatureKey::secret(&bytes).unwrap();
     for (alg, expected) in [
-        (";alg=\"hmac-sha256\"", SignatureFault::Algorithm),
-        (";alg=\"ed25519\"", SignatureFault::Wrong),
-        ("", SignatureFault::Wrong),
-        (";alg=\"none\"", SignatureFault::Algorithm),
-        (";alg=\"rsa-pss-sha512\"", SignatureFault::Algorithm),
+        (";alg=\"hmac-sha256\"", SignatureRejection::Algorithm),
+        (";alg=\"ed25519\"", SignatureRejection::Wrong),
+        ("", SignatureRejection::Wrong),
+        (";alg=\"none\"", SignatureRejection::Algorithm),
+        (";alg=\"rsa-pss-sha512\"", SignatureRejection::Algorithm),
     ] {
         let mut request = get("/");
         sign_as(&mut request, "sig", &confused, &format!("({COVERED}){}{alg}", params()));
@@ -287,7 +287,7 @@ async fn what_was_signed_for_one_request_is_not_good_for_another() {
     for (what, change) in changes {
         let mut request = signed(get("/orders?state=new"));
         change(&mut request);
-        assert_eq!(said(&verifier(), &request).await, fault(SignatureFault::Wrong), "{what}");
+        assert_eq!(said(&verifier(), &request).await, fault(SignatureRejection::Wrong), "{what}");
     }
     // A query that was not there when it was signed, and not covered.
     let mut request = get("/orders");
@@ -295,7 +295,7 @@ async fn what_was_signed_for_one_request_is_not_good_for_another() {
     sign_as(&mut request, "sig", &secret(), &format!("({covered}){}", params()));
     assert_eq!(said(&verifier(), &request).await, ada());
     *request.uri_mut() = "/orders?all=1".parse().unwrap();
-    assert_eq!(said(&verifier(), &request).await, fault(SignatureFault::NotCovered));
+    assert_eq!(said(&verifier(), &request).await, fault(SignatureRejection::NotCovered));
 }
 
 #[tokio::test]
@@ -312,7 +312,7 @@ async fn one_key_does_not_sign_for_another() {
     let mut request = signed(get("/"));
     let text = value(&request, "signature-input").replace("k1", "k2");
     set(&mut request, "signature-input", &text);
-    assert_eq!(said(&verifier, &request).await, fault(SignatureFault::Wrong));
+    assert_eq!(said(&verifier, &request).await, fault(SignatureRejection::Wrong));
 }
 
 #[tokio::test]
@@ -327,12 +327,12 @@ async fn what_is_covered_has_a_limit() {
         &format!("sig=({COVERED} \"x-a\" \"x-b\" \"x-c\"){}", params()),
     );
     set(&mut request, "signature", "sig=:AAAA:");
-    assert_eq!(said(&verifier(), &request).await, fault(SignatureFault::TooLarge));
+    assert_eq!(said(&verifier(), &request).await, fault(SignatureRejection::TooLarge));
     let many = |value: &str| {
         (0..9).map(|place| format!("s{place}={value}")).collect::<Vec<_>>().join(", ")
     };
     let mut request = get("/");
     set(&mut request, "signature-input", &many(&format!("({COVERED}){}", params())));
     set(&mut request, "signature", &many(":AAAA:"));
-    assert_eq!(said(&verifier(), &request).await, fault(SignatureFault::TooLarge));
+    assert_eq!(said(&verifier(), &request).await, fault(SignatureRejection::TooLarge));
 }

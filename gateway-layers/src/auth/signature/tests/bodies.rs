@@ -1,5 +1,6 @@
 //! Bodies, by their digests.
 
+use crate::auth::credentials::CredentialHandling;
 use aws_lc_rs::digest::SHA512;
 use bytes::Bytes;
 use http::HeaderMap;
@@ -79,7 +80,7 @@ async fn another_body_breaks_off_before_its_end() {
 async fn a_body_that_is_not_there_is_not_the_one_that_was_signed() {
     let mut request = signed(post("hello world"));
     *request.body_mut() = Body::empty();
-    assert_eq!(said(&verifier(), &request).await, fault(SignatureFault::DigestWrong));
+    assert_eq!(said(&verifier(), &request).await, fault(SignatureRejection::DigestWrong));
     // One that only turns out to be empty.
     let (read, end) = arrives("hello world", pieces(&[])).await;
     assert_eq!(read, "");
@@ -91,23 +92,23 @@ async fn a_body_needs_its_digest() {
     let verifier = verifier();
     let mut bare = request(Method::POST, "/orders", "hello");
     sign_as(&mut bare, "sig", &secret(), &format!("({COVERED}){}", params()));
-    assert_eq!(said(&verifier, &bare).await, fault(SignatureFault::DigestMissing));
+    assert_eq!(said(&verifier, &bare).await, fault(SignatureRejection::DigestMissing));
     // There, and not signed.
     set(&mut bare, "content-digest", &sha256("hello"));
-    assert_eq!(said(&verifier, &bare).await, fault(SignatureFault::NotCovered));
+    assert_eq!(said(&verifier, &bare).await, fault(SignatureRejection::NotCovered));
     // Signed, and taken away on the way.
     let mut removed = signed(post("hello"));
     removed.headers_mut().remove("content-digest");
-    assert_eq!(said(&verifier, &removed).await, fault(SignatureFault::DigestMissing));
+    assert_eq!(said(&verifier, &removed).await, fault(SignatureRejection::DigestMissing));
     // A body that was put to a request without one.
     let mut added = signed(get("/orders"));
     *added.body_mut() = Body::full("hello");
-    assert_eq!(said(&verifier, &added).await, fault(SignatureFault::DigestMissing));
+    assert_eq!(said(&verifier, &added).await, fault(SignatureRejection::DigestMissing));
     // Of a member only.
     let mut member = post("hello");
     let covered = format!(r#"{COVERED} "content-digest";key="sha-256""#);
     sign_as(&mut member, "sig", &secret(), &format!("({covered}){}", params()));
-    assert_eq!(said(&verifier, &member).await, fault(SignatureFault::NotCovered));
+    assert_eq!(said(&verifier, &member).await, fault(SignatureRejection::NotCovered));
 }
 
 #[tokio::test]
@@ -125,7 +126,7 @@ async fn digests_must_be_of_a_known_kind_and_well_formed() {
         set(&mut request, "content-digest", field);
         let request = signed(request);
         let found = said(&verifier(), &request).await;
-        assert_eq!(found, fault(SignatureFault::DigestUnknown), "{field}");
+        assert_eq!(found, fault(SignatureRejection::DigestUnknown), "{field}");
     }
 }
 
@@ -171,7 +172,7 @@ async fn trailers_come_when_the_body_was_right() {
 }
 
 fn wrong() -> Error {
-    SignatureFault::DigestWrong.into()
+    SignatureRejection::DigestWrong.into()
 }
 
 #[tokio::test]
@@ -191,11 +192,13 @@ async fn the_length_of_a_body_stays_known() {
 
 #[tokio::test]
 async fn a_body_that_breaks_off_says_why_it_did() {
-    let frames =
-        [Ok(Frame::data(Bytes::from_static(b"hello "))), Err(Error::new(Reason::RequestBroken))];
+    let frames = [
+        Ok(Frame::data(Bytes::from_static(b"hello "))),
+        Err(Error::new(Reason::RequestIncomplete)),
+    ];
     let body = Body::new(StreamBody::new(futures_util::stream::iter(frames)));
     let (read, end) = arrives("hello world", body).await;
-    assert_eq!((read.as_str(), end.unwrap_err().reason()), ("", Reason::RequestBroken));
+    assert_eq!((read.as_str(), end.unwrap_err().reason()), ("", Reason::RequestIncomplete));
 }
 
 #[tokio::test]
@@ -204,7 +207,7 @@ async fn the_signature_goes_no_further_where_that_is_said() {
     let mut request = signed(get("/"));
     keeps.admit(&mut request);
     assert!(request.headers().contains_key("signature"));
-    let drops = builder().fields(SignatureFields::Drop).build().unwrap();
+    let drops = builder().credentials(CredentialHandling::Drop).build().unwrap();
     drops.admit(&mut request);
     assert!(!request.headers().contains_key("signature"));
     assert!(!request.headers().contains_key("signature-input"));

@@ -136,7 +136,7 @@ fn said(
     }
 }
 
-fn fault(fault: SignatureFault) -> Result<String, String> {
+fn fault(fault: SignatureRejection) -> Result<String, String> {
     Err(fault.text().to_owned())
 }
 
@@ -156,5 +156,5 @@ fn copy(request: &Request) -> Request {
 
 fn broken(error: &Error) -> bool {
     error.reason() == Reason::SignatureInvalid
-        && error.detail() == SignatureFault::DigestWrong.text()
+        && error.detail() == SignatureRejection::DigestWrong.text()
 }

@@ -38,7 +38,7 @@ async fn of_ten_copies_at_once_one_passes() {
         let request = signed(get("/orders"));
         let found = at_once((0..10).map(|_| (verifier.clone(), copy(&request)))).await;
         assert_eq!(found.iter().filter(|one| one.is_ok()).count(), 1, "{found:?}");
-        let used = found.iter().filter(|one| **one == fault(SignatureFault::NonceUsed));
+        let used = found.iter().filter(|one| **one == fault(SignatureRejection::NonceUsed));
         assert_eq!(used.count(), 9, "{found:?}");
     }
 }
@@ -55,10 +55,10 @@ async fn a_nonce_is_remembered_while_its_signature_is_young_enough() {
     sign_as(&mut request, "sig", &secret(), &input);
     assert_eq!(said(&verifier, &request).await, ada());
     for _ in 0..=420 {
-        assert_eq!(said(&verifier, &request).await, fault(SignatureFault::NonceUsed));
+        assert_eq!(said(&verifier, &request).await, fault(SignatureRejection::NonceUsed));
         clock.advance(1);
     }
-    assert_eq!(said(&verifier, &request).await, fault(SignatureFault::Expired));
+    assert_eq!(said(&verifier, &request).await, fault(SignatureRejection::Expired));
     assert_eq!(nonces.len(), 1);
     clock.advance(300);
     // The next one takes its place.
@@ -71,7 +71,7 @@ async fn a_nonce_is_remembered_while_its_signature_is_young_enough() {
 }
 
 #[test]
-fn a_full_store_refuses_instead_of_forgetting() {
+fn a_full_store_rejects_instead_of_forgetting() {
     let store = MemoryNonces::new(3);
     for place in 0..3 {
         assert_eq!(remembered(&store, &nonce_of("a", &place.to_string(), 0, 10)), Ok(true));
@@ -89,10 +89,10 @@ fn a_full_store_refuses_instead_of_forgetting() {
 #[test]
 fn a_flood_of_nonces_costs_a_bounded_memory() {
     let store = MemoryNonces::new(1000);
-    let refused = (0..20_000)
+    let rejected = (0..20_000)
         .filter(|place| remembered(&store, &nonce_of("a", &place.to_string(), 0, 600)).is_err())
         .count();
-    assert_eq!((store.len(), refused), (1000, 19_000));
+    assert_eq!((store.len(), rejected), (1000, 19_000));
 }
 
 #[test]
@@ -129,7 +129,7 @@ mod redis {
     }
 
     fn gateway(url: String, deadline: Duration) -> SignatureVerifier {
-        let settings = RedisNoncesSettings { url, deadline, ..RedisNoncesSettings::default() };
+        let settings = RedisNoncesConfig { url, timeout: deadline, ..RedisNoncesConfig::default() };
         builder().with_nonces(RedisNonces::new(settings).unwrap()).build().unwrap()
     }
 
@@ -144,7 +144,7 @@ mod redis {
             let copies = (0..10).map(|place| (gateways[place % 2].clone(), copy(&request)));
             let found = at_once(copies).await;
             assert_eq!(found.iter().filter(|one| one.is_ok()).count(), 1, "{found:?}");
-            let used = found.iter().filter(|one| **one == fault(SignatureFault::NonceUsed));
+            let used = found.iter().filter(|one| **one == fault(SignatureRejection::NonceUsed));
             assert_eq!(used.count(), 9, "{found:?}");
         }
     }
@@ -198,10 +198,10 @@ mod redis {
 
     #[test]
     fn addresses_and_prefixes_are_checked_and_passwords_not_told() {
-        let settings = |url: &str, prefix: &str| RedisNoncesSettings {
+        let settings = |url: &str, prefix: &str| RedisNoncesConfig {
             url: url.to_owned(),
             prefix: prefix.to_owned(),
-            ..RedisNoncesSettings::default()
+            ..RedisNoncesConfig::default()
         };
         assert!(RedisNonces::new(settings("redis://127.0.0.1", "a{b}")).is_err());
         let wrong = settings("http://user:secret@127.0.0.1", "gateway");
@@ -210,8 +210,7 @@ mod redis {
         assert!(!error.to_string().contains("secret"), "{error}");
         let store = RedisNonces::new(settings("redis://user:secret@127.0.0.1", "gateway")).unwrap();
         assert!(!format!("{store:?}").contains("secret"));
-        let no_time =
-            RedisNoncesSettings { deadline: Duration::ZERO, ..settings("redis://a", "a") };
+        let no_time = RedisNoncesConfig { timeout: Duration::ZERO, ..settings("redis://a", "a") };
         assert_eq!(RedisNonces::new(no_time).unwrap_err(), RedisNoncesError::Deadline);
     }
 }

@@ -60,13 +60,13 @@ proptest! {
         for (name, _) in &headers {
             let mut changed = copy(&request);
             add(&mut changed, name, &extra);
-            prop_assert_eq!(run(said(&verifier, &changed)), fault(SignatureFault::Wrong));
+            prop_assert_eq!(run(said(&verifier, &changed)), fault(SignatureRejection::Wrong));
             changed.headers_mut().remove(name.as_str());
-            let missing = fault(SignatureFault::ComponentMissing);
+            let missing = fault(SignatureRejection::ComponentMissing);
             prop_assert_eq!(run(said(&verifier, &changed)), missing);
         }
         prop_assert_eq!(run(said(&verifier, &request)), ada());
-        prop_assert_eq!(run(said(&verifier, &request)), fault(SignatureFault::NonceUsed));
+        prop_assert_eq!(run(said(&verifier, &request)), fault(SignatureRejection::NonceUsed));
     }
 
     #[test]

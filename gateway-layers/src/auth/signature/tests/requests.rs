@@ -23,7 +23,7 @@ async fn a_request_without_signature_is_nobodys() {
 }
 
 #[tokio::test]
-async fn a_refusal_says_what_would_be_taken() {
+async fn a_rejection_says_what_would_be_taken() {
     let error = verifier().verify(&sign_with_alg("none")).await.unwrap_err();
     let field = |name: &str| {
         let found = error.fields().iter().find(|(own, _)| own.as_str() == name);
@@ -59,7 +59,7 @@ async fn of_several_signatures_one_by_a_known_key_is_enough() {
     assert_eq!(said(&verifier, &request).await, ada());
     let mut other_only = get("/");
     sign_as(&mut other_only, "other", &stranger, &input);
-    assert_eq!(said(&verifier, &other_only).await, fault(SignatureFault::KeyUnknown));
+    assert_eq!(said(&verifier, &other_only).await, fault(SignatureRejection::KeyUnknown));
 }
 
 #[tokio::test]
@@ -83,7 +83,7 @@ async fn what_includes_a_component_stands_for_it() {
         let mut request = get("/orders?state=new");
         sign_as(&mut request, "sig", &secret(), &format!("({covered}){}", params()));
         let found = said(&verifier(), &request).await;
-        assert_eq!(found, fault(SignatureFault::NotCovered), "{covered}");
+        assert_eq!(found, fault(SignatureRejection::NotCovered), "{covered}");
     }
 }
 
@@ -100,11 +100,11 @@ async fn clocks_may_be_apart_a_little() {
     };
     assert_eq!(said(&verifier, &created(NOW + 60)).await, ada());
     let ahead = said(&verifier, &created(NOW + 61)).await;
-    assert_eq!(ahead, fault(SignatureFault::CreatedAhead));
+    assert_eq!(ahead, fault(SignatureRejection::CreatedAhead));
     assert_eq!(said(&verifier, &created(NOW - 360)).await, ada());
-    assert_eq!(said(&verifier, &created(NOW - 361)).await, fault(SignatureFault::Expired));
+    assert_eq!(said(&verifier, &created(NOW - 361)).await, fault(SignatureRejection::Expired));
     clock.advance(361);
-    assert_eq!(said(&verifier, &created(NOW)).await, fault(SignatureFault::Expired));
+    assert_eq!(said(&verifier, &created(NOW)).await, fault(SignatureRejection::Expired));
 }
 
 #[tokio::test]
@@ -117,7 +117,7 @@ async fn what_says_that_it_is_over_is_over() {
     };
     assert_eq!(said(&verifier(), &expires(NOW)).await, ada());
     assert_eq!(said(&verifier(), &expires(NOW - 60)).await, ada());
-    assert_eq!(said(&verifier(), &expires(NOW - 61)).await, fault(SignatureFault::Expired));
+    assert_eq!(said(&verifier(), &expires(NOW - 61)).await, fault(SignatureRejection::Expired));
 }
 
 #[tokio::test]
@@ -131,7 +131,7 @@ async fn a_signature_for_something_else_is_not_taken() {
     assert_eq!(said(&verifier, &tagged(";tag=\"orders\"")).await, ada());
     for other in ["", ";tag=\"other\""] {
         let found = said(&verifier, &tagged(other)).await;
-        assert_eq!(found, fault(SignatureFault::Parameter), "{other}");
+        assert_eq!(found, fault(SignatureRejection::Parameter), "{other}");
     }
     // Without the setting it is not asked for.
     assert_eq!(said(&super::verifier(), &tagged(";tag=\"other\"")).await, ada());
@@ -145,14 +145,14 @@ async fn nonces_may_be_left_away_where_that_is_said() {
         sign_as(&mut request, "sig", &secret(), &input);
         request
     };
-    assert_eq!(said(&verifier(), &without()).await, fault(SignatureFault::NonceMissing));
+    assert_eq!(said(&verifier(), &without()).await, fault(SignatureRejection::NonceMissing));
     let verifier = builder().nonce(NonceRule::Optional).build().unwrap();
     assert_eq!(said(&verifier, &without()).await, ada());
     assert_eq!(said(&verifier, &without()).await, ada());
     // One that is there is not taken twice all the same.
     let request = signed(get("/"));
     assert_eq!(said(&verifier, &request).await, ada());
-    assert_eq!(said(&verifier, &request).await, fault(SignatureFault::NonceUsed));
+    assert_eq!(said(&verifier, &request).await, fault(SignatureRejection::NonceUsed));
 }
 
 #[tokio::test]
@@ -182,7 +182,7 @@ fn pem(label: &str, der: &[u8]) -> String {
 }
 
 #[test]
-fn what_is_no_key_of_the_algorithm_is_refused() {
+fn what_is_no_key_of_the_algorithm_is_rejected() {
     use SignatureAlgorithm::{EcdsaP256Sha256, Ed25519, HmacSha256, RsaPssSha512};
     let jwk = |algorithm, text: &str| SignatureKey::jwk(algorithm, text).err();
     let ed = r#"{"kty":"OKP","crv":"Ed25519","x":"JrQLj5P_89iXES9-vFgrIy29clF9CC_oPPsw3c5D0bs"}"#;
@@ -201,14 +201,14 @@ fn what_is_no_key_of_the_algorithm_is_refused() {
     let wrong_label = pem("EC PRIVATE KEY", &[0; 10]);
     assert_eq!(SignatureKey::pem(Ed25519, &wrong_label).err(), Some(SignatureKeyError::Pem));
     let private = pem("PRIVATE KEY", &[0; 10]);
-    let refused = SignatureKey::pem(EcdsaP256Sha256, &private).err();
-    assert_eq!(refused, Some(SignatureKeyError::PrivateUnused));
+    let rejected = SignatureKey::pem(EcdsaP256Sha256, &private).err();
+    assert_eq!(rejected, Some(SignatureKeyError::PrivateUnused));
     let two = format!("{}{}", pem("PUBLIC KEY", &[0; 10]), pem("PUBLIC KEY", &[0; 10]));
     assert_eq!(SignatureKey::pem(Ed25519, &two).err(), Some(SignatureKeyError::Pem));
 }
 
 #[test]
-fn settings_that_cannot_be_meant_are_refused() {
+fn settings_that_cannot_be_meant_are_rejected() {
     let built = |builder: SignatureVerifierBuilder| builder.build().map(drop).unwrap_err();
     let empty = SignatureVerifier::builder("none");
     assert_eq!(built(empty), SignatureError::NoKey);

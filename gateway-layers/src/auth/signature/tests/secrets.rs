@@ -17,7 +17,7 @@ async fn no_secret_is_in_anything_that_is_printed() {
     let used = verifier.verify(&request).await.unwrap_err();
     set(&mut request, "host", "other.example");
     let wrong = verifier.verify(&request).await.unwrap_err();
-    let settings = SignSettings::new("k1", key.clone());
+    let settings = SignConfig::new("k1", key.clone());
     let layer = SignLayer::new(settings.clone()).unwrap();
     let bad_pem = SignatureKey::pem(SignatureAlgorithm::Ed25519, PLANTED).unwrap_err();
     let bad_jwk = SignatureKey::jwk(SignatureAlgorithm::HmacSha256, PLANTED).unwrap_err();

@@ -38,16 +38,16 @@ impl Upstream {
     }
 }
 
-fn settings() -> SignSettings {
-    SignSettings::new("k1", secret())
+fn settings() -> SignConfig {
+    SignConfig::new("k1", secret())
 }
 
-fn layer(settings: SignSettings) -> SignLayer {
+fn layer(settings: SignConfig) -> SignLayer {
     SignLayer::with_clock(settings, FakeClock::new()).unwrap()
 }
 
 /// What an upstream gets, and as whom it takes it with its body.
-async fn sent(settings: SignSettings, request: Request) -> (Request, Result<String, String>) {
+async fn sent(settings: SignConfig, request: Request) -> (Request, Result<String, String>) {
     let upstream = Upstream::default();
     upstream.gets(&layer(settings), request).await.unwrap();
     let (mut got, body) = upstream.last();
@@ -89,7 +89,7 @@ async fn ed25519_signs_too() {
         "x":"JrQLj5P_89iXES9-vFgrIy29clF9CC_oPPsw3c5D0bs"}"#;
     let key = SignatureKey::jwk(SignatureAlgorithm::Ed25519, seed).unwrap();
     let upstream = Upstream::default();
-    let settings = SignSettings::new("ed", key.clone()).tag("orders").label("a.b");
+    let settings = SignConfig::new("ed", key.clone()).tag("orders").label("a.b");
     upstream.gets(&layer(settings), get("/")).await.unwrap();
     let (got, _) = upstream.last();
     let verifier = SignatureVerifier::builder("ed").key(TrustedKey::new("ed", key)).tag("orders");
@@ -131,14 +131,14 @@ async fn the_host_is_the_one_that_the_endpoint_is_told() {
     let upstream = Upstream::default();
     upstream.gets(&layer(settings().host(fixed)), get("/orders")).await.unwrap();
     let (mut got, _) = upstream.last();
-    assert_eq!(said(&verifier(), &got).await, fault(SignatureFault::Wrong));
+    assert_eq!(said(&verifier(), &got).await, fault(SignatureRejection::Wrong));
     set(&mut got, "host", "orders.internal:8080");
     assert_eq!(said(&verifier(), &got).await, ada());
     // Where it is not known it is not signed.
     let (got, _) = sent(settings().host(HostPolicy::Endpoint), get("/orders")).await;
     assert!(!value(&got, "signature-input").contains("@authority"));
-    let refused = settings().host(HostPolicy::Endpoint).covered([Component::AUTHORITY]);
-    assert_eq!(SignLayer::new(refused).unwrap_err(), SignError::Host(Component::AUTHORITY));
+    let rejected = settings().host(HostPolicy::Endpoint).covered([Component::AUTHORITY]);
+    assert_eq!(SignLayer::new(rejected).unwrap_err(), SignError::Host(Component::AUTHORITY));
     let mut nowhere = get("/orders");
     nowhere.headers_mut().remove("host");
     let error = upstream.gets(&layer(settings()), nowhere).await.unwrap_err();
@@ -174,7 +174,7 @@ async fn signatures_of_the_client_go_or_stay() {
 }
 
 #[tokio::test]
-async fn large_bodies_are_refused_or_not_covered() {
+async fn large_bodies_are_rejected_or_not_covered() {
     let large = || request(Method::POST, "/orders", streamed(&["hello ", "world"]));
     let small = settings().body_limit(10);
     let upstream = Upstream::default();
@@ -265,25 +265,25 @@ async fn fields_that_are_not_there_are_left_out() {
 }
 
 #[test]
-fn settings_that_cannot_be_signed_are_refused() {
-    let refused = |settings: SignSettings| SignLayer::new(settings).map(drop).unwrap_err();
+fn settings_that_cannot_be_signed_are_rejected() {
+    let rejected = |settings: SignConfig| SignLayer::new(settings).map(drop).unwrap_err();
     let public =
         r#"{"kty":"OKP","crv":"Ed25519","x":"JrQLj5P_89iXES9-vFgrIy29clF9CC_oPPsw3c5D0bs"}"#;
     let public = SignatureKey::jwk(SignatureAlgorithm::Ed25519, public).unwrap();
-    assert_eq!(refused(SignSettings::new("a", public)), SignError::KeyPublic);
-    assert_eq!(refused(SignSettings::new("", secret())), SignError::KeyId(String::new()));
+    assert_eq!(rejected(SignConfig::new("a", public)), SignError::KeyPublic);
+    assert_eq!(rejected(SignConfig::new("", secret())), SignError::KeyId(String::new()));
     for label in ["", "A", "a b", "*a", "\u{e9}"] {
-        assert_eq!(refused(settings().label(label)), SignError::Label(label.to_owned()));
+        assert_eq!(rejected(settings().label(label)), SignError::Label(label.to_owned()));
     }
     for name in ["via", "host", "content-length", "signature", "grpc-timeout", "te", "cookie"] {
         let component: Component = name.parse().unwrap();
-        let found = refused(settings().covered([component.clone()]));
+        let found = rejected(settings().covered([component.clone()]));
         assert_eq!(found, SignError::Later(component));
     }
     let scheme = settings().scheme(None).covered([Component::TARGET_URI]);
-    assert_eq!(refused(scheme), SignError::Scheme(Component::TARGET_URI));
+    assert_eq!(rejected(scheme), SignError::Scheme(Component::TARGET_URI));
     let https = settings().scheme(Some(Scheme::Https)).covered([Component::TARGET_URI]);
     assert!(SignLayer::new(https).is_ok());
     let nothing = SignError::Covered(SignatureError::NothingCovered);
-    assert_eq!(refused(settings().covered([])), nothing);
+    assert_eq!(rejected(settings().covered([])), nothing);
 }

@@ -124,7 +124,7 @@ async fn what_proxies_do_to_a_message_is_told_from_what_they_must_not() {
         if vector["valid"].as_bool().unwrap() {
             assert_eq!(taken, Ok("test-key-ed25519".to_owned()), "{id}");
         } else {
-            assert_eq!(taken, fault(SignatureFault::Wrong), "{id}");
+            assert_eq!(taken, fault(SignatureRejection::Wrong), "{id}");
         }
     }
     assert_eq!(vectors["transforms"].as_array().unwrap().len(), 6);
@@ -234,7 +234,7 @@ fn components_have_the_values_of_the_standard() {
     for name in absent {
         let component: Component = name.parse().unwrap();
         let found = message.base(&[component], "()");
-        assert_eq!(found, Err(SignatureFault::ComponentMissing), "{name}");
+        assert_eq!(found, Err(SignatureRejection::ComponentMissing), "{name}");
     }
 }
 
@@ -243,13 +243,13 @@ fn of_a_parameter_that_comes_twice_none_is_covered() {
     let request = get("/a?id=1&%69d=2&other=3");
     let component = Component::query_param("id");
     let found = Message::received(&request).base(&[component], "()");
-    assert_eq!(found, Err(SignatureFault::ComponentMissing));
+    assert_eq!(found, Err(SignatureRejection::ComponentMissing));
     let other = Component::query_param("other");
     assert!(Message::received(&request).base(&[other], "()").is_ok());
 }
 
 #[test]
-fn what_is_no_component_is_refused() {
+fn what_is_no_component_is_rejected() {
     let none = [
         "",
         "@",

@@ -48,7 +48,7 @@ struct Shared {
     link: Arc<Link>,
     deadline: Duration,
     prefix: String,
-    when_away: WhenAway,
+    on_unavailable: OnUnavailable,
     replicas: u32,
     local: MemoryStore,
 }
@@ -56,17 +56,17 @@ struct Shared {
 /// Where Redis is, and what holds when it is away.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct RedisSettings {
+pub struct RedisConfig {
     /// `redis://[USER[:PASSWORD]@]HOST[:PORT][/DATABASE]` or `redis+unix:///PATH`. Default:
     /// `redis://127.0.0.1:6379`.
     pub url: String,
     /// What keys begin with: 1 to 64 letters, digits, `-`, `_`, `.` or `:`. Default: `gateway`.
     pub prefix: String,
     /// A request waits for the decision at most so long. Default: 50 ms.
-    pub deadline: Duration,
-    /// What holds when Redis does not answer. Default: [`WhenAway::Share`].
-    pub when_away: WhenAway,
-    /// So many gateways count together: with [`WhenAway::Share`] each has this part of a limit.
+    pub timeout: Duration,
+    /// What holds when Redis does not answer. Default: [`OnUnavailable::Share`].
+    pub on_unavailable: OnUnavailable,
+    /// So many gateways count together: with [`OnUnavailable::Share`] each has this part of a limit.
     /// Default: 1.
     pub replicas: u32,
     /// Keys that are counted here while Redis is away. Default: 100,000.
@@ -76,7 +76,7 @@ pub struct RedisSettings {
 /// What holds when the store does not answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum WhenAway {
+pub enum OnUnavailable {
     /// Each gateway counts for itself, with its part of the limits, at least 1. What was counted
     /// before is not known to it.
     #[default]
@@ -87,7 +87,7 @@ pub enum WhenAway {
     Closed,
 }
 
-impl WhenAway {
+impl OnUnavailable {
     /// The one of this name in documents: `share`, `open` or `closed`.
     pub fn from_name(name: &str) -> Option<Self> {
         match name {
@@ -99,26 +99,26 @@ impl WhenAway {
     }
 }
 
-impl Default for RedisSettings {
+impl Default for RedisConfig {
     fn default() -> Self {
         Self {
             url: "redis://127.0.0.1:6379".to_owned(),
             prefix: "gateway".to_owned(),
-            deadline: Duration::from_millis(50),
-            when_away: WhenAway::Share,
+            timeout: Duration::from_millis(50),
+            on_unavailable: OnUnavailable::Share,
             replicas: 1,
             keys: DEFAULT_KEYS,
         }
     }
 }
 
-impl fmt::Debug for RedisSettings {
+impl fmt::Debug for RedisConfig {
     /// Without the address, which may hold a password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RedisSettings")
+        f.debug_struct("RedisConfig")
             .field("prefix", &self.prefix)
-            .field("deadline", &self.deadline)
-            .field("when_away", &self.when_away)
+            .field("timeout", &self.timeout)
+            .field("on_unavailable", &self.on_unavailable)
             .field("replicas", &self.replicas)
             .field("keys", &self.keys)
             .finish_non_exhaustive()
@@ -148,7 +148,7 @@ impl fmt::Display for RedisStoreError {
                 f,
                 "`{prefix}` is no prefix, expected 1 to 64 letters, digits, `-`, `_`, `.` or `:`"
             ),
-            Self::Deadline => f.write_str("the deadline is 0, expected a time"),
+            Self::Deadline => f.write_str("the timeout is 0, expected a duration"),
         }
     }
 }
@@ -156,12 +156,12 @@ impl fmt::Display for RedisStoreError {
 impl std::error::Error for RedisStoreError {}
 
 impl RedisStore {
-    /// Limits at [`url`](RedisSettings::url). Connects when it is first asked.
+    /// Limits at [`url`](RedisConfig::url). Connects when it is first asked.
     ///
     /// # Errors
     ///
     /// For what is no address, prefix or deadline.
-    pub fn new(settings: RedisSettings) -> Result<Self, RedisStoreError> {
+    pub fn new(settings: RedisConfig) -> Result<Self, RedisStoreError> {
         Self::observed(settings, Observers::default())
     }
 
@@ -171,11 +171,9 @@ impl RedisStore {
     /// # Errors
     ///
     /// For what is no address, prefix or deadline.
-    pub fn observed(
-        settings: RedisSettings,
-        observers: Observers,
-    ) -> Result<Self, RedisStoreError> {
-        let RedisSettings { url, prefix, deadline, when_away, replicas, keys } = settings;
+    pub fn observed(settings: RedisConfig, observers: Observers) -> Result<Self, RedisStoreError> {
+        let RedisConfig { url, prefix, timeout: deadline, on_unavailable, replicas, keys } =
+            settings;
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte);
         if prefix.is_empty() || prefix.len() > 64 || !prefix.bytes().all(plain) {
             return Err(RedisStoreError::Prefix(prefix));
@@ -188,7 +186,7 @@ impl RedisStore {
         let client = Client::open(info).map_err(|_| RedisStoreError::Address)?;
         let link = Link::new(client, deadline, format!("{{{prefix}}}:probe"), observers);
         let local = MemoryStore::with_keys(keys);
-        let shared = Shared { link, deadline, prefix, when_away, replicas, local };
+        let shared = Shared { link, deadline, prefix, on_unavailable, replicas, local };
         Ok(Self { shared: Arc::new(shared) })
     }
 }
@@ -278,10 +276,10 @@ impl Shared {
 
     /// What holds without Redis.
     fn without(&self, question: &Question, levels: &mut [Level]) -> Result<Admission, Error> {
-        match self.when_away {
-            WhenAway::Open => Ok(Admission::Uncounted),
-            WhenAway::Closed => Err(Reason::LimiterUnavailable.into()),
-            WhenAway::Share => {
+        match self.on_unavailable {
+            OnUnavailable::Open => Ok(Admission::Uncounted),
+            OnUnavailable::Closed => Err(Reason::LimiterUnavailable.into()),
+            OnUnavailable::Share => {
                 let admitted = question.decide(&self.local, self.replicas, levels);
                 Ok(Admission::counted(admitted))
             }

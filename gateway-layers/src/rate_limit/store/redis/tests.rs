@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep};
 use tower::{Layer, Service};
 
 use super::super::super::tests::from;
-use super::super::super::{Algorithm, Limit, RateLimitLayer, RateLimitSettings, RateLimiter};
+use super::super::super::{Algorithm, Limit, RateLimitConfig, RateLimitLayer, RateLimiter};
 use super::*;
 use crate::testing::RedisServer;
 
@@ -24,22 +24,22 @@ impl Server {
         RedisServer::start().await.map(|redis| Self { redis })
     }
 
-    fn settings(&self) -> RedisSettings {
+    fn settings(&self) -> RedisConfig {
         // The machine that runs the tests may be busy.
-        let deadline = Duration::from_secs(5);
+        let timeout = Duration::from_secs(5);
         let url = self.redis.url();
-        RedisSettings { url, deadline, ..RedisSettings::default() }
+        RedisConfig { url, timeout, ..RedisConfig::default() }
     }
 
     /// The layer of one gateway; its requests fail when Redis is not asked.
     fn gateway(&self, limits: impl IntoIterator<Item = Limit>) -> RateLimitLayer {
-        let settings = RedisSettings { when_away: WhenAway::Closed, ..self.settings() };
+        let settings = RedisConfig { on_unavailable: OnUnavailable::Closed, ..self.settings() };
         gateway(RedisStore::new(settings).unwrap(), limits)
     }
 }
 
 fn gateway(store: RedisStore, limits: impl IntoIterator<Item = Limit>) -> RateLimitLayer {
-    let settings = RateLimitSettings::new("orders", limits);
+    let settings = RateLimitConfig::new("orders", limits);
     RateLimitLayer::from(RateLimiter::builder(settings).with_store(store).build().unwrap())
 }
 
@@ -169,7 +169,7 @@ async fn each_counts_its_share_while_redis_is_away_and_all_is_told() {
         return;
     };
     let diary = Diary::default();
-    let settings = RedisSettings { replicas: 2, ..server.settings() };
+    let settings = RedisConfig { replicas: 2, ..server.settings() };
     let observers = Observers::new(vec![Arc::new(diary.clone())]);
     let store = RedisStore::observed(settings, observers).unwrap();
     let layer = gateway(store, [Limit::per_hour(10).by_ip()]);
@@ -190,11 +190,11 @@ async fn each_counts_its_share_while_redis_is_away_and_all_is_told() {
     assert_eq!(told, ["redis connecting>good", "redis good>away", "redis away>good"]);
 }
 
-async fn without_redis(when_away: WhenAway) -> (usize, Option<Reason>) {
+async fn without_redis(on_unavailable: OnUnavailable) -> (usize, Option<Reason>) {
     let free = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("redis://{}", free.local_addr().unwrap());
     drop(free);
-    let settings = RedisSettings { url, when_away, ..RedisSettings::default() };
+    let settings = RedisConfig { url, on_unavailable, ..RedisConfig::default() };
     let layer = gateway(RedisStore::new(settings).unwrap(), [Limit::per_hour(3).by_ip()]);
     let mut passed = 0;
     let mut reason = None;
@@ -209,10 +209,10 @@ async fn without_redis(when_away: WhenAway) -> (usize, Option<Reason>) {
 
 #[tokio::test]
 async fn without_redis_holds_what_is_configured() {
-    assert_eq!(without_redis(WhenAway::Open).await, (10, None));
+    assert_eq!(without_redis(OnUnavailable::Open).await, (10, None));
     let closed = (0, Some(Reason::LimiterUnavailable));
-    assert_eq!(without_redis(WhenAway::Closed).await, closed);
-    assert_eq!(without_redis(WhenAway::Share).await, (3, Some(Reason::RateLimited)));
+    assert_eq!(without_redis(OnUnavailable::Closed).await, closed);
+    assert_eq!(without_redis(OnUnavailable::Share).await, (3, Some(Reason::RateLimited)));
 }
 
 #[tokio::test]
@@ -220,7 +220,7 @@ async fn a_server_that_does_not_answer_costs_the_deadline_once() {
     // Takes connections and says nothing.
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("redis://{}", silent.local_addr().unwrap());
-    let settings = RedisSettings { url, ..RedisSettings::default() };
+    let settings = RedisConfig { url, ..RedisConfig::default() };
     let layer = gateway(RedisStore::new(settings).unwrap(), [Limit::per_hour(3).by_ip()]);
     assert!(!layer.limiter().status().store_status.away);
     assert!(call(&layer, from("10.0.0.1")).await.is_ok());
@@ -250,10 +250,10 @@ async fn keys_expire_and_name_nobody() {
 
 #[test]
 fn addresses_and_prefixes_are_checked_and_passwords_not_told() {
-    let settings = |url: &str, prefix: &str| RedisSettings {
+    let settings = |url: &str, prefix: &str| RedisConfig {
         url: url.to_owned(),
         prefix: prefix.to_owned(),
-        ..RedisSettings::default()
+        ..RedisConfig::default()
     };
     assert!(RedisStore::new(settings("redis://127.0.0.1", "a{b}")).is_err());
     let wrong = settings("http://user:secret@127.0.0.1", "gateway");

@@ -97,8 +97,8 @@ async fn what_is_known_outlasts_the_server() {
         sleep(Duration::from_secs(1)).await;
     }
     assert!(registry.instance(&users.id).is_some());
-    let refused = registry.register(at("orders", "http://10.0.0.2")).await;
-    assert!(matches!(refused, Err(RegistryError::StoreAway(_))));
+    let rejected = registry.register(at("orders", "http://10.0.0.2")).await;
+    assert!(matches!(rejected, Err(RegistryError::StoreAway(_))));
     let told = diary.take();
     assert!(told.len() == 1 && told.concat().starts_with("registry good>failing"), "{told:?}");
     // It comes back knowing nothing; the next heartbeat tells it.

@@ -42,7 +42,7 @@ pub(super) fn read(path: &Path, text: &str) -> Result<Table, String> {
 /// The text of a file with these keys.
 pub(super) fn write(path: &Path, table: &Table) -> Result<String, StoreError> {
     let whole = Whole { keys: table.list().map(Written::from).collect() };
-    let failed = |error: String| StoreError::Refused(error);
+    let failed = |error: String| StoreError::Rejected(error);
     if is_json(path) {
         serde_json::to_string_pretty(&whole).map_err(|error| failed(error.to_string()))
     } else {

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use gateway_core::{Live, Tasks};
+use gateway_core::{Swap, Tasks};
 use tokio::runtime::Handle;
 use tokio::task::spawn_blocking;
 use tokio::time::{sleep, timeout};
@@ -24,7 +24,7 @@ use super::{KeyChange, KeyChanges, KeyStore, StoreError};
 use crate::auth::SecretDigest;
 use crate::watched_file::{self, Looked, Seen};
 
-/// The file is looked at so often: a key that is taken out of it is refused within a second.
+/// The file is looked at so often: a key that is taken out of it is rejected within a second.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// The largest file: 32 MiB. A hundred thousand keys with what is usually said of them.
@@ -60,7 +60,7 @@ pub struct FileKeyStore {
 
 struct Shared {
     path: PathBuf,
-    table: Live<Table>,
+    table: Swap<Table>,
     seen: Mutex<Seen>,
     /// One looks at a time: what was seen later must not come first.
     looking: tokio::sync::Mutex<()>,
@@ -83,7 +83,7 @@ impl FileKeyStore {
         let table = table.map_err(StoreError::Unreadable)?;
         let shared = Shared {
             path,
-            table: Live::new(table),
+            table: Swap::new(table),
             seen: Mutex::new(seen),
             looking: tokio::sync::Mutex::new(()),
             trouble: Mutex::new(None),
@@ -101,9 +101,9 @@ impl FileKeyStore {
         let path = path.into();
         let text = format::write(&path, &Table::default())?;
         match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
-            Ok(mut file) => file.write_all(text.as_bytes()).map_err(|error| refused(&error))?,
+            Ok(mut file) => file.write_all(text.as_bytes()).map_err(|error| rejected(&error))?,
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(refused(&error)),
+            Err(error) => return Err(rejected(&error)),
         }
         Self::open(path)
     }
@@ -129,7 +129,7 @@ impl FileKeyStore {
     {
         let path = self.shared.path.clone();
         let written = spawn_blocking(move || rewrite(&path, change)).await;
-        let done = written.unwrap_or_else(|error| Err(StoreError::Refused(error.to_string())))?;
+        let done = written.unwrap_or_else(|error| Err(StoreError::Rejected(error.to_string())))?;
         look_again(&self.shared).await;
         Ok(done)
     }
@@ -192,7 +192,7 @@ fn rewrite<T>(
     path: &Path,
     change: impl FnOnce(&Table) -> Result<(Table, T), StoreError>,
 ) -> Result<T, StoreError> {
-    let real = fs::canonicalize(path).map_err(|error| refused(&error))?;
+    let real = fs::canonicalize(path).map_err(|error| rejected(&error))?;
     let beside = |end: &str| {
         let mut name = real.as_os_str().to_owned();
         name.push(end);
@@ -215,22 +215,22 @@ fn rewrite<T>(
         file.sync_all()?;
         fs::rename(&new, &real)
     };
-    write().map_err(|error| refused(&error))?;
+    write().map_err(|error| rejected(&error))?;
     Ok(done)
 }
 
 /// The lock that who writes the file has.
 fn locked(path: &Path) -> Result<File, StoreError> {
     let open = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path);
-    let file = open.map_err(|error| refused(&error))?;
+    let file = open.map_err(|error| rejected(&error))?;
     for _ in 0..LOCK_TRIES {
         match file.try_lock() {
             Ok(()) => return Ok(file),
             Err(fs::TryLockError::WouldBlock) => pause(),
-            Err(fs::TryLockError::Error(error)) => return Err(refused(&error)),
+            Err(fs::TryLockError::Error(error)) => return Err(rejected(&error)),
         }
     }
-    Err(StoreError::Refused("somebody else writes the file".to_owned()))
+    Err(StoreError::Rejected("somebody else writes the file".to_owned()))
 }
 
 #[allow(clippy::disallowed_methods, reason = "on a thread that may block")]
@@ -238,8 +238,8 @@ fn pause() {
     std::thread::sleep(LOCK_PAUSE);
 }
 
-fn refused(error: &io::Error) -> StoreError {
-    StoreError::Refused(error.to_string())
+fn rejected(error: &io::Error) -> StoreError {
+    StoreError::Rejected(error.to_string())
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -1,7 +1,7 @@
 use std::sync::atomic::AtomicU32;
 
 use super::super::super::record::KeyGrant;
-use super::super::super::{ApiKeys, KeyFault};
+use super::super::super::{ApiKeyRejection, ApiKeys};
 use super::*;
 
 /// A directory that goes with the test.
@@ -33,12 +33,12 @@ fn entry(id: &str, key: &str) -> String {
     format!("[[keys]]\nid = \"{id}\"\nsha256 = \"{digest}\"\nowner = \"{id}\"\n")
 }
 
-async fn verify(keys: &ApiKeys, key: &str) -> Result<(), KeyFault> {
+async fn verify(keys: &ApiKeys, key: &str) -> Result<(), ApiKeyRejection> {
     keys.verify(key, "127.0.0.1".parse().ok(), None).await.map(drop)
 }
 
 /// Waits until the file has been looked at.
-async fn until(keys: &ApiKeys, key: &str, wanted: Result<(), KeyFault>) {
+async fn until(keys: &ApiKeys, key: &str, wanted: Result<(), ApiKeyRejection>) {
     let there = async {
         while verify(keys, key).await != wanted {
             sleep(Duration::from_millis(10)).await;
@@ -59,12 +59,12 @@ async fn a_file_is_taken_as_a_whole_or_not_at_all_and_followed() {
     until_trouble(&keys).await;
     // Half a file is none: what was there holds, and nothing of the rest.
     assert_eq!(verify(&keys, "key-of-somebody-a").await, Ok(()));
-    assert_eq!(verify(&keys, "key-of-somebody-b").await, Err(KeyFault::Unknown));
+    assert_eq!(verify(&keys, "key-of-somebody-b").await, Err(ApiKeyRejection::Unknown));
     fs::write(&path, both).unwrap();
     until(&keys, "key-of-somebody-b", Ok(())).await;
     assert_eq!(keys.status().trouble, None);
     fs::write(&path, entry("b", "key-of-somebody-b")).unwrap();
-    until(&keys, "key-of-somebody-a", Err(KeyFault::Unknown)).await;
+    until(&keys, "key-of-somebody-a", Err(ApiKeyRejection::Unknown)).await;
     assert_eq!(verify(&keys, "key-of-somebody-b").await, Ok(()));
     fs::remove_file(&path).unwrap();
     until_trouble(&keys).await;
@@ -94,10 +94,10 @@ async fn issue_rotate_and_revoke(name: &str) {
     until(&reader, key.reveal(), Ok(())).await;
     assert_eq!(reader.load(&record.id).await.unwrap().grant, grant);
     let (next, _) = writer.rotate(&record.id, Duration::ZERO).await.unwrap();
-    until(&reader, key.reveal(), Err(KeyFault::Expired)).await;
+    until(&reader, key.reveal(), Err(ApiKeyRejection::Expired)).await;
     assert_eq!(verify(&reader, next.reveal()).await, Ok(()));
     writer.revoke(next.id()).await.unwrap();
-    until(&reader, next.reveal(), Err(KeyFault::Revoked)).await;
+    until(&reader, next.reveal(), Err(ApiKeyRejection::Revoked)).await;
     // Nobody else may read it, and no key stands in it.
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     let text = fs::read_to_string(&path).unwrap();
@@ -133,7 +133,7 @@ async fn two_who_write_at_the_same_time_lose_nothing() {
 }
 
 #[test]
-fn what_is_no_file_of_keys_is_refused_and_not_repeated() {
+fn what_is_no_file_of_keys_is_rejected_and_not_repeated() {
     let directory = Directory::new();
     let path = directory.at("keys.toml");
     assert!(FileKeyStore::open(&path).is_err());

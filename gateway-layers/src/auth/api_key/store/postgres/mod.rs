@@ -21,7 +21,7 @@ const SCHEMA: &str = include_str!("schema.sql");
 /// Where keys are in Postgres.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct PostgresKeySettings {
+pub struct PostgresKeyConfig {
     /// `postgresql://[USER[:PASSWORD]@]HOST[:PORT]/DATABASE`, or `key=value` pairs as libpq has
     /// them. Connections are plain: the way to the server has to be one that is trusted, or a
     /// Unix socket. Default: `postgresql://127.0.0.1/gateway`.
@@ -31,17 +31,17 @@ pub struct PostgresKeySettings {
     pub table: String,
 }
 
-impl Default for PostgresKeySettings {
+impl Default for PostgresKeyConfig {
     fn default() -> Self {
         let url = "postgresql://127.0.0.1/gateway".to_owned();
         Self { url, table: "gateway_api_keys".to_owned() }
     }
 }
 
-impl fmt::Debug for PostgresKeySettings {
+impl fmt::Debug for PostgresKeyConfig {
     /// Without the address, which may hold a password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PostgresKeySettings").field("table", &self.table).finish_non_exhaustive()
+        f.debug_struct("PostgresKeyConfig").field("table", &self.table).finish_non_exhaustive()
     }
 }
 
@@ -59,26 +59,26 @@ pub struct PostgresKeyStore {
 }
 
 impl PostgresKeyStore {
-    /// Keys at [`url`](PostgresKeySettings::url). Connects when it is first asked.
+    /// Keys at [`url`](PostgresKeyConfig::url). Connects when it is first asked.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Refused`] for what is no address, no name of a table, or asks for TLS. The
+    /// [`StoreError::Rejected`] for what is no address, no name of a table, or asks for TLS. The
     /// address is not part of the message: it may hold a password.
-    pub fn new(settings: PostgresKeySettings) -> Result<Self, StoreError> {
-        let PostgresKeySettings { url, table } = settings;
+    pub fn new(settings: PostgresKeyConfig) -> Result<Self, StoreError> {
+        let PostgresKeyConfig { url, table } = settings;
         if !is_table(&table) {
             let problem = format!(
                 "`{table}` is no table, expected lower-case letters, digits and `_`, at most 40, \
                  with `SCHEMA.` before them if needed"
             );
-            return Err(StoreError::Refused(problem));
+            return Err(StoreError::Rejected(problem));
         }
         let config: Config = url.parse().map_err(|_| {
             let expected = "postgresql://[USER[:PASSWORD]@]HOST[:PORT]/DATABASE";
-            StoreError::Refused(format!("no address of a Postgres server, expected {expected}"))
+            StoreError::Rejected(format!("no address of a Postgres server, expected {expected}"))
         })?;
-        let server = Server::new(config, &table, channel(&table)).map_err(StoreError::Refused)?;
+        let server = Server::new(config, &table, channel(&table)).map_err(StoreError::Rejected)?;
         Ok(Self { link: Link::new("postgres", server) })
     }
 
@@ -146,9 +146,9 @@ async fn write(
     table: &str,
     record: &KeyRecord,
 ) -> Result<(), StoreError> {
-    let text = to_json(record).map_err(StoreError::Refused)?;
+    let text = to_json(record).map_err(StoreError::Rejected)?;
     let next = i64::try_from(record.revision);
-    let next = next.map_err(|_| StoreError::Refused("`revision` is too high".to_owned()))?;
+    let next = next.map_err(|_| StoreError::Rejected("`revision` is too high".to_owned()))?;
     let digest = record.digest.as_bytes().as_slice();
     let written = if next == 1 {
         let insert = format!(

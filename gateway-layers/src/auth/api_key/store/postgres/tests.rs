@@ -13,7 +13,7 @@ use tokio_postgres::NoTls;
 
 use super::super::super::record::KeyGrant;
 use super::super::super::tests::verify;
-use super::super::super::{ApiKeys, KeyFault};
+use super::super::super::{ApiKeyRejection, ApiKeys};
 use super::*;
 
 /// A server on a port of its own with a folder of its own; both end with it.
@@ -107,14 +107,14 @@ impl Postgres {
     }
 
     fn store(&self) -> PostgresKeyStore {
-        let settings = PostgresKeySettings { url: self.url(), ..PostgresKeySettings::default() };
+        let settings = PostgresKeyConfig { url: self.url(), ..PostgresKeyConfig::default() };
         PostgresKeyStore::new(settings).unwrap()
     }
 
     /// The keys as one gateway has them.
     fn gateway(&self) -> ApiKeys {
         // The machine that runs the tests may be busy.
-        ApiKeys::builder("partners", self.store()).deadline(Duration::from_secs(5)).build()
+        ApiKeys::builder("partners", self.store()).timeout(Duration::from_secs(5)).build()
     }
 
     /// Does what somebody does by hand.
@@ -145,7 +145,7 @@ impl Drop for Postgres {
     }
 }
 
-async fn within_a_second(keys: &ApiKeys, key: &str, wanted: Result<(), KeyFault>) {
+async fn within_a_second(keys: &ApiKeys, key: &str, wanted: Result<(), ApiKeyRejection>) {
     let began = Instant::now();
     loop {
         let found = verify(keys, key).await;
@@ -158,7 +158,7 @@ async fn within_a_second(keys: &ApiKeys, key: &str, wanted: Result<(), KeyFault>
 }
 
 #[tokio::test]
-async fn a_key_that_is_revoked_at_one_gateway_is_refused_at_the_other_within_a_second() {
+async fn a_key_that_is_revoked_at_one_gateway_is_rejected_at_the_other_within_a_second() {
     let Some(server) = Postgres::start().await else { return };
     server.store().create().await.unwrap();
     // Again, it changes nothing.
@@ -170,18 +170,18 @@ async fn a_key_that_is_revoked_at_one_gateway_is_refused_at_the_other_within_a_s
     assert_eq!(verify(&other, key).await, Ok(()));
     assert_eq!(other.status().lookups, 1);
     one.revoke(&record.id).await.unwrap();
-    assert_eq!(verify(&one, key).await, Err(KeyFault::Revoked));
-    within_a_second(&other, key, Err(KeyFault::Revoked)).await;
+    assert_eq!(verify(&one, key).await, Err(ApiKeyRejection::Revoked));
+    within_a_second(&other, key, Err(ApiKeyRejection::Revoked)).await;
     // And by hand, in all the ways there are.
     let again = "UPDATE gateway_api_keys SET record = record - 'disabled'";
     server.by_hand(again).await;
     within_a_second(&other, key, Ok(())).await;
     server.by_hand("DELETE FROM gateway_api_keys").await;
-    within_a_second(&other, key, Err(KeyFault::Unknown)).await;
+    within_a_second(&other, key, Err(ApiKeyRejection::Unknown)).await;
     let (key, _) = one.issue(KeyGrant::new("acme")).await.unwrap();
     within_a_second(&other, key.reveal(), Ok(())).await;
     server.by_hand("TRUNCATE gateway_api_keys").await;
-    within_a_second(&other, key.reveal(), Err(KeyFault::Unknown)).await;
+    within_a_second(&other, key.reveal(), Err(ApiKeyRejection::Unknown)).await;
 }
 
 #[tokio::test]
@@ -211,7 +211,7 @@ async fn keys_are_issued_listed_rotated_and_removed() {
     one.remove(&record.id).await.unwrap();
     assert!(one.remove(&record.id).await.is_err());
     assert_eq!(one.list().await.unwrap(), [new]);
-    within_a_second(&other, key.reveal(), Err(KeyFault::Unknown)).await;
+    within_a_second(&other, key.reveal(), Err(ApiKeyRejection::Unknown)).await;
 }
 
 #[tokio::test]
@@ -224,11 +224,11 @@ async fn known_keys_pass_while_postgres_is_away_and_what_changed_is_seen_when_it
     assert_eq!(verify(&keys, key.reveal()).await, Ok(()));
     server.stop().await;
     assert_eq!(verify(&keys, key.reveal()).await, Ok(()));
-    assert_eq!(verify(&keys, other.reveal()).await, Err(KeyFault::Unavailable));
+    assert_eq!(verify(&keys, other.reveal()).await, Err(ApiKeyRejection::Unavailable));
     server.run().await;
     server.gateway().revoke(&record.id).await.unwrap();
     let seen = async {
-        while verify(&keys, key.reveal()).await != Err(KeyFault::Revoked) {
+        while verify(&keys, key.reveal()).await != Err(ApiKeyRejection::Revoked) {
             sleep(Duration::from_millis(20)).await;
         }
     };
@@ -241,7 +241,7 @@ async fn known_keys_pass_while_postgres_is_away_and_what_changed_is_seen_when_it
 async fn without_its_table_nobody_is_let_in_and_it_is_said() {
     let Some(server) = Postgres::start().await else { return };
     let keys = server.gateway();
-    assert_eq!(verify(&keys, "a-key-of-somebody").await, Err(KeyFault::Unavailable));
+    assert_eq!(verify(&keys, "a-key-of-somebody").await, Err(ApiKeyRejection::Unavailable));
     assert_eq!(keys.status().trouble.as_deref(), Some("its table is not there"));
     assert!(keys.issue(KeyGrant::new("acme")).await.is_err());
     server.store().create().await.unwrap();
@@ -259,20 +259,18 @@ async fn a_server_that_does_not_answer_costs_the_deadline_and_lets_nobody_in() {
     // Takes connections and says nothing.
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("postgresql://gateway@{}/postgres", silent.local_addr().unwrap());
-    let store = PostgresKeyStore::new(PostgresKeySettings { url, ..Default::default() });
+    let store = PostgresKeyStore::new(PostgresKeyConfig { url, ..Default::default() });
     let keys = ApiKeys::builder("partners", store.unwrap());
-    let keys = keys.deadline(Duration::from_millis(50)).build();
+    let keys = keys.timeout(Duration::from_millis(50)).build();
     let began = Instant::now();
-    assert_eq!(verify(&keys, "a-key-of-somebody").await, Err(KeyFault::Unavailable));
+    assert_eq!(verify(&keys, "a-key-of-somebody").await, Err(ApiKeyRejection::Unavailable));
     assert!(began.elapsed() < Duration::from_secs(2));
 }
 
 #[test]
 fn addresses_and_tables_are_checked_and_passwords_not_told() {
-    let settings = |url: &str, table: &str| PostgresKeySettings {
-        url: url.to_owned(),
-        table: table.to_owned(),
-    };
+    let settings =
+        |url: &str, table: &str| PostgresKeyConfig { url: url.to_owned(), table: table.to_owned() };
     for table in ["", "a b", "a\"b", "A", "a.b.c", "1a", "a;drop", &"a".repeat(41)] {
         let store = PostgresKeyStore::new(settings("postgresql://h/d", table));
         assert!(store.is_err(), "{table}");

@@ -62,7 +62,7 @@ return gone";
 /// Where keys are in Redis.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct RedisKeySettings {
+pub struct RedisKeyConfig {
     /// `redis://[USER[:PASSWORD]@]HOST[:PORT][/DATABASE]` or `redis+unix:///PATH`. Default:
     /// `redis://127.0.0.1:6379`.
     pub url: String,
@@ -70,16 +70,16 @@ pub struct RedisKeySettings {
     pub prefix: String,
 }
 
-impl Default for RedisKeySettings {
+impl Default for RedisKeyConfig {
     fn default() -> Self {
         Self { url: "redis://127.0.0.1:6379".to_owned(), prefix: "gateway".to_owned() }
     }
 }
 
-impl fmt::Debug for RedisKeySettings {
+impl fmt::Debug for RedisKeyConfig {
     /// Without the address, which may hold a password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RedisKeySettings").field("prefix", &self.prefix).finish_non_exhaustive()
+        f.debug_struct("RedisKeyConfig").field("prefix", &self.prefix).finish_non_exhaustive()
     }
 }
 
@@ -103,23 +103,23 @@ struct Server {
 }
 
 impl RedisKeyStore {
-    /// Keys at [`url`](RedisKeySettings::url). Connects when it is first asked.
+    /// Keys at [`url`](RedisKeyConfig::url). Connects when it is first asked.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Refused`] for what is no address or no prefix. The address is not part of the
+    /// [`StoreError::Rejected`] for what is no address or no prefix. The address is not part of the
     /// message: it may hold a password.
-    pub fn new(settings: RedisKeySettings) -> Result<Self, StoreError> {
-        let RedisKeySettings { url, prefix } = settings;
+    pub fn new(settings: RedisKeyConfig) -> Result<Self, StoreError> {
+        let RedisKeyConfig { url, prefix } = settings;
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte);
         if !(1..=64).contains(&prefix.len()) || !prefix.bytes().all(plain) {
             let problem = format!(
                 "`{prefix}` is no prefix, expected 1 to 64 letters, digits, `-`, `_`, `.` or `:`"
             );
-            return Err(StoreError::Refused(problem));
+            return Err(StoreError::Rejected(problem));
         }
         let address = |_| {
-            StoreError::Refused(
+            StoreError::Rejected(
                 "no address of a Redis server, \
                  expected redis://[USER[:PASSWORD]@]HOST[:PORT][/DATABASE]"
                     .to_owned(),
@@ -221,7 +221,7 @@ impl KeyStore for RedisKeyStore {
         }
         command.arg(self.name("changed"));
         for (record, digest) in records.iter().zip(&digests) {
-            let text = to_json(record).map_err(StoreError::Refused)?;
+            let text = to_json(record).map_err(StoreError::Rejected)?;
             command.arg(&record.id).arg(record.revision).arg(digest).arg(text);
         }
         let kept: bool = self.ask(command).await?;

@@ -4,7 +4,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::super::super::record::KeyGrant;
 use super::super::super::tests::verify;
-use super::super::super::{ApiKeys, KeyFault};
+use super::super::super::{ApiKeyRejection, ApiKeys};
 use super::*;
 use crate::testing::RedisServer;
 
@@ -18,16 +18,16 @@ impl Redis {
         RedisServer::start_lasting().await.map(|redis| Self { redis })
     }
 
-    fn settings(&self) -> RedisKeySettings {
+    fn settings(&self) -> RedisKeyConfig {
         let url = self.redis.url();
-        RedisKeySettings { url, ..RedisKeySettings::default() }
+        RedisKeyConfig { url, ..RedisKeyConfig::default() }
     }
 
     /// The keys as one gateway has them.
     fn gateway(&self) -> ApiKeys {
         let store = RedisKeyStore::new(self.settings()).unwrap();
         // The machine that runs the tests may be busy.
-        ApiKeys::builder("partners", store).deadline(Duration::from_secs(5)).build()
+        ApiKeys::builder("partners", store).timeout(Duration::from_secs(5)).build()
     }
 
     async fn client(&self) -> MultiplexedConnection {
@@ -37,7 +37,7 @@ impl Redis {
 }
 
 #[tokio::test]
-async fn a_key_that_is_revoked_at_one_gateway_is_refused_at_the_other_within_a_second() {
+async fn a_key_that_is_revoked_at_one_gateway_is_rejected_at_the_other_within_a_second() {
     let Some(server) = Redis::start().await else { return };
     let (one, other) = (server.gateway(), server.gateway());
     let (key, record) = one.issue(KeyGrant::new("acme").tier("gold")).await.unwrap();
@@ -48,12 +48,12 @@ async fn a_key_that_is_revoked_at_one_gateway_is_refused_at_the_other_within_a_s
     assert_eq!(other.status().lookups, 1);
     one.revoke(&record.id).await.unwrap();
     let revoked = Instant::now();
-    assert_eq!(verify(&one, key).await, Err(KeyFault::Revoked));
+    assert_eq!(verify(&one, key).await, Err(ApiKeyRejection::Revoked));
     while verify(&other, key).await == Ok(()) {
         assert!(revoked.elapsed() < Duration::from_secs(1));
         sleep(Duration::from_millis(5)).await;
     }
-    assert_eq!(verify(&other, key).await, Err(KeyFault::Revoked));
+    assert_eq!(verify(&other, key).await, Err(ApiKeyRejection::Revoked));
 }
 
 #[tokio::test]
@@ -81,7 +81,7 @@ async fn keys_are_issued_listed_rotated_and_removed() {
     one.remove(&record.id).await.unwrap();
     assert!(one.remove(&record.id).await.is_err());
     assert_eq!(one.list().await.unwrap(), [new]);
-    assert_eq!(verify(&one, key.reveal()).await, Err(KeyFault::Unknown));
+    assert_eq!(verify(&one, key.reveal()).await, Err(ApiKeyRejection::Unknown));
 }
 
 /// What `found` finds, once it does: the link's own task sees what happens a moment later.
@@ -99,7 +99,7 @@ async fn until<T>(mut found: impl FnMut() -> Option<T>) -> T {
 
 async fn becomes_revoked(keys: &ApiKeys, key: &str) {
     let seen = async {
-        while verify(keys, key).await != Err(KeyFault::Revoked) {
+        while verify(keys, key).await != Err(ApiKeyRejection::Revoked) {
             sleep(Duration::from_millis(20)).await;
         }
     };
@@ -120,7 +120,7 @@ async fn known_keys_pass_while_redis_is_away_and_what_changed_is_seen_when_it_is
     assert_eq!(verify(&keys, key.reveal()).await, Ok(()));
     server.redis.stop().await;
     assert_eq!(verify(&keys, key.reveal()).await, Ok(()));
-    assert_eq!(verify(&keys, other.reveal()).await, Err(KeyFault::Unavailable));
+    assert_eq!(verify(&keys, other.reveal()).await, Err(ApiKeyRejection::Unavailable));
     let trouble = until(|| keys.status().trouble).await;
     assert!(!trouble.contains("127.0.0.1"), "{trouble}");
     assert!(server.redis.run().await);
@@ -136,11 +136,11 @@ async fn a_server_that_does_not_answer_costs_the_deadline_and_lets_nobody_in() {
     // Takes connections and says nothing.
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("redis://{}", silent.local_addr().unwrap());
-    let store = RedisKeyStore::new(RedisKeySettings { url, ..RedisKeySettings::default() });
+    let store = RedisKeyStore::new(RedisKeyConfig { url, ..RedisKeyConfig::default() });
     let keys = ApiKeys::builder("partners", store.unwrap());
-    let keys = keys.deadline(Duration::from_millis(50)).build();
+    let keys = keys.timeout(Duration::from_millis(50)).build();
     let began = Instant::now();
-    assert_eq!(verify(&keys, "a-key-of-somebody").await, Err(KeyFault::Unavailable));
+    assert_eq!(verify(&keys, "a-key-of-somebody").await, Err(ApiKeyRejection::Unavailable));
     assert!(began.elapsed() < Duration::from_secs(2));
 }
 
@@ -154,15 +154,15 @@ async fn what_is_no_record_lets_nobody_in_and_is_not_repeated() {
     for lie in ["planted-secret", "{}", "[1]", &"x".repeat(100_000)] {
         let write = cmd("HSET").arg(&place).arg("record").arg(lie).to_owned();
         write.query_async::<()>(&mut client).await.unwrap();
-        assert_eq!(verify(&keys, "a-key-of-somebody").await, Err(KeyFault::Unavailable));
+        assert_eq!(verify(&keys, "a-key-of-somebody").await, Err(ApiKeyRejection::Unavailable));
     }
     let record = KeyRecord::new("other", SecretDigest::of(b"other"), KeyGrant::new("admin"));
     let write = cmd("HSET").arg(&place).arg("record").arg(to_json(&record).unwrap()).to_owned();
     write.query_async::<()>(&mut client).await.unwrap();
-    assert_eq!(verify(&keys, "a-key-of-somebody").await, Err(KeyFault::Unavailable));
+    assert_eq!(verify(&keys, "a-key-of-somebody").await, Err(ApiKeyRejection::Unavailable));
     cmd("DEL").arg(&place).query_async::<()>(&mut client).await.unwrap();
     cmd("SET").arg(&place).arg("text").query_async::<()>(&mut client).await.unwrap();
-    assert_eq!(verify(&keys, "a-key-of-somebody").await, Err(KeyFault::Unavailable));
+    assert_eq!(verify(&keys, "a-key-of-somebody").await, Err(ApiKeyRejection::Unavailable));
     assert_eq!(keys.status().failures, 6);
 }
 
@@ -184,10 +184,8 @@ async fn no_key_stands_in_redis() {
 
 #[test]
 fn addresses_and_prefixes_are_checked_and_passwords_not_told() {
-    let settings = |url: &str, prefix: &str| RedisKeySettings {
-        url: url.to_owned(),
-        prefix: prefix.to_owned(),
-    };
+    let settings =
+        |url: &str, prefix: &str| RedisKeyConfig { url: url.to_owned(), prefix: prefix.to_owned() };
     assert!(RedisKeyStore::new(settings("redis://127.0.0.1", "a{b}")).is_err());
     let wrong = settings("http://user:secret@127.0.0.1", "gateway");
     assert!(!format!("{wrong:?}").contains("secret"));

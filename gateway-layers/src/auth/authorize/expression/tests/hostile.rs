@@ -11,7 +11,7 @@ fn late(source: &str) -> String {
 }
 
 #[test]
-fn what_is_long_or_deep_is_refused() {
+fn what_is_long_or_deep_is_rejected() {
     let nested = |open: &str, close: &str, count: usize| {
         format!("{}true{}", open.repeat(count), close.repeat(count))
     };

@@ -289,7 +289,7 @@ fn what_is_wrong_is_said_with_its_place() {
 }
 
 #[test]
-fn what_can_be_known_to_be_wrong_is_refused_at_once() {
+fn what_can_be_known_to_be_wrong_is_rejected_at_once() {
     for (source, expected) in [
         ("principal.subject == 1", "text is never equal to a whole number"),
         ("principal.roles == 'admin'", "a list is never equal to text"),

@@ -209,7 +209,7 @@ proptest! {
 
     #[test]
     fn both_find_the_same(source in expression()) {
-        // What cannot be true or false of any request is refused at once, here alone.
+        // What cannot be true or false of any request is rejected at once, here alone.
         if let Ok(expression) = Expression::new(&source) {
             let (principal, head, context) = (principal(), head(), context());
             let subject = Subject { principal: &principal, head: &head, context: Some(&context) };

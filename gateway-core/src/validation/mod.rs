@@ -2,15 +2,15 @@
 //!
 //! Checks of a parsed head that hold for every protocol version. Whoever disagrees with the next
 //! server about where a message ends or whom it is for lets one client speak for another, so
-//! everything that can be read in two ways is refused: 400 to a client, 502 for an upstream, and
+//! everything that can be read in two ways is rejected: 400 to a client, 502 for an upstream, and
 //! the connection closes either way, because nobody knows where the next message starts.
 //!
 //! Not checked here, because `http`'s types cannot hold it: control characters and NUL in values
-//! (`HeaderValue` refuses all below 0x20 but tab, and 0x7f) and anything but tokens in field
+//! (`HeaderValue` rejects all below 0x20 but tab, and 0x7f) and anything but tokens in field
 //! names and methods (`HeaderName`, `Method`).
 //!
 //! The server's parser may hide a fault before a head exists: one that drops a `Content-Length`
-//! beside `Transfer-Encoding`, or joins equal `Content-Length` lines, leaves nothing to refuse
+//! beside `Transfer-Encoding`, or joins equal `Content-Length` lines, leaves nothing to reject
 //! here. Its own message is then still read in one way.
 
 mod authority;
@@ -20,7 +20,7 @@ use crate::error::{Error, Reason};
 pub use authority::{Authority, HOST_LIMIT, authority};
 pub use framing::{Framing, ResponseFraming, framing, response_framing};
 
-/// Why a head is refused.
+/// Why a head is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum HeadProblem {

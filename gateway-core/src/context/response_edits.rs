@@ -6,15 +6,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// Edits the header fields of an answer, whoever made it: the target, or the gateway for a failure.
-/// See [`RequestContext::edit_answer`](super::RequestContext::edit_answer).
-pub trait AnswerEdit: Send + Sync {
+/// See [`RequestContext::edit_response`](super::RequestContext::edit_response).
+pub trait ResponseEdit: Send + Sync {
     /// Edits the fields. Must not block, and leaves alone what frames the message.
     fn edit(&self, headers: &mut HeaderMap);
 }
 
 /// Fields that layers add to the answer of a request, and edits of those that are there.
 #[derive(Default)]
-pub(super) struct AnswerFields {
+pub(super) struct ResponseEdits {
     any: AtomicBool,
     list: Mutex<Vec<Change>>,
 }
@@ -22,10 +22,10 @@ pub(super) struct AnswerFields {
 enum Change {
     Set(HeaderName, HeaderValue),
     Append(HeaderName, HeaderValue),
-    Edit(Arc<dyn AnswerEdit>),
+    Edit(Arc<dyn ResponseEdit>),
 }
 
-impl AnswerFields {
+impl ResponseEdits {
     pub(super) fn set(&self, name: HeaderName, value: HeaderValue) {
         self.push(Change::Set(name, value));
     }
@@ -34,7 +34,7 @@ impl AnswerFields {
         self.push(Change::Append(name, value));
     }
 
-    pub(super) fn edit(&self, edit: Arc<dyn AnswerEdit>) {
+    pub(super) fn edit(&self, edit: Arc<dyn ResponseEdit>) {
         self.push(Change::Edit(edit));
     }
 
@@ -72,7 +72,7 @@ mod tests {
 
     struct Forgets(HeaderName);
 
-    impl AnswerEdit for Forgets {
+    impl ResponseEdit for Forgets {
         fn edit(&self, headers: &mut HeaderMap) {
             headers.remove(&self.0);
         }
@@ -82,7 +82,7 @@ mod tests {
     fn what_layers_ask_for_comes_in_their_order() {
         let (one, other) = (HeaderName::from_static("x-a"), HeaderName::from_static("x-b"));
         let value = HeaderValue::from_static;
-        let fields = AnswerFields::default();
+        let fields = ResponseEdits::default();
         fields.edit(Arc::new(Forgets(one.clone())));
         fields.append(one.clone(), value("1"));
         fields.append(one.clone(), value("2"));

@@ -151,7 +151,7 @@ async fn a_websocket_needs_no_content_type() {
 }
 
 #[tokio::test]
-async fn what_another_site_makes_a_browser_send_is_refused() {
+async fn what_another_site_makes_a_browser_send_is_rejected() {
     let upstream = Upstream::http1().answer(Answer::ok("hello")).start().await;
     let policy =
         "policy.csrf = { cookies = [\"session\"], trusted_origins = [\"https://app.test\"] }";
@@ -229,11 +229,11 @@ async fn security_headers_are_on_every_answer_of_the_route() {
         .start()
         .await;
     for mut client in clients(&gateway) {
-        let (passed, refused) =
+        let (passed, rejected) =
             (ask(&mut client, "GET", &[], "").await, ask(&mut client, "PUT", &[], "").await);
         passed.assert_ok("hello");
-        refused.assert_by_gateway(&[405]);
-        for reply in [&passed, &refused] {
+        rejected.assert_by_gateway(&[405]);
+        for reply in [&passed, &rejected] {
             for (name, value) in [
                 ("x-content-type-options", "nosniff"),
                 ("x-frame-options", "DENY"),
@@ -247,7 +247,7 @@ async fn security_headers_are_on_every_answer_of_the_route() {
             }
         }
         assert_eq!(passed.header_all("referrer-policy"), ["no-referrer"]);
-        assert_eq!(refused.header_all("referrer-policy"), ["strict-origin-when-cross-origin"]);
+        assert_eq!(rejected.header_all("referrer-policy"), ["strict-origin-when-cross-origin"]);
     }
     gateway.assert_quiet().await;
 }

@@ -1,4 +1,4 @@
-//! [`Live`]: one value, read by many, replaced as a whole.
+//! [`Swap`]: one value, read by many, replaced as a whole.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,11 +9,11 @@ use arc_swap::{ArcSwap, Guard};
 ///
 /// Readers see one version from start to end: they keep the [`Arc`] they loaded. Writers replace
 /// the whole value; nobody ever sees half of a change.
-pub struct Live<T> {
+pub struct Swap<T> {
     cell: ArcSwap<T>,
 }
 
-impl<T> Live<T> {
+impl<T> Swap<T> {
     /// A cell that holds `value`.
     pub fn new(value: T) -> Self {
         Self { cell: ArcSwap::from_pointee(value) }
@@ -36,9 +36,9 @@ impl<T> Live<T> {
     }
 }
 
-impl<T: fmt::Debug> fmt::Debug for Live<T> {
+impl<T: fmt::Debug> fmt::Debug for Swap<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Live").field(&*self.peek()).finish()
+        f.debug_tuple("Swap").field(&*self.peek()).finish()
     }
 }
 
@@ -48,7 +48,7 @@ mod tests {
 
     #[test]
     fn a_reader_keeps_the_version_it_loaded() {
-        let live = Live::new(1);
+        let live = Swap::new(1);
         let before = live.load();
         assert_eq!(*live.replace(2), 1);
         assert_eq!((*before, *live.load()), (1, 2));

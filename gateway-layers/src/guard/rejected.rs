@@ -1,4 +1,4 @@
-//! [`CheckRefused`]: a second guard for whoever the first does not know.
+//! [`CheckRejected`]: a second guard for whoever the first does not know.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use http::StatusCode;
 
 use super::{Checked, Guard, Wait};
 
-/// A guard that asks for credentials, and a second one that sees whom it refuses (401): rate limits,
+/// A guard that asks for credentials, and a second one that sees whom it rejects (401): rate limits,
 /// so that whoever guesses is counted as everybody else is.
 ///
 /// Where the first guard has to wait (for a password to be verified, for a server that knows the
@@ -24,30 +24,30 @@ use super::{Checked, Guard, Wait};
 /// #     tokens: gateway_layers::auth::jwt::JwtAuthenticator,
 /// # ) -> Result<(), Box<dyn std::error::Error>> {
 /// use gateway_layers::auth::Authenticate;
-/// use gateway_layers::guard::{CheckRefused, GuardChain};
+/// use gateway_layers::guard::{CheckRejected, GuardChain};
 /// use gateway_layers::rate_limit::{Limit, RateLimiter};
 ///
 /// let limiter = RateLimiter::new(Limit::per_minute(100).by_ip())?;
 /// let guards = GuardChain::new()
-///     .then(CheckRefused::new(Authenticate::new(tokens), limiter.clone()))
+///     .then(CheckRejected::new(Authenticate::new(tokens), limiter.clone()))
 ///     .then(limiter);
 /// # let _ = guards;
 /// # Ok(())
 /// # }
 /// ```
-pub struct CheckRefused<G, C> {
+pub struct CheckRejected<G, C> {
     guard: G,
     second: Arc<C>,
 }
 
-impl<G, C> CheckRefused<G, C> {
-    /// `guard`, and `second` for whom it refuses with 401.
+impl<G, C> CheckRejected<G, C> {
+    /// `guard`, and `second` for whom it rejects with 401.
     pub fn new(guard: G, second: C) -> Self {
         Self { guard, second: Arc::new(second) }
     }
 }
 
-impl<G: Guard, C: Guard> Guard for CheckRefused<G, C> {
+impl<G: Guard, C: Guard> Guard for CheckRejected<G, C> {
     fn check(&self, request: &mut Request) -> Checked {
         match self.guard.check(request) {
             // The usual one is not moved about.
@@ -86,33 +86,33 @@ fn second_look<C: Guard>(second: &Arc<C>, first: Checked, request: &mut Request)
                 move |request: &mut Request| second_look(&second, then(request), request)
             })
         }
-        refusal if asks_for_credentials(&refusal) => unless(second.check(request), refusal),
+        rejection if asks_for_credentials(&rejection) => unless(second.check(request), rejection),
         first => first,
     }
 }
 
 fn asks_for_credentials(checked: &Checked) -> bool {
     match checked {
-        Checked::Refuse(error) => error.reason().status() == StatusCode::UNAUTHORIZED,
+        Checked::Reject(error) => error.reason().status() == StatusCode::UNAUTHORIZED,
         Checked::Answer(response) => response.status() == StatusCode::UNAUTHORIZED,
         _ => false,
     }
 }
 
-/// `refusal`, unless the second guard stops the request itself.
-fn unless(second: Checked, refusal: Checked) -> Checked {
+/// `rejection`, unless the second guard stops the request itself.
+fn unless(second: Checked, rejection: Checked) -> Checked {
     match second {
-        Checked::Pass => refusal,
+        Checked::Pass => rejection,
         Checked::Wait(wait) => Checked::wait(async move {
             let then = wait.await;
-            move |request: &mut Request| unless(then(request), refusal)
+            move |request: &mut Request| unless(then(request), rejection)
         }),
         stop => stop,
     }
 }
 
-impl<G, C> fmt::Debug for CheckRefused<G, C> {
+impl<G, C> fmt::Debug for CheckRejected<G, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CheckRefused").finish_non_exhaustive()
+        f.debug_struct("CheckRejected").finish_non_exhaustive()
     }
 }

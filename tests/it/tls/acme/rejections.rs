@@ -16,7 +16,7 @@ async fn a_name_that_cannot_be_proved_is_shown_and_not_tried_all_the_time() {
     assert!(error.contains("gateway.test: "), "{error}");
     assert!(error.contains("Failed to connect"), "{error}");
     assert_eq!(shown["state"], "missing");
-    // Minutes, since authorities count what they refuse.
+    // Minutes, since authorities count what they reject.
     tokio::time::sleep(Duration::from_secs(8)).await;
     let later = gateway.admin().certificate("gateway.test").await;
     assert_eq!(later["next_try"], shown["next_try"]);
@@ -39,10 +39,10 @@ async fn a_pending_name_is_not_answered_with_another_certificate() {
     let file = ClientTls::new(&authority, "file.test");
     assert_eq!(ask(gateway.addr(), &file).await.as_deref(), Ok(OK));
     // Not by the certificate of the file, which is the one for everything else.
-    let refused = ask(gateway.addr(), &ClientTls::new(&authority, "gateway.test")).await;
+    let rejected = ask(gateway.addr(), &ClientTls::new(&authority, "gateway.test")).await;
     assert!(
-        refused.as_ref().is_err_and(|error| !error.contains("not valid for name")),
-        "{refused:?}"
+        rejected.as_ref().is_err_and(|error| !error.contains("not valid for name")),
+        "{rejected:?}"
     );
     let other = ask(gateway.addr(), &ClientTls::new(&authority, "other.test")).await;
     assert!(other.as_ref().is_err_and(|error| error.contains("not valid for name")), "{other:?}");
@@ -53,7 +53,7 @@ async fn a_pending_name_is_not_answered_with_another_certificate() {
 }
 
 #[tokio::test]
-async fn nothing_starts_with_what_an_authority_would_refuse() {
+async fn nothing_starts_with_what_an_authority_would_reject() {
     let setup = Setup::new();
     let upstream = hello().await;
     let authority = gateway_tests::certs::Authority::new("files");
@@ -115,7 +115,7 @@ async fn nothing_starts_with_what_an_authority_would_refuse() {
             "did you mean",
         ),
     ] {
-        let (status, log) = Gateway::to(&upstream).listener(&line).refused().await;
+        let (status, log) = Gateway::to(&upstream).listener(&line).rejected().await;
         assert!(!status.success());
         let path = format!("listeners[0].tls{path}: ");
         assert!(log.contains(&path) && log.contains(found), "{line}\n{path} {found}\n{log}");

@@ -18,16 +18,16 @@ const GATEWAY_PREFIX: &str = "x-gateway-";
 /// Owned are `forwarded`, `x-real-ip` and everything that starts with `x-forwarded-` or
 /// `x-gateway-`. Case does not count, and `_` reads
 /// as `-`: servers that turn fields into variables cannot tell `x_forwarded_for` from the real
-/// one. The request id and identity fields have configured names; see `extra` of [`strip_owned`].
+/// one. The request id and identity fields have configured names; see `extra` of [`strip_reserved`].
 ///
 /// ```
-/// use gateway_core::forwarded::is_owned;
+/// use gateway_core::forwarded::is_reserved;
 ///
-/// assert!(is_owned("X_Forwarded-For"));
-/// assert!(!is_owned("x-forwarded"));
+/// assert!(is_reserved("X_Forwarded-For"));
+/// assert!(!is_reserved("x-forwarded"));
 /// ```
 #[must_use]
-pub fn is_owned(name: &str) -> bool {
+pub fn is_reserved(name: &str) -> bool {
     is_forwarding(name) || is_gateway(name)
 }
 
@@ -41,7 +41,7 @@ pub fn is_owned(name: &str) -> bool {
 /// to send these fields there.
 ///
 /// Allocates nothing where there is nothing to delete: one pass over the names.
-pub fn strip_owned(headers: &mut HeaderMap, extra: &[HeaderName], trusted_peer: bool) {
+pub fn strip_reserved(headers: &mut HeaderMap, extra: &[HeaderName], trusted_peer: bool) {
     remove_where(headers, |name| {
         let text = name.as_str();
         let forwarding = is_forwarding(text) && (!trusted_peer || text.contains('_'));
@@ -143,7 +143,7 @@ mod tests {
             ("x-gatewä", false),
         ];
         for (name, expected) in cases {
-            assert_eq!(is_owned(name), expected, "{name}");
+            assert_eq!(is_reserved(name), expected, "{name}");
         }
     }
 
@@ -161,7 +161,7 @@ mod tests {
     #[test]
     fn an_untrusted_peer_says_nothing() {
         let mut headers = map(&SENT);
-        strip_owned(&mut headers, &[HeaderName::from_static("x-user-id")], false);
+        strip_reserved(&mut headers, &[HeaderName::from_static("x-user-id")], false);
         assert_eq!(left(&headers), ["accept", "x-other"]);
         assert_eq!(headers.len(), 4);
     }
@@ -169,7 +169,7 @@ mod tests {
     #[test]
     fn a_trusted_peer_forwards_in_the_exact_spelling_only() {
         let mut headers = map(&SENT);
-        strip_owned(&mut headers, &[HeaderName::from_static("x-user-id")], true);
+        strip_reserved(&mut headers, &[HeaderName::from_static("x-user-id")], true);
         assert_eq!(left(&headers), ["accept", "forwarded", "x-forwarded-for", "x-other"]);
     }
 

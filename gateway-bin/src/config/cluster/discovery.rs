@@ -1,4 +1,4 @@
-//! `discover` of a cluster: where its endpoints come from.
+//! `discovery` of a cluster: where its endpoints come from.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -80,7 +80,7 @@ impl Discover {
 
     pub(super) fn read(field: Field<'_>) -> Option<Self> {
         let mut table = field.table("{ dns = { name = \"orders.svc\", port = 9000 } }")?;
-        let discover = match table.only_one(&KINDS) {
+        let discovery = match table.only_one(&KINDS) {
             Some(("file", field)) => file(field),
             Some(("dns", field)) => dns(field),
             Some(("srv", field)) => srv(field),
@@ -94,7 +94,7 @@ impl Discover {
             }
         };
         table.finish();
-        discover
+        discovery
     }
 }
 
@@ -183,7 +183,7 @@ fn etcd(field: Field<'_>) -> Option<Discover> {
     let mut table = field.table(example)?;
     let members = table.require("endpoints", "a list of addresses").map(|field| {
         if field.is_empty_list() {
-            field.refuse::<()>("at least one address");
+            field.reject::<()>("at least one address");
         }
         field.one_or_list(|field| field.parse::<EndpointAddress>(ADDRESS))
     });

@@ -1,50 +1,50 @@
-//! [`EjectionSettings`]: when an endpoint that fails is left out, and for how long.
+//! [`OutlierDetectionConfig`]: when an endpoint that fails is left out, and for how long.
 
 use std::time::Duration;
 
 /// When an endpoint that fails is left out for a while.
 ///
-/// What counts as a failure is what [`Verdict`](crate::Verdict) says.
+/// What counts as a failure is what [`HealthSignal`](crate::HealthSignal) says.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
-pub struct EjectionSettings {
+pub struct OutlierDetectionConfig {
     /// After so many failures in a row; `None`: however many. Default: 5.
-    pub consecutive: Option<u32>,
+    pub consecutive_failures: Option<u32>,
     /// How often success rates are compared. Default: 10 s.
     pub interval: Duration,
     /// For how long, the first time; each further time as long again. Default: 30 s.
-    pub base: Duration,
+    pub base_ejection_time: Duration,
     /// The longest time. Default: 300 s.
-    pub max: Duration,
+    pub max_ejection_time: Duration,
     /// The largest share of a cluster's endpoints that is left out; one always stays.
     /// Default: 0.5.
-    pub max_share: f64,
+    pub max_ejected_ratio: f64,
     /// Also those whose success rate is far below the others'. Default: not.
-    pub success_rate: Option<SuccessRateSettings>,
+    pub success_rate: Option<SuccessRateConfig>,
 }
 
-impl Default for EjectionSettings {
+impl Default for OutlierDetectionConfig {
     fn default() -> Self {
         Self {
-            consecutive: Some(5),
+            consecutive_failures: Some(5),
             interval: Duration::from_secs(10),
-            base: Duration::from_secs(30),
-            max: Duration::from_secs(300),
-            max_share: 0.5,
+            base_ejection_time: Duration::from_secs(30),
+            max_ejection_time: Duration::from_secs(300),
+            max_ejected_ratio: 0.5,
             success_rate: None,
         }
     }
 }
 
-impl EjectionSettings {
+impl OutlierDetectionConfig {
     /// For how long an endpoint is left out that was left out `times` times before.
     pub(crate) fn duration(&self, times: u32) -> Duration {
-        self.base.saturating_mul(times.saturating_add(1)).min(self.max)
+        self.base_ejection_time.saturating_mul(times.saturating_add(1)).min(self.max_ejection_time)
     }
 
     /// How many of `count` endpoints may be left out at the same time.
     pub(crate) fn most(&self, count: usize) -> usize {
-        let share = (count as f64 * self.max_share.clamp(0.0, 1.0)) as usize;
+        let share = (count as f64 * self.max_ejected_ratio.clamp(0.0, 1.0)) as usize;
         share.min(count.saturating_sub(1))
     }
 }
@@ -52,7 +52,7 @@ impl EjectionSettings {
 /// When a success rate is far below the others'.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
-pub struct SuccessRateSettings {
+pub struct SuccessRateConfig {
     /// Endpoints with fewer requests in an interval are not compared. Default: 100.
     pub min_requests: u32,
     /// With fewer endpoints to compare, nobody is left out. Default: 3.
@@ -62,7 +62,7 @@ pub struct SuccessRateSettings {
     pub deviations: f64,
 }
 
-impl Default for SuccessRateSettings {
+impl Default for SuccessRateConfig {
     fn default() -> Self {
         Self { min_requests: 100, min_endpoints: 3, deviations: 1.9 }
     }
@@ -72,7 +72,7 @@ impl Default for SuccessRateSettings {
 /// 100 requests that are as likely to fail as not, chance alone lets 5 more or less succeed.
 const LEAST_DEVIATION: f64 = 0.1;
 
-impl SuccessRateSettings {
+impl SuccessRateConfig {
     /// What each of `rates` is not to be below; nothing when there are too few.
     ///
     /// Each is compared to the others, without itself: an endpoint that draws the mean down and
@@ -100,7 +100,7 @@ mod tests {
 
     /// Which of `rates` are too low.
     fn low(rates: &[f64]) -> Vec<usize> {
-        let expected = SuccessRateSettings::default().expected(rates);
+        let expected = SuccessRateConfig::default().expected(rates);
         (0..expected.len()).filter(|&at| rates[at] < expected[at]).collect()
     }
 

@@ -33,7 +33,7 @@ pub struct Authority<'a> {
 /// A [`HeadProblem`] of the host, the port or the target; each is a 400.
 ///
 /// ```
-/// use gateway_core::hygiene::{authority, HeadProblem};
+/// use gateway_core::validation::{authority, HeadProblem};
 /// use http::{HeaderMap, HeaderValue, Method, Uri, Version, header::HOST};
 ///
 /// let (method, uri) = (Method::GET, Uri::from_static("/orders"));

@@ -1,4 +1,4 @@
-//! [`Alarm`]: a deadline that moves cheaply.
+//! [`ResettableTimer`]: a deadline that moves cheaply.
 
 use std::fmt;
 use std::future::Future;
@@ -14,11 +14,11 @@ use tokio::time::{Instant, Sleep, sleep_until};
 /// when it rings is it looked up where the deadline has moved to: one registration per timeout
 /// period instead of one per request.
 #[derive(Default)]
-pub(crate) struct Alarm {
+pub(crate) struct ResettableTimer {
     sleep: Option<Pin<Box<Sleep>>>,
 }
 
-impl Alarm {
+impl ResettableTimer {
     /// Ready once `deadline` has passed. The task is woken then, whatever the last polls said.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>, deadline: Instant) -> Poll<()> {
         let sleep = self.sleep.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
@@ -35,9 +35,9 @@ impl Alarm {
     }
 }
 
-impl fmt::Debug for Alarm {
+impl fmt::Debug for ResettableTimer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Alarm")
+        f.write_str("ResettableTimer")
     }
 }
 
@@ -51,7 +51,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn rings_at_the_deadline_however_it_moved() {
         let start = Instant::now();
-        let mut alarm = Alarm::default();
+        let mut alarm = ResettableTimer::default();
         let at = |seconds| start + Duration::from_secs(seconds);
         let mut deadlines = vec![at(10), at(30), at(5)];
         let mut last = at(0);

@@ -46,7 +46,7 @@ pub enum ResponseFraming {
 /// connection.
 ///
 /// ```
-/// use gateway_core::hygiene::{framing, Framing, HeadProblem};
+/// use gateway_core::validation::{framing, Framing, HeadProblem};
 /// use http::{HeaderMap, HeaderValue, Version, header};
 ///
 /// let mut headers = HeaderMap::new();

@@ -1,4 +1,4 @@
-//! [`TryTimeoutLayer`]: the time one try at an endpoint has.
+//! [`AttemptTimeoutLayer`]: the time one try at an endpoint has.
 
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -10,51 +10,51 @@ use tower_service::Service;
 /// Limits how long each try at an endpoint may take until the head of its answer.
 ///
 /// The limit is written into the [`RequestContext`](gateway_core::RequestContext); whoever tries
-/// (a cluster) keeps it and fails with [`Reason::TryTimeout`](gateway_core::Reason::TryTimeout).
+/// (a cluster) keeps it and fails with [`Reason::AttemptTimeout`](gateway_core::Reason::AttemptTimeout).
 /// A try that is over leaves what remains of the request's whole time to the next one.
 ///
 /// ```
 /// use std::time::Duration;
 ///
 /// use gateway_core::{FixedResponse, Module};
-/// use gateway_layers::timeout::{TimeoutLayer, TryTimeoutLayer};
+/// use gateway_layers::timeout::{TimeoutLayer, AttemptTimeoutLayer};
 /// use tower::ServiceBuilder;
 ///
 /// let module = Module::new(FixedResponse::new(http::StatusCode::NO_CONTENT));
 /// let limited = ServiceBuilder::new()
 ///     .layer(TimeoutLayer::new(Duration::from_secs(30)))
-///     .layer(TryTimeoutLayer::new(Duration::from_secs(10)))
+///     .layer(AttemptTimeoutLayer::new(Duration::from_secs(10)))
 ///     .service(module);
 /// ```
 #[derive(Clone, Copy, Debug)]
 #[must_use]
-pub struct TryTimeoutLayer {
+pub struct AttemptTimeoutLayer {
     limit: Duration,
 }
 
-impl TryTimeoutLayer {
+impl AttemptTimeoutLayer {
     /// Each try has `limit`.
     pub fn new(limit: Duration) -> Self {
         Self { limit }
     }
 }
 
-impl<S> Layer<S> for TryTimeoutLayer {
-    type Service = TryTimeout<S>;
+impl<S> Layer<S> for AttemptTimeoutLayer {
+    type Service = AttemptTimeout<S>;
 
-    fn layer(&self, inner: S) -> TryTimeout<S> {
-        TryTimeout { inner, limit: self.limit }
+    fn layer(&self, inner: S) -> AttemptTimeout<S> {
+        AttemptTimeout { inner, limit: self.limit }
     }
 }
 
-/// A service whose tries at endpoints are limited; see [`TryTimeoutLayer`].
+/// A service whose tries at endpoints are limited; see [`AttemptTimeoutLayer`].
 #[derive(Clone, Debug)]
-pub struct TryTimeout<S> {
+pub struct AttemptTimeout<S> {
     inner: S,
     limit: Duration,
 }
 
-impl<S> Service<Request> for TryTimeout<S>
+impl<S> Service<Request> for AttemptTimeout<S>
 where
     S: Service<Request, Response = Response, Error = Error>,
 {
@@ -68,7 +68,7 @@ where
 
     fn call(&mut self, request: Request) -> S::Future {
         if let Some(context) = request.context() {
-            context.set_try_timeout(self.limit);
+            context.set_attempt_timeout(self.limit);
         }
         self.inner.call(request)
     }

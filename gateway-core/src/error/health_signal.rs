@@ -1,4 +1,4 @@
-//! [`Verdict`]: the side that a failure is blamed on.
+//! [`HealthSignal`]: the side that a failure is blamed on.
 
 use http::StatusCode;
 
@@ -15,21 +15,21 @@ use super::{Error, GrpcStatus};
 ///
 /// For a gRPC call its status decides: see [`of_grpc`](Self::of_grpc).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Verdict {
+pub enum HealthSignal {
     /// It answers.
     Success,
     /// It is in trouble.
     Failure,
     /// Nothing follows.
-    Neither,
+    Neutral,
 }
 
-impl Verdict {
+impl HealthSignal {
     /// What an answer or a failure says.
     pub fn of<B>(outcome: Result<&http::Response<B>, &Error>) -> Self {
         match outcome {
             Ok(response) => Self::of_status(response.status()),
-            Err(error) => error.reason().verdict(),
+            Err(error) => error.reason().health_signal(),
         }
     }
 
@@ -41,7 +41,7 @@ impl Verdict {
         }
     }
 
-    /// The verdict of a gRPC status.
+    /// The signal of a gRPC status.
     ///
     /// Failures are the statuses of a server in trouble: `DEADLINE_EXCEEDED`, `RESOURCE_EXHAUSTED`,
     /// `INTERNAL`, `UNAVAILABLE` and `DATA_LOSS`. `UNKNOWN` is what an exception of the application
@@ -54,7 +54,7 @@ impl Verdict {
             | GrpcStatus::Internal
             | GrpcStatus::Unavailable
             | GrpcStatus::DataLoss => Self::Failure,
-            GrpcStatus::Cancelled => Self::Neither,
+            GrpcStatus::Cancelled => Self::Neutral,
             _ => Self::Success,
         }
     }

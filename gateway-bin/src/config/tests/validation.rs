@@ -125,7 +125,7 @@ fn security_headers() {
              of a header field, or \"off\"",
         ),
     ]);
-    let preset = gateway_layers::security_headers::Config::default();
+    let preset = gateway_layers::security_headers::SecurityHeadersConfig::default();
     for line in ["policy.security_headers = true", "policy.security_headers = {}"] {
         assert_eq!(*policy(line).security_headers.unwrap().config(), preset, "{line}");
     }
@@ -237,6 +237,6 @@ fn csrf() {
         ),
     ]);
     let all = policy("policy.csrf = true").csrf.unwrap();
-    assert_eq!(*all.config(), gateway_layers::csrf::Config::default());
+    assert_eq!(*all.config(), gateway_layers::csrf::CsrfConfig::default());
     assert!(policy("policy.csrf = false").csrf.is_none());
 }
