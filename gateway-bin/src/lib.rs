@@ -56,7 +56,7 @@ mod pages {
     #[doc = include_str!("../../README.md")]
     struct Readme;
 
-    #[doc = include_str!("../../docs/embedding.md")]
+    #[doc = include_str!("../../docs/guides/embedding.md")]
     struct Embedding;
 
     #[doc = include_str!("../README.md")]

@@ -83,12 +83,12 @@ mod pages {
     #[doc = include_str!("../README.md")]
     struct Crate;
 
-    #[doc = include_str!("../../docs/balancing.md")]
+    #[doc = include_str!("../../docs/guides/load-balancing.md")]
     struct Balancing;
 
-    #[doc = include_str!("../../docs/splitting.md")]
+    #[doc = include_str!("../../docs/guides/traffic-splitting.md")]
     struct Splitting;
 
-    #[doc = include_str!("../../docs/health.md")]
+    #[doc = include_str!("../../docs/guides/health-checks.md")]
     struct Health;
 }

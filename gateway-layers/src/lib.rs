@@ -131,76 +131,76 @@ mod testing;
 /// What the guides show compiles and runs.
 #[cfg(doctest)]
 mod guides {
-    #[doc = include_str!("../../docs/writing-a-layer.md")]
+    #[doc = include_str!("../../docs/tutorials/write-a-layer.md")]
     struct WritingALayer;
 
-    #[doc = include_str!("../../docs/writing-a-module.md")]
+    #[doc = include_str!("../../docs/tutorials/write-a-module.md")]
     struct WritingAModule;
 
-    #[doc = include_str!("../../docs/retries.md")]
+    #[doc = include_str!("../../docs/guides/retries-and-hedging.md")]
     struct Retries;
 
-    #[doc = include_str!("../../docs/concurrency.md")]
+    #[doc = include_str!("../../docs/guides/concurrency-limits.md")]
     struct Concurrency;
 
     #[cfg(feature = "prometheus")]
-    #[doc = include_str!("../../docs/metrics.md")]
+    #[doc = include_str!("../../docs/guides/metrics.md")]
     struct Metrics;
 
     #[cfg(feature = "redis")]
-    #[doc = include_str!("../../docs/rate-limits.md")]
+    #[doc = include_str!("../../docs/guides/rate-limiting.md")]
     struct RateLimits;
 
-    #[doc = include_str!("../../docs/circuit-breaker.md")]
+    #[doc = include_str!("../../docs/guides/circuit-breaking.md")]
     struct CircuitBreaker;
 
-    #[doc = include_str!("../../docs/fallback.md")]
+    #[doc = include_str!("../../docs/guides/fallback.md")]
     struct Fallback;
 
     #[cfg(all(feature = "dns", feature = "consul", feature = "etcd", feature = "kubernetes"))]
-    #[doc = include_str!("../../docs/discovery.md")]
+    #[doc = include_str!("../../docs/guides/service-discovery.md")]
     struct Discovery;
 
     #[cfg(feature = "signature")]
-    #[doc = include_str!("../../docs/signatures.md")]
+    #[doc = include_str!("../../docs/guides/http-message-signatures.md")]
     struct Signatures;
 
     #[cfg(feature = "audit")]
-    #[doc = include_str!("../../docs/audit.md")]
+    #[doc = include_str!("../../docs/guides/audit-log.md")]
     struct AuditEvents;
 
     #[cfg(feature = "jwt")]
-    #[doc = include_str!("../../docs/jwt.md")]
+    #[doc = include_str!("../../docs/guides/jwt.md")]
     struct Tokens;
 
     #[cfg(feature = "cel")]
-    #[doc = include_str!("../../docs/authorization.md")]
+    #[doc = include_str!("../../docs/guides/authorization.md")]
     struct Authorization;
 
     #[cfg(feature = "introspection")]
-    #[doc = include_str!("../../docs/introspection.md")]
+    #[doc = include_str!("../../docs/guides/token-introspection.md")]
     struct TokenIntrospection;
 
     #[cfg(feature = "external_auth")]
-    #[doc = include_str!("../../docs/external-auth.md")]
+    #[doc = include_str!("../../docs/guides/external-authorization.md")]
     struct ExternalAuthorization;
 
-    #[doc = include_str!("../../docs/cors.md")]
+    #[doc = include_str!("../../docs/guides/cors.md")]
     struct Cors;
 
-    #[doc = include_str!("../../docs/edge-validation.md")]
+    #[doc = include_str!("../../docs/guides/edge-policies.md")]
     struct EdgePolicies;
 
     #[cfg(feature = "api_key")]
-    #[doc = include_str!("../../docs/api-keys.md")]
+    #[doc = include_str!("../../docs/guides/api-keys.md")]
     struct ApiKeys;
 
     #[cfg(feature = "basic")]
-    #[doc = include_str!("../../docs/basic-auth.md")]
+    #[doc = include_str!("../../docs/guides/http-basic-authentication.md")]
     struct BasicAuth;
 
     #[cfg(feature = "service_token")]
-    #[doc = include_str!("../../docs/service-tokens.md")]
+    #[doc = include_str!("../../docs/guides/service-tokens.md")]
     struct ServiceTokens;
 
     #[doc = include_str!("../README.md")]

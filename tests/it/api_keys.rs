@@ -196,7 +196,7 @@ async fn known_keys_pass_while_the_store_is_away_and_nobody_else() {
 async fn keys_of_the_document_are_taken_where_it_says_and_change_with_a_reload() {
     let sha256 = sha256_of("a-key-of-somebody");
     let mut given = Keys::new("").await;
-    given.from = "cookie = \"key\"\nquery = \"key\"\nauthorization = \"ApiKey\"\n\
+    given.from = "cookie = \"key\"\nquery = \"key\"\nscheme = \"ApiKey\"\n\
                   credentials = \"keep\"\nrealm = \"partners\""
         .to_owned();
     given.more =

@@ -130,7 +130,7 @@ fn every_key_is_described() {
         "x-user-id",
         "x-user-roles",
     ];
-    let page = read("docs/configuration.md");
+    let page = read("docs/reference/configuration.md");
     let full = read("examples/config/full.toml");
     let lines = full.lines().map(unquoted);
     let lines: Vec<_> =
@@ -148,7 +148,7 @@ fn every_key_is_described() {
         let forms = [format!("`{key}`"), format!("`{key}."), format!(".{key}`")];
         !forms.iter().any(|form| page.contains(form))
     });
-    assert!(keys.is_empty(), "docs/configuration.md does not describe {keys:?}");
+    assert!(keys.is_empty(), "docs/reference/configuration.md does not describe {keys:?}");
 }
 
 /// The line without what is in quotes, which may look like keys.
@@ -158,13 +158,13 @@ fn unquoted(line: &str) -> String {
 
 #[test]
 fn every_reason_is_described() {
-    let page = read("docs/request-path.md");
+    let page = read("docs/request-lifecycle.md");
     let mut reasons = Reason::ALL.to_vec();
     reasons.retain(|reason| {
         let row = format!("| `{}` | {} |", reason.code(), reason.status().as_u16());
         !page.contains(&row)
     });
-    assert!(reasons.is_empty(), "docs/request-path.md has no row for {reasons:?}");
+    assert!(reasons.is_empty(), "docs/request-lifecycle.md has no row for {reasons:?}");
 }
 
 #[test]

@@ -14,7 +14,7 @@ use crate::routing::LISTENER;
 fn document(service: &Upstream, upstream: &Upstream, external: &str, more: &str) -> GatewayBuilder {
     let text = format!(
         "{LISTENER}\n[clusters.upstream]\nendpoints = [{:?}]\n\
-         [clusters.auth]\nendpoints = [{:?}]\nejection = \"off\"\n\
+         [clusters.auth]\nendpoints = [{:?}]\noutlier_detection = \"off\"\n\
          [[routes]]\nid = \"guarded\"\nmatch = {{ prefix = \"/guarded\" }}\n\
          target = {{ cluster = \"upstream\" }}\n{more}\n\
          policy.external_auth = {{ cluster = \"auth\", path = \"/check?v=1\", {external} }}\n\

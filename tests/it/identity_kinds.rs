@@ -78,7 +78,7 @@ async fn any_reaches_each_kind_that_reads_bearer() {
     let (upstream, issuer) = (Upstream::http1().start().await, issuer().await);
     let policy = "policy = { identity = \"any\", jwt = \"house\", introspection = \"house\", \
                   api_key = \"partners\" }";
-    let gateway = gateway(&upstream, &issuer, "authorization = \"Bearer\"", policy).await;
+    let gateway = gateway(&upstream, &issuer, "scheme = \"Bearer\"", policy).await;
     let ada = format!("Bearer {}", token("ada"));
     asks(&gateway, &[("authorization", &ada)]).await.assert_ok("ok");
     let jwt = [some("ada"), some("ada"), None, None, Some(ada.clone())];

@@ -448,7 +448,7 @@ async fn a_try_that_takes_too_long_is_made_elsewhere() {
     let quick = named("quick").await;
     let gateway = Gateway::to(&slow)
         .and(&quick)
-        .cluster("balance = \"round_robin\"\nejection = \"off\"")
+        .cluster("balance = \"round_robin\"\noutlier_detection = \"off\"")
         .route("policy.attempt_timeout = \"150ms\"\npolicy.retry = { on = [\"timeout\"] }")
         .start()
         .await;
@@ -480,7 +480,7 @@ async fn a_slow_answer_is_asked_for_once_more_beside_it() {
     let gateway = Gateway::to(&slow)
         .and(&quick)
         .timeout("1s")
-        .cluster("balance = \"round_robin\"\nejection = \"off\"")
+        .cluster("balance = \"round_robin\"\noutlier_detection = \"off\"")
         .route("policy.hedge = { delay = \"50ms\" }")
         .start()
         .await;

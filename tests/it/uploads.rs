@@ -117,7 +117,7 @@ async fn slow_upstream_is_blamed_once_it_has_the_upload() {
         ] {
             let gateway = Gateway::to(&upstream)
                 .timeout("2s")
-                .cluster(&format!("timeouts = {{ {timeouts} }}\nejection = \"off\""))
+                .cluster(&format!("timeouts = {{ {timeouts} }}\noutlier_detection = \"off\""))
                 .route(route)
                 .start()
                 .await;

@@ -64,7 +64,7 @@ async fn closed_connection_takes_no_request() {
     let (port, served) = closing().await;
     let document = format!(
         "[[listeners]]\naddress = \"{{listen}}\"\n[clusters.back]\n\
-         endpoints = [\"http://127.0.0.1:{port}\"]\nejection = \"off\"\n\
+         endpoints = [\"http://127.0.0.1:{port}\"]\noutlier_detection = \"off\"\n\
          [[routes]]\nmatch = {{ prefix = \"/\" }}\ntarget = {{ cluster = \"back\" }}\n"
     );
     let gateway = Gateway::document(document).start().await;

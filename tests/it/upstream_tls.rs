@@ -173,7 +173,7 @@ async fn closed_connection_takes_no_request() {
     let (authority, files) = (Authority::new("tests"), Files::new());
     let (port, ended) = closing(&authority.server(&["localhost"])).await;
     let file = files.write("ca.pem", &authority.pem());
-    let tls = format!("tls = {{ ca = {file:?} }}\nejection = \"off\"");
+    let tls = format!("tls = {{ ca = {file:?} }}\noutlier_detection = \"off\"");
     let gateway = gateway("localhost", port, &tls).start().await;
     let mut client = Client::http1(gateway.addr());
     for sent in 1..=100 {

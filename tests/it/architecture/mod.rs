@@ -16,16 +16,16 @@ pub(crate) use self::source::files;
 const CORE: &[&[&str]] = &[
     // Values and small mechanisms that know nothing of requests.
     &[
-        "alarm",
         "budget",
         "clock",
         "error",
         "forwarded",
         "keep_alive",
-        "live",
         "media_type",
         "path",
+        "swap",
         "task",
+        "timer",
         "tunnel",
         "upload",
     ],

@@ -222,7 +222,7 @@ fn health_and_ejection() {
         ),
         (
             "outlier_detection = { success_rate = { min_endpoints = 1 } }",
-            "g.toml:5:47: clusters.a.outlier_detection.success_rate.min_endpoints: found 1, expected a \
+            "g.toml:5:56: clusters.a.outlier_detection.success_rate.min_endpoints: found 1, expected a \
              number from 2 to 1000000",
         ),
     ] {

@@ -156,13 +156,13 @@ mod tests {
 
     #[test]
     fn a_key_says_what_it_is_and_is_never_the_same() {
-        let format = KeyFormat::new("acme_swap").unwrap();
+        let format = KeyFormat::new("acme_live").unwrap();
         let keys: Vec<_> = (0..500).map(|_| format.generate().unwrap()).collect();
         let texts: HashSet<_> = keys.iter().map(IssuedKey::reveal).collect();
         assert_eq!(texts.len(), keys.len());
         for key in &keys {
             assert!(key.reveal().starts_with(&format!("acme_live_{}_", key.id())));
-            assert_eq!(key.reveal().len(), "acme_swap".len() + 52);
+            assert_eq!(key.reveal().len(), "acme_live".len() + 52);
             assert_eq!(format.shape(key.reveal().as_bytes()), Shape::Own);
             assert!(!format!("{key:?}").contains(&key.reveal()[24..]));
         }

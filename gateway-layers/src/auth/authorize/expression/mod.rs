@@ -44,7 +44,7 @@ pub const MOST_STEPS: usize = 50_000;
 /// A policy in the Common Expression Language, checked and ready to be evaluated; see the
 /// [module](super::super::authorize).
 ///
-/// What may stand in it is what the guide `docs/authorization.md` lists. It is true, or the request
+/// What may stand in it is what the guide `docs/guides/authorization.md` lists. It is true, or the request
 /// is rejected: by `false`, and by everything that cannot be evaluated (a claim that is not there,
 /// a text that is compared with a number, a division by zero). Cheap to clone. Two are equal when
 /// they were written the same.
